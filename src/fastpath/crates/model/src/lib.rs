@@ -1,0 +1,1 @@
+//! Envoy v3 resources to a compiled, immutable snapshot.

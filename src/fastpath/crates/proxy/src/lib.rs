@@ -1,0 +1,1 @@
+//! The data plane: workers, listeners, HTTP, routing, pools, telemetry.

@@ -1,0 +1,1 @@
+//! PyO3 glue: what Python may call of the compiled core.

@@ -1,0 +1,84 @@
+"""Starts pinned processes that do not outlive us, and stops them."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+
+from bench.errors import BenchError
+
+PROXY_CORE = 0
+LOAD_CORE = 1
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """The command, bound to a core with all it will start, and ended when we end."""
+    return ["setpriv", "--pdeathsig", "TERM", "taskset", "--cpu-list", str(core), *command]
+
+
+@contextlib.contextmanager
+def running(core: int, command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            pinned(core, command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and its session; asks once, then insists."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+            break
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_ready(
+    process: subprocess.Popen[bytes], url: str, text: str, log: Path, limit: float = 30.0
+) -> None:
+    """Returns once `url` answers 200 with `text` in its body."""
+    deadline = monotonic() + limit
+    while monotonic() < deadline:
+        if process.poll() is not None:
+            raise BenchError(f"ended with {process.returncode} before it was ready: {tail(log)}")
+        body = _body(url)
+        if body is not None and text in body:
+            return
+        sleep(0.002)
+    raise BenchError(f"not ready after {limit:.0f} s: {tail(log)}")
+
+
+def _body(url: str) -> str | None:
+    """What `url` answers with 200; None for anything else."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            body: bytes = answer.read()
+            return body.decode(errors="replace") if answer.status == 200 else None
+    except (urllib.error.URLError, OSError):
+        return None
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    return " | ".join(log.read_text(errors="replace").splitlines()[-lines:])

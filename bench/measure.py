@@ -87,7 +87,7 @@ def started(rig: Rig, peer: Peer, setup: Setup) -> Iterator[Proxy]:
         begin = monotonic()
         with running(PROXY_CORE, command, log) as process:
             try:
-                wait_ready(process, probe.url, probe.text, log)
+                wait_ready(process, probe, log)
             except BenchError as error:
                 raise GateError(str(error)) from None
             yield Proxy(rig, site, process.pid, monotonic() - begin)

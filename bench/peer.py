@@ -5,20 +5,11 @@ import pkgutil
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from bench import peers
 from bench.errors import BenchError
-from bench.site import Site
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A peer is ready when this answers 200 with that text."""
-
-    url: str
-    text: str = ""
+from bench.site import Probe, Site
 
 
 class Peer(ABC):
@@ -36,7 +27,7 @@ class Peer(ABC):
 
     def probe(self, site: Site) -> Probe:
         """By default a request through the proxy."""
-        return Probe(f"http://127.0.0.1:{site.listen}{site.setup.prefixes()[-1][0]}small")
+        return Probe(site.listen, f"{site.setup.prefixes()[-1][0]}small")
 
     @abstractmethod
     def version(self) -> str: ...

@@ -1,17 +1,17 @@
 """Starts pinned processes that do not outlive us, and stops them."""
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 
 from bench.errors import BenchError
+from bench.site import Probe
 
 PROXY_CORE = 0
 LOAD_CORE = 1
@@ -56,28 +56,33 @@ def free_port() -> int:
 
 
 def wait_ready(
-    process: subprocess.Popen[bytes], url: str, text: str, log: Path, limit: float = 30.0
+    process: subprocess.Popen[bytes], probe: Probe, log: Path, limit: float = 30.0
 ) -> None:
-    """Returns once `url` answers 200 with `text` in its body."""
+    """Returns once the probe answers 200 with its text in the body."""
     deadline = monotonic() + limit
     while monotonic() < deadline:
         if process.poll() is not None:
             raise BenchError(f"ended with {process.returncode} before it was ready: {tail(log)}")
-        body = _body(url)
-        if body is not None and text in body:
+        body = _body(probe.port, probe.path)
+        if body is not None and probe.text in body:
             return
         sleep(0.002)
     raise BenchError(f"not ready after {limit:.0f} s: {tail(log)}")
 
 
-def _body(url: str) -> str | None:
-    """What `url` answers with 200; None for anything else."""
+def _body(port: int, path: str) -> str | None:
+    """What `path` answers with 200; None for anything else. Not urllib: that asks for the
+    connection to be closed, and not every peer keeps that from the origin server."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
-        with urllib.request.urlopen(url, timeout=1) as answer:
-            body: bytes = answer.read()
-            return body.decode(errors="replace") if answer.status == 200 else None
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+        return body if answer.status == 200 else None
+    except (http.client.HTTPException, OSError):
         return None
+    finally:
+        connection.close()
 
 
 def tail(log: Path, lines: int = 5) -> str:

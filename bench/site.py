@@ -22,6 +22,15 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A peer is ready when this answers 200 with that text."""
+
+    port: int
+    path: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Site:
     """Where a peer listens, whom it forwards to, and where its files go."""
 

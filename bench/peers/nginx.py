@@ -1,5 +1,6 @@
 """nginx, with what makes it a fair peer: HTTP/1.1 to the upstream, a pool of kept connections, no
-access log, and bodies that stream through memory as everybody else's do."""
+access log, and bodies that stream through memory as everybody else's do. Its default body buffers
+of 4 to 16 KiB would double the cost of a 64 KiB body."""
 
 import shutil
 
@@ -27,6 +28,10 @@ http {{
   proxy_set_header Connection "";
   proxy_request_buffering off;
   proxy_max_temp_file_size 0;
+  proxy_buffer_size 16k;
+  proxy_buffers 16 64k;
+  proxy_busy_buffers_size 256k;
+  client_body_buffer_size 64k;
 {upstreams}
   server {{
     listen 127.0.0.1:{listen} backlog=4096;

@@ -22,7 +22,6 @@ class Here(HttpScenario):
         Bar("cpu_us", 1.0, "nginx"),
         Bar("cpu_us", 0.28, "envoy"),
         Bar("rate_cpu_us", 1.0, "nginx"),
-        Bar("rate_cpu_us", 0.28, "envoy"),
         Bar("added_p50", 0.5, "envoy"),
         Bar("added_p99", 0.5, "envoy"),
     )

@@ -14,7 +14,6 @@ class Here(HttpScenario):
         Bar("cpu_us", 1.0, "nginx"),
         Bar("cpu_us", 0.28, "envoy"),
         Bar("rate_cpu_us", 1.0, "nginx"),
-        Bar("rate_cpu_us", 0.28, "envoy"),
         Bar("rps", 1.0, "nginx", at_least=True),
         Bar("rps", 3.5, "envoy", at_least=True),
         Bar("rss_idle", 30),

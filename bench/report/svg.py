@@ -14,7 +14,7 @@ COLOURS = {
     "direct": "#888888",
 }
 OTHER = "#c77700"
-ROW, LABEL, BAR, VALUE = 22, 70, 260, 110
+ROW, LABEL, BAR, VALUE = 22, 84, 260, 110
 
 
 def chart(figure: Figure, spreads: Mapping[str, Spread]) -> str:

@@ -56,7 +56,7 @@ def main() -> None:
     with loadgen.origin(generator) as (port, pid):
         rig = Rig(generator, port, pid, duration=2.0)
         for scenario in (Saturated(), Bodies()):
-            summary = runner.run(scenario, peers, rig, rounds, patience=2, tell=tell)
+            summary = runner.run(scenario, peers, rig, rounds, patience=1, tell=tell)
             summary.verdicts.clear()
             print(table.render(summary), flush=True)
 

@@ -96,8 +96,9 @@ impl<'a> Run<'a> {
             self.accepting &= now < end
                 && self.sent < self.plan.requests
                 && self.tally.failures() < FAILURES_TO_GIVE_UP;
-            if !self.accepting && (self.in_flight == 0 || now >= end + GRACE) {
-                self.tally.unfinished = (self.in_flight + self.due.len()) as u64;
+            let unanswered = self.in_flight + self.due.len();
+            if !self.accepting && (unanswered == 0 || now >= end + GRACE) {
+                self.tally.unfinished = unanswered as u64;
                 return Ok(());
             }
             let mut timeout = Duration::from_millis(100);
@@ -118,21 +119,22 @@ impl<'a> Run<'a> {
 
     /// Gives idle connections what is due: in closed loop that is always something.
     fn start_due(&mut self) -> io::Result<()> {
-        while let Some(&slot) = self.idle.front() {
-            let started = if !self.accepting || self.sent >= self.plan.requests {
-                return Ok(());
-            } else if self.plan.rate.is_none() {
-                Instant::now()
-            } else if let Some(due) = self.due.pop_front() {
-                self.tally.lag(due.elapsed());
-                due
-            } else {
-                return Ok(());
-            };
-            self.idle.pop_front();
+        while !self.idle.is_empty()
+            && let Some(started) = self.next_start()
+            && let Some(slot) = self.idle.pop_front()
+        {
             self.start(slot, started)?;
         }
         Ok(())
+    }
+
+    fn next_start(&mut self) -> Option<Instant> {
+        if self.plan.rate.is_none() {
+            return (self.accepting && self.sent < self.plan.requests).then(Instant::now);
+        }
+        let due = self.due.pop_front()?;
+        self.tally.lag(due.elapsed());
+        Some(due)
     }
 
     fn start(&mut self, slot: usize, started: Instant) -> io::Result<()> {

@@ -6,7 +6,6 @@ from statistics import median
 
 from bench.scenario import Bar, Round, Scenario
 
-
 #: With fewer undisturbed rounds than this, the disturbed ones count too.
 ENOUGH = 3
 

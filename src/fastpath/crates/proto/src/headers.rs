@@ -2,6 +2,7 @@
 
 use crate::chars::{is_token, is_value, trim_ows};
 use crate::known::{Known, is_framing_lookalike};
+use crate::swar::make_lower;
 
 /// `: ` and CRLF around every value in the arena.
 const SEPARATOR: &[u8] = b": ";
@@ -383,7 +384,7 @@ impl HeaderMap {
 
     /// `push` for a name and a value that are known to be valid and trimmed.
     pub(crate) fn push_checked(&mut self, name: &[u8], value: &[u8]) -> bool {
-        match self.store(Known::of_any_case(name), name, value) {
+        match self.store(Known::of_token(name), name, value) {
             Some(field) => self.append(field),
             None => false,
         }
@@ -394,12 +395,12 @@ impl HeaderMap {
     #[inline(always)]
     pub(crate) fn push_line(&mut self, line: &[u8], name_len: usize) -> Option<Known> {
         let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
-        let mut field = self.field(Known::Other, name_len, line.len().checked_sub(frame)?)?;
-        let start = self.arena.len();
+        // The number is found in `line`: in the arena the name was just written, and reading it
+        // back in other units than it was written in stalls.
+        let known = Known::of_token(line.get(..name_len)?);
+        let field = self.field(known, name_len, line.len().checked_sub(frame)?)?;
         self.arena.extend_from_slice(line);
-        let name = self.arena.get_mut(start..field.name_end())?;
-        name.make_ascii_lowercase();
-        field.known = Known::of(name);
+        make_lower(self.arena.get_mut(field.start()..field.name_end())?);
         self.append(field);
         Some(field.known)
     }

@@ -87,6 +87,6 @@ impl Field<'_> {
         if !headers.push_checked(self.name, self.value) {
             return Err(HeadError::HeadTooLarge);
         }
-        Ok(Known::of_any_case(self.name))
+        Ok(Known::of_token(self.name))
     }
 }

@@ -6,7 +6,7 @@ use super::head::{HeadLimits, RequestHead, RequestPolicy, ResponseHead, Undersco
 use super::line::{Field, Line};
 use super::method::Method;
 use super::target::form;
-use crate::chars::{is_token_char, is_value, token_run};
+use crate::chars::{is_token_char, is_value, short_token_run};
 use crate::headers::HeaderMap;
 use crate::known::{Known, is_framing_lookalike};
 
@@ -226,7 +226,7 @@ fn request_line(
     policy: &RequestPolicy,
     out: &mut RequestHead,
 ) -> Result<(), HeadError> {
-    let method_len = token_run(line);
+    let method_len = short_token_run(line);
     let (method, rest) = line.split_at_checked(method_len).ok_or(HeadError::RequestLine)?;
     let rest = match rest {
         [b' ', rest @ ..] => rest,

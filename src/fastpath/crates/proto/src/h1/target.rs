@@ -4,6 +4,7 @@ use super::error::HeadError;
 use super::head::Scheme;
 use super::method::Method;
 use crate::chars::{decimal, is_target};
+use crate::swar;
 
 /// The form of a valid target.
 pub(crate) enum Form {
@@ -90,6 +91,16 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 #[inline]
 #[must_use]
 pub fn is_authority(authority: &[u8]) -> bool {
+    // Letters, digits, `-` and `.` only: by words, the last of which overlaps.
+    if let Some(last) = authority.last_chunk::<8>() {
+        let word = |w: &[u8; 8]| {
+            let w = u64::from_le_bytes(*w);
+            swar::plain(w) | swar::dot(w)
+        };
+        if authority.as_chunks::<8>().0.iter().fold(word(last), |ok, w| ok & word(w)) == swar::HIGH {
+            return true;
+        }
+    }
     let Some((host, port)) = split_port(authority) else {
         return false;
     };

@@ -1,1 +1,3 @@
 //! The data plane: workers, listeners, HTTP, routing, pools, telemetry.
+
+pub mod telemetry;

@@ -4,4 +4,5 @@
 //! descriptors (`schema`, `validate`, `supported`) → compiled (`compile`) → the types in
 //! `resources`, which the data plane only reads.
 
+pub mod format;
 pub mod resources;

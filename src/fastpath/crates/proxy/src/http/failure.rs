@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::telemetry::stream_info::ResponseFlags;
+use crate::telemetry::response_flags::ResponseFlags;
 
 /// A request that cannot be answered by an upstream's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

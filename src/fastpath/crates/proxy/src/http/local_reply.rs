@@ -14,7 +14,7 @@ use crate::worker::Worker;
 impl Worker {
     /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
     pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
-        s.info.flags |= failure.flags();
+        s.info.flags.insert(failure.flags());
         let stats = d.listener.http_stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
@@ -73,7 +73,7 @@ impl Worker {
         self.write_downstream(d, &out, body);
         self.out = out;
         s.response_complete = true;
-        s.info.last_downstream_tx_ns = Some(self.clock.now_ns());
+        s.info.downstream_tx_end = self.clock.now_ns();
         self.end_stream(d, s);
     }
 
@@ -94,7 +94,7 @@ impl Worker {
             self.reply_failure(d, s, failure);
             return Alive::Yes;
         }
-        s.info.flags |= failure.flags();
+        s.info.flags.insert(failure.flags());
         s.info.details = Some(failure.details(true));
         let stats = d.listener.http_stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
@@ -112,7 +112,7 @@ impl Worker {
         let failure = Failure::DownstreamGone;
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_complete {
-            s.info.flags |= failure.flags();
+            s.info.flags.insert(failure.flags());
             s.info.details = Some(failure.details(s.response_started));
         }
         let stats = d.listener.http_stats();
@@ -177,14 +177,14 @@ impl Worker {
     pub fn log_stream(&mut self, d: &Downstream, s: &Stream) {
         let hcm = &d.listener.hcm;
         let stats = d.listener.http_stats();
-        let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start_ns) / 1_000_000;
+        let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
         stats.record(crate::telemetry::stats::HcmHistogram::DownstreamRqTime, elapsed_ms);
         if hcm.access_logs.is_empty() {
             return;
         }
         let mut info = s.info.clone();
         self.describe_stream(s, &mut info);
-        info.end_ns = Some(self.clock.now_ns());
+        info.end = self.clock.now_ns();
         let context = crate::telemetry::stream_info::LogContext {
             request: &s.request,
             response: s.response_started.then_some(&s.response.headers),
@@ -200,17 +200,16 @@ impl Worker {
     pub fn describe_stream(&self, s: &Stream, info: &mut crate::telemetry::stream_info::StreamInfo) {
         if let Some(route) = &s.route {
             info.route_name = route.route().map(|r| r.name.clone());
-            info.virtual_host = route.virtual_host().map(|v| v.name.clone());
+            info.virtual_host_name = route.virtual_host().map(|v| v.name.clone());
         }
         if let Some(cluster) = &s.cluster {
-            info.upstream_cluster = Some(cluster.config.borrow().name.clone());
+            let config = cluster.config.borrow();
+            info.upstream_cluster_raw = Some(config.name.clone());
+            info.upstream_cluster = Some(config.stat_name.clone());
         }
         if let Some(host) = &s.host {
-            info.upstream_remote = Some(host.address);
+            info.upstream_host = Some(host.address);
             info.upstream_host_name = host.hostname.clone();
-        }
-        if let Some(upstream) = s.upstream.key().and_then(|k| self.upstreams.get(k)) {
-            info.upstream_local = crate::net::socket::local_address(&upstream.fd);
         }
     }
 }

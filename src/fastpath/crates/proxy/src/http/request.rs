@@ -14,7 +14,7 @@ use super::path::{Normalized, normalize};
 use super::request_id::{is_uuid, uuid4};
 use super::stream::Stream;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
-use crate::telemetry::stream_info::ResponseFlags;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::worker::Worker;
 use crate::worker::timers::NEVER;
 
@@ -50,12 +50,14 @@ impl Worker {
         stats.inc(HcmCounter::DownstreamRqTotal);
         stats.inc(HcmCounter::DownstreamRqHttp1Total);
         stats.gauge_inc(HcmGauge::DownstreamRqActive);
-        s.info.start_ns = self.clock.now_ns();
-        s.info.start_wall_ns = self.clock.wall_ns();
+        s.info.start = self.clock.now_ns();
+        s.info.start_wall = self.clock.wall_ns();
         s.info.downstream_remote = Some(d.peer);
         s.info.downstream_direct_remote = Some(d.peer);
         s.info.downstream_local = Some(d.local);
         s.info.connection_id = d.id;
+        s.info.protocol = Some(s.request.version);
+        s.info.attempt_count = 1;
         let now = self.clock.now_ms();
         let hcm = &d.listener.hcm;
         s.last_activity = now;
@@ -67,12 +69,12 @@ impl Worker {
     /// A head has been read: from here to the router.
     pub fn begin_request(&mut self, d: &mut Downstream, mut s: Box<Stream>, head_bytes: usize) {
         self.start_accounting(d, &mut s);
-        s.info.request_header_bytes = head_bytes as u64;
+        s.info.downstream_header_bytes_received = head_bytes as u64;
         s.request_decoder = BodyDecoder::new(s.request.body);
         s.request_complete = s.request_decoder.is_done();
         s.is_head = s.request.kind == proto::h1::Method::Head;
         if s.request_complete {
-            s.info.request_received_ns = Some(self.clock.now_ns());
+            s.info.downstream_rx_end = self.clock.now_ns();
         }
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
@@ -239,7 +241,7 @@ impl Worker {
         if status == 400 || status == 501 {
             stats.inc(HcmCounter::DownstreamCxProtocolError);
         }
-        s.info.flags |= ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR;
+        s.info.flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
         s.request_complete = true;
         d.closing = Closing::AfterFlush;
         d.linger = true;

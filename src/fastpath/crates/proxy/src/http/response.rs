@@ -57,10 +57,10 @@ impl Worker {
         };
         let before = out.len();
         write_response_head(out, &s.response, framing, options);
-        s.info.response_header_bytes = out.len().saturating_sub(before) as u64;
+        s.info.downstream_header_bytes_sent = out.len().saturating_sub(before) as u64;
         s.response_started = true;
         s.info.response_code = Some(s.response.status);
-        s.info.first_downstream_tx_ns = Some(self.clock.now_ns());
+        s.info.downstream_tx_begin = self.clock.now_ns();
         self.count_response(d, s.response.status);
     }
 

@@ -53,7 +53,7 @@ impl Worker {
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
             Outcome::BadBody(error) => {
                 d.listener.http_stats().inc(HcmCounter::DownstreamCxProtocolError);
-                s.info.flags |= crate::telemetry::stream_info::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR;
+                s.info.flags.insert(crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
                 if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
                     self.drop_upstream_of(key);
                 }
@@ -98,8 +98,8 @@ impl Worker {
                 return Taken { bytes: 0, outcome: Outcome::BadHead };
             }
             s.request_head_sent = true;
-            s.info.upstream_request_header_bytes = out.len() as u64;
-            s.info.first_upstream_tx_ns = Some(self.clock.now_ns());
+            s.info.upstream_header_bytes_sent = out.len() as u64;
+            s.info.upstream_tx_begin = self.clock.now_ns();
         }
         let chunked = s.request.body == BodyLength::Chunked;
         let limits = BodyLimits::default();
@@ -158,8 +158,8 @@ impl Worker {
         s.last_activity = now;
         if s.request_complete {
             let now_ns = self.clock.now_ns();
-            s.info.request_received_ns = Some(s.info.request_received_ns.unwrap_or(now_ns));
-            s.info.last_upstream_tx_ns = Some(now_ns);
+            s.info.downstream_rx_end = now_ns;
+            s.info.upstream_tx_end = now_ns;
             if s.route_deadline == crate::worker::timers::NEVER {
                 s.route_deadline = now.saturating_add(s.route_timeout_ms);
             }
@@ -191,7 +191,7 @@ impl Worker {
         u.cluster
             .stats()
             .add(ClusterCounter::UpstreamCxTxBytesTotal, total);
-        s.info.upstream_bytes_sent = s.info.upstream_bytes_sent.saturating_add(total);
+        s.info.upstream_wire_bytes_sent = s.info.upstream_wire_bytes_sent.saturating_add(total);
         if u.out.write(&u.fd, head, body).is_err() {
             // It may have answered before it closed: the read will tell.
             u.out.clear();
@@ -239,8 +239,8 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         let mut used = 0_usize;
-        s.info.upstream_bytes_received =
-            s.info.upstream_bytes_received.saturating_add(data.len() as u64);
+        s.info.upstream_wire_bytes_received =
+            s.info.upstream_wire_bytes_received.saturating_add(data.len() as u64);
         if !s.response_started {
             match self.read_response_head(d, &mut s, &mut u, data, out) {
                 Ok(Some(n)) => used = n,
@@ -373,7 +373,7 @@ impl Worker {
             s.response.clear();
         }
         let now_ns = self.clock.now_ns();
-        s.info.first_upstream_rx_ns = Some(now_ns);
+        s.info.upstream_rx_begin = now_ns;
         s.info.details = Some("via_upstream".into());
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
         u.cluster.stats().response_code(s.response.status, internal);
@@ -396,8 +396,8 @@ impl Worker {
     ) -> Step {
         let now_ns = self.clock.now_ns();
         s.response_complete = true;
-        s.info.last_upstream_rx_ns = Some(now_ns);
-        s.info.last_downstream_tx_ns = Some(now_ns);
+        s.info.upstream_rx_end = now_ns;
+        s.info.downstream_tx_end = now_ns;
         let ms = now_ns.saturating_sub(s.upstream_start_ns) / 1_000_000;
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
         u.cluster.stats().response_time(ms, internal);

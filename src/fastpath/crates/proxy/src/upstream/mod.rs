@@ -7,6 +7,7 @@
 pub mod exchange;
 pub mod pool;
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
@@ -49,6 +50,8 @@ pub struct Upstream {
     pub request_unit: Taken,
     pub priority: RoutingPriority,
     opened_ns: u64,
+    /// Known once connected.
+    pub local: Option<SocketAddr>,
     pub idle_since_ms: u64,
     pub armed: u64,
 }
@@ -117,6 +120,7 @@ impl Worker {
             request_unit: Taken::Unlimited,
             priority,
             opened_ns: self.clock.now_ns(),
+            local: None,
             idle_since_ms: 0,
             armed: NEVER,
         });
@@ -170,6 +174,7 @@ impl Worker {
                 let pool = &u.host.pool;
                 pool.connecting.set(pool.connecting.get().saturating_sub(1));
                 u.state = State::Idle;
+                u.local = socket::local_address(&u.fd);
                 self.offer(u);
             }
             Err(_) => self.connect_failed(u, Failure::ConnectFailure),

@@ -151,6 +151,10 @@ impl Worker {
         pool.shard.rq_active.inc();
         s.upstream = Upstreaming::On(u.key);
         s.upload_blocked = false;
+        s.info.upstream_local = u.local;
+        s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_protocol = Some(proto::h1::Version::Http11);
+        s.info.upstream_pool_ready = self.clock.now_ns();
         if s.request_complete {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");

@@ -419,13 +419,15 @@ impl Control {
     fn count_members(&self, cluster: &Cluster, endpoints: &Endpoints) {
         use model::resources::cluster::HealthStatus as H;
         let count = |want: fn(H) -> bool| {
-            endpoints.hosts.iter().filter(|h| want(h.health)).count() as u64
+            u32::try_from(endpoints.hosts.iter().filter(|h| want(h.health)).count())
+                .unwrap_or(u32::MAX)
         };
         let membership = Membership {
-            total: endpoints.hosts.len() as u64,
+            total: count(|_| true),
             healthy: count(|h| matches!(h, H::Healthy | H::Unknown)),
             degraded: count(|h| h == H::Degraded),
             excluded: 0,
+            max_host_weight: endpoints.hosts.iter().map(|h| h.weight).max().unwrap_or(0),
         };
         self.stats.set_membership(&cluster.stat_name, membership);
     }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use model::resources::cluster::RoutingPriority;
-use proto::h1::{BodyDecoder, RequestHead, ResponseHead};
+use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 use proto::{HeaderMap, Known};
 
 use crate::cluster::ClusterRuntime;
@@ -17,7 +17,7 @@ use crate::worker::timers::NEVER;
 const KEEP_HEAD_BYTES: usize = 16 * 1024;
 
 /// Reused from request to request: `reset` keeps the buffers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Stream {
     pub request: RequestHead,
     pub response: ResponseHead,
@@ -78,6 +78,40 @@ impl Upstreaming {
         match self {
             Self::On(key) | Self::Broken(key) => Some(key),
             Self::None | Self::Waiting => None,
+        }
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            request: RequestHead::new(),
+            response: ResponseHead::new(),
+            trailers: HeaderMap::new(),
+            info: StreamInfo::default(),
+            route: None,
+            weighted: None,
+            cluster: None,
+            host: None,
+            upstream: Upstreaming::None,
+            priority: RoutingPriority::Default,
+            request_decoder: BodyDecoder::new(BodyLength::None),
+            response_decoder: BodyDecoder::new(BodyLength::None),
+            request_complete: false,
+            request_head_sent: false,
+            upload_blocked: false,
+            response_started: false,
+            response_complete: false,
+            response_keep_alive: false,
+            chunk_response: false,
+            is_head: false,
+            route_timeout_ms: NEVER,
+            route_deadline: NEVER,
+            request_deadline: NEVER,
+            duration_deadline: NEVER,
+            idle_timeout_ms: NEVER,
+            last_activity: 0,
+            upstream_start_ns: 0,
         }
     }
 }

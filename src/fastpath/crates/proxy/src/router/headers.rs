@@ -81,7 +81,7 @@ impl Worker {
             trailers: None,
             info: &info,
         };
-        crate::telemetry::format::render_header(format, &context, out);
+        crate::telemetry::format::render(format, &context, out);
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use model::matching;
 use model::resources::route::{
-    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, HostRewrite,
-    PathRewrite, RequireTls, WeightedCluster,
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward,
+    WeightedCluster,
 };
 use proto::Known;
 

@@ -190,7 +190,11 @@ impl Worker {
         let host = Rc::clone(&u.host);
         host.pool.shard.cx_connect_fail.inc();
         self.close_upstream(u);
-        // Whoever waits for this host gets to know now (Envoy purges its queue, too).
+        self.fail_queue(&host, failure);
+    }
+
+    /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
+    pub fn fail_queue(&mut self, host: &Host, failure: Failure) {
         let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
         for key in waiting {
             self.fail_waiting(key, failure);
@@ -385,7 +389,10 @@ impl Worker {
         self.upstreams.free(u.key);
         // Somebody may have waited for the unit of the connection limit.
         if !pool.pending.borrow().is_empty() {
-            self.connect_for_waiting(&u.cluster, &u.host, u.priority);
+            if let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority) {
+                // Later in this turn: our caller may hold one of those that wait.
+                self.doomed_queues.push((Rc::clone(&u.host), failure));
+            }
         }
     }
 

@@ -24,7 +24,9 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::cluster::ClusterRuntime;
+use crate::cluster::host::Host;
 use crate::http::downstream::Downstream;
+use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::telemetry::access_log::WorkerLogs;
 use crate::telemetry::log::Level;
@@ -102,6 +104,8 @@ pub struct Worker {
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
     pub ready_upstreams: Vec<Key>,
+    /// Hosts to which no connection could be started: their queues fail later in this turn.
+    pub doomed_queues: Vec<(Rc<Host>, Failure)>,
     spare_streams: Vec<Box<Stream>>,
 
     /// What a read fills; only what a message leaves over is copied to its connection.
@@ -147,6 +151,7 @@ impl Worker {
             upstreams: Slots::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
+            doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(4096),
@@ -228,6 +233,9 @@ impl Worker {
         }
         for key in std::mem::take(&mut self.ready_downstreams) {
             self.downstream_ready(key);
+        }
+        for (host, failure) in std::mem::take(&mut self.doomed_queues) {
+            self.fail_queue(&host, failure);
         }
     }
 

@@ -52,6 +52,8 @@ pub struct Downstream {
     /// The client does not know yet that we close: it may be sending, and a close would reset the
     /// connection under our last response.
     pub linger: bool,
+    /// The next response is the last.
+    pub draining: bool,
     pub requests: u64,
     opened_ms: u64,
     idle_since_ms: u64,
@@ -85,7 +87,7 @@ impl Downstream {
     }
 
     pub fn is_draining(&self, worker: &Worker) -> bool {
-        self.listener.draining.get() || worker.shared.is_draining()
+        self.draining || self.listener.draining.get() || worker.shared.is_draining()
     }
 
     fn wants_bytes(&self) -> bool {
@@ -138,6 +140,7 @@ impl Worker {
             peer_closed: false,
             closing: Closing::No,
             linger: false,
+            draining: false,
             requests: 0,
             opened_ms: now,
             idle_since_ms: now,
@@ -418,9 +421,14 @@ impl Worker {
             }
             return Alive::No;
         }
-        if d.reading.is_none() && now >= idle_deadline(d) {
+        if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
             d.listener.http_stats().inc(HcmCounter::DownstreamCxIdleTimeout);
-            return Alive::No;
+            if d.requests == 0 {
+                return Alive::No;
+            }
+            // The client may be about to send the next one: it gets the drain time for that.
+            d.draining = true;
+            self.set_drain_deadline(d);
         }
         if d.reading.is_none() && now >= d.close_deadline {
             return Alive::No;
@@ -524,7 +532,7 @@ fn next_deadline(d: &Downstream) -> u64 {
     }
     match &d.stream {
         Some(stream) => stream.deadline(),
-        None => idle_deadline(d)
+        None => if d.draining { NEVER } else { idle_deadline(d) }
             .min(head_deadline(d))
             .min(d.close_deadline)
             .min(after(d.opened_ms, d.listener.hcm.max_connection_duration)),
@@ -539,7 +547,7 @@ fn expired(stream: &Stream, now: u64) -> Option<Failure> {
     } else if !stream.request_complete && now >= stream.request_deadline {
         Some(Failure::RequestTimeout)
     } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {
-        Some(Failure::StreamIdle)
+        Some(Failure::StreamIdle { request_complete: stream.request_complete })
     } else {
         None
     }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use rustix::io::Errno;
+
 use crate::telemetry::response_flags::ResponseFlags;
 
 /// A request that cannot be answered by an upstream's response.
@@ -18,7 +20,7 @@ pub enum Failure {
     /// A circuit breaker is open.
     Overflow,
     /// Connection refused, unreachable ...
-    ConnectFailure,
+    ConnectFailure(Errno),
     ConnectTimeout,
     /// The upstream closed or reset the connection.
     UpstreamClosed,
@@ -26,8 +28,9 @@ pub enum Failure {
     UpstreamProtocol,
     /// The route's timeout.
     ResponseTimeout,
-    /// Nothing moved on the stream for `stream_idle_timeout`.
-    StreamIdle,
+    /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
+    /// missing, 504 if the upstream's.
+    StreamIdle { request_complete: bool },
     /// `request_timeout`.
     RequestTimeout,
     /// `max_stream_duration`.
@@ -38,45 +41,55 @@ pub enum Failure {
     DownstreamGone,
     UpgradeRefused,
     PathNormalization,
+    /// A request-target that is no path (`OPTIONS *`).
+    NoPath,
 }
 
 impl Failure {
     pub fn status(self) -> u16 {
         match self {
-            Self::NoRoute => 404,
+            Self::NoRoute | Self::NoPath => 404,
             Self::ClusterNotFound { status } => status,
-            Self::ResponseTimeout => 504,
-            Self::StreamIdle | Self::RequestTimeout | Self::HeaderTimeout | Self::MaxDuration => 408,
+            Self::ResponseTimeout
+            | Self::MaxDuration
+            | Self::StreamIdle { request_complete: true } => 504,
+            Self::StreamIdle { request_complete: false }
+            | Self::RequestTimeout
+            | Self::HeaderTimeout => 408,
             Self::UpgradeRefused => 403,
             Self::PathNormalization => 400,
             Self::UpstreamProtocol => 502,
             Self::DownstreamGone => 0,
             Self::NoHealthyUpstream
             | Self::Overflow
-            | Self::ConnectFailure
+            | Self::ConnectFailure(_)
             | Self::ConnectTimeout
             | Self::UpstreamClosed => 503,
         }
     }
 
-    pub fn flags(self) -> ResponseFlags {
+    /// `started`: the response had started.
+    pub fn flags(self, started: bool) -> ResponseFlags {
         match self {
             Self::NoRoute => ResponseFlags::NO_ROUTE_FOUND,
             Self::ClusterNotFound { .. } => ResponseFlags::NO_CLUSTER_FOUND,
             Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
-            Self::ConnectFailure | Self::ConnectTimeout => {
+            Self::ConnectFailure(_) | Self::ConnectTimeout => {
                 ResponseFlags::UPSTREAM_CONNECTION_FAILURE
             }
+            // To Envoy a body that ends too early is a fault of the protocol.
+            Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
             Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::ResponseTimeout => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
-            Self::StreamIdle => ResponseFlags::STREAM_IDLE_TIMEOUT,
-            Self::MaxDuration => ResponseFlags::DURATION_TIMEOUT,
+            Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
             Self::RequestTimeout
             | Self::HeaderTimeout
+            | Self::MaxDuration
             | Self::UpgradeRefused
+            | Self::NoPath
             | Self::PathNormalization => ResponseFlags::NONE,
         }
     }
@@ -85,12 +98,12 @@ impl Failure {
     pub fn body(self) -> &'static str {
         match self {
             Self::NoRoute | Self::ClusterNotFound { .. } | Self::UpgradeRefused => "",
-            Self::PathNormalization | Self::DownstreamGone => "",
+            Self::PathNormalization | Self::DownstreamGone | Self::NoPath => "",
             Self::NoHealthyUpstream => "no healthy upstream",
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
             }
-            Self::ConnectFailure => {
+            Self::ConnectFailure(_) => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote connection failure"
             }
@@ -107,7 +120,7 @@ impl Failure {
                  protocol error"
             }
             Self::ResponseTimeout => "upstream request timeout",
-            Self::StreamIdle => "stream timeout",
+            Self::StreamIdle { .. } => "stream timeout",
             Self::RequestTimeout => "request timeout",
             Self::HeaderTimeout => "request header timeout",
             Self::MaxDuration => "downstream duration timeout",
@@ -121,16 +134,24 @@ impl Failure {
             Self::ClusterNotFound { .. } => return "cluster_not_found".into(),
             Self::NoHealthyUpstream => return "no_healthy_upstream".into(),
             Self::ResponseTimeout => return "response_timeout".into(),
-            Self::StreamIdle => return "stream_idle_timeout".into(),
+            Self::StreamIdle { .. } => return "stream_idle_timeout".into(),
             Self::RequestTimeout => return "request_overall_timeout".into(),
             Self::HeaderTimeout => return "request_header_timeout".into(),
             Self::MaxDuration => return "max_duration_timeout".into(),
             Self::DownstreamGone => return "downstream_remote_disconnect".into(),
             Self::UpgradeRefused => return "upgrade_failed".into(),
             Self::PathNormalization => return "path_normalization_failed".into(),
+            Self::NoPath => return "absolute_path_rejected".into(),
             Self::Overflow => "overflow",
-            Self::ConnectFailure => "remote_connection_failure",
+            Self::ConnectFailure(errno) => {
+                let transport = transport_failure(errno);
+                return format!(
+                    "upstream_reset_before_response_started{{remote_connection_failure|{transport}}}"
+                )
+                .into();
+            }
             Self::ConnectTimeout => "connection_timeout",
+            Self::UpstreamClosed if response_started => "protocol_error",
             Self::UpstreamClosed => "connection_termination",
             Self::UpstreamProtocol => "protocol_error",
         };
@@ -142,11 +163,36 @@ impl Failure {
     pub fn is_upstream(self) -> bool {
         matches!(
             self,
-            Self::ConnectFailure
+            Self::ConnectFailure(_)
                 | Self::ConnectTimeout
                 | Self::UpstreamClosed
                 | Self::UpstreamProtocol
                 | Self::ResponseTimeout
         )
+    }
+}
+
+/// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`: `delayed_connect_error:_Connection_refused`.
+pub fn transport_failure(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
+    let text = text.split(" (os error").next().unwrap_or_default().replace(' ', "_");
+    format!("delayed_connect_error:_{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_name_the_cause() {
+        assert_eq!(
+            Failure::ConnectFailure(Errno::CONNREFUSED).details(false),
+            "upstream_reset_before_response_started{remote_connection_failure|\
+             delayed_connect_error:_Connection_refused}"
+        );
+        assert_eq!(
+            Failure::UpstreamClosed.details(true),
+            "upstream_reset_after_response_started{protocol_error}"
+        );
     }
 }

@@ -14,12 +14,16 @@ use crate::worker::Worker;
 impl Worker {
     /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
     pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
-        s.info.flags.insert(failure.flags());
+        s.info.flags.insert(failure.flags(false));
+        if let Failure::ConnectFailure(errno) = failure {
+            s.info.upstream_transport_failure =
+                Some(super::failure::transport_failure(errno).into());
+        }
         let stats = d.listener.http_stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
-            Failure::StreamIdle => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
+            Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
             Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
             Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
             Failure::PathNormalization => {
@@ -59,9 +63,6 @@ impl Worker {
         }
         if !s.request_complete && d.closing == Closing::No {
             // What is left of the request cannot be told from the next one.
-            d.listener
-                .http_stats()
-                .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
             d.closing = Closing::AfterFlush;
             d.linger = true;
         }
@@ -94,7 +95,7 @@ impl Worker {
             self.reply_failure(d, s, failure);
             return Alive::Yes;
         }
-        s.info.flags.insert(failure.flags());
+        s.info.flags.insert(failure.flags(true));
         s.info.details = Some(failure.details(true));
         let stats = d.listener.http_stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
@@ -112,7 +113,7 @@ impl Worker {
         let failure = Failure::DownstreamGone;
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_complete {
-            s.info.flags.insert(failure.flags());
+            s.info.flags.insert(failure.flags(s.response_started));
             s.info.details = Some(failure.details(s.response_started));
         }
         let stats = d.listener.http_stats();

@@ -11,7 +11,7 @@ use proto::{HeaderMap, Known};
 use super::downstream::{Closing, Downstream, after, millis};
 use super::failure::Failure;
 use super::path::{Normalized, normalize};
-use super::request_id::{is_uuid, uuid4};
+use super::request_id::uuid4;
 use super::stream::Stream;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
 use crate::telemetry::response_flags::ResponseFlags;
@@ -41,6 +41,8 @@ const EDGE_FORBIDDEN: &[Known] = &[
     Known::XEnvoyDecoratorOperation,
     Known::XEnvoyDownstreamServiceCluster,
     Known::XEnvoyDownstreamServiceNode,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyOriginalHost,
 ];
 
 impl Worker {
@@ -89,6 +91,10 @@ impl Worker {
             }
             s.request.headers.remove(Known::Expect);
         }
+        let is_connect = s.request.kind == proto::h1::Method::Connect;
+        if !is_connect && s.request.path().first() != Some(&b'/') {
+            return self.reply_failure(d, s, Failure::NoPath);
+        }
         match normalize(hcm, s.request.path()) {
             Normalized::Unchanged => {}
             Normalized::Changed(path) => {
@@ -120,7 +126,8 @@ impl Worker {
 
         let peer = d.peer.ip().to_canonical();
         let remote = self.forwarded_for(d, hcm, headers, peer);
-        if !headers.contains(Known::XForwardedProto) || hcm.use_remote_address {
+        let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
+        if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
             headers.set(Known::XForwardedProto, b"http");
         }
         if hcm.append_x_forwarded_port && !headers.contains(Known::XForwardedPort) {
@@ -181,22 +188,9 @@ impl Worker {
     }
 
     fn request_id(&mut self, hcm: &Hcm, edge: bool, headers: &mut HeaderMap) {
-        if hcm.generate_request_id
-            && (!headers.contains(Known::XRequestId)
-                || (edge && !hcm.preserve_external_request_id))
-        {
+        let absent = headers.get(Known::XRequestId).is_none_or(<[u8]>::is_empty);
+        if hcm.generate_request_id && (absent || (edge && !hcm.preserve_external_request_id)) {
             headers.set(Known::XRequestId, &uuid4(&mut self.rng));
-        } else if hcm.pack_trace_reason
-            && let Some(id) = headers.get(Known::XRequestId)
-            && is_uuid(id)
-            && id.get(14) != Some(&b'4')
-        {
-            // Nothing is traced yet, so the reason is "none".
-            let mut id = id.to_vec();
-            if let Some(slot) = id.get_mut(14) {
-                *slot = b'4';
-            }
-            headers.set(Known::XRequestId, &id);
         }
     }
 
@@ -243,9 +237,16 @@ impl Worker {
         }
         s.info.flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
         s.request_complete = true;
+        if error != HeadError::MissingHost {
+            // What was read of it is not to be trusted, and Envoy logs none of it.
+            s.request.clear();
+        }
         d.closing = Closing::AfterFlush;
         d.linger = true;
-        let body = proto::h1::reason_phrase(status);
+        let body = match error {
+            HeadError::MissingHost => "",
+            _ => proto::h1::reason_phrase(status),
+        };
         self.local_reply(d, s, status, body.as_bytes(), error.details().into());
     }
 

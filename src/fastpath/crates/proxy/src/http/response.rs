@@ -36,6 +36,16 @@ impl Worker {
             headers.set(Known::XRequestId, id);
         }
 
+        if !s.request_complete {
+            // The client is still sending; HTTP/1.1 cannot tell it to stop but by closing.
+            d.listener
+                .http_stats()
+                .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
+            if d.closing == Closing::No {
+                d.closing = Closing::AfterFlush;
+                d.linger = true;
+            }
+        }
         let old_client = s.request.version == Version::Http10;
         let framing = match s.response.body {
             // An end by close is a guess; chunks say it (RFC 9112 §6.3).
@@ -51,7 +61,8 @@ impl Worker {
             s.response.headers.push_known(Known::Connection, b"keep-alive");
         }
         let options = ResponseOptions {
-            version: s.request.version,
+            // As Envoy: a server says what it speaks (RFC 9112 §2.3); HTTP/1.0 clients cope.
+            version: Version::Http11,
             request: if s.is_head { Method::Head } else { s.request.kind },
             close,
         };

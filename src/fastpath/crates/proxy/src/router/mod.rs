@@ -28,6 +28,10 @@ use crate::worker::timers::NEVER;
 impl Worker {
     /// Finds the route and does what it says.
     pub fn route(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
+        if s.request.headers.get(Known::XForwardedProto) == Some(b"") {
+            // No scheme, no route (Envoy).
+            return self.reply_failure(d, s, Failure::NoRoute);
+        }
         let table = d.listener.routes();
         let random = self.rng.u64(..);
         let found = matching::find(&table.0, &s.request, random);
@@ -45,6 +49,9 @@ impl Worker {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
         match &route.action {
+            Action::Forward(_) if s.request.kind == proto::h1::Method::Connect => {
+                self.reply_failure(d, s, Failure::UpgradeRefused);
+            }
             Action::Forward(forward) => {
                 d.listener.http_stats().inc(HcmCounter::RqTotal);
                 self.forward(d, s, &route_ref, forward, random);
@@ -149,7 +156,7 @@ impl Worker {
             .weighted
             .and_then(|at| weighted(&forward.cluster, at))
             .and_then(|w| w.host_rewrite.as_deref());
-        rewrite::host(s, forward, weighted_host, hostname);
+        rewrite::host(s, forward, weighted_host, hostname, !suppress);
         rewrite::path(s, route, &forward.rewrite, !suppress);
         if route.virtual_host().is_some_and(|v| v.include_request_attempt_count) {
             s.request.headers.set(Known::XEnvoyAttemptCount, b"1");
@@ -163,7 +170,9 @@ impl Worker {
     /// The router's part in a response that came from an upstream.
     pub fn route_upstream_response(&mut self, d: &Downstream, s: &mut Stream) {
         let suppress = d.listener.hcm.router.suppress_envoy_headers;
-        if !suppress {
+        if suppress {
+            s.response.headers.remove(Known::XEnvoyUpstreamServiceTime);
+        } else if s.request_complete {
             let ms = self.clock.now_ns().saturating_sub(s.upstream_start_ns) / 1_000_000;
             let mut digits = [0; 20];
             s.response

@@ -7,9 +7,16 @@ use regex::bytes::Regex;
 use crate::http::stream::Stream;
 use crate::worker::config::RouteRef;
 
-/// Rewrites the authority; the old one goes to `x-envoy-original-host` (Envoy 1.34+) and, if the
-/// route says so, `x-forwarded-host`.
-pub fn host(s: &mut Stream, forward: &Forward, weighted: Option<&str>, hostname: Option<&str>) {
+/// Rewrites the authority; the old one goes to `x-envoy-original-host` if `tell` (but not for a
+/// weighted cluster's rewrite, as in Envoy) and, if the route says so, to `x-forwarded-host`.
+pub fn host(
+    s: &mut Stream,
+    forward: &Forward,
+    weighted: Option<&str>,
+    hostname: Option<&str>,
+    tell: bool,
+) {
+    let tell = tell && weighted.is_none();
     let new: Option<Vec<u8>> = if let Some(host) = weighted {
         Some(host.as_bytes().to_vec())
     } else {
@@ -37,7 +44,7 @@ pub fn host(s: &mut Stream, forward: &Forward, weighted: Option<&str>, hostname:
     if forward.append_x_forwarded_host {
         s.request.headers.append_value(Known::XForwardedHost, b",", &old);
     }
-    if !s.request.headers.contains(Known::XEnvoyOriginalHost) {
+    if tell && !s.request.headers.contains(Known::XEnvoyOriginalHost) {
         s.request.headers.push_known(Known::XEnvoyOriginalHost, &old);
     }
 }

@@ -129,7 +129,9 @@ impl Worker {
                 BodyEvent::Trailers => {}
                 BodyEvent::End => {
                     if chunked {
-                        if s.trailers.is_empty() || !d.listener.hcm.enable_trailers {
+                        let pass = d.listener.hcm.enable_trailers
+                            && u.cluster.config.borrow().http.enable_trailers;
+                        if s.trailers.is_empty() || !pass {
                             out.extend_from_slice(LAST_CHUNK);
                         } else {
                             write_trailers(out, &s.trailers);
@@ -294,7 +296,9 @@ impl Worker {
             done |= s.response_decoder.is_done();
         }
         if done && s.chunk_response && !s.is_head {
-            if s.trailers.is_empty() || !u.cluster.config.borrow().http.enable_trailers {
+            let pass = d.listener.hcm.enable_trailers
+                && u.cluster.config.borrow().http.enable_trailers;
+            if s.trailers.is_empty() || !pass {
                 out.extend_from_slice(LAST_CHUNK);
             } else {
                 write_trailers(out, &s.trailers);
@@ -409,11 +413,6 @@ impl Worker {
             && u.inbuf.is_empty()
             && !u.peer_closed
             && matches!(s.upstream, Upstreaming::On(_));
-        if !s.request_complete {
-            d.listener
-                .http_stats()
-                .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
-        }
         if excess {
             u.cluster.stats().inc(ClusterCounter::UpstreamCxProtocolError);
         }

@@ -177,7 +177,7 @@ impl Worker {
                 u.local = socket::local_address(&u.fd);
                 self.offer(u);
             }
-            Err(_) => self.connect_failed(u, Failure::ConnectFailure),
+            Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
         }
     }
 

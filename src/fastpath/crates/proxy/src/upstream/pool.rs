@@ -41,6 +41,7 @@ impl Worker {
         if usage.pending_requests.take(limits.max_pending_requests) == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
             host.pool.shard.rq_error.inc();
+            s.host = None;
             return self.reply_failure(d, s, Failure::Overflow);
         }
         stats.inc(ClusterCounter::UpstreamRqPendingTotal);
@@ -85,12 +86,12 @@ impl Worker {
         }
         match self.connect(cluster, host, priority, unit) {
             Ok(()) => Ok(()),
-            Err(_) => {
+            Err(e) => {
                 if unit == Taken::Counted {
                     connections.give_back();
                 }
                 cluster.stats().inc(ClusterCounter::UpstreamCxConnectFail);
-                Err(Failure::ConnectFailure)
+                Err(Failure::ConnectFailure(e))
             }
         }
     }

@@ -86,13 +86,13 @@ pub(crate) const fn is_value_ctl(b: u8) -> bool {
 /// compares; its place is then found by words.
 #[inline(always)]
 pub(crate) fn value_run(s: &[u8]) -> Option<usize> {
-    let clean = s
-        .as_chunks::<16>()
-        .0
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |found, b| found | is_value_ctl(*b)))
-        .count();
-    let mut at = clean.wrapping_mul(16); // at most s.len(), as all that is added below
+    let mut at = 0usize; // at most s.len(), as all that is added below
+    for block in s.as_chunks::<16>().0 {
+        if block.iter().fold(false, |found, b| found | is_value_ctl(*b)) {
+            break;
+        }
+        at = at.wrapping_add(16);
+    }
     let (words, tail) = s.get(at..)?.as_chunks::<8>();
     for word in words {
         let stop = swar::value_ctl(u64::from_le_bytes(*word));

@@ -272,15 +272,17 @@ impl BodyDecoder {
         let all = rest.len();
         let consumed = |rest: &[u8]| at.saturating_add(all.saturating_sub(rest.len()));
         loop {
-            let fresh = rest.get(self.line as usize..).unwrap_or_default();
-            let whole = self.line == 0 || memchr::memchr(b'\n', fresh).is_some();
-            let line = if whole { Line::read(rest).map_err(BodyError::Trailer)? } else { Line::Incomplete };
+            // What the section may still take; the empty line at its end in any case.
+            let room = (limits.max_trailer_bytes.saturating_sub(self.bulk) as usize).max(2);
+            let window = rest.get(..room).unwrap_or(rest);
+            let fresh = window.get(self.line as usize..).unwrap_or_default();
+            let full = window.len() == room;
+            let whole = self.line == 0 || full || memchr::memchr(b'\n', fresh).is_some();
+            let line = if whole { Line::read(window).map_err(BodyError::Trailer)? } else { Line::Incomplete };
             match line {
+                Line::Incomplete if full => return Err(BodyError::TrailersTooLarge),
                 Line::Incomplete => {
                     self.line = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-                    if self.bulk.saturating_add(self.line) >= limits.max_trailer_bytes {
-                        return Err(BodyError::TrailersTooLarge);
-                    }
                     return Ok((consumed(rest), BodyEvent::NeedMore));
                 }
                 Line::End => {
@@ -294,9 +296,6 @@ impl BodyDecoder {
                     rest = rest.get(field.line.len()..).unwrap_or_default();
                     self.bulk = self.bulk.saturating_add(u32::try_from(field.line.len()).unwrap_or(u32::MAX));
                     self.trailers = self.trailers.saturating_add(1);
-                    if self.bulk >= limits.max_trailer_bytes {
-                        return Err(BodyError::TrailersTooLarge);
-                    }
                     if self.trailers > limits.max_trailers {
                         return Err(BodyError::TooManyTrailers);
                     }

@@ -16,6 +16,9 @@ use crate::known::{Known, is_framing_lookalike};
 ///
 /// The caller keeps the bytes (the same buffer, grown, is passed in each time) and passes the
 /// same `out` until the head is complete. After an error the connection is to be closed.
+///
+/// Where the bytes are cut changes nothing but the moment at which a fault within a line is
+/// reported: at once if all of the line so far came in one piece, else when the line ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadReader {
     /// Start of the first line that was not read.
@@ -175,6 +178,10 @@ impl HeadReader {
     ) -> Result<Step, HeadError> {
         let mut rest = window.get(self.line..).unwrap_or_default();
         if self.searched > 0 && self.find_lf(rest).is_none() {
+            if window.len() >= limits.max_head_bytes {
+                // It never will be whole; a fault in it counts first, as if it came in one piece.
+                Line::read(rest)?;
+            }
             return Ok(Step::Incomplete);
         }
         loop {

@@ -41,6 +41,8 @@ pub fn write_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyLe
     out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let framing = match framing {
+        // RFC 9110 §9.3.6: what follows is a tunnel.
+        _ if head.kind == Method::Connect => BodyLength::None,
         // RFC 9110 §8.6: a method that expects content says that there is none; and what the
         // client said stays.
         BodyLength::None if head.kind.expects_body() || head.body == BodyLength::Length(0) => BodyLength::Length(0),

@@ -4,7 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use proto::HeaderMap;
-use proto::h1::{BodyDecoder, BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, write_chunk_size, write_trailers};
+use proto::h1::{
+    BodyDecoder, BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, write_chunk_size,
+    write_trailers,
+};
 
 #[derive(Debug, PartialEq)]
 enum End {
@@ -14,7 +17,12 @@ enum End {
 }
 
 fn decode(raw: &[u8], cuts: &[usize]) -> (Vec<u8>, HeaderMap, End) {
-    let limits = BodyLimits { max_chunk_line: 40, max_chunk_extensions: 100, max_trailer_bytes: 200, max_trailers: 5 };
+    let limits = BodyLimits {
+        max_chunk_line: 40,
+        max_chunk_extensions: 100,
+        max_trailer_bytes: 200,
+        max_trailers: 5,
+    };
     let mut decoder = BodyDecoder::new(BodyLength::Chunked);
     let (mut data, mut trailers, mut done) = (Vec::new(), HeaderMap::new(), 0);
     for cut in cuts.iter().copied().chain([raw.len()]) {
@@ -54,7 +62,9 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(decode(&ended, cuts), decode(&ended, &[]));
         }
     }
-    let (data, trailers, End::Complete { .. }) = whole else { return };
+    let (data, trailers, End::Complete { .. }) = whole else {
+        return;
+    };
     let mut wire = Vec::new();
     for chunk in data.chunks(usize::from(*cut).max(1)) {
         write_chunk_size(&mut wire, chunk.len() as u64);
@@ -63,5 +73,8 @@ fuzz_target!(|input: &[u8]| {
     }
     write_trailers(&mut wire, &trailers);
     let consumed = wire.len();
-    assert_eq!(decode(&wire, &[]), (data, trailers, End::Complete { consumed }));
+    assert_eq!(
+        decode(&wire, &[]),
+        (data, trailers, End::Complete { consumed })
+    );
 });

@@ -4,11 +4,21 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proto::h1::{BodyLength, HeadError, HeadLimits, HeadReader, RequestHead, RequestPolicy, write_request_head};
+use proto::h1::{
+    BodyLength, HeadError, HeadLimits, HeadReader, RequestHead, RequestPolicy, write_request_head,
+};
 use proto::{Known, strip_hop_by_hop};
 
-fn read(raw: &[u8], cuts: &[usize], policy: &RequestPolicy) -> (Result<Option<usize>, HeadError>, RequestHead) {
-    let limits = HeadLimits { max_head_bytes: 4096, max_headers: 20, max_target_bytes: 1024 };
+fn read(
+    raw: &[u8],
+    cuts: &[usize],
+    policy: &RequestPolicy,
+) -> (Result<Option<usize>, HeadError>, RequestHead) {
+    let limits = HeadLimits {
+        max_head_bytes: 4096,
+        max_headers: 20,
+        max_target_bytes: 1024,
+    };
     let mut head = RequestHead::new();
     let mut reader = HeadReader::new();
     for cut in cuts {
@@ -49,13 +59,24 @@ fuzz_target!(|data: &[u8]| {
     for head in [head, stripped] {
         let mut wire = Vec::new();
         assert!(write_request_head(&mut wire, &head, head.body));
-        let strict = RequestPolicy { allow_custom_methods: true, ..RequestPolicy::default() };
+        let strict = RequestPolicy {
+            allow_custom_methods: true,
+            ..RequestPolicy::default()
+        };
         let mut limits = HeadLimits::default();
         limits.max_head_bytes *= 2;
         let mut again = RequestHead::new();
         let n = HeadReader::new().read_request(&wire, &limits, &strict, &mut again);
-        assert_eq!(n, Ok(Some(wire.len())), "{}", String::from_utf8_lossy(&wire));
-        assert_eq!((again.method(), again.path(), again.authority()), (head.method(), head.path(), head.authority()));
+        assert_eq!(
+            n,
+            Ok(Some(wire.len())),
+            "{}",
+            String::from_utf8_lossy(&wire)
+        );
+        assert_eq!(
+            (again.method(), again.path(), again.authority()),
+            (head.method(), head.path(), head.authority())
+        );
         let framed = match head.body {
             BodyLength::None if again.body == BodyLength::Length(0) => BodyLength::Length(0),
             body => body,
@@ -64,8 +85,13 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(again.headers.count(Known::Host), 1);
         let framing = [Known::ContentLength, Known::TransferEncoding];
         let rest = |h: &RequestHead| {
-            let fields = h.headers.iter_known().filter(|(k, _, _)| !framing.contains(k));
-            fields.map(|(_, n, v)| (n.to_vec(), v.to_vec())).collect::<Vec<_>>()
+            let fields = h
+                .headers
+                .iter_known()
+                .filter(|(k, _, _)| !framing.contains(k));
+            fields
+                .map(|(_, n, v)| (n.to_vec(), v.to_vec()))
+                .collect::<Vec<_>>()
         };
         assert_eq!(rest(&again), rest(&head));
     }

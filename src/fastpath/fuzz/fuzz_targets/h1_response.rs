@@ -6,11 +6,20 @@
 use libfuzzer_sys::fuzz_target;
 use proto::Known;
 use proto::h1::{
-    HeadError, HeadLimits, HeadReader, Method, ResponseHead, ResponseOptions, Version, write_response_head,
+    HeadError, HeadLimits, HeadReader, Method, ResponseHead, ResponseOptions, Version,
+    write_response_head,
 };
 
-fn read(raw: &[u8], cuts: &[usize], request: Method) -> (Result<Option<usize>, HeadError>, ResponseHead) {
-    let limits = HeadLimits { max_head_bytes: 4096, max_headers: 20, max_target_bytes: 0 };
+fn read(
+    raw: &[u8],
+    cuts: &[usize],
+    request: Method,
+) -> (Result<Option<usize>, HeadError>, ResponseHead) {
+    let limits = HeadLimits {
+        max_head_bytes: 4096,
+        max_headers: 20,
+        max_target_bytes: 0,
+    };
     let mut head = ResponseHead::new();
     let mut reader = HeadReader::new();
     for cut in cuts {
@@ -44,19 +53,41 @@ fuzz_target!(|data: &[u8]| {
     let Ok(Some(n)) = whole else { return };
     assert!(n <= raw.len() + 1);
     let mut wire = Vec::new();
-    let options = ResponseOptions { version: Version::Http11, request, close: flags & 4 != 0 };
+    let options = ResponseOptions {
+        version: Version::Http11,
+        request,
+        close: flags & 4 != 0,
+    };
     write_response_head(&mut wire, &head, head.body, options);
     let (outcome, again) = {
-        let limits = HeadLimits { max_head_bytes: 8192, ..HeadLimits::default() };
+        let limits = HeadLimits {
+            max_head_bytes: 8192,
+            ..HeadLimits::default()
+        };
         let mut again = ResponseHead::new();
-        (HeadReader::new().read_response(&wire, &limits, request, &mut again), again)
+        (
+            HeadReader::new().read_response(&wire, &limits, request, &mut again),
+            again,
+        )
     };
-    assert_eq!(outcome, Ok(Some(wire.len())), "{}", String::from_utf8_lossy(&wire));
+    assert_eq!(
+        outcome,
+        Ok(Some(wire.len())),
+        "{}",
+        String::from_utf8_lossy(&wire)
+    );
     assert_eq!((again.status, again.body), (head.status, head.body));
-    let own = [Known::ContentLength, Known::TransferEncoding, Known::Connection, Known::KeepAlive];
+    let own = [
+        Known::ContentLength,
+        Known::TransferEncoding,
+        Known::Connection,
+        Known::KeepAlive,
+    ];
     let rest = |h: &ResponseHead| {
         let fields = h.headers.iter_known().filter(|(k, _, _)| !own.contains(k));
-        fields.map(|(_, n, v)| (n.to_vec(), v.to_vec())).collect::<Vec<_>>()
+        fields
+            .map(|(_, n, v)| (n.to_vec(), v.to_vec()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(rest(&again), rest(&head));
     if options.close {

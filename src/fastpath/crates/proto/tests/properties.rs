@@ -1,30 +1,79 @@
 //! Properties: nothing panics, what is written reads back, and the header map does what a plain
 //! list would do.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)] // a test may panic
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used
+)] // a test may panic
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proto::h1::{
-    BodyDecoder, BodyEvent, BodyLength, BodyLimits, CRLF, HeadLimits, HeadReader, Method, RequestHead, RequestPolicy,
-    ResponseHead, ResponseOptions, write_chunk_size, write_request_head, write_response, write_trailers,
+    BodyDecoder, BodyEvent, BodyLength, BodyLimits, CRLF, HeadLimits, HeadReader, Method,
+    RequestHead, RequestPolicy, ResponseHead, ResponseOptions, write_chunk_size,
+    write_request_head, write_response, write_trailers,
 };
 use proto::{HeaderMap, Known, strip_hop_by_hop};
 
 fn read_request(raw: &[u8]) -> Option<(usize, RequestHead)> {
     let mut head = RequestHead::new();
-    let policy = RequestPolicy { allow_custom_methods: true, ..RequestPolicy::default() };
-    let n = HeadReader::new().read_request(raw, &HeadLimits::default(), &policy, &mut head).ok()??;
+    let policy = RequestPolicy {
+        allow_custom_methods: true,
+        ..RequestPolicy::default()
+    };
+    let n = HeadReader::new()
+        .read_request(raw, &HeadLimits::default(), &policy, &mut head)
+        .ok()??;
     Some((n, head))
 }
 
 /// Pieces of which odd requests are made.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let words: Vec<&'static [u8]> = vec![
-        b"GET", b"POST", b"OPTIONS", b"CONNECT", b" ", b"/", b"*", b"/p?q", b"http://b:1/", b" HTTP/1.1", b" HTTP/1.0", b"\r\n",
-        b"\n", b"\r", b"\t", b":", b": ", b"Host: a", b"Host", b"Content-Length", b"5", b"0", b"Transfer-Encoding", b"chunked",
-        b"Connection", b"close", b"x-hop", b"X-Hop: 1", b"TE: trailers", b"Expect: 100-continue", b"transfer_encoding", b",", b";",
-        b"\0", b"\xff", b"x_y: 1", b"a.example", b"@", b"#", b"%41", b"Upgrade", b"Cookie: a=b", b"cookie: c",
+        b"GET",
+        b"POST",
+        b"OPTIONS",
+        b"CONNECT",
+        b" ",
+        b"/",
+        b"*",
+        b"/p?q",
+        b"http://b:1/",
+        b" HTTP/1.1",
+        b" HTTP/1.0",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\t",
+        b":",
+        b": ",
+        b"Host: a",
+        b"Host",
+        b"Content-Length",
+        b"5",
+        b"0",
+        b"Transfer-Encoding",
+        b"chunked",
+        b"Connection",
+        b"close",
+        b"x-hop",
+        b"X-Hop: 1",
+        b"TE: trailers",
+        b"Expect: 100-continue",
+        b"transfer_encoding",
+        b",",
+        b";",
+        b"\0",
+        b"\xff",
+        b"x_y: 1",
+        b"a.example",
+        b"@",
+        b"#",
+        b"%41",
+        b"Upgrade",
+        b"Cookie: a=b",
+        b"cookie: c",
     ];
     prop_oneof![9 => select(words).prop_map(<[u8]>::to_vec), 1 => vec(any::<u8>(), 0..4)]
 }
@@ -32,8 +81,17 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 fn token() -> impl Strategy<Value = String> {
     prop_oneof![
         "[A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]{0,30}",
-        select(vec!["Cookie", "x-forwarded-for", "Via", "X-ENVOY-Retry-On", "accept", "te", "content-length", "Transfer-Encoding"])
-            .prop_map(String::from),
+        select(vec![
+            "Cookie",
+            "x-forwarded-for",
+            "Via",
+            "X-ENVOY-Retry-On",
+            "accept",
+            "te",
+            "content-length",
+            "Transfer-Encoding"
+        ])
+        .prop_map(String::from),
     ]
 }
 
@@ -49,7 +107,8 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let name = || select(vec!["Host", "cookie", "X-A", "x-b", "Via", "x-c_d"]).prop_map(String::from);
+    let name =
+        || select(vec!["Host", "cookie", "X-A", "x-b", "Via", "x-c_d"]).prop_map(String::from);
     let known = || select(vec![Known::Host, Known::Cookie, Known::Via, Known::Te]);
     let value = || "[ \t]{0,2}([!-~]([ -~\t]{0,12}[!-~])?)?[ \t]{0,2}";
     prop_oneof![
@@ -85,11 +144,21 @@ fn model(list: &mut Vec<(String, String)>, op: &Op) {
         Op::SetKnown(k, v) => set(list, k.name(), ows(v)),
         Op::Remove(n) => list.retain(|(name, _)| *name != n.to_lowercase()),
         Op::Append(k, v) => {
-            let values: Vec<String> = list.iter().filter(|(n, v)| n == k.name() && !v.is_empty()).map(|(_, v)| v.clone()).collect();
-            let joined = values.into_iter().chain([ows(v)]).collect::<Vec<_>>().join(", ");
+            let values: Vec<String> = list
+                .iter()
+                .filter(|(n, v)| n == k.name() && !v.is_empty())
+                .map(|(_, v)| v.clone())
+                .collect();
+            let joined = values
+                .into_iter()
+                .chain([ows(v)])
+                .collect::<Vec<_>>()
+                .join(", ");
             set(list, k.name(), joined);
         }
-        Op::Retain(salt) => list.retain(|(n, v)| !(n.len() + v.len()).is_multiple_of(usize::from(*salt).max(2))),
+        Op::Retain(salt) => {
+            list.retain(|(n, v)| !(n.len() + v.len()).is_multiple_of(usize::from(*salt).max(2)))
+        }
         Op::First(v) => list.insert(0, ("via".into(), ows(v))),
     }
 }
@@ -103,7 +172,9 @@ fn apply(map: &mut HeaderMap, op: &Op) {
             map.remove_name(n.to_lowercase().as_bytes());
         }
         Op::Append(k, v) => assert!(map.append_value(*k, b", ", v.as_bytes())),
-        Op::Retain(salt) => map.retain(|_, n, v| !(n.len() + v.len()).is_multiple_of(usize::from(*salt).max(2))),
+        Op::Retain(salt) => {
+            map.retain(|_, n, v| !(n.len() + v.len()).is_multiple_of(usize::from(*salt).max(2)))
+        }
         Op::First(v) => assert!(map.push_known_first(Known::Via, v.as_bytes())),
     }
 }

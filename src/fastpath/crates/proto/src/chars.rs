@@ -15,7 +15,20 @@ const fn token_lower() -> [u8; 256] {
         if b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
             )
         {
             table[i] = b.to_ascii_lowercase();
@@ -86,13 +99,16 @@ pub(crate) const fn is_value_ctl(b: u8) -> bool {
 /// compares; its place is then found by words.
 #[inline(always)]
 pub(crate) fn value_run(s: &[u8]) -> Option<usize> {
-    let clean = s
-        .as_chunks::<16>()
-        .0
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |found, b| found | is_value_ctl(*b)))
-        .count();
-    let mut at = clean.wrapping_mul(16); // at most s.len(), as all that is added below
+    let mut at = 0usize; // at most s.len(), as all that is added below
+    for block in s.as_chunks::<16>().0 {
+        if block
+            .iter()
+            .fold(false, |found, b| found | is_value_ctl(*b))
+        {
+            break;
+        }
+        at = at.wrapping_add(16);
+    }
     let (words, tail) = s.get(at..)?.as_chunks::<8>();
     for word in words {
         let stop = swar::value_ctl(u64::from_le_bytes(*word));
@@ -116,7 +132,13 @@ pub(crate) fn is_value(s: &[u8]) -> bool {
 pub(crate) fn is_target(s: &[u8]) -> bool {
     let word = |w: &[u8; 8]| swar::not_target(u64::from_le_bytes(*w));
     match s.last_chunk::<8>() {
-        Some(last) => s.as_chunks::<8>().0.iter().fold(word(last), |bad, w| bad | word(w)) == 0,
+        Some(last) => {
+            s.as_chunks::<8>()
+                .0
+                .iter()
+                .fold(word(last), |bad, w| bad | word(w))
+                == 0
+        }
         None => s.iter().all(|b| (0x21..0x7f).contains(b) && *b != b'#'),
     }
 }
@@ -169,7 +191,9 @@ pub(crate) fn format_decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
             break;
         }
     }
-    digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
+    digits
+        .get(digits.len().saturating_sub(used)..)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -200,7 +224,16 @@ mod tests {
             assert_eq!(out, n.to_string().as_bytes());
             assert_eq!(decimal(&out), Some(n));
         }
-        for bad in ["", "+1", "-1", " 1", "1 ", "0x1", "1,1", "18446744073709551616"] {
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "0x1",
+            "1,1",
+            "18446744073709551616",
+        ] {
             assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(decimal(b"007"), Some(7));

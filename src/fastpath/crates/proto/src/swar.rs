@@ -81,7 +81,8 @@ const fn lower(w: u64) -> u64 {
 pub(crate) fn make_lower(s: &mut [u8]) {
     if s.len() < 8 {
         if let (Some(a), Some(b)) = (s.first_chunk::<4>().copied(), s.last_chunk::<4>().copied()) {
-            let [a, b] = [a, b].map(|c| (lower(u64::from(u32::from_le_bytes(c))) as u32).to_le_bytes());
+            let [a, b] =
+                [a, b].map(|c| (lower(u64::from(u32::from_le_bytes(c))) as u32).to_le_bytes());
             if let Some(head) = s.first_chunk_mut::<4>() {
                 *head = a;
             }
@@ -93,7 +94,10 @@ pub(crate) fn make_lower(s: &mut [u8]) {
         }
         return;
     }
-    let last = s.last_chunk::<8>().copied().map(|c| lower(u64::from_le_bytes(c)));
+    let last = s
+        .last_chunk::<8>()
+        .copied()
+        .map(|c| lower(u64::from_le_bytes(c)));
     for block in s.as_chunks_mut::<8>().0 {
         *block = lower(u64::from_le_bytes(*block)).to_le_bytes();
     }
@@ -116,7 +120,8 @@ pub(crate) fn token_is(token: &[u8], name: &[u8]) -> bool {
         token.last_chunk::<8>(),
         name.last_chunk::<8>(),
     ) {
-        let differ = |t: &[u8; 8], n: &[u8; 8]| (u64::from_le_bytes(*t) | CASE) ^ u64::from_le_bytes(*n);
+        let differ =
+            |t: &[u8; 8], n: &[u8; 8]| (u64::from_le_bytes(*t) | CASE) ^ u64::from_le_bytes(*n);
         if token.len() <= 16 {
             return differ(ta, na) | differ(tz, nz) == 0;
         }
@@ -129,7 +134,9 @@ pub(crate) fn token_is(token: &[u8], name: &[u8]) -> bool {
         token.last_chunk::<4>(),
         name.last_chunk::<4>(),
     ) {
-        let differ = |t: &[u8; 4], n: &[u8; 4]| (u32::from_le_bytes(*t) | CASE as u32) ^ u32::from_le_bytes(*n);
+        let differ = |t: &[u8; 4], n: &[u8; 4]| {
+            (u32::from_le_bytes(*t) | CASE as u32) ^ u32::from_le_bytes(*n)
+        };
         return differ(ta, na) | differ(tz, nz) == 0;
     }
     token.iter().zip(name).all(|(t, n)| t | 0x20 == *n)
@@ -153,7 +160,11 @@ mod tests {
                         mask.to_le_bytes()[place] == 0x80
                     };
                     assert_eq!(bit(value_ctl(w)), is_value_ctl(b), "{b}");
-                    assert_eq!(bit(not_target(w)), b <= 0x20 || b >= 0x7f || b == b'#', "{b}");
+                    assert_eq!(
+                        bit(not_target(w)),
+                        b <= 0x20 || b >= 0x7f || b == b'#',
+                        "{b}"
+                    );
                     assert_eq!(bit(plain(w)), b.is_ascii_alphanumeric() || b == b'-', "{b}");
                     assert_eq!(bit(colon(w)), b == b':');
                     assert_eq!(bit(dot(w)), b == b'.');

@@ -22,7 +22,7 @@ const QUEUE: usize = 128;
 /// Process-wide. Cloning is cheap; all clones are the same sinks.
 #[derive(Clone)]
 pub struct Sinks {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {

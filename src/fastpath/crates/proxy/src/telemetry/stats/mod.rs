@@ -396,3 +396,6 @@ impl Stats {
         f(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,3 +6,6 @@
 
 pub mod format;
 pub mod resources;
+pub mod matching;
+pub mod route_index;
+pub mod store;

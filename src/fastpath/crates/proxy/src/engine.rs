@@ -20,7 +20,7 @@ use model::store::{Applied, Store};
 use crate::cluster::dns::{Outcome, Resolver};
 use crate::cluster::{ClusterShared, configured_endpoints};
 use crate::net::socket;
-use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{Membership, Stats};
 use crate::worker::Worker;
@@ -30,6 +30,9 @@ use crate::worker::command::{
 
 pub const LISTENER_TYPE: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 pub const CLUSTER_TYPE: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+
+/// How long the access logs may take to be written at the end.
+const LOG_GRACE: Duration = Duration::from_secs(2);
 
 /// How long `shutdown` waits for workers beyond their deadline.
 const JOIN_GRACE: Duration = Duration::from_secs(2);
@@ -45,7 +48,7 @@ struct Control {
     mailboxes: Vec<Arc<Mailbox>>,
     shared: Arc<Shared>,
     stats: Stats,
-    logs: AccessLogs,
+    logs: Sinks,
     resolver: std::sync::OnceLock<Resolver>,
     drained: AtomicBool,
 }
@@ -98,7 +101,7 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let concurrency = concurrency.max(1);
         let stats = Stats::new(concurrency);
-        let logs = AccessLogs::new(&stats);
+        let logs = Sinks::new(stats.clone())?;
         let shared = Arc::new(Shared {
             health_check_failed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -249,7 +252,9 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.control.logs.close();
+        if !self.control.logs.shutdown(LOG_GRACE) {
+            crate::log!(Level::Warning, "main", "access logs: not all lines could be written");
+        }
         workers.is_empty() && self.active_connections() == 0
     }
 }
@@ -407,7 +412,7 @@ impl Control {
             }
         } else if let Outcome::Failed = outcome {
             crate::log!(
-                Level::Warn, "dns",
+                Level::Warning, "dns",
                 "cluster {name}: a name could not be looked up; the last addresses stay"
             );
         }

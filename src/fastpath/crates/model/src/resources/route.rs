@@ -24,15 +24,18 @@ pub struct RouteConfig {
     pub hash: u64,
 }
 
+/// Wildcard domains of one length (without the `*`), by text.
+pub type WildcardsOfLength = (usize, HashMap<Box<[u8]>, usize>);
+
 /// Domain look-up: exact, longest `*.suffix`, longest `prefix.*`, `*`. All lower-case.
 #[derive(Debug, Default)]
 pub struct VirtualHosts {
     pub list: Vec<Arc<VirtualHost>>,
     pub exact: HashMap<Box<[u8]>, usize>,
     /// By length of the suffix, longest first.
-    pub suffix: Vec<(usize, HashMap<Box<[u8]>, usize>)>,
+    pub suffix: Vec<WildcardsOfLength>,
     /// By length of the prefix, longest first.
-    pub prefix: Vec<(usize, HashMap<Box<[u8]>, usize>)>,
+    pub prefix: Vec<WildcardsOfLength>,
     pub default: Option<usize>,
 }
 

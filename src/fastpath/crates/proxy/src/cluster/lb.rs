@@ -7,6 +7,8 @@
 //! hosts are healthy (panic threshold 50 %): then all do. DEGRADED hosts serve when no healthy
 //! one is left.
 
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
 use std::rc::Rc;
 
 use model::resources::cluster::{HealthStatus, LbPolicy};
@@ -21,9 +23,9 @@ pub struct LoadBalancer {
     eligible: Vec<Rc<Host>>,
     panic: bool,
     next: usize,
-    /// EDF state: (deadline, host), in insertion order; only when weights differ.
-    schedule: Vec<f64>,
-    now: f64,
+    /// EDF state; only when weights differ.
+    schedule: BinaryHeap<Reverse<Turn>>,
+    turns: u64,
 }
 
 impl LoadBalancer {
@@ -34,8 +36,8 @@ impl LoadBalancer {
             eligible: Vec::new(),
             panic: false,
             next: usize::try_from(random >> 33).unwrap_or(0),
-            schedule: Vec::new(),
-            now: 0.0,
+            schedule: BinaryHeap::new(),
+            turns: 0,
         }
     }
 
@@ -67,12 +69,14 @@ impl LoadBalancer {
             .eligible
             .first()
             .is_some_and(|first| self.eligible.iter().any(|h| h.weight != first.weight));
-        self.now = 0.0;
-        self.schedule = if weighted {
-            self.eligible.iter().map(|h| 1.0 / f64::from(h.weight.max(1))).collect()
-        } else {
-            Vec::new()
-        };
+        self.schedule.clear();
+        if weighted {
+            for (host, entry) in self.eligible.iter().enumerate() {
+                let deadline = 1.0 / f64::from(entry.weight.max(1));
+                self.turns = self.turns.wrapping_add(1);
+                self.schedule.push(Reverse(Turn { deadline, order: self.turns, host }));
+            }
+        }
     }
 
     pub fn choose(&mut self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
@@ -118,24 +122,40 @@ impl LoadBalancer {
     }
 
     fn earliest_deadline(&mut self, active_bias: f64) -> Option<Rc<Host>> {
-        // A scan: clusters have tens of hosts, and it keeps insertion order for ties.
-        let mut best: Option<(usize, f64)> = None;
-        for (i, deadline) in self.schedule.iter().enumerate() {
-            if best.is_none_or(|(_, d)| *deadline < d) {
-                best = Some((i, *deadline));
-            }
-        }
-        let (at, deadline) = best?;
-        let host = self.eligible.get(at)?;
-        self.now = deadline;
+        let Reverse(turn) = self.schedule.pop()?;
+        let host = self.eligible.get(turn.host)?;
         let mut weight = f64::from(host.weight.max(1));
         if active_bias > 0.0 {
             weight /= (f64::from(host.pool.active.get()) + 1.0).powf(active_bias);
         }
-        if let Some(slot) = self.schedule.get_mut(at) {
-            *slot = self.now + 1.0 / weight;
-        }
+        self.turns = self.turns.wrapping_add(1);
+        let deadline = turn.deadline + 1.0 / weight;
+        self.schedule.push(Reverse(Turn { deadline, order: self.turns, host: turn.host }));
         Some(Rc::clone(host))
+    }
+}
+
+/// A host's next turn in the EDF schedule.
+#[derive(Debug, PartialEq)]
+struct Turn {
+    deadline: f64,
+    /// Ties are broken by insertion.
+    order: u64,
+    /// Index into `eligible`.
+    host: usize,
+}
+
+impl Eq for Turn {}
+
+impl Ord for Turn {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.deadline.total_cmp(&other.deadline).then(self.order.cmp(&other.order))
+    }
+}
+
+impl PartialOrd for Turn {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -164,7 +184,8 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            *out.entry(lb.choose(&mut rng).unwrap().address.port()).or_default() += 1;
+            let chosen = lb.choose(&mut rng).unwrap().address.port();
+            out.entry(chosen).and_modify(|n: &mut usize| *n = n.saturating_add(1)).or_insert(1);
         }
         out
     }

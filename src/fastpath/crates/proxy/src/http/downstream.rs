@@ -190,11 +190,13 @@ impl Worker {
             self.close_downstream(d, true);
             return;
         }
-        if d.closing == Closing::AfterFlush && d.stream.is_none() && d.out.is_empty() {
-            if d.peer_closed || !self.begin_linger(&mut d) {
-                self.close_downstream(d, false);
-                return;
-            }
+        let is_flushed = d.stream.is_none() && d.out.is_empty();
+        if d.closing == Closing::AfterFlush
+            && is_flushed
+            && (d.peer_closed || !self.begin_linger(&mut d))
+        {
+            self.close_downstream(d, false);
+            return;
         }
         self.downstreams.put(d.key, d);
     }

@@ -388,11 +388,12 @@ impl Worker {
         self.release_request_unit(&u);
         self.upstreams.free(u.key);
         // Somebody may have waited for the unit of the connection limit.
-        if !pool.pending.borrow().is_empty() {
-            if let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority) {
-                // Later in this turn: our caller may hold one of those that wait.
-                self.doomed_queues.push((Rc::clone(&u.host), failure));
-            }
+        let is_wanted = !pool.pending.borrow().is_empty();
+        if is_wanted
+            && let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority)
+        {
+            // Later in this turn: our caller may hold one of those that wait.
+            self.doomed_queues.push((Rc::clone(&u.host), failure));
         }
     }
 

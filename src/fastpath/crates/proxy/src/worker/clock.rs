@@ -15,8 +15,8 @@ pub struct Clock {
     date_second: u64,
 }
 
-impl Clock {
-    pub fn new() -> Self {
+impl Default for Clock {
+    fn default() -> Self {
         let mut clock = Self {
             origin: Instant::now(),
             wall_origin_ns: 0,
@@ -28,7 +28,9 @@ impl Clock {
         clock.refresh_date();
         clock
     }
+}
 
+impl Clock {
     /// Takes the time. Call once after every wait.
     pub fn tick(&mut self) {
         self.now_ns = nanos(self.origin.elapsed());
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn time_does_not_run_backwards() {
-        let mut c = Clock::new();
+        let mut c = Clock::default();
         let a = c.now_ns();
         c.tick();
         assert!(c.now_ns() >= a);

@@ -81,7 +81,7 @@ impl Worker {
             if !socket.paused {
                 socket.paused = true;
                 crate::log!(
-                    Level::Warn, "main",
+                    Level::Warning, "main",
                     "listener {}: accept: {error}; resting {PAUSE_MS} ms (raise the limit of open files?)",
                     socket.listener.config.name
                 );

@@ -28,7 +28,7 @@ use crate::cluster::host::Host;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
-use crate::telemetry::access_log::WorkerLogs;
+use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::Stats;
 use crate::upstream::Upstream;
@@ -106,6 +106,8 @@ pub struct Worker {
     pub ready_upstreams: Vec<Key>,
     /// Hosts to which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Host>, Failure)>,
+    /// Boxed, because that is how connections hold them.
+    #[allow(clippy::vec_box)]
     spare_streams: Vec<Box<Stream>>,
 
     /// What a read fills; only what a message leaves over is copied to its connection.
@@ -114,7 +116,7 @@ pub struct Worker {
     pub out: Vec<u8>,
 
     pub stats: Stats,
-    pub logs: WorkerLogs,
+    pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     /// Set by `Command::Shutdown`: leave when the last connection has ended, or at this time (ms).
@@ -128,7 +130,7 @@ impl Worker {
         mailbox: Arc<Mailbox>,
         shared: Arc<Shared>,
         stats: Stats,
-        logs: WorkerLogs,
+        logs: AccessLogs,
     ) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         epoll::add(
@@ -140,7 +142,7 @@ impl Worker {
         Ok(Self {
             index,
             epoll,
-            clock: Clock::new(),
+            clock: Clock::default(),
             timers: Timers::default(),
             rng: fastrand::Rng::new(),
             sockets: Slots::default(),
@@ -198,7 +200,7 @@ impl Worker {
         }
         let now = self.clock.now_ms();
         let mut ms = self.timers.wait_ms(now);
-        for at in [self.stop_at, self.logs.has_pending().then_some(self.next_log_flush)]
+        for at in [self.stop_at, self.logs.is_pending().then_some(self.next_log_flush)]
             .into_iter()
             .flatten()
         {
@@ -260,8 +262,8 @@ impl Worker {
 
     fn flush_logs(&mut self) {
         let now = self.clock.now_ms();
-        if self.logs.has_pending() && now >= self.next_log_flush {
-            self.logs.flush();
+        if self.logs.is_pending() && now >= self.next_log_flush {
+            self.logs.tick();
             self.next_log_flush = now.saturating_add(1000);
         }
     }
@@ -274,7 +276,7 @@ impl Worker {
     fn is_done(&self) -> bool {
         match self.stop_at {
             None => false,
-            Some(at) => self.downstreams.len() == 0 || self.clock.now_ms() >= at,
+            Some(at) => self.downstreams.count() == 0 || self.clock.now_ms() >= at,
         }
     }
 
@@ -297,7 +299,7 @@ impl Worker {
         let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
         let data = epoll::EventData::new_u64(token(Kind::Listener, key));
         if let Err(e) = epoll::modify(&self.epoll, fd, data, flags) {
-            crate::log!(Level::Warn, "main", "epoll of a listening socket: {e}");
+            crate::log!(Level::Warning, "main", "epoll of a listening socket: {e}");
         }
     }
 

@@ -49,7 +49,7 @@ impl<T> Default for Slots<T> {
 
 impl<T> Slots<T> {
     /// Number of live entries, taken out or not.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.live
     }
 
@@ -134,7 +134,7 @@ mod tests {
         assert!(slots.get(a).is_none());
         assert_eq!(slots.get(b), Some(&2));
         assert_eq!(Key::from_bits(b.to_bits()), b);
-        assert_eq!(slots.len(), 1);
+        assert_eq!(slots.count(), 1);
     }
 
     #[test]

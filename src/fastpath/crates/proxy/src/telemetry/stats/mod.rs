@@ -399,3 +399,9 @@ impl Stats {
 
 #[cfg(test)]
 mod tests;
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stats").finish_non_exhaustive()
+    }
+}

@@ -170,3 +170,11 @@ impl<C: StatName, G: StatName, H: StatName, const NC: usize, const NG: usize, co
         self.codes.get().map(Box::as_ref)
     }
 }
+
+impl<C, G, H, const NC: usize, const NG: usize, const NH: usize> std::fmt::Debug
+    for Shard<C, G, H, NC, NG, NH>
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").finish_non_exhaustive()
+    }
+}

@@ -5,7 +5,7 @@
 //! worker the same immutable installation. Whatever cannot be done is reported by name and leaves
 //! the last good state in place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -13,11 +13,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::resources::Snapshot;
+use model::resources::access_log::Sink;
 use model::resources::cluster::{Cluster, Discovery, Endpoints};
 use model::resources::listener::{Listener, NetworkFilter};
 use model::store::{Applied, Store};
 
 use crate::cluster::dns::{Outcome, Resolver};
+use crate::cluster::report::ClusterView;
 use crate::cluster::{ClusterShared, configured_endpoints};
 use crate::net::socket;
 use crate::telemetry::access_log::Sinks;
@@ -59,6 +61,7 @@ struct State {
     /// What the workers have.
     installed: Snapshot,
     clusters: HashMap<Arc<str>, ClusterEntry>,
+    static_clusters: HashSet<String>,
     sockets: HashMap<Arc<str>, BoundListener>,
 }
 
@@ -152,6 +155,9 @@ impl Engine {
     ) -> Applied {
         let mut state = self.control.lock();
         let mut applied = state.store.apply(type_url, updated, removed, is_static);
+        if is_static && type_url == CLUSTER_TYPE {
+            state.static_clusters.extend(applied.accepted.iter().cloned());
+        }
         self.control.install(&mut state, &mut applied);
         applied
     }
@@ -198,12 +204,17 @@ impl Engine {
     }
 
     /// Calls `each` for every cluster that serves, in order of name.
-    pub fn each_cluster(&self, mut each: impl FnMut(&Cluster, &ClusterShared, &Endpoints)) {
+    pub fn each_cluster(&self, mut each: impl FnMut(ClusterView<'_>)) {
         let state = self.control.lock();
         let mut names: Vec<&Arc<str>> = state.clusters.keys().collect();
         names.sort();
         for entry in names.into_iter().filter_map(|name| state.clusters.get(name)) {
-            each(&entry.config, &entry.shared, &entry.endpoints);
+            each(ClusterView {
+                config: &entry.config,
+                shared: &entry.shared,
+                endpoints: &entry.endpoints,
+                added_via_api: !state.static_clusters.contains(&*entry.config.name),
+            });
         }
     }
 
@@ -304,12 +315,17 @@ impl Control {
         self.broadcast(&Command::Install(installation));
     }
 
-    /// Binds listeners that are new or moved; what cannot be bound is refused and keeps its last
-    /// good version.
+    /// Binds listeners that are new or moved and opens their logs; what fails is refused and
+    /// keeps its last good version.
     fn bind_listeners(&self, state: &mut State, snapshot: &mut Snapshot, applied: &mut Applied) {
         state.sockets.retain(|name, _| snapshot.listeners.contains_key(name));
-        let mut refused = Vec::new();
+        let mut refused: Vec<(Arc<str>, &str, String)> = Vec::new();
+        let mut sinks = HashSet::new();
         for (name, listener) in &snapshot.listeners {
+            if let Err(reason) = self.open_logs(listener, &mut sinks) {
+                refused.push((Arc::clone(name), "access_log", reason));
+                continue;
+            }
             let unchanged = state.sockets.get(name).is_some_and(|b| {
                 b.address == listener.address && b.reuse_port == listener.reuse_port
             });
@@ -320,10 +336,13 @@ impl Control {
                 Ok(bound) => {
                     state.sockets.insert(Arc::clone(name), bound);
                 }
-                Err(e) => refused.push((Arc::clone(name), listener.address, e)),
+                Err(e) => {
+                    let reason = format!("cannot bind '{}': {e}", listener.address);
+                    refused.push((Arc::clone(name), "address", reason));
+                }
             }
         }
-        for (name, address, error) in refused {
+        for (name, field, reason) in refused {
             match state.installed.listeners.get(&name) {
                 Some(old) => {
                     snapshot.listeners.insert(Arc::clone(&name), Arc::clone(old));
@@ -334,12 +353,20 @@ impl Control {
             }
             state.store.reject(LISTENER_TYPE, &name);
             applied.accepted.retain(|n| **n != *name);
-            applied.rejected.push((
-                name.to_string(),
-                "address".to_owned(),
-                format!("cannot bind '{address}': {error}"),
-            ));
+            applied.rejected.push((name.to_string(), field.to_owned(), reason));
         }
+        self.logs.retain(&sinks);
+    }
+
+    fn open_logs(&self, listener: &Listener, sinks: &mut HashSet<Sink>) -> Result<(), String> {
+        let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
+        for log in &hcm.access_logs {
+            self.logs
+                .open(&log.sink)
+                .map_err(|e| format!("cannot open {:?}: {e}", log.sink))?;
+            sinks.insert(log.sink.clone());
+        }
+        Ok(())
     }
 
     /// Endpoints, limits and look-ups of every cluster of the snapshot.

@@ -72,6 +72,7 @@ pub struct HostShard {
     pub cx_total: HostCounter,
     pub cx_connect_fail: HostCounter,
     pub rq_active: HostCounter,
+    pub rq_pending_active: HostCounter,
     pub rq_total: HostCounter,
     pub rq_success: HostCounter,
     pub rq_error: HostCounter,

@@ -4,6 +4,7 @@ pub mod breaker;
 pub mod dns;
 pub mod host;
 pub mod lb;
+pub mod report;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;

@@ -2,3 +2,4 @@
 
 pub mod out_buffer;
 pub mod socket;
+pub mod watch;

@@ -49,6 +49,7 @@ impl Worker {
         s.upstream = Upstreaming::Waiting;
         s.priority = priority;
         host.pool.pending.borrow_mut().push_back(d.key);
+        host.pool.shard.rq_pending_active.inc();
         d.stream = Some(s);
         if let Err(failure) = self.connect_for_waiting(&cluster, &host, priority)
             && let Some(mut s) = d.stream.take()
@@ -98,6 +99,9 @@ impl Worker {
 
     /// Counts a request out of the queue.
     pub fn left_queue(&self, s: &Stream) {
+        if let Some(host) = &s.host {
+            host.pool.shard.rq_pending_active.dec();
+        }
         if let Some(cluster) = &s.cluster {
             cluster.stats().gauge_dec(ClusterGauge::UpstreamRqPendingActive);
             let limit = cluster.config.borrow().thresholds(s.priority).max_pending_requests;

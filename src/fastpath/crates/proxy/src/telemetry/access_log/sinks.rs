@@ -149,7 +149,10 @@ impl Sinks {
     }
 
     pub(super) fn find(&self, sink: &Sink) -> Option<Arc<OpenSink>> {
-        lock(&self.shared.open).iter().find(|open| same(&open.sink, sink)).cloned()
+        lock(&self.shared.open)
+            .iter()
+            .find(|open| same(&open.sink, sink))
+            .cloned()
     }
 
     /// Never waits.
@@ -210,8 +213,14 @@ impl Shared {
 
 /// None for the standard streams.
 fn open_file(sink: &Sink) -> io::Result<Option<File>> {
-    let Sink::File(path) = sink else { return Ok(None) };
-    let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+    let Sink::File(path) = sink else {
+        return Ok(None);
+    };
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .open(path)?;
     Ok(Some(file))
 }
 

@@ -206,7 +206,8 @@ impl Stats {
 
     // -- shards: for workers, once per entity --
 
-    /// A shard of `cluster.<stat_name>.` for one owner. Give it back by dropping it.
+    /// A shard of `cluster.<stat_name>.` for one owner. Give it back by dropping it. The numbers
+    /// of a name that is not declared go with its last shard.
     #[must_use]
     pub fn cluster(&self, stat_name: &str) -> Arc<ClusterShard> {
         self.with(|r| r.clusters.get(stat_name).shard(0))

@@ -204,6 +204,7 @@ fn odds_and_ends() {
             .headers
             .push(b"content-type", b"application/grpc+proto")
     );
+    assert_eq!(x.text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%"), "Unknown 2");
     let mut trailers = HeaderMap::new();
     assert!(trailers.push(b"grpc-status", b"5"));
     let format =
@@ -223,6 +224,16 @@ fn odds_and_ends() {
         x.text("%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%"),
         "api.test:80 api.test"
     );
+}
+
+/// Values that Envoy gave for the same request.
+#[test]
+fn empty_and_repeated_values() {
+    let mut x = Exchange::forwarded();
+    assert!(x.request.set_path(b"/direct?a=1&a=2&e=&nov&x=%41"));
+    assert!(x.request.headers.push(b"x-empty", b""));
+    let format = "%REQ(x-empty)%|%REQ(x-empty?x-a)%|%QUERY_PARAM(a)%|%QUERY_PARAM(e)%|%QUERY_PARAM(nov)%|%QUERY_PARAM(x)%|%REQ(x-dup)%|%REQ(x-a):0%|%QUERY_PARAMS%";
+    assert_eq!(x.text(format), "||1|||%41|1||a=1&a=2&e=&nov&x=%41");
 }
 
 fn text(value: &str) -> Pb {

@@ -397,6 +397,18 @@ const GRPC: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
+/// gRPC's own table for responses that carry no `grpc-status`.
+fn grpc_of_http(code: u16) -> u64 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
 fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
     let content_type = ctx.request.headers.get(Known::ContentType);
     let Some(content_type) = content_type else {
@@ -407,14 +419,15 @@ fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
         return Value::Missing;
     }
     let of = |headers: Option<&'a HeaderMap>| headers.and_then(|h| h.get(Known::GrpcStatus));
-    let Some(text) = of(ctx.trailers).or_else(|| of(ctx.response)) else {
-        return Value::Missing;
-    };
-    let Some(number) = std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<u64>().ok())
-    else {
-        return Value::Bytes(b"-1");
+    let number = match of(ctx.trailers).or_else(|| of(ctx.response)) {
+        Some(text) => match std::str::from_utf8(text).ok().and_then(|t| t.parse::<u64>().ok()) {
+            Some(number) => number,
+            None => return Value::Bytes(b"-1"),
+        },
+        None => match ctx.info.response_code {
+            Some(code) => grpc_of_http(code),
+            None => return Value::Missing,
+        },
     };
     let names = usize::try_from(number).ok().and_then(|n| GRPC.get(n));
     match (style, names) {

@@ -51,11 +51,12 @@ pub enum Discovery {
         service_name: Arc<str>,
         endpoints: Option<Arc<Endpoints>>,
     },
-    Dns(Dns),
+    Dns(Arc<Dns>),
 }
 
 /// STRICT_DNS or LOGICAL_DNS: resolved while serving; the hosts live in the data plane.
 #[derive(Debug)]
+#[derive(Clone)]
 pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,

@@ -98,7 +98,7 @@ impl Drop for AccessLogs {
     }
 }
 
-/// The worker's buffer for a sink; None if the sink was never opened.
+/// The worker's buffer for a sink, made when first asked for.
 fn buffer_of<'a>(
     buffers: &'a mut Vec<Buffer>,
     sinks: &Sinks,
@@ -111,7 +111,7 @@ fn buffer_of<'a>(
     let place = match place {
         Some(place) => place,
         None => {
-            let sink = sinks.find(sink)?;
+            let sink = sinks.find_or_add(sink);
             buffers.push(Buffer {
                 sink,
                 bytes: Vec::new(),

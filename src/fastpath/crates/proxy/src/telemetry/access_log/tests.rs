@@ -139,6 +139,24 @@ fn files_are_reopened_and_closed() {
 }
 
 #[test]
+fn a_sink_that_nobody_opened_is_opened_by_the_writer() {
+    let scratch = Scratch::new("lazy");
+    let stats = Stats::new(1);
+    let sinks = Sinks::new(stats.clone()).unwrap();
+    let mut logs = sinks.worker();
+    let nowhere = Sink::File("/nonexistent/dir/file".into());
+    with_context(200, |ctx| {
+        logs.log(&log_to(scratch.sink(), "%RESPONSE_CODE%\n", None), ctx);
+        logs.log(&log_to(nowhere, "%RESPONSE_CODE%\n", None), ctx);
+    });
+    drop(logs);
+    assert!(sinks.shutdown(WAIT));
+    assert_eq!(scratch.read(), "200\n");
+    let shown = stats.text(Some("dropped"), true, Kind::All).unwrap();
+    assert_eq!(shown, "access_log.dropped: 1\n");
+}
+
+#[test]
 fn an_error_at_open_is_returned() {
     let sinks = Sinks::new(Stats::new(1)).unwrap();
     assert!(

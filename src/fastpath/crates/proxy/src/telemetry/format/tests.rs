@@ -196,7 +196,7 @@ fn odds_and_ends() {
     );
     assert_eq!(
         x.text("%REQ_WITHOUT_QUERY(:PATH)%|%QUERY_PARAM(b)%|%PATH(NQ)%"),
-        "/p/a|%20|/p/a"
+        "/p/a| |/p/a"
     );
     assert_eq!(x.text("%GRPC_STATUS%"), "-");
     assert!(
@@ -233,7 +233,21 @@ fn empty_and_repeated_values() {
     assert!(x.request.set_path(b"/direct?a=1&a=2&e=&nov&x=%41"));
     assert!(x.request.headers.push(b"x-empty", b""));
     let format = "%REQ(x-empty)%|%REQ(x-empty?x-a)%|%QUERY_PARAM(a)%|%QUERY_PARAM(e)%|%QUERY_PARAM(nov)%|%QUERY_PARAM(x)%|%REQ(x-dup)%|%REQ(x-a):0%|%QUERY_PARAMS%";
-    assert_eq!(x.text(format), "||1|||%41|1||a=1&a=2&e=&nov&x=%41");
+    assert_eq!(x.text(format), "||1|||A|1||a=1&a=2&e=&nov&x=%41");
+    // But for the last, Envoy's: it decodes line ends too.
+    assert!(
+        x.request
+            .set_path(b"/direct?x=%41+b%20c%zz&y=a=b&%41b=1&z=%0a%0d%22")
+    );
+    for (name, want) in [
+        ("x", "A+b c%zz"),
+        ("y", "a=b"),
+        ("%41b", "-"),
+        ("Ab", "1"),
+        ("z", "%0a%0d\""),
+    ] {
+        assert_eq!(x.text(&format!("%QUERY_PARAM({name})%")), want, "{name}");
+    }
 }
 
 fn text(value: &str) -> Pb {

@@ -18,6 +18,8 @@ use crate::telemetry::stream_info::{LogContext, StreamInfo};
 pub(super) enum Value<'a> {
     Missing,
     Bytes(&'a [u8]),
+    /// Percent-decoded on the way out.
+    Encoded(&'a [u8]),
     /// White space becomes `_`.
     Word(&'a str),
     Number(u64),
@@ -64,6 +66,7 @@ impl<'a> Value<'a> {
         match *self {
             Value::Missing => {}
             Value::Bytes(bytes) => out.extend_from_slice(bytes),
+            Value::Encoded(bytes) => out.extend(decoded(bytes)),
             Value::Word(text) => {
                 out.extend(
                     text.bytes()
@@ -104,7 +107,8 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
         }
         Operator::QueryParameter(name) => {
             let query = split_query(ctx.request.path()).1;
-            Value::bytes(query.and_then(|query| parameter(query, name)))
+            let value = query.and_then(|query| parameter(query, name));
+            value.map_or(Value::Missing, Value::Encoded)
         }
         Operator::QueryParameters(source) => {
             let query = path(*source, ctx).and_then(|path| split_query(path).1);
@@ -299,17 +303,42 @@ fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The first parameter of that name, as it came.
+/// The first parameter of that (decoded) name, still encoded.
 fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = query.split(|&b| b == b'#').next()?;
     query.split(|&b| b == b'&').find_map(|pair| {
-        let rest = pair.strip_prefix(name)?;
-        match rest {
-            [] => Some(rest),
-            [b'=', value @ ..] => Some(value),
-            _ => None,
-        }
+        let at = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
+        let (key, value) = pair.split_at_checked(at)?;
+        let value = value.strip_prefix(b"=").unwrap_or(value);
+        decoded(key).eq(name.iter().copied()).then_some(value)
     })
+}
+
+/// Percent-decodes. Control characters stay encoded (Envoy decodes them too): a request must not
+/// be able to write lines of its own into a log.
+fn decoded(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (&first, tail) = rest.split_first()?;
+        rest = tail;
+        if first == b'%'
+            && let [high, low, after @ ..] = tail
+            && let Some(byte) = hex_pair(*high, *low)
+            && !byte.is_ascii_control()
+        {
+            rest = after;
+            return Some(byte);
+        }
+        Some(first)
+    })
+}
+
+fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|n| u8::try_from(n).ok())
+    };
+    Some((digit(high)? << 4) | digit(low)?)
 }
 
 fn point(info: &StreamInfo, point: TimePoint) -> u64 {
@@ -420,7 +449,10 @@ fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
     }
     let of = |headers: Option<&'a HeaderMap>| headers.and_then(|h| h.get(Known::GrpcStatus));
     let number = match of(ctx.trailers).or_else(|| of(ctx.response)) {
-        Some(text) => match std::str::from_utf8(text).ok().and_then(|t| t.parse::<u64>().ok()) {
+        Some(text) => match std::str::from_utf8(text)
+            .ok()
+            .and_then(|t| t.parse::<u64>().ok())
+        {
             Some(number) => number,
             None => return Value::Bytes(b"-1"),
         },

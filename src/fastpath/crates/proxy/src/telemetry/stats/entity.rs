@@ -58,6 +58,10 @@ impl<S: Readable> Entity<S> {
         self.declared = self.declared.saturating_sub(1);
     }
 
+    pub(super) fn set_declared(&mut self, declared: bool) {
+        self.declared = declared.into();
+    }
+
     /// Nothing configured has this name and nobody counts any more.
     pub(super) fn is_over(&self) -> bool {
         self.declared == 0

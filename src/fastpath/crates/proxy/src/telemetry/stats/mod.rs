@@ -8,6 +8,7 @@
 mod cluster_names;
 mod codes;
 mod control;
+mod declared;
 mod entity;
 mod hcm_names;
 mod histogram;
@@ -25,6 +26,7 @@ mod text;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
+pub use declared::Declared;
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, ListenerHttpCounter};
 pub use names::{NoStat, StatName};

@@ -235,6 +235,31 @@ fn names_are_shared_by_those_who_declare_them() {
 }
 
 #[test]
+fn a_set_replaces_all_declarations() {
+    let stats = Stats::new(1);
+    stats.declare_hcm("old");
+    let mut declared = Declared::default();
+    declared.clusters.insert("a".to_owned());
+    declared
+        .listener_http
+        .insert(("l".to_owned(), "h".to_owned()));
+    stats.set_declared(&declared);
+    stats.set_declared(&declared);
+    assert_eq!(value(&stats, "http.old.no_route"), None);
+    assert_eq!(value(&stats, "cluster.a.upstream_rq_total"), Some(0));
+    assert_eq!(
+        value(&stats, "listener.l.http.h.downstream_rq_2xx"),
+        Some(0)
+    );
+    let draining = stats.cluster("a");
+    stats.set_declared(&Declared::default());
+    assert_eq!(value(&stats, "cluster.a.upstream_rq_total"), Some(0));
+    assert_eq!(value(&stats, "listener.l.http.h.downstream_rq_2xx"), None);
+    drop(draining);
+    assert_eq!(value(&stats, "cluster.a.upstream_rq_total"), None);
+}
+
+#[test]
 fn listeners_show_their_workers() {
     let stats = Stats::new(2);
     stats.declare_listener("l");

@@ -17,7 +17,11 @@ pub enum FormatError {
     /// `START_TIME():3`.
     NoLength { operator: String },
     /// An argument that means nothing to the operator.
-    BadArgument { operator: String, argument: String, reason: &'static str },
+    BadArgument {
+        operator: String,
+        argument: String,
+        reason: &'static str,
+    },
 }
 
 impl fmt::Display for FormatError {
@@ -35,12 +39,19 @@ impl fmt::Display for FormatError {
                 write!(f, "format operator {operator} requires parameters")
             }
             Self::NoArguments { operator } => {
-                write!(f, "format operator {operator} does not take any parameters or length")
+                write!(
+                    f,
+                    "format operator {operator} does not take any parameters or length"
+                )
             }
             Self::NoLength { operator } => {
                 write!(f, "format operator {operator} does not allow a length")
             }
-            Self::BadArgument { operator, argument, reason } => {
+            Self::BadArgument {
+                operator,
+                argument,
+                reason,
+            } => {
                 write!(f, "format operator {operator}: {argument:?}: {reason}")
             }
         }

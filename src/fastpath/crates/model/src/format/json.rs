@@ -31,7 +31,10 @@ impl JsonFormat {
     /// Compiles `json_format`. `omit_empty_values`: keys without a value are left out.
     pub fn from_struct(format: &Struct, omit_empty_values: bool) -> Result<Self, FormatError> {
         let root = object(format, omit_empty_values, 0)?;
-        Ok(Self { root, omit_empty: omit_empty_values })
+        Ok(Self {
+            root,
+            omit_empty: omit_empty_values,
+        })
     }
 
     #[must_use]
@@ -52,7 +55,9 @@ fn object(
 ) -> Result<Vec<(Box<str>, JsonNode)>, FormatError> {
     // A BTreeMap: sorted already.
     let entries = format.fields.iter();
-    entries.map(|(key, value)| Ok((key.as_str().into(), node(value, omit, depth)?))).collect()
+    entries
+        .map(|(key, value)| Ok((key.as_str().into(), node(value, omit, depth)?)))
+        .collect()
 }
 
 fn node(value: &Value, omit: bool, depth: usize) -> Result<JsonNode, FormatError> {
@@ -83,14 +88,28 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_and_errors_found_at_any_depth() {
-        let text = |t: &str| Value { kind: Some(Kind::StringValue(t.to_owned())) };
-        let inner = Struct { fields: [("x".to_owned(), text("%NOPE%"))].into() };
+        let text = |t: &str| Value {
+            kind: Some(Kind::StringValue(t.to_owned())),
+        };
+        let inner = Struct {
+            fields: [("x".to_owned(), text("%NOPE%"))].into(),
+        };
         let bad = Struct {
-            fields: [("n".to_owned(), Value { kind: Some(Kind::StructValue(inner)) })].into(),
+            fields: [(
+                "n".to_owned(),
+                Value {
+                    kind: Some(Kind::StructValue(inner)),
+                },
+            )]
+            .into(),
         };
         assert!(JsonFormat::from_struct(&bad, false).is_err());
         let good = Struct {
-            fields: [("b".to_owned(), text("%PROTOCOL%")), ("a".to_owned(), text("x"))].into(),
+            fields: [
+                ("b".to_owned(), text("%PROTOCOL%")),
+                ("a".to_owned(), text("x")),
+            ]
+            .into(),
         };
         let format = JsonFormat::from_struct(&good, true).unwrap();
         let keys: Vec<_> = format.root().iter().map(|(key, _)| &**key).collect();

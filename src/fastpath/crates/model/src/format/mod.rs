@@ -52,14 +52,24 @@ impl Format {
 
     /// `omit_empty_values`: what is missing renders as nothing instead of `-`.
     pub fn parse_with(text: &str, omit_empty_values: bool) -> Result<Self, FormatError> {
-        Ok(Self { parts: parse::parts(text)?, omit_empty: omit_empty_values })
+        Ok(Self {
+            parts: parse::parts(text)?,
+            omit_empty: omit_empty_values,
+        })
     }
 
     /// A format that renders as these bytes whatever the request.
     #[must_use]
     pub fn literal(text: &[u8]) -> Self {
-        let parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text.into())] };
-        Self { parts, omit_empty: false }
+        let parts = if text.is_empty() {
+            Vec::new()
+        } else {
+            vec![Part::Text(text.into())]
+        };
+        Self {
+            parts,
+            omit_empty: false,
+        }
     }
 
     /// Envoy's default for access logs.

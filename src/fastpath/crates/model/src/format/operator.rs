@@ -24,14 +24,23 @@ pub enum Operator {
     RequestWithoutQuery(HeaderSource, Option<HeaderSource>),
     QueryParameter(Box<[u8]>),
     QueryParameters(PathSource),
-    Path { query: bool, source: PathSource },
+    Path {
+        query: bool,
+        source: PathSource,
+    },
     /// Resolved when parsed; an unset variable is `-`, as in Envoy.
     Environment(Box<[u8]>),
     /// None: a point that no request passes.
-    Duration { from: Option<TimePoint>, to: Option<TimePoint>, unit: TimeUnit },
+    Duration {
+        from: Option<TimePoint>,
+        to: Option<TimePoint>,
+        unit: TimeUnit,
+    },
     GrpcStatus(GrpcStatusStyle),
     /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
-    ResponseCodeDetails { keep_spaces: bool },
+    ResponseCodeDetails {
+        keep_spaces: bool,
+    },
     /// The first that is not missing.
     Coalesce(Vec<Command>),
 }

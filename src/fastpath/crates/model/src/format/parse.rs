@@ -29,7 +29,10 @@ pub(super) fn parts(text: &str) -> Result<Vec<Part>, FormatError> {
         }
         let Some((raw, after)) = raw(command) else {
             let position = text.len().saturating_sub(command.len());
-            return Err(FormatError::Syntax { position, rest: command.chars().take(40).collect() });
+            return Err(FormatError::Syntax {
+                position,
+                rest: command.chars().take(40).collect(),
+            });
         };
         if !plain.is_empty() {
             parts.push(Part::Text(std::mem::take(&mut plain).into_bytes().into()));
@@ -54,12 +57,26 @@ fn raw(text: &str) -> Option<(Raw<'_>, &str)> {
     }
     let Some(inner) = rest.strip_prefix('(') else {
         let (max_len, rest) = ending(rest)?;
-        return Some((Raw { name, arguments: None, max_len }, rest));
+        return Some((
+            Raw {
+                name,
+                arguments: None,
+                max_len,
+            },
+            rest,
+        ));
     };
     inner.match_indices(')').find_map(|(at, _)| {
         let (arguments, rest) = inner.split_at_checked(at)?;
         let (max_len, rest) = ending(rest.strip_prefix(')')?)?;
-        Some((Raw { name, arguments: Some(arguments), max_len }, rest))
+        Some((
+            Raw {
+                name,
+                arguments: Some(arguments),
+                max_len,
+            },
+            rest,
+        ))
     })
 }
 
@@ -78,19 +95,27 @@ fn ending(text: &str) -> Option<(Option<usize>, &str)> {
 impl Raw<'_> {
     fn bad(&self, reason: &'static str) -> FormatError {
         let argument = self.arguments.unwrap_or_default().to_owned();
-        FormatError::BadArgument { operator: self.name.to_owned(), argument, reason }
+        FormatError::BadArgument {
+            operator: self.name.to_owned(),
+            argument,
+            reason,
+        }
     }
 
     /// Arguments that must be there and say something.
     fn required(&self) -> Result<&str, FormatError> {
         self.arguments
             .filter(|arguments| !arguments.is_empty())
-            .ok_or_else(|| FormatError::ArgumentsRequired { operator: self.name.to_owned() })
+            .ok_or_else(|| FormatError::ArgumentsRequired {
+                operator: self.name.to_owned(),
+            })
     }
 
     fn no_length(&self) -> Result<(), FormatError> {
         match self.max_len {
-            Some(_) => Err(FormatError::NoLength { operator: self.name.to_owned() }),
+            Some(_) => Err(FormatError::NoLength {
+                operator: self.name.to_owned(),
+            }),
             None => Ok(()),
         }
     }
@@ -145,18 +170,27 @@ fn command_of(raw: &Raw<'_>) -> Result<Command, FormatError> {
         }
         name => {
             if is_not_implemented(name) {
-                return Err(FormatError::NotImplemented { operator: name.to_owned() });
+                return Err(FormatError::NotImplemented {
+                    operator: name.to_owned(),
+                });
             }
             let Some(field) = field(name) else {
-                return Err(FormatError::Unknown { operator: name.to_owned() });
+                return Err(FormatError::Unknown {
+                    operator: name.to_owned(),
+                });
             };
             if raw.max_len.is_some() || raw.arguments.is_some_and(|text| !text.is_empty()) {
-                return Err(FormatError::NoArguments { operator: name.to_owned() });
+                return Err(FormatError::NoArguments {
+                    operator: name.to_owned(),
+                });
             }
             Operator::Field(field)
         }
     };
-    Ok(Command { operator, max_len: raw.max_len })
+    Ok(Command {
+        operator,
+        max_len: raw.max_len,
+    })
 }
 
 /// `main?alternative`.
@@ -187,7 +221,10 @@ fn header(name: &str) -> Option<HeaderSource> {
                 return None;
             }
             let known = proto::Known::of(lower.as_bytes());
-            HeaderSource::Header(HeaderName { known, text: lower.into() })
+            HeaderSource::Header(HeaderName {
+                known,
+                text: lower.into(),
+            })
         }
     };
     Some(source)
@@ -220,14 +257,19 @@ fn path(raw: &Raw<'_>) -> Result<Operator, FormatError> {
 fn query_parameters(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     match raw.arguments.unwrap_or_default() {
         "" | "ORIG" => Ok(Operator::QueryParameters(PathSource::Path)),
-        "DECODED" => Err(FormatError::NotImplemented { operator: "QUERY_PARAMS(DECODED)".to_owned() }),
+        "DECODED" => Err(FormatError::NotImplemented {
+            operator: "QUERY_PARAMS(DECODED)".to_owned(),
+        }),
         _ => Err(raw.bad("only ORIG is allowed")),
     }
 }
 
 fn environment(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     let value = std::env::var(raw.required()?);
-    let value = value.ok().filter(|value| !value.is_empty()).unwrap_or_else(|| "-".to_owned());
+    let value = value
+        .ok()
+        .filter(|value| !value.is_empty())
+        .unwrap_or_else(|| "-".to_owned());
     Ok(Operator::Environment(value.into_bytes().into()))
 }
 
@@ -242,7 +284,11 @@ fn duration(raw: &Raw<'_>) -> Result<Operator, FormatError> {
         "ns" => TimeUnit::Nanoseconds,
         _ => return Err(raw.bad("the unit must be ms, us or ns")),
     };
-    Ok(Operator::Duration { from: time_point(from), to: time_point(to), unit })
+    Ok(Operator::Duration {
+        from: time_point(from),
+        to: time_point(to),
+        unit,
+    })
 }
 
 /// None for points that only filters or TLS set: no request passes them.
@@ -267,12 +313,14 @@ fn grpc_status(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     if raw.name == "GRPC_STATUS_NUMBER" {
         return Ok(Operator::GrpcStatus(GrpcStatusStyle::Number));
     }
-    Ok(Operator::GrpcStatus(match raw.arguments.unwrap_or_default() {
-        "" | "CAMEL_STRING" => GrpcStatusStyle::Camel,
-        "SNAKE_STRING" => GrpcStatusStyle::Snake,
-        "NUMBER" => GrpcStatusStyle::Number,
-        _ => return Err(raw.bad("only CAMEL_STRING, SNAKE_STRING and NUMBER are allowed")),
-    }))
+    Ok(Operator::GrpcStatus(
+        match raw.arguments.unwrap_or_default() {
+            "" | "CAMEL_STRING" => GrpcStatusStyle::Camel,
+            "SNAKE_STRING" => GrpcStatusStyle::Snake,
+            "NUMBER" => GrpcStatusStyle::Number,
+            _ => return Err(raw.bad("only CAMEL_STRING, SNAKE_STRING and NUMBER are allowed")),
+        },
+    ))
 }
 
 /// `{"operators": ["PROTOCOL", {"command": "REQ", "param": "x", "max_length": 3}]}`
@@ -293,7 +341,11 @@ fn coalesce(raw: &Raw<'_>) -> Result<Vec<Command>, FormatError> {
         }
         let max_len = entry.get("max_length").and_then(serde_json::Value::as_u64);
         let max_len = max_len.map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        commands.push(command_of(&Raw { name, arguments: get("param"), max_len })?);
+        commands.push(command_of(&Raw {
+            name,
+            arguments: get("param"),
+            max_len,
+        })?);
     }
     Ok(commands)
 }
@@ -310,15 +362,27 @@ mod tests {
     #[test]
     fn text_and_commands_alternate() {
         let format = Format::parse("a%%b%PROTOCOL%c%REQ(X-A?:path):7%").unwrap();
-        let [Part::Text(a), Part::Command(b), Part::Text(c), Part::Command(d)] = format.parts() else {
+        let [
+            Part::Text(a),
+            Part::Command(b),
+            Part::Text(c),
+            Part::Command(d),
+        ] = format.parts()
+        else {
             panic!("{format:?}");
         };
         assert_eq!((&**a, &**c), (&b"a%b"[..], &b"c"[..]));
         assert_eq!(b.operator, Operator::Field(Field::Protocol));
-        let name = HeaderName { known: proto::Known::Other, text: "x-a".into() };
+        let name = HeaderName {
+            known: proto::Known::Other,
+            text: "x-a".into(),
+        };
         let want = Operator::Request(HeaderSource::Header(name), Some(HeaderSource::Path));
         assert_eq!((&d.operator, d.max_len), (&want, Some(7)));
-        assert_eq!(Format::parse("100%%").unwrap().as_literal(), Some(&b"100%"[..]));
+        assert_eq!(
+            Format::parse("100%%").unwrap().as_literal(),
+            Some(&b"100%"[..])
+        );
         assert_eq!(Format::parse("").unwrap().as_literal(), Some(&b""[..]));
     }
 
@@ -331,7 +395,9 @@ mod tests {
 
     #[test]
     fn arguments_may_hold_percents_and_brackets() {
-        let Operator::StartTime(time) = one("%START_TIME(%s.%3f (x))%").operator else { panic!() };
+        let Operator::StartTime(time) = one("%START_TIME(%s.%3f (x))%").operator else {
+            panic!()
+        };
         assert_eq!(time.parts.len(), 4);
         assert!(matches!(one("%START_TIME%").operator, Operator::StartTime(t) if t.is_iso()));
         let Operator::Coalesce(list) =
@@ -346,28 +412,57 @@ mod tests {
     #[test]
     fn refusals() {
         for bad in [
-            "%", "100%", "%FOO%", "%REQ%", "%REQ(a%", "%REQ()%", "%REQ(a?b?c)%", "%REQ(a):x%", "%PATH(X)%",
-            "%QUERY_PARAM%", "%ENVIRONMENT%", "%START_TIME():3%", "%COMMON_DURATION(DS_RX_BEG)%",
-            "%REQ( a )%", "%req(a)%", "%TRACE_ID:3%", "%DURATION%x%REQ(a)%x%", "%DURATION(1)%",
-            "%HOSTNAME:2%", "%QUERY_PARAMS(X)%", "%REQ(:path):5:3%", "%START_TIME(%3f%",
+            "%",
+            "100%",
+            "%FOO%",
+            "%REQ%",
+            "%REQ(a%",
+            "%REQ()%",
+            "%REQ(a?b?c)%",
+            "%REQ(a):x%",
+            "%PATH(X)%",
+            "%QUERY_PARAM%",
+            "%ENVIRONMENT%",
+            "%START_TIME():3%",
+            "%COMMON_DURATION(DS_RX_BEG)%",
+            "%REQ( a )%",
+            "%req(a)%",
+            "%TRACE_ID:3%",
+            "%DURATION%x%REQ(a)%x%",
+            "%DURATION(1)%",
+            "%HOSTNAME:2%",
+            "%QUERY_PARAMS(X)%",
+            "%REQ(:path):5:3%",
+            "%START_TIME(%3f%",
             "%COALESCE({\"operators\":[\"REQ(a)\"]})%",
             // Envoy takes these: the C library decides what they mean.
-            "%START_TIME(%q)%", "%START_TIME(%15f)%",
+            "%START_TIME(%q)%",
+            "%START_TIME(%15f)%",
             // Envoy has these.
-            "%DYNAMIC_METADATA(a)%", "%START_TIME_LOCAL%",
+            "%DYNAMIC_METADATA(a)%",
+            "%START_TIME_LOCAL%",
         ] {
             assert!(Format::parse(bad).is_err(), "{bad}");
         }
         for good in [
-            "%REQ(a):0%", "%ENVIRONMENT(X):2%", "%COMMON_DURATION(A:B:ms)%", "%RESPONSE_FLAGS()%",
-            "%RESP(a%b)%", "%GRPC_STATUS(SNAKE_STRING)%", "%EMIT_TIME(%s)%", "%ACCESS_LOG_TYPE%",
+            "%REQ(a):0%",
+            "%ENVIRONMENT(X):2%",
+            "%COMMON_DURATION(A:B:ms)%",
+            "%RESPONSE_FLAGS()%",
+            "%RESP(a%b)%",
+            "%GRPC_STATUS(SNAKE_STRING)%",
+            "%EMIT_TIME(%s)%",
+            "%ACCESS_LOG_TYPE%",
         ] {
             assert!(Format::parse(good).is_ok(), "{good}");
         }
         let error = Format::parse("%NOPE(x)%").unwrap_err();
         assert_eq!(error.to_string(), "unknown format operator NOPE");
         let error = Format::parse("%DYNAMIC_METADATA(x)%").unwrap_err();
-        assert_eq!(error.to_string(), "format operator DYNAMIC_METADATA is not implemented");
+        assert_eq!(
+            error.to_string(),
+            "format operator DYNAMIC_METADATA is not implemented"
+        );
     }
 
     /// Each of Envoy's 165 operators is answered or refused by name, none is unknown to us.

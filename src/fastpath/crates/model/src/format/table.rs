@@ -13,10 +13,14 @@ pub(super) fn field(name: &str) -> Option<Field> {
         "CONNECTION_TERMINATION_DETAILS" => F::ConnectionTerminationDetails,
         "CUSTOM_FLAGS" => F::Nothing,
         "DOWNSTREAM_DIRECT_LOCAL_ADDRESS" => F::DownstreamDirectLocalAddress,
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => F::DownstreamDirectLocalAddressWithoutPort,
+        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT" => {
+            F::DownstreamDirectLocalAddressWithoutPort
+        }
         "DOWNSTREAM_DIRECT_LOCAL_PORT" => F::DownstreamDirectLocalPort,
         "DOWNSTREAM_DIRECT_REMOTE_ADDRESS" => F::DownstreamDirectRemoteAddress,
-        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => F::DownstreamDirectRemoteAddressWithoutPort,
+        "DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT" => {
+            F::DownstreamDirectRemoteAddressWithoutPort
+        }
         "DOWNSTREAM_DIRECT_REMOTE_PORT" => F::DownstreamDirectRemotePort,
         "DOWNSTREAM_HEADER_BYTES_RECEIVED" | "DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED" => {
             F::DownstreamHeaderBytesReceived
@@ -97,22 +101,59 @@ fn is_never_there(name: &str) -> bool {
         "UPSTREAM_SERVER_NAME",
     ];
     const TLS: &[&str] = &[
-        "TLS_VERSION", "TLS_CIPHER", "TLS_GROUP", "TLS_SESSION_ID", "LOCAL_DNS_SAN",
-        "LOCAL_EMAIL_SAN", "LOCAL_IP_SAN", "LOCAL_OTHERNAME_SAN", "LOCAL_SUBJECT", "LOCAL_URI_SAN",
-        "PEER_CERT", "PEER_CERT_V_END", "PEER_CERT_V_START", "PEER_CHAIN_FINGERPRINTS_1",
-        "PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_SERIALS", "PEER_DNS_SAN", "PEER_EMAIL_SAN",
-        "PEER_FINGERPRINT_1", "PEER_FINGERPRINT_256", "PEER_IP_SAN", "PEER_ISSUER",
-        "PEER_ISSUER_FINGERPRINT_256", "PEER_ISSUER_SERIAL", "PEER_OTHERNAME_SAN", "PEER_SERIAL",
-        "PEER_SUBJECT", "PEER_URI_SAN",
+        "TLS_VERSION",
+        "TLS_CIPHER",
+        "TLS_GROUP",
+        "TLS_SESSION_ID",
+        "LOCAL_DNS_SAN",
+        "LOCAL_EMAIL_SAN",
+        "LOCAL_IP_SAN",
+        "LOCAL_OTHERNAME_SAN",
+        "LOCAL_SUBJECT",
+        "LOCAL_URI_SAN",
+        "PEER_CERT",
+        "PEER_CERT_V_END",
+        "PEER_CERT_V_START",
+        "PEER_CHAIN_FINGERPRINTS_1",
+        "PEER_CHAIN_FINGERPRINTS_256",
+        "PEER_CHAIN_SERIALS",
+        "PEER_DNS_SAN",
+        "PEER_EMAIL_SAN",
+        "PEER_FINGERPRINT_1",
+        "PEER_FINGERPRINT_256",
+        "PEER_IP_SAN",
+        "PEER_ISSUER",
+        "PEER_ISSUER_FINGERPRINT_256",
+        "PEER_ISSUER_SERIAL",
+        "PEER_OTHERNAME_SAN",
+        "PEER_SERIAL",
+        "PEER_SUBJECT",
+        "PEER_URI_SAN",
     ];
     const UPSTREAM_TLS: &[&str] = &[
-        "TLS_VERSION", "TLS_CIPHER", "TLS_GROUP", "TLS_SESSION_ID", "LOCAL_DNS_SAN", "LOCAL_IP_SAN",
-        "LOCAL_URI_SAN", "PEER_CERT", "PEER_CERT_V_END", "PEER_CERT_V_START", "PEER_DNS_SAN",
-        "PEER_IP_SAN", "PEER_ISSUER", "PEER_SUBJECT", "PEER_URI_SAN",
+        "TLS_VERSION",
+        "TLS_CIPHER",
+        "TLS_GROUP",
+        "TLS_SESSION_ID",
+        "LOCAL_DNS_SAN",
+        "LOCAL_IP_SAN",
+        "LOCAL_URI_SAN",
+        "PEER_CERT",
+        "PEER_CERT_V_END",
+        "PEER_CERT_V_START",
+        "PEER_DNS_SAN",
+        "PEER_IP_SAN",
+        "PEER_ISSUER",
+        "PEER_SUBJECT",
+        "PEER_URI_SAN",
     ];
     EXACT.contains(&name)
-        || name.strip_prefix("DOWNSTREAM_").is_some_and(|rest| TLS.contains(&rest))
-        || name.strip_prefix("UPSTREAM_").is_some_and(|rest| UPSTREAM_TLS.contains(&rest))
+        || name
+            .strip_prefix("DOWNSTREAM_")
+            .is_some_and(|rest| TLS.contains(&rest))
+        || name
+            .strip_prefix("UPSTREAM_")
+            .is_some_and(|rest| UPSTREAM_TLS.contains(&rest))
 }
 
 /// Envoy's operators that we would have to answer with something untrue.

@@ -53,8 +53,19 @@ impl TimeFormat {
         let text = |t: &str| Text(t.into());
         let (dash, colon) = (text("-"), text(":"));
         let date = [Year, dash.clone(), Month, dash, Day, text("T")];
-        let time = [Hour, colon.clone(), Minute, colon, Second, text("."), Fraction(3), text("Z")];
-        Self { parts: date.into_iter().chain(time).collect() }
+        let time = [
+            Hour,
+            colon.clone(),
+            Minute,
+            colon,
+            Second,
+            text("."),
+            Fraction(3),
+            text("Z"),
+        ];
+        Self {
+            parts: date.into_iter().chain(time).collect(),
+        }
     }
 
     /// Whether this is `iso()`, which is worth a short cut.
@@ -195,7 +206,11 @@ mod tests {
             TimePart::Fraction(3),
         ];
         assert_eq!(parsed.parts, want);
-        assert!(TimeFormat::parse("START_TIME", "%Y-%m-%dT%H:%M:%S.%3fZ").unwrap().is_iso());
+        assert!(
+            TimeFormat::parse("START_TIME", "%Y-%m-%dT%H:%M:%S.%3fZ")
+                .unwrap()
+                .is_iso()
+        );
     }
 
     #[test]

@@ -9,21 +9,22 @@ pub fn string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Appends bytes as a JSON string, quotes included; what is not UTF-8 becomes U+FFFD.
+/// Appends bytes as a JSON string, quotes included. In what is not UTF-8, every byte that is not
+/// plain ASCII becomes `\u00XX`, as in Envoy: nothing is lost and the line stays valid.
 pub fn bytes(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    inner(out, text);
-    out.push(b'"');
-}
-
-/// The same without quotes.
-pub fn inner(out: &mut Vec<u8>, text: &[u8]) {
-    for chunk in text.utf8_chunks() {
-        escape(chunk.valid().as_bytes(), |part| out.extend_from_slice(part));
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+    if std::str::from_utf8(text).is_ok() {
+        escape(text, |part| out.extend_from_slice(part));
+    } else {
+        for &byte in text {
+            if (b' '..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\') {
+                out.push(byte);
+            } else {
+                out.extend_from_slice(&unicode(byte));
+            }
         }
     }
+    out.push(b'"');
 }
 
 /// Calls `emit` with the pieces of the escaped text: as few as possible.
@@ -45,14 +46,17 @@ fn escape(text: &[u8], mut emit: impl FnMut(&[u8])) {
             b'\t' => emit(b"\\t"),
             0x08 => emit(b"\\b"),
             0x0c => emit(b"\\f"),
-            other => {
-                let hex = |n: u8| char::from_digit(u32::from(n), 16).map_or(b'0', |c| c as u8);
-                emit(&[b'\\', b'u', b'0', b'0', hex(other >> 4), hex(other & 15)]);
-            }
+            other => emit(&unicode(other)),
         }
         rest = tail;
     }
     emit(rest);
+}
+
+/// `\u00XX`
+fn unicode(byte: u8) -> [u8; 6] {
+    let hex = |n: u8| char::from_digit(u32::from(n), 16).map_or(b'0', |c| c as u8);
+    [b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]
 }
 
 fn needs_escape(byte: u8) -> bool {
@@ -64,10 +68,18 @@ mod tests {
     #[test]
     fn nothing_breaks_out_of_a_string() {
         let mut out = Vec::new();
-        super::bytes(&mut out, b"a\"b\\c\nd\x01\xff\xc3\xa4\x7f");
-        assert_eq!(out, "\"a\\\"b\\\\c\\nd\\u0001\u{fffd}ä\\u007f\"".as_bytes());
+        super::bytes(&mut out, "a\"b\\c\nd\x01ä\x7f".as_bytes());
+        assert_eq!(out, "\"a\\\"b\\\\c\\nd\\u0001ä\\u007f\"".as_bytes());
         let mut text = String::new();
         super::string(&mut text, "x\ty");
         assert_eq!(text, "\"x\\ty\"");
+    }
+
+    /// Envoy's own output for this header value.
+    #[test]
+    fn what_is_not_utf8_is_spelled_out() {
+        let mut out = Vec::new();
+        super::bytes(&mut out, b"a\x80\xff\"\\\tz");
+        assert_eq!(out, br#""a\u0080\u00ff\u0022\u005c\u0009z""#);
     }
 }

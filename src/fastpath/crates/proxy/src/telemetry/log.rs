@@ -60,15 +60,42 @@ impl Level {
     }
 
     fn from_number(number: u8) -> Self {
-        Self::ALL.get(usize::from(number)).copied().unwrap_or(Self::Off)
+        Self::ALL
+            .get(usize::from(number))
+            .copied()
+            .unwrap_or(Self::Off)
     }
 }
 
 /// The components of Envoy that we have, sorted. `misc` takes what has no component.
 pub const COMPONENTS: &[&str] = &[
-    "admin", "client", "config", "connection", "dns", "file", "filter", "grpc", "hc", "health_checker",
-    "http", "http1", "init", "io", "jwt", "main", "misc", "pool", "rbac", "router", "runtime",
-    "secret", "stats", "tracing", "udp", "upstream", "wasm",
+    "admin",
+    "client",
+    "config",
+    "connection",
+    "dns",
+    "file",
+    "filter",
+    "grpc",
+    "hc",
+    "health_checker",
+    "http",
+    "http1",
+    "init",
+    "io",
+    "jwt",
+    "main",
+    "misc",
+    "pool",
+    "rbac",
+    "router",
+    "runtime",
+    "secret",
+    "stats",
+    "tracing",
+    "udp",
+    "upstream",
+    "wasm",
 ];
 
 static LEVELS: [AtomicU8; COMPONENTS.len()] =
@@ -107,7 +134,9 @@ const fn same(mut a: &[u8], mut b: &[u8]) -> bool {
 #[inline]
 #[must_use]
 pub fn enabled(level: Level, component: usize) -> bool {
-    LEVELS.get(component).is_some_and(|least| level as u8 >= least.load(Ordering::Relaxed))
+    LEVELS
+        .get(component)
+        .is_some_and(|least| level as u8 >= least.load(Ordering::Relaxed))
         && level != Level::Off
 }
 
@@ -157,7 +186,9 @@ pub fn write_if_enabled(level: Level, name: &str, message: &str) {
 }
 
 fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -176,7 +207,10 @@ fn format_line(
 ) {
     line.push(b'[');
     write_log_time(wall, line);
-    let mut out = Escaped { out: line, left: usize::MAX };
+    let mut out = Escaped {
+        out: line,
+        left: usize::MAX,
+    };
     // Writing to memory cannot fail.
     let _ = write!(out, "][{thread}][{}][{component}] ", level.name());
     out.left = MAX_MESSAGE;
@@ -208,9 +242,12 @@ impl fmt::Write for Escaped<'_> {
                 '\t' => self.out.extend_from_slice(b"\\t"),
                 // Line and paragraph separators count: some viewers break lines there.
                 c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                    self.out.extend(c.escape_unicode().map(|c| u8::try_from(c).unwrap_or(b'?')));
+                    self.out
+                        .extend(c.escape_unicode().map(|c| u8::try_from(c).unwrap_or(b'?')));
                 }
-                c => self.out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => self
+                    .out
+                    .extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
         Ok(())
@@ -230,7 +267,11 @@ impl RateLimit {
     pub const fn new(interval: Duration) -> Self {
         // Intervals are seconds: no overflow to speak of.
         let interval_ms = interval.as_secs().saturating_mul(1000);
-        Self { interval_ms, next: AtomicU64::new(0), suppressed: AtomicU64::new(0) }
+        Self {
+            interval_ms,
+            next: AtomicU64::new(0),
+            suppressed: AtomicU64::new(0),
+        }
     }
 
     /// Some(how many were suppressed since the last one) if a message may be written now.
@@ -242,7 +283,10 @@ impl RateLimit {
         let next = self.next.load(Ordering::Relaxed);
         let then = now_ms.saturating_add(self.interval_ms);
         let mine = now_ms >= next
-            && self.next.compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            && self
+                .next
+                .compare_exchange(next, then, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         if mine {
             return Some(self.suppressed.swap(0, Ordering::Relaxed));
         }
@@ -258,13 +302,23 @@ mod tests {
     fn line(message: &str) -> String {
         let mut out = Vec::new();
         let wall = 1_795_383_723_316_532_000;
-        format_line(&mut out, wall, 12311, Level::Info, "main", format_args!("{message}"));
+        format_line(
+            &mut out,
+            wall,
+            12311,
+            Level::Info,
+            "main",
+            format_args!("{message}"),
+        );
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn lines_look_like_envoys() {
-        assert_eq!(line("hello"), "[2026-11-22 21:42:03.316][12311][info][main] hello\n");
+        assert_eq!(
+            line("hello"),
+            "[2026-11-22 21:42:03.316][12311][info][main] hello\n"
+        );
     }
 
     #[test]

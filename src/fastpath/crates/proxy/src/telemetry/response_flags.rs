@@ -81,7 +81,10 @@ impl ResponseFlags {
     /// The flag with this short name.
     #[must_use]
     pub fn from_short(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, short, _)| *short == name).map(|(flag, ..)| *flag)
+        Self::ALL
+            .iter()
+            .find(|(_, short, _)| *short == name)
+            .map(|(flag, ..)| *flag)
     }
 
     /// Appends the names with commas; `-` if there are none.
@@ -129,6 +132,9 @@ mod tests {
         assert_eq!(flags.to_string(), "UF,URX");
         let mut long = Vec::new();
         flags.write(&mut long, true);
-        assert_eq!(long, b"UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
+        assert_eq!(
+            long,
+            b"UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+        );
     }
 }

@@ -16,9 +16,9 @@ pub(super) fn passes(filter: &Filter, ctx: &LogContext<'_>, random: &mut u64) ->
         Filter::StatusCode { op, value } => {
             compare(*op, info.response_code.unwrap_or(0).into(), (*value).into())
         }
-        Filter::Duration { op, millis } => {
-            info.millis_to(info.end).is_some_and(|taken| compare(*op, taken, (*millis).into()))
-        }
+        Filter::Duration { op, millis } => info
+            .millis_to(info.end)
+            .is_some_and(|taken| compare(*op, taken, (*millis).into())),
         Filter::NotHealthCheck => !info.health_check,
         Filter::ResponseFlag { flags: 0 } => !info.flags.is_empty(),
         Filter::ResponseFlag { flags } => info.flags.0 & flags != 0,
@@ -40,7 +40,10 @@ fn compare(op: Comparison, value: u64, with: u64) -> bool {
 
 /// A seed that differs between workers.
 pub(super) fn seed() -> u64 {
-    std::collections::hash_map::RandomState::new().build_hasher().finish() | 1
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
+        | 1
 }
 
 /// xorshift64: enough to choose which lines are logged.
@@ -89,7 +92,10 @@ fn value_of<'a>(matcher: &HeaderMatcher, head: &'a RequestHead) -> Option<Cow<'a
             match matcher.name.known {
                 Known::Other => {
                     let of_name = |(field, _): &(&[u8], &[u8])| *field == name.as_bytes();
-                    head.headers.iter().filter(of_name).for_each(|(_, value)| add(value));
+                    head.headers
+                        .iter()
+                        .filter(of_name)
+                        .for_each(|(_, value)| add(value));
                 }
                 known => head.headers.values(known).for_each(add),
             }

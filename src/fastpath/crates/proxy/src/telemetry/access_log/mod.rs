@@ -38,15 +38,19 @@ struct Buffer {
 
 impl AccessLogs {
     fn new(sinks: Sinks) -> Self {
-        Self { sinks, buffers: Vec::new(), random: filter::seed() }
+        Self {
+            sinks,
+            buffers: Vec::new(),
+            random: filter::seed(),
+        }
     }
 
     /// Writes a line about a finished request, if the log's filter lets it.
     pub fn log(&mut self, log: &AccessLog, ctx: &LogContext<'_>) {
-        if let Some(filter) = &log.filter {
-            if !filter::passes(filter, ctx, &mut self.random) {
-                return;
-            }
+        if let Some(filter) = &log.filter
+            && !filter::passes(filter, ctx, &mut self.random)
+        {
+            return;
         }
         let Some(buffer) = buffer_of(&mut self.buffers, &self.sinks, &log.sink) else {
             self.sinks.dropped(1);
@@ -67,7 +71,8 @@ impl AccessLogs {
         for buffer in &mut self.buffers {
             hand_over(&self.sinks, buffer, true);
         }
-        self.buffers.retain(|buffer| !buffer.sink.closed.load(Ordering::Relaxed));
+        self.buffers
+            .retain(|buffer| !buffer.sink.closed.load(Ordering::Relaxed));
     }
 
     /// True if a tick would do something: an idle worker needs none.
@@ -93,15 +98,25 @@ impl Drop for AccessLogs {
     }
 }
 
-/// The worker's buffer for a sink; None if the sink was never opened.
-fn buffer_of<'a>(buffers: &'a mut Vec<Buffer>, sinks: &Sinks, sink: &Sink) -> Option<&'a mut Buffer> {
+/// The worker's buffer for a sink, made when first asked for.
+fn buffer_of<'a>(
+    buffers: &'a mut Vec<Buffer>,
+    sinks: &Sinks,
+    sink: &Sink,
+) -> Option<&'a mut Buffer> {
     // A handful of sinks at most: comparing beats hashing.
-    let place = buffers.iter().position(|buffer| same(&buffer.sink.sink, sink));
+    let place = buffers
+        .iter()
+        .position(|buffer| same(&buffer.sink.sink, sink));
     let place = match place {
         Some(place) => place,
         None => {
-            let sink = sinks.find(sink)?;
-            buffers.push(Buffer { sink, bytes: Vec::new(), lines: 0 });
+            let sink = sinks.find_or_add(sink);
+            buffers.push(Buffer {
+                sink,
+                bytes: Vec::new(),
+                lines: 0,
+            });
             buffers.len().checked_sub(1)?
         }
     };
@@ -118,7 +133,12 @@ fn take(buffer: &mut Buffer, by_timer: bool) -> Option<Batch> {
         buffer.bytes.reserve(FLUSH_AT.saturating_add(4096));
     }
     let lines = std::mem::take(&mut buffer.lines);
-    Some(Batch { sink: Arc::clone(&buffer.sink), bytes, lines, by_timer })
+    Some(Batch {
+        sink: Arc::clone(&buffer.sink),
+        bytes,
+        lines,
+        by_timer,
+    })
 }
 
 fn hand_over(sinks: &Sinks, buffer: &mut Buffer, by_timer: bool) {

@@ -43,8 +43,9 @@ pub(super) struct OpenSink {
 }
 
 pub(super) struct Target {
-    /// None: stdout or stderr.
+    /// None: stdout, stderr, or a file that `opened` says is still to be opened.
     pub(super) file: Option<File>,
+    pub(super) opened: bool,
     /// The last write ended within a line.
     pub(super) torn: bool,
 }
@@ -97,7 +98,11 @@ impl Sinks {
         if !open.iter().any(|other| same(&other.sink, sink)) {
             open.push(Arc::new(OpenSink {
                 sink: sink.clone(),
-                target: Mutex::new(Target { file, torn: false }),
+                target: Mutex::new(Target {
+                    file,
+                    opened: true,
+                    torn: false,
+                }),
                 closed: AtomicBool::new(false),
             }));
         }
@@ -149,7 +154,29 @@ impl Sinks {
     }
 
     pub(super) fn find(&self, sink: &Sink) -> Option<Arc<OpenSink>> {
-        lock(&self.shared.open).iter().find(|open| same(&open.sink, sink)).cloned()
+        lock(&self.shared.open)
+            .iter()
+            .find(|open| same(&open.sink, sink))
+            .cloned()
+    }
+
+    /// For a worker: a sink that nobody opened is opened by the writer, when it first writes to it.
+    pub(super) fn find_or_add(&self, sink: &Sink) -> Arc<OpenSink> {
+        let mut open = lock(&self.shared.open);
+        if let Some(found) = open.iter().find(|open| same(&open.sink, sink)) {
+            return Arc::clone(found);
+        }
+        let added = Arc::new(OpenSink {
+            sink: sink.clone(),
+            target: Mutex::new(Target {
+                file: None,
+                opened: false,
+                torn: false,
+            }),
+            closed: AtomicBool::new(false),
+        });
+        open.push(Arc::clone(&added));
+        added
     }
 
     /// Never waits.
@@ -200,7 +227,10 @@ impl Shared {
         let mut failed: i64 = 0;
         for sink in open {
             match open_file(&sink.sink) {
-                Ok(file) => lock(&sink.target).file = file,
+                Ok(file) => {
+                    let mut target = lock(&sink.target);
+                    (target.file, target.opened) = (file, true);
+                }
                 Err(_) => failed = failed.saturating_add(1),
             }
         }
@@ -209,9 +239,15 @@ impl Shared {
 }
 
 /// None for the standard streams.
-fn open_file(sink: &Sink) -> io::Result<Option<File>> {
-    let Sink::File(path) = sink else { return Ok(None) };
-    let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+pub(super) fn open_file(sink: &Sink) -> io::Result<Option<File>> {
+    let Sink::File(path) = sink else {
+        return Ok(None);
+    };
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .open(path)?;
     Ok(Some(file))
 }
 

@@ -42,7 +42,11 @@ impl Drop for Scratch {
 }
 
 fn log_to(sink: Sink, format: &str, filter: Option<Filter>) -> AccessLog {
-    AccessLog { sink, format: LogFormat::Text(Format::parse(format).unwrap()), filter }
+    AccessLog {
+        sink,
+        format: LogFormat::Text(Format::parse(format).unwrap()),
+        filter,
+    }
 }
 
 fn with_context(code: u16, f: impl FnOnce(&LogContext<'_>)) {
@@ -58,7 +62,12 @@ fn with_context(code: u16, f: impl FnOnce(&LogContext<'_>)) {
         flags: ResponseFlags::NO_ROUTE_FOUND,
         ..StreamInfo::default()
     };
-    f(&LogContext { request: &request, response: None, trailers: None, info: &info });
+    f(&LogContext {
+        request: &request,
+        response: None,
+        trailers: None,
+        info: &info,
+    });
 }
 
 #[test]
@@ -78,13 +87,24 @@ fn no_line_is_lost_by_flush_and_shutdown() {
             })
         })
         .collect();
-    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    workers
+        .into_iter()
+        .for_each(|worker| worker.join().unwrap());
     assert!(sinks.shutdown(WAIT));
     let text = scratch.read();
-    assert_eq!(text.lines().filter(|line| *line == "/x 200").count(), 20_000);
-    assert_eq!(text.lines().filter(|line| *line == "/x 201").count(), 20_000);
+    assert_eq!(
+        text.lines().filter(|line| *line == "/x 200").count(),
+        20_000
+    );
+    assert_eq!(
+        text.lines().filter(|line| *line == "/x 201").count(),
+        20_000
+    );
     let shown = stats.text(Some("^filesystem"), true, Kind::All).unwrap();
-    assert!(shown.contains("filesystem.write_buffered: 40000\n"), "{shown}");
+    assert!(
+        shown.contains("filesystem.write_buffered: 40000\n"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -107,7 +127,10 @@ fn files_are_reopened_and_closed() {
     write(202);
     sinks.reopen();
     write(203);
-    assert_eq!((moved.read(), scratch.read()), ("201\n202\n".to_owned(), "203\n".to_owned()));
+    assert_eq!(
+        (moved.read(), scratch.read()),
+        ("201\n202\n".to_owned(), "203\n".to_owned())
+    );
     // No longer configured: what comes late is still written, then the worker lets go.
     sinks.retain(&HashSet::new());
     write(204);
@@ -116,9 +139,31 @@ fn files_are_reopened_and_closed() {
 }
 
 #[test]
+fn a_sink_that_nobody_opened_is_opened_by_the_writer() {
+    let scratch = Scratch::new("lazy");
+    let stats = Stats::new(1);
+    let sinks = Sinks::new(stats.clone()).unwrap();
+    let mut logs = sinks.worker();
+    let nowhere = Sink::File("/nonexistent/dir/file".into());
+    with_context(200, |ctx| {
+        logs.log(&log_to(scratch.sink(), "%RESPONSE_CODE%\n", None), ctx);
+        logs.log(&log_to(nowhere, "%RESPONSE_CODE%\n", None), ctx);
+    });
+    drop(logs);
+    assert!(sinks.shutdown(WAIT));
+    assert_eq!(scratch.read(), "200\n");
+    let shown = stats.text(Some("dropped"), true, Kind::All).unwrap();
+    assert_eq!(shown, "access_log.dropped: 1\n");
+}
+
+#[test]
 fn an_error_at_open_is_returned() {
     let sinks = Sinks::new(Stats::new(1)).unwrap();
-    assert!(sinks.open(&Sink::File("/nonexistent/dir/file".into())).is_err());
+    assert!(
+        sinks
+            .open(&Sink::File("/nonexistent/dir/file".into()))
+            .is_err()
+    );
     assert!(sinks.open(&Sink::Stdout).is_ok());
 }
 
@@ -133,7 +178,9 @@ fn a_full_disk_costs_lines_not_workers() {
     with_context(200, |ctx| (0..3).for_each(|_| logs.log(&log, ctx)));
     logs.flush();
     assert!(sinks.flush_all(WAIT));
-    let shown = stats.text(Some("write_failed|dropped"), true, Kind::Counters).unwrap();
+    let shown = stats
+        .text(Some("write_failed|dropped"), true, Kind::Counters)
+        .unwrap();
     assert_eq!(shown, "access_log.dropped: 3\nfilesystem.write_failed: 1\n");
 }
 
@@ -141,9 +188,16 @@ fn a_full_disk_costs_lines_not_workers() {
 fn a_writer_that_hangs_blocks_nobody() {
     // A pipe that nobody reads: the writer hangs in it as soon as it is full.
     let scratch = Scratch::new("fifo");
-    let made = std::process::Command::new("mkfifo").arg(&scratch.0).status().unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(&scratch.0)
+        .status()
+        .unwrap();
     assert!(made.success());
-    let reader = std::fs::OpenOptions::new().read(true).write(true).open(&scratch.0).unwrap();
+    let reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&scratch.0)
+        .unwrap();
     let sinks = Sinks::new(Stats::new(1)).unwrap();
     sinks.open(&scratch.sink()).unwrap();
     let log = log_to(scratch.sink(), &"x".repeat(FLUSH_AT), None);
@@ -161,22 +215,56 @@ fn filters_choose() {
     let mut random = filter::seed();
     let mut passes = |code, filter: &Filter| {
         let mut passed = false;
-        with_context(code, |ctx| passed = filter::passes(filter, ctx, &mut random));
+        with_context(code, |ctx| {
+            passed = filter::passes(filter, ctx, &mut random)
+        });
         passed
     };
     let status = |op, value| Filter::StatusCode { op, value };
     assert!(passes(503, &status(Comparison::GreaterOrEqual, 500)));
     assert!(!passes(404, &status(Comparison::GreaterOrEqual, 500)));
     assert!(passes(404, &status(Comparison::NotEqual, 500)));
-    assert!(passes(200, &Filter::Duration { op: Comparison::Equal, millis: 5 }));
-    assert!(!passes(200, &Filter::Duration { op: Comparison::LessOrEqual, millis: 4 }));
+    assert!(passes(
+        200,
+        &Filter::Duration {
+            op: Comparison::Equal,
+            millis: 5
+        }
+    ));
+    assert!(!passes(
+        200,
+        &Filter::Duration {
+            op: Comparison::LessOrEqual,
+            millis: 4
+        }
+    ));
     assert!(passes(200, &Filter::NotHealthCheck));
     assert!(passes(200, &Filter::ResponseFlag { flags: 0 }));
-    assert!(passes(200, &Filter::ResponseFlag { flags: ResponseFlags::NO_ROUTE_FOUND.0 }));
-    assert!(!passes(200, &Filter::ResponseFlag { flags: ResponseFlags::RATE_LIMITED.0 }));
-    assert!(passes(200, &Filter::Runtime { millionths: 1_000_000 }));
+    assert!(passes(
+        200,
+        &Filter::ResponseFlag {
+            flags: ResponseFlags::NO_ROUTE_FOUND.0
+        }
+    ));
+    assert!(!passes(
+        200,
+        &Filter::ResponseFlag {
+            flags: ResponseFlags::RATE_LIMITED.0
+        }
+    ));
+    assert!(passes(
+        200,
+        &Filter::Runtime {
+            millionths: 1_000_000
+        }
+    ));
     assert!(!passes(200, &Filter::Runtime { millionths: 0 }));
-    let both = || vec![status(Comparison::Equal, 200), Filter::ResponseFlag { flags: 1 }];
+    let both = || {
+        vec![
+            status(Comparison::Equal, 200),
+            Filter::ResponseFlag { flags: 1 },
+        ]
+    };
     assert!(!passes(200, &Filter::And(both())));
     assert!(passes(200, &Filter::Or(both())));
 }
@@ -184,23 +272,51 @@ fn filters_choose() {
 #[test]
 fn headers_match_as_in_envoy() {
     let matches = |name: &str, kind, invert, treat_missing_as_empty| {
-        let name = HeaderName { known: proto::Known::of(name.as_bytes()), text: name.into() };
-        let matcher = HeaderMatcher { name, kind, invert, treat_missing_as_empty };
+        let name = HeaderName {
+            known: proto::Known::of(name.as_bytes()),
+            text: name.into(),
+        };
+        let matcher = HeaderMatcher {
+            name,
+            kind,
+            invert,
+            treat_missing_as_empty,
+        };
         let mut found = false;
         with_context(200, |ctx| found = header_matches(&matcher, ctx.request));
         found
     };
-    let string = |pattern, ignore_case| HeaderMatchKind::String(StringMatcher { pattern, ignore_case });
+    let string = |pattern, ignore_case| {
+        HeaderMatchKind::String(StringMatcher {
+            pattern,
+            ignore_case,
+        })
+    };
     let exact = |text: &str| StringPattern::Exact(text.as_bytes().into());
     assert!(matches("x-a", string(exact("One,2"), false), false, false));
     assert!(matches("x-a", string(exact("one,2"), true), false, false));
     assert!(!matches("x-a", string(exact("one,2"), false), false, false));
-    assert!(matches("x-a", string(StringPattern::Contains(b"ne,"[..].into()), false), false, false));
+    assert!(matches(
+        "x-a",
+        string(StringPattern::Contains(b"ne,"[..].into()), false),
+        false,
+        false
+    ));
     assert!(matches(":path", string(exact("/x"), false), false, false));
     assert!(matches("x-a", HeaderMatchKind::Present(true), false, false));
-    assert!(matches("x-b", HeaderMatchKind::Present(false), false, false));
+    assert!(matches(
+        "x-b",
+        HeaderMatchKind::Present(false),
+        false,
+        false
+    ));
     assert!(matches("x-b", HeaderMatchKind::Present(true), true, false));
     assert!(!matches("x-b", string(exact("v"), false), true, false));
     assert!(matches("x-b", string(exact("v"), false), true, true));
-    assert!(!matches("x-a", HeaderMatchKind::Range { start: 0, end: 9 }, false, false));
+    assert!(!matches(
+        "x-a",
+        HeaderMatchKind::Range { start: 0, end: 9 },
+        false,
+        false
+    ));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use model::resources::access_log::Sink;
 
-use super::sinks::{Batch, Message, Shared, Target, lock};
+use super::sinks::{Batch, Message, Shared, Target, lock, open_file};
 use crate::telemetry::log::{Level, RateLimit};
 use crate::telemetry::stats::Stats;
 
@@ -76,6 +76,10 @@ fn write(batch: &Batch, stats: &Stats) {
 
 /// Ends a line that an earlier failure tore, then writes.
 fn write_all(sink: &Sink, target: &mut Target, bytes: &[u8]) -> io::Result<()> {
+    if !target.opened {
+        target.file = open_file(sink)?;
+        target.opened = true;
+    }
     if target.torn {
         write_some(sink, target, b"\n")?;
         target.torn = false;

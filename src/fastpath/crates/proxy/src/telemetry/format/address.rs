@@ -4,7 +4,12 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 /// Appends a number.
+#[inline]
 pub(super) fn decimal(mut n: u64, out: &mut Vec<u8>) {
+    if n < 10 {
+        out.push(b'0'.saturating_add(u8::try_from(n).unwrap_or(0)));
+        return;
+    }
     let mut digits = [0_u8; 20];
     let mut start = digits.len();
     for (place, digit) in digits.iter_mut().enumerate().rev() {
@@ -18,14 +23,16 @@ pub(super) fn decimal(mut n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
-/// Appends `n` with at least `width` digits.
-pub(super) fn padded(n: u64, width: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    decimal(n, out);
-    let have = out.len().saturating_sub(start);
-    for _ in have..width {
-        out.insert(start, b'0');
+/// Appends the last `width` digits of `n` (20 at most), zeros in front.
+pub(super) fn padded(mut n: u64, width: usize, out: &mut Vec<u8>) {
+    let mut digits = [b'0'; 20];
+    let skip = digits.len().saturating_sub(width);
+    let wanted = digits.get_mut(skip..).unwrap_or_default();
+    for digit in wanted.iter_mut().rev() {
+        *digit = b'0'.saturating_add(u8::try_from(n % 10).unwrap_or(0));
+        n /= 10;
     }
+    out.extend_from_slice(wanted);
 }
 
 /// Appends two digits.
@@ -82,6 +89,12 @@ mod tests {
             socket(address.parse().unwrap(), &mut out);
         }
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, format!("0 7 10 1234567890 {} 00709 127.0.0.1:80 [::1]:65535", u64::MAX));
+        assert_eq!(
+            text,
+            format!(
+                "0 7 10 1234567890 {} 00709 127.0.0.1:80 [::1]:65535",
+                u64::MAX
+            )
+        );
     }
 }

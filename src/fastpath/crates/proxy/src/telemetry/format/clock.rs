@@ -5,17 +5,36 @@ use model::format::{TimeFormat, TimePart};
 use super::address::{decimal, padded, two};
 
 const SECOND: u64 = 1_000_000_000;
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 /// Nanoseconds since 1970.
 pub(super) fn wall_now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    now.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
 }
 
 /// A moment, taken apart.
@@ -52,13 +71,21 @@ impl Civil {
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let from_march = (5 * of_year + 2) / 153;
         let day = of_year - (153 * from_march + 2) / 5 + 1;
-        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let month = if from_march < 10 {
+            from_march + 3
+        } else {
+            from_march - 9
+        };
         let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let leap =
+            (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
         let before_march = if leap { 60 } else { 59 };
         // `of_year` counts from March 1st.
-        let day_of_year =
-            if month > 2 { of_year + before_march + 1 } else { of_year - 306 + 1 };
+        let day_of_year = if month > 2 {
+            of_year + before_march + 1
+        } else {
+            of_year - 306 + 1
+        };
         Self {
             year,
             month,
@@ -74,11 +101,17 @@ impl Civil {
     }
 
     fn weekday_name(&self) -> &'static str {
-        usize::try_from(self.weekday).ok().and_then(|n| WEEKDAYS.get(n)).copied().unwrap_or("")
+        usize::try_from(self.weekday)
+            .ok()
+            .and_then(|n| WEEKDAYS.get(n))
+            .copied()
+            .unwrap_or("")
     }
 
     fn month_name(&self) -> &'static str {
-        let index = usize::try_from(self.month).ok().and_then(|n| n.checked_sub(1));
+        let index = usize::try_from(self.month)
+            .ok()
+            .and_then(|n| n.checked_sub(1));
         index.and_then(|n| MONTHS.get(n)).copied().unwrap_or("")
     }
 }
@@ -128,7 +161,11 @@ fn write_part(part: &TimePart, c: &Civil, out: &mut Vec<u8>) {
         TimePart::Fraction(digits) => {
             let drop = 9_u32.saturating_sub(u32::from(*digits));
             let scale = 10_u64.checked_pow(drop).unwrap_or(1);
-            padded(c.nanos.checked_div(scale).unwrap_or(0), usize::from(*digits), out);
+            padded(
+                c.nanos.checked_div(scale).unwrap_or(0),
+                usize::from(*digits),
+                out,
+            );
         }
         TimePart::FractionTrimmed => {
             if c.nanos != 0 {
@@ -146,7 +183,13 @@ fn write_part(part: &TimePart, c: &Civil, out: &mut Vec<u8>) {
 pub(crate) fn write_log_time(wall: u64, out: &mut Vec<u8>) {
     let c = Civil::at(wall);
     padded(c.year, 4, out);
-    for (before, value) in [(b'-', c.month), (b'-', c.day), (b' ', c.hour), (b':', c.minute), (b':', c.second)] {
+    for (before, value) in [
+        (b'-', c.month),
+        (b'-', c.day),
+        (b' ', c.hour),
+        (b':', c.minute),
+        (b':', c.second),
+    ] {
         out.push(before);
         two(value, out);
     }
@@ -161,7 +204,9 @@ mod tests {
 
     fn shown(format: &str, wall: u64) -> String {
         let format = Format::parse(&format!("%START_TIME({format})%")).unwrap();
-        let Operator::StartTime(format) = &format.as_command().unwrap().operator else { panic!() };
+        let Operator::StartTime(format) = &format.as_command().unwrap().operator else {
+            panic!()
+        };
         let mut out = Vec::new();
         write(format, wall, &mut out);
         String::from_utf8(out).unwrap()
@@ -173,8 +218,14 @@ mod tests {
         let wall = 1_795_383_723_316_532_000;
         for (format, want) in [
             ("", "2026-11-22T21:42:03.316Z"),
-            ("%Y/%m/%dT%H:%M:%S%z %s", "2026/11/22T21:42:03+0000 1795383723"),
-            ("%s.%3f|%6f|%9f|%f|%1f|%2f|%5f", "1795383723.316|316532|316532000|316532000|3|31|31653"),
+            (
+                "%Y/%m/%dT%H:%M:%S%z %s",
+                "2026/11/22T21:42:03+0000 1795383723",
+            ),
+            (
+                "%s.%3f|%6f|%9f|%f|%1f|%2f|%5f",
+                "1795383723.316|316532|316532000|316532000|3|31|31653",
+            ),
             (
                 "%E3S %E*S %Ez %e %j %a %A %b %B %p %I %y %D %T %F %R %Z %%",
                 "03.316 03.316532 +00:00 22 326 Sun Sunday Nov November PM 09 26 11/22/26 21:42:03 2026-11-22 21:42 UTC %",

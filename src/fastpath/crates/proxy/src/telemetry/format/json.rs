@@ -86,7 +86,13 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
         }
         Value::Number(n) => super::address::decimal(n, out),
         Value::Bytes(bytes) => {
-            json::bytes(out, command.max_len.and_then(|max| bytes.get(..max)).unwrap_or(bytes));
+            json::bytes(
+                out,
+                command
+                    .max_len
+                    .and_then(|max| bytes.get(..max))
+                    .unwrap_or(bytes),
+            );
         }
         value => {
             let mut text = Vec::new();

@@ -69,11 +69,20 @@ impl Exchange {
             attempt_count: 1,
             ..StreamInfo::default()
         };
-        Self { request, response, info }
+        Self {
+            request,
+            response,
+            info,
+        }
     }
 
     fn context(&self) -> LogContext<'_> {
-        LogContext { request: &self.request, response: Some(&self.response), trailers: None, info: &self.info }
+        LogContext {
+            request: &self.request,
+            response: Some(&self.response),
+            trailers: None,
+            info: &self.info,
+        }
     }
 
     fn text(&self, format: &str) -> String {
@@ -88,7 +97,11 @@ impl Exchange {
 
     fn json(&self, format: &Struct, omit: bool) -> String {
         let mut out = Vec::new();
-        render_json(&JsonFormat::from_struct(format, omit).unwrap(), &self.context(), &mut out);
+        render_json(
+            &JsonFormat::from_struct(format, omit).unwrap(),
+            &self.context(),
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 }
@@ -154,10 +167,17 @@ fn missing_values_vanish_from_header_values() {
         ("%RESPONSE_FLAGS%", "-"),
         ("%REQUESTED_SERVER_NAME%", ""),
         ("%DOWNSTREAM_REMOTE_PORT%", "58746"),
-        ("%UPSTREAM_CLUSTER% %START_TIME(%s)% %RESPONSE_CODE%", "c1 1795383723 200"),
+        (
+            "%UPSTREAM_CLUSTER% %START_TIME(%s)% %RESPONSE_CODE%",
+            "c1 1795383723 200",
+        ),
         ("%ENVIRONMENT(SURELY_NOT_SET)%", "-"),
     ] {
-        assert_eq!(x.render(&Format::parse_header_value(format).unwrap()), want, "{format}");
+        assert_eq!(
+            x.render(&Format::parse_header_value(format).unwrap()),
+            want,
+            "{format}"
+        );
     }
 }
 
@@ -165,28 +185,81 @@ fn missing_values_vanish_from_header_values() {
 fn odds_and_ends() {
     let mut x = Exchange::forwarded();
     x.info.details = Some("upstream_reset{delayed connect error: refused}".into());
-    assert_eq!(x.text("%RESPONSE_CODE_DETAILS%"), "upstream_reset{delayed_connect_error:_refused}");
+    assert_eq!(
+        x.text("%RESPONSE_CODE_DETAILS%"),
+        "upstream_reset{delayed_connect_error:_refused}"
+    );
     x.info.random = u128::MAX;
-    assert_eq!(x.text("%UNIQUE_ID%"), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-    assert_eq!(x.text("%REQ_WITHOUT_QUERY(:PATH)%|%QUERY_PARAM(b)%|%PATH(NQ)%"), "/p/a|%20|/p/a");
+    assert_eq!(
+        x.text("%UNIQUE_ID%"),
+        "ffffffff-ffff-4fff-bfff-ffffffffffff"
+    );
+    assert_eq!(
+        x.text("%REQ_WITHOUT_QUERY(:PATH)%|%QUERY_PARAM(b)%|%PATH(NQ)%"),
+        "/p/a| |/p/a"
+    );
     assert_eq!(x.text("%GRPC_STATUS%"), "-");
-    assert!(x.request.headers.push(b"content-type", b"application/grpc+proto"));
+    assert!(
+        x.request
+            .headers
+            .push(b"content-type", b"application/grpc+proto")
+    );
+    assert_eq!(x.text("%GRPC_STATUS% %GRPC_STATUS_NUMBER%"), "Unknown 2");
     let mut trailers = HeaderMap::new();
     assert!(trailers.push(b"grpc-status", b"5"));
-    let format = Format::parse("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%").unwrap();
+    let format =
+        Format::parse("%GRPC_STATUS% %GRPC_STATUS(SNAKE_STRING)% %GRPC_STATUS_NUMBER%").unwrap();
     let mut out = Vec::new();
-    render(&format, &LogContext { trailers: Some(&trailers), ..x.context() }, &mut out);
+    render(
+        &format,
+        &LogContext {
+            trailers: Some(&trailers),
+            ..x.context()
+        },
+        &mut out,
+    );
     assert_eq!(out, b"NotFound NOT_FOUND 5");
     x.info.upstream_host_name = Some("api.test:80".into());
-    assert_eq!(x.text("%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%"), "api.test:80 api.test");
+    assert_eq!(
+        x.text("%UPSTREAM_HOST_NAME% %UPSTREAM_HOST_NAME_WITHOUT_PORT%"),
+        "api.test:80 api.test"
+    );
+}
+
+/// Values that Envoy gave for the same request.
+#[test]
+fn empty_and_repeated_values() {
+    let mut x = Exchange::forwarded();
+    assert!(x.request.set_path(b"/direct?a=1&a=2&e=&nov&x=%41"));
+    assert!(x.request.headers.push(b"x-empty", b""));
+    let format = "%REQ(x-empty)%|%REQ(x-empty?x-a)%|%QUERY_PARAM(a)%|%QUERY_PARAM(e)%|%QUERY_PARAM(nov)%|%QUERY_PARAM(x)%|%REQ(x-dup)%|%REQ(x-a):0%|%QUERY_PARAMS%";
+    assert_eq!(x.text(format), "||1|||A|1||a=1&a=2&e=&nov&x=%41");
+    // But for the last, Envoy's: it decodes line ends too.
+    assert!(
+        x.request
+            .set_path(b"/direct?x=%41+b%20c%zz&y=a=b&%41b=1&z=%0a%0d%22")
+    );
+    for (name, want) in [
+        ("x", "A+b c%zz"),
+        ("y", "a=b"),
+        ("%41b", "-"),
+        ("Ab", "1"),
+        ("z", "%0a%0d\""),
+    ] {
+        assert_eq!(x.text(&format!("%QUERY_PARAM({name})%")), want, "{name}");
+    }
 }
 
 fn text(value: &str) -> Pb {
-    Pb { kind: Some(Kind::StringValue(value.to_owned())) }
+    Pb {
+        kind: Some(Kind::StringValue(value.to_owned())),
+    }
 }
 
 fn object<const N: usize>(fields: [(&str, Pb); N]) -> Struct {
-    Struct { fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() }
+    Struct {
+        fields: fields.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(),
+    }
 }
 
 fn nested() -> Struct {
@@ -235,11 +308,15 @@ fn json_nests_and_omits_as_envoy_does() {
 #[test]
 fn json_types_are_envoys() {
     let x = Exchange::forwarded();
-    let golden: HashMap<&str, &str> =
-        include_str!("golden_json_types.txt").lines().filter_map(|line| line.split_once('\t')).collect();
+    let golden: HashMap<&str, &str> = include_str!("golden_json_types.txt")
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect();
     for (operator, want) in golden {
         let format = object([("k", text(&format!("%{operator}%")))]);
-        let Ok(format) = JsonFormat::from_struct(&format, false) else { continue };
+        let Ok(format) = JsonFormat::from_struct(&format, false) else {
+            continue;
+        };
         let mut out = Vec::new();
         render_json(&format, &x.context(), &mut out);
         let value = String::from_utf8(out).unwrap();
@@ -267,5 +344,9 @@ fn cost_of_a_line() {
         render(std::hint::black_box(&format), &x.context(), &mut out);
         std::hint::black_box(&out);
     }
-    println!("default line: {:?}, {} bytes", begin.elapsed() / rounds, out.len());
+    println!(
+        "default line: {:?}, {} bytes",
+        begin.elapsed() / rounds,
+        out.len()
+    );
 }

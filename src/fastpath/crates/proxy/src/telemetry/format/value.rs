@@ -18,6 +18,8 @@ use crate::telemetry::stream_info::{LogContext, StreamInfo};
 pub(super) enum Value<'a> {
     Missing,
     Bytes(&'a [u8]),
+    /// Percent-decoded on the way out.
+    Encoded(&'a [u8]),
     /// White space becomes `_`.
     Word(&'a str),
     Number(u64),
@@ -59,12 +61,17 @@ impl<'a> Value<'a> {
         Self::number(value.map(|address| address.port().into()))
     }
 
+    #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Value::Missing => {}
             Value::Bytes(bytes) => out.extend_from_slice(bytes),
+            Value::Encoded(bytes) => out.extend(decoded(bytes)),
             Value::Word(text) => {
-                out.extend(text.bytes().map(|b| if b.is_ascii_whitespace() { b'_' } else { b }));
+                out.extend(
+                    text.bytes()
+                        .map(|b| if b.is_ascii_whitespace() { b'_' } else { b }),
+                );
             }
             Value::Number(n) => address::decimal(n, out),
             Value::Digits(n) => address::decimal(n.into(), out),
@@ -77,6 +84,7 @@ impl<'a> Value<'a> {
     }
 }
 
+#[inline]
 pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<'a> {
     let info = ctx.info;
     match &command.operator {
@@ -99,7 +107,8 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
         }
         Operator::QueryParameter(name) => {
             let query = split_query(ctx.request.path()).1;
-            Value::bytes(query.and_then(|query| parameter(query, name)))
+            let value = query.and_then(|query| parameter(query, name));
+            value.map_or(Value::Missing, Value::Encoded)
         }
         Operator::QueryParameters(source) => {
             let query = path(*source, ctx).and_then(|path| split_query(path).1);
@@ -163,7 +172,9 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::DownstreamRemoteAddress => Value::address(info.downstream_remote),
         Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote),
         Field::DownstreamRemotePort => Value::port(info.downstream_remote),
-        Field::DownstreamHeaderBytesReceived => Value::Number(info.downstream_header_bytes_received),
+        Field::DownstreamHeaderBytesReceived => {
+            Value::Number(info.downstream_header_bytes_received)
+        }
         Field::DownstreamHeaderBytesSent => Value::Number(info.downstream_header_bytes_sent),
         Field::DownstreamWireBytesReceived => Value::Number(info.downstream_wire_bytes_received),
         Field::DownstreamWireBytesSent => Value::Number(info.downstream_wire_bytes_sent),
@@ -182,14 +193,18 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::ResponseTrailersBytes => Value::Number(info.response_trailers_bytes),
         Field::ResponseTxDuration => {
             let both = info.upstream_rx_begin != 0 && info.downstream_tx_end != 0;
-            let ns = info.downstream_tx_end.saturating_sub(info.upstream_rx_begin);
+            let ns = info
+                .downstream_tx_end
+                .saturating_sub(info.upstream_rx_begin);
             Value::number(both.then_some(ns / 1_000_000))
         }
         Field::RouteName => Value::text(info.route_name.as_deref()),
         Field::StreamId => Value::bytes(ctx.request.headers.get(Known::XRequestId)),
         Field::UniqueId => Value::Uuid(info.random),
         Field::UpstreamCluster => Value::text(
-            info.upstream_cluster.as_deref().or(info.upstream_cluster_raw.as_deref()),
+            info.upstream_cluster
+                .as_deref()
+                .or(info.upstream_cluster_raw.as_deref()),
         ),
         Field::UpstreamClusterRaw => Value::text(info.upstream_cluster_raw.as_deref()),
         Field::UpstreamConnectionId => Value::Number(info.upstream_connection_id),
@@ -215,9 +230,10 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::UpstreamRemoteAddressWithoutPort => Value::ip(info.upstream_remote),
         Field::UpstreamRemotePort => Value::port(info.upstream_remote),
         Field::UpstreamRequestAttemptCount => Value::Number(info.attempt_count.into()),
-        Field::UpstreamTransportFailureReason => {
-            info.upstream_transport_failure.as_deref().map_or(Value::Missing, Value::Word)
-        }
+        Field::UpstreamTransportFailureReason => info
+            .upstream_transport_failure
+            .as_deref()
+            .map_or(Value::Missing, Value::Word),
         Field::UpstreamWireBytesReceived => Value::Number(info.upstream_wire_bytes_received),
         Field::UpstreamWireBytesSent => Value::Number(info.upstream_wire_bytes_sent),
         Field::VirtualClusterName => Value::text(info.virtual_cluster_name.as_deref()),
@@ -244,16 +260,22 @@ fn request<'a>(header: &'a HeaderSource, ctx: &LogContext<'a>) -> Value<'a> {
         HeaderSource::Path => present(ctx.request.path()),
         HeaderSource::Authority => present(ctx.request.authority()),
         HeaderSource::Scheme if ctx.request.method().is_empty() => Value::Missing,
-        HeaderSource::Scheme => {
-            Value::Bytes(if ctx.info.scheme_https { b"https" } else { b"http" })
-        }
+        HeaderSource::Scheme => Value::Bytes(if ctx.info.scheme_https {
+            b"https"
+        } else {
+            b"http"
+        }),
         header => map_value(Some(&ctx.request.headers), header),
     }
 }
 
 fn map_value<'a>(headers: Option<&'a HeaderMap>, header: &'a HeaderSource) -> Value<'a> {
-    let HeaderSource::Header(name) = header else { return Value::Missing };
-    let Some(headers) = headers else { return Value::Missing };
+    let HeaderSource::Header(name) = header else {
+        return Value::Missing;
+    };
+    let Some(headers) = headers else {
+        return Value::Missing;
+    };
     Value::bytes(match name.known {
         Known::Other => headers.get_name(name.text.as_bytes()),
         known => headers.get(known),
@@ -271,23 +293,52 @@ fn path<'a>(source: PathSource, ctx: &LogContext<'a>) -> Option<&'a [u8]> {
 }
 
 fn split_query(path: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match path.iter().position(|&b| b == b'?').and_then(|at| path.split_at_checked(at)) {
+    match path
+        .iter()
+        .position(|&b| b == b'?')
+        .and_then(|at| path.split_at_checked(at))
+    {
         Some((path, query)) => (path, query.get(1..)),
         None => (path, None),
     }
 }
 
-/// The first parameter of that name, as it came.
+/// The first parameter of that (decoded) name, still encoded.
 fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let query = query.split(|&b| b == b'#').next()?;
     query.split(|&b| b == b'&').find_map(|pair| {
-        let rest = pair.strip_prefix(name)?;
-        match rest {
-            [] => Some(rest),
-            [b'=', value @ ..] => Some(value),
-            _ => None,
-        }
+        let at = pair.iter().position(|&b| b == b'=').unwrap_or(pair.len());
+        let (key, value) = pair.split_at_checked(at)?;
+        let value = value.strip_prefix(b"=").unwrap_or(value);
+        decoded(key).eq(name.iter().copied()).then_some(value)
     })
+}
+
+/// Percent-decodes. Control characters stay encoded (Envoy decodes them too): a request must not
+/// be able to write lines of its own into a log.
+fn decoded(bytes: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (&first, tail) = rest.split_first()?;
+        rest = tail;
+        if first == b'%'
+            && let [high, low, after @ ..] = tail
+            && let Some(byte) = hex_pair(*high, *low)
+            && !byte.is_ascii_control()
+        {
+            rest = after;
+            return Some(byte);
+        }
+        Some(first)
+    })
+}
+
+fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|n| u8::try_from(n).ok())
+    };
+    Some((digit(high)? << 4) | digit(low)?)
 }
 
 fn point(info: &StreamInfo, point: TimePoint) -> u64 {
@@ -327,15 +378,30 @@ fn request_bytes(ctx: &LogContext<'_>) -> u64 {
         return 0;
     }
     // `host` is `:authority` there: six bytes more.
-    let authority = if head.headers.contains(Known::Host) { 6 } else { 0 };
+    let authority = if head.headers.contains(Known::Host) {
+        6
+    } else {
+        0
+    };
     let scheme = if ctx.info.scheme_https { 12 } else { 11 };
-    let pseudo = [7, head.method().len(), 5, head.path().len(), scheme, authority];
-    let total = pseudo.into_iter().fold(head.headers.byte_size(), usize::saturating_add);
+    let pseudo = [
+        7,
+        head.method().len(),
+        5,
+        head.path().len(),
+        scheme,
+        authority,
+    ];
+    let total = pseudo
+        .into_iter()
+        .fold(head.headers.byte_size(), usize::saturating_add);
     u64::try_from(total).unwrap_or(u64::MAX)
 }
 
 fn response_bytes(ctx: &LogContext<'_>) -> u64 {
-    let Some(headers) = ctx.response else { return 0 };
+    let Some(headers) = ctx.response else {
+        return 0;
+    };
     // `:status` and its three digits.
     u64::try_from(headers.byte_size().saturating_add(10)).unwrap_or(u64::MAX)
 }
@@ -360,18 +426,40 @@ const GRPC: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
+/// gRPC's own table for responses that carry no `grpc-status`.
+fn grpc_of_http(code: u16) -> u64 {
+    match code {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
 fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
     let content_type = ctx.request.headers.get(Known::ContentType);
-    let Some(content_type) = content_type else { return Value::Missing };
+    let Some(content_type) = content_type else {
+        return Value::Missing;
+    };
     let rest = content_type.strip_prefix(b"application/grpc");
     if !matches!(rest, Some([] | [b'+' | b';' | b'-', ..])) {
         return Value::Missing;
     }
     let of = |headers: Option<&'a HeaderMap>| headers.and_then(|h| h.get(Known::GrpcStatus));
-    let Some(text) = of(ctx.trailers).or_else(|| of(ctx.response)) else { return Value::Missing };
-    let Some(number) = std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok())
-    else {
-        return Value::Bytes(b"-1");
+    let number = match of(ctx.trailers).or_else(|| of(ctx.response)) {
+        Some(text) => match std::str::from_utf8(text)
+            .ok()
+            .and_then(|t| t.parse::<u64>().ok())
+        {
+            Some(number) => number,
+            None => return Value::Bytes(b"-1"),
+        },
+        None => match ctx.info.response_code {
+            Some(code) => grpc_of_http(code),
+            None => return Value::Missing,
+        },
     };
     let names = usize::try_from(number).ok().and_then(|n| GRPC.get(n));
     match (style, names) {
@@ -385,8 +473,15 @@ fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
 fn hostname() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| {
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        if name.is_empty() { "-".to_owned() } else { name }
+        let name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        if name.is_empty() {
+            "-".to_owned()
+        } else {
+            name
+        }
     })
 }
 
@@ -397,7 +492,12 @@ fn uuid(random: u128, out: &mut Vec<u8>) {
     while let Some(next) = shift.checked_sub(4) {
         shift = next;
         let digit = u8::try_from((bits >> shift) & 15).unwrap_or(0);
-        out.push(b"0123456789abcdef".get(usize::from(digit)).copied().unwrap_or(b'0'));
+        out.push(
+            b"0123456789abcdef"
+                .get(usize::from(digit))
+                .copied()
+                .unwrap_or(b'0'),
+        );
         if matches!(shift, 96 | 80 | 64 | 48) {
             out.push(b'-');
         }

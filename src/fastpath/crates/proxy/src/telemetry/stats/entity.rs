@@ -14,8 +14,6 @@ pub(super) struct Entity<S> {
     prefix: Arc<str>,
     /// How many configured things have this name.
     declared: u32,
-    /// Whether the last declaration was taken back: the entity goes once nobody uses it.
-    forgotten: bool,
     /// (worker number where it matters, its numbers)
     shards: Vec<(u16, Arc<S>)>,
     /// What counters stood at when they were reset.
@@ -46,7 +44,6 @@ impl<S: Readable> Entity<S> {
         Self {
             prefix: prefix.into(),
             declared: 0,
-            forgotten: false,
             shards: Vec::new(),
             baseline: None,
             histograms: Vec::new(),
@@ -55,17 +52,19 @@ impl<S: Readable> Entity<S> {
 
     pub(super) fn declare(&mut self) {
         self.declared = self.declared.saturating_add(1);
-        self.forgotten = false;
     }
 
     pub(super) fn forget(&mut self) {
         self.declared = self.declared.saturating_sub(1);
-        self.forgotten = self.declared == 0;
+    }
+
+    pub(super) fn set_declared(&mut self, declared: bool) {
+        self.declared = declared.into();
     }
 
     /// Nothing configured has this name and nobody counts any more.
     pub(super) fn is_over(&self) -> bool {
-        self.forgotten
+        self.declared == 0
             && self
                 .shards
                 .iter()

@@ -8,6 +8,7 @@
 mod cluster_names;
 mod codes;
 mod control;
+mod declared;
 mod entity;
 mod hcm_names;
 mod histogram;
@@ -25,6 +26,7 @@ mod text;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
+pub use declared::Declared;
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, ListenerHttpCounter};
 pub use names::{NoStat, StatName};
@@ -206,7 +208,8 @@ impl Stats {
 
     // -- shards: for workers, once per entity --
 
-    /// A shard of `cluster.<stat_name>.` for one owner. Give it back by dropping it.
+    /// A shard of `cluster.<stat_name>.` for one owner. Give it back by dropping it. The numbers
+    /// of a name that is not declared go with its last shard.
     #[must_use]
     pub fn cluster(&self, stat_name: &str) -> Arc<ClusterShard> {
         self.with(|r| r.clusters.get(stat_name).shard(0))

@@ -1,6 +1,6 @@
 //! All entities of the process; lives behind one lock that no request takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,6 +53,16 @@ impl<S: Readable> Entities<S> {
                 self.all.remove(name);
             }
         }
+    }
+
+    pub(super) fn set_declared(&mut self, names: &HashSet<String>) {
+        for name in names {
+            self.get(name);
+        }
+        for (name, entity) in &mut self.all {
+            entity.set_declared(names.contains(name));
+        }
+        self.collect();
     }
 
     pub(super) fn has(&self, name: &str) -> bool {

@@ -64,9 +64,10 @@ class Applied:
     #: (name, field path, reason): the last good version of these keeps serving.
     rejected: list[tuple[str, str, str]]
     #: Everything the configuration now refers to and that comes from files:
-    #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds).
+    #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds,
+    #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
-    wanted: list[tuple[str, str, str, str, float]]
+    wanted: list[tuple[str, str, str, str, float, str]]
 
 @final
 class Engine:
@@ -121,6 +122,24 @@ class Engine:
     def text_readout(self, name: str, value: str) -> None: ...
     def flush_histograms(self) -> None:
         """Closes the interval of every histogram (call every stats_flush_interval)."""
+
+@final
+class Watcher:
+    """inotify on directories: what is moved into them (IN_MOVED_TO), nothing else, as Envoy."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int:
+        """Readable when `read` has something to say."""
+
+    def add(self, directory: str) -> None:
+        """Idempotent. OSError if there is no such directory."""
+
+    def remove(self, directory: str) -> None:
+        """Does nothing if it is not watched."""
+
+    def read(self) -> list[tuple[str, str]]:
+        """(directory as given to `add`, name) of what was moved in since the last call, without
+        blocking. ("", "") if the kernel's queue overflowed: anything may have changed."""
 
 def log(level: str, component: str, message: str) -> None:
     """Writes a line to stderr in Envoy's log format if `level` passes."""

@@ -38,7 +38,11 @@ def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
     """Reads YAML or JSON (JSON is read as YAML). Raises ConfigError."""
 
 def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
-    """`--config-yaml` over `--config-path`, merged as protobuf MergeFrom does. Raises ConfigError."""
+    """`--config-yaml` over `--config-path`, as protobuf's MergeFrom. Raises ConfigError."""
+
+def validate(bootstrap: Bootstrap) -> None:
+    """Compiles all static resources together, as Engine.apply would, and binds nothing
+    (`--mode validate`). Raises ConfigError."""
 
 def load_discovery_response(
     text: bytes, filename: str, type_url: str
@@ -74,7 +78,9 @@ class Engine:
     """The data plane: workers, listeners, clusters, statistics. All methods return at once
     unless said otherwise and may be called from any thread."""
 
-    def __init__(self, concurrency: int, drain_time: float, service_node: str, service_cluster: str) -> None: ...
+    def __init__(
+        self, concurrency: int, drain_time: float, service_node: str, service_cluster: str
+    ) -> None: ...
     def apply(
         self, type_url: str, updated: list[tuple[str, bytes]], removed: list[str], static: bool
     ) -> Applied:
@@ -98,7 +104,8 @@ class Engine:
 
     def drain_listeners(self, graceful: bool, inbound_only: bool) -> None: ...
     def fail_health_check(self, fail: bool) -> None:
-        """Envoy's `/healthcheck/fail` and `/ok`: responses carry `connection: close` while failing."""
+        """Envoy's `/healthcheck/fail` and `/ok`: responses carry `connection: close` while
+        failing."""
 
     def shutdown(self, drain_seconds: float) -> bool:
         """Stops accepting, drains, joins the workers; blocks (releases the GIL) until idle or
@@ -148,7 +155,6 @@ def set_log_level(component: str, level: str) -> bool:
     """`component` "" is all. False if there is no such component."""
 
 def log_levels() -> dict[str, str]: ...
-
 def parse_request_head(
     buf: bytes,
 ) -> tuple[int, str, str, list[tuple[str, str]], int] | None:

@@ -15,6 +15,7 @@ from mesh._fastpath import (
     parse_request_head,
     set_log_level,
     to_json,
+    validate,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "parse_request_head",
     "set_log_level",
     "to_json",
+    "validate",
 ]

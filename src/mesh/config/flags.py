@@ -46,7 +46,9 @@ FLAGS: dict[str, Flag] = {
     "--mode": Flag("mode", "text", "serve (default), validate or init_only"),
     "--concurrency": Flag("concurrency", "number", "workers (default: CPUs this process may use)"),
     "--log-level": Flag("log_level", "level", "trace debug info warning error critical off"),
-    "--component-log-level": Flag("component_log_level", "text", "e.g. upstream:debug,config:trace"),
+    "--component-log-level": Flag(
+        "component_log_level", "text", "e.g. upstream:debug,config:trace"
+    ),
     "--log-path": Flag("log_path", "text", "write the log to this file, not to stderr"),
     "--drain-time-s": Flag("drain_time_s", "number", "longest drain (default 600)"),
     "--drain-strategy": Flag("drain_strategy", "text", "gradual", ("gradual",)),

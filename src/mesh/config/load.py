@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from mesh import engine
@@ -19,21 +20,22 @@ class Unreadable(Exception):
 
 
 def read(path: str) -> bytes:
-    """The file's bytes. Raises Unreadable."""
-    try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_FILE:
-                raise Unreadable(f"{path}: larger than {MAX_FILE >> 20} MB; that is no configuration")
-            return file.read()
-    except OSError as error:
-        raise Unreadable(f"{path}: {error.strerror}") from error
+    """The file's bytes. Raises OSError."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size > MAX_FILE:
+            raise OSError(errno.EFBIG, f"larger than {MAX_FILE >> 20} MB: no configuration", path)
+        return file.read()
 
 
 def bootstrap(options: Options) -> engine.Bootstrap:
     """The bootstrap that the flags name. Raises Unreadable or engine.ConfigError."""
     if not options.config_path:
         return engine.load_bootstrap(options.config_yaml.encode(), "--config-yaml")
-    loaded = engine.load_bootstrap(read(options.config_path), options.config_path)
+    try:
+        text = read(options.config_path)
+    except OSError as error:
+        raise Unreadable(f"{options.config_path}: {error.strerror}") from error
+    loaded = engine.load_bootstrap(text, options.config_path)
     if options.config_yaml:
         loaded = engine.merge_bootstrap(loaded, options.config_yaml.encode(), "--config-yaml")
     return loaded

@@ -187,9 +187,10 @@ class Session:
             self._core.count(subscription.scope + "update_empty", 1)
             return
         if subscription.name:
-            updated, removed, duplicated = offered, [], []
+            held: dict[str, bytes] = {}
         else:
-            updated, removed, duplicated = diff(self._store.bodies(type_url), offered)
+            held = self._store.bodies(type_url)
+        updated, removed, duplicated = diff(held, offered)
         applied = self._core.apply(type_url, updated, removed, False)
         bodies = dict(updated)
         for name in applied.removed:

@@ -209,6 +209,11 @@ class Server:
         if self._thread.is_alive():
             self._thread.join(2)
 
+    def discard(self) -> None:
+        """Closes a server that was never started."""
+        self._shut()
+        self._stop_write.close()
+
     def _serve(self) -> None:
         while True:
             for fd, events in self._poll.poll(self._patience()):

@@ -12,7 +12,7 @@ VERSION = "0.0.0"
 class ConfigError(ValueError):
     """As in _fastpath.pyi."""
 
-    problems: list[tuple[str, int, int, str, str]] = []
+    problems: list[tuple[str, int, int, str, str]]
 
 
 class Bootstrap:
@@ -225,7 +225,9 @@ def parse_request_head(buf: bytes) -> tuple[int, str, str, list[tuple[str, str]]
     words = lines[0].split(" ")
     if len(words) != 3:
         raise ValueError("malformed request line")
-    headers = [(name, value.strip()) for name, _, value in (one.partition(":") for one in lines[1:])]
+    headers = [
+        (name, value.strip()) for name, _, value in (one.partition(":") for one in lines[1:])
+    ]
     lengths = {name.lower(): value for name, value in headers}
     length = -1 if "transfer-encoding" in lengths else int(lengths.get("content-length", "0"))
     return len(head) + 4, words[0], words[1], headers, length

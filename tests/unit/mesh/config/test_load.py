@@ -25,7 +25,7 @@ def test_yaml_of_the_command_line_alone() -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(load.Unreadable, match="none.yaml: No such file or directory"):
+    with pytest.raises(load.Unreadable, match=r"none\.yaml: No such file or directory"):
         load.bootstrap(flags.parse(["-c", str(tmp_path / "none.yaml")]))
 
 

@@ -51,6 +51,7 @@ class App:
         self._watcher = engine.Watcher()
         self._session = Session(self.core, self.store, self._watcher, self.loop, load.read)
         self._admin: Server | None = None
+        self._drain: threading.Thread | None = None
         self._state = "PRE_INITIALIZING"
         self._unhealthy = False
         self._stopping = False
@@ -109,6 +110,9 @@ class App:
         finally:
             if self._admin is not None:
                 self._admin.close()
+            if self._drain is not None:
+                # It may still be waking the loop that it has just stopped.
+                self._drain.join()
             self.loop.close()
         return self._exit_code
 
@@ -144,7 +148,8 @@ class App:
                 engine.log("warning", "main", "drain time is over; closing what is left")
             self.loop.call(self.loop.stop)
 
-        threading.Thread(target=drain, name="drain", daemon=True).start()
+        self._drain = threading.Thread(target=drain, name="drain", daemon=True)
+        self._drain.start()
 
     def _apply_static(self, type_url: str, resources: list[tuple[str, bytes]]) -> None:
         if not resources:
@@ -242,8 +247,12 @@ def main(argv: Sequence[str]) -> int:
         if options.mode == "validate":
             return _validated(options, bootstrap)
         return App(options, bootstrap).run()
-    except (flags.FlagError, load.Unreadable, engine.ConfigError, Refused) as error:
+    except flags.FlagError as error:
         return _refuse(str(error))
+    except (load.Unreadable, engine.ConfigError, Refused) as error:
+        # The words that people look for in Envoy's log.
+        where = options.config_path or "--config-yaml"
+        return _refuse(f"error initializing configuration '{where}':\n{error}")
 
 
 def _validated(options: flags.Options, bootstrap: engine.Bootstrap) -> int:

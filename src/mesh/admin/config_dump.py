@@ -45,6 +45,8 @@ def config_dump(process: Process, query: Query) -> Answer:
     if mask := query.get("mask"):
         paths = [path.split(".") for path in mask.split(",")]
         configs = [_masked(config, paths) for config in configs]
+        if all(set(config) <= {"@type"} for config in configs):
+            raise BadRequest(f"FieldMask {mask} could not be successfully applied to any configs.")
     return Answer(json.dumps({"configs": configs}, indent=1, ensure_ascii=False) + "\n", JSON)
 
 

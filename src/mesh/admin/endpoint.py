@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TEXT = "text/plain; charset=UTF-8"
 JSON = "application/json"
+HTML = "text/html; charset=UTF-8"
 
 
 class BadRequest(Exception):

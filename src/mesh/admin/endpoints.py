@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mesh.admin import clusters, config_dump, health, listeners, process, stats
-from mesh.admin.endpoint import Answer, Endpoint
+from mesh.admin.endpoint import HTML, Answer, Endpoint
 from mesh.admin.server import help_text
 
 TYPE_CHECKING = False
@@ -17,8 +17,23 @@ def _help(asked: Process, query: Query) -> Answer:
     return Answer(help_text(ENDPOINTS))
 
 
+def _home(asked: Process, query: Query) -> Answer:
+    """What can be looked at with a browser."""
+    rows = "".join(
+        f"<tr><td><a href='{one.path[1:]}'>{one.path}</a></td><td>{one.about}</td></tr>\n"
+        if not one.mutates
+        else f"<tr><td>POST {one.path}</td><td>{one.about}</td></tr>\n"
+        for one in sorted(ENDPOINTS.values(), key=lambda one: one.path)
+    )
+    return Answer(
+        "<!DOCTYPE html>\n<html lang='en'>\n<head>\n<title>fastmesh</title>\n</head>\n<body>\n"
+        f"<table>\n{rows}</table>\n</body>\n</html>\n",
+        HTML,
+    )
+
+
 ENDPOINTS: dict[str, Endpoint] = {
     endpoint.path: endpoint for family in _FAMILIES for endpoint in family.ENDPOINTS
 }
-for _path, _about in (("/help", "print out list of admin commands"), ("/", "the same")):
-    ENDPOINTS[_path] = Endpoint(_path, _about, _help)
+ENDPOINTS["/"] = Endpoint("/", "Admin home page", _home)
+ENDPOINTS["/help"] = Endpoint("/help", "print out list of admin commands", _help)

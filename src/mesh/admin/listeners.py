@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mesh import api
 from mesh.admin.endpoint import JSON, Answer, Endpoint
 
 TYPE_CHECKING = False
@@ -11,15 +12,24 @@ if TYPE_CHECKING:
 
 def listeners(process: Process, query: Query) -> Answer:
     """Name and bound address of every listener that serves."""
-    found = [
-        (name, address) for name, address, state in process.core.listeners() if state == "active"
-    ]
+    found = _serving(process)
     if query.get("format") != "json":
         return Answer("".join(f"{name}::{address}\n" for name, address in found))
     import json
 
     document = {"listener_statuses": [_status(name, address) for name, address in found]}
     return Answer(json.dumps(document if found else {}, indent=1) + "\n", JSON)
+
+
+def _serving(process: Process) -> list[tuple[str, str]]:
+    """(name, address) of what is configured and bound; a drained listener is still configured."""
+    configured = process.store.snapshot(api.LISTENER)[0]
+    found = {
+        (name, address): None
+        for name, address, state in process.core.listeners()
+        if name in configured and state != "warming"
+    }
+    return list(found)
 
 
 def drain(process: Process, query: Query) -> Answer:

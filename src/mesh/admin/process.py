@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mesh import engine
+from mesh import api, engine
 from mesh.admin.endpoint import JSON, Answer, BadRequest, Endpoint
 
 TYPE_CHECKING = False
@@ -16,7 +16,7 @@ _LOGGING_USAGE = (
     "usage: /logging?<name>=<level> (change single level)\n"
     "usage: /logging?paths=name1:level1,name2:level2,... (change multiple levels)\n"
     "usage: /logging?level=<level> (change all levels)\n"
-    f"levels: {' '.join(_LEVELS)}\n"
+    f"levels: {' '.join(_LEVELS)} \n"
 )
 
 
@@ -85,20 +85,18 @@ def resident_bytes(path: str = "/proc/self/statm") -> tuple[int, int]:
 def logging(process: Process, query: Query) -> Answer:
     """Shows or changes the log levels."""
     if len(query.pairs) > 1:
-        raise BadRequest("invalid parameter count\n" + _LOGGING_USAGE)
+        raise _logging_error("invalid number of parameters")
     for name, value in query.pairs:
         if name == "paths":
             changes = [tuple(item.partition(":")[::2]) for item in value.split(",")]
         elif name == "level":
             changes = [("", value)]
         elif name == "group":
-            raise BadRequest("group is not implemented\n" + _LOGGING_USAGE)
+            raise _logging_error("groups of loggers are not implemented")
         else:
             changes = [(name, value)]
         _change_levels(changes)
-    levels = engine.log_levels()
-    lines = "".join(f"  {name}: {value}\n" for name, value in levels.items())
-    return Answer(f"active loggers:\n{lines}")
+    return Answer(_active_loggers())
 
 
 def _change_levels(changes: list[tuple[str, ...]]) -> None:
@@ -106,11 +104,29 @@ def _change_levels(changes: list[tuple[str, ...]]) -> None:
     known = engine.log_levels()
     for name, level in changes:
         if level not in _LEVELS:
-            raise BadRequest(f"error: invalid logger level '{level}'\n{_LOGGING_USAGE}")
+            raise _logging_error("unknown logger level")
         if name and name not in known:
-            raise BadRequest(f"error: unknown logger name '{name}'\n{_LOGGING_USAGE}")
+            raise _logging_error("unknown logger name")
     for name, level in changes:
         engine.set_log_level(name, level)
+
+
+def _active_loggers() -> str:
+    lines = [f"  {name}: {value}\n" for name, value in engine.log_levels().items()]
+    return "active loggers:\n" + "".join(lines)
+
+
+def _logging_error(what: str) -> BadRequest:
+    return BadRequest(f"error: {what}\n\n{_LOGGING_USAGE}{_active_loggers()}")
+
+
+def runtime(process: Process, query: Query) -> Answer:
+    """The layers that the bootstrap names. None is acted on, so there are no entries."""
+    import json
+
+    bootstrap = json.loads(engine.to_json(api.BOOTSTRAP, process.bootstrap.body))
+    layers = [one["name"] for one in bootstrap.get("layered_runtime", {}).get("layers", ())]
+    return Answer(json.dumps({"layers": layers, "entries": {}}, indent=1) + "\n", JSON)
 
 
 def reopen_logs(process: Process, query: Query) -> Answer:
@@ -153,5 +169,6 @@ ENDPOINTS = (
     Endpoint("/memory", "print current allocation/heap usage", memory),
     Endpoint("/quitquitquit", "exit the server", quitquitquit, mutates=True),
     Endpoint("/reopen_logs", "reopen access logs", reopen_logs, mutates=True),
+    Endpoint("/runtime", "print runtime values", runtime),
     Endpoint("/server_info", "print server version/status information", server_info),
 )

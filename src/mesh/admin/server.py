@@ -61,9 +61,8 @@ class Router:
         if endpoint is None:
             listing = help_text(self._endpoints)
             return Answer(f"invalid path. {listing}", status=404)
-        if method not in {"GET", "HEAD", "POST"} or (endpoint.mutates and method != "POST"):
-            able = "POST" if endpoint.mutates else "GET"
-            return Answer(f"Method {method} not allowed, {able} required.", status=405)
+        if endpoint.mutates and method != "POST":
+            return Answer(f"Method {method} not allowed, POST required.", status=405)
         if endpoint.mutates and self._check_host and not is_local_name(host):
             return Answer(
                 f"POST under the name '{host}' is refused on a loopback admin port: use its IP "

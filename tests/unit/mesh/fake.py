@@ -118,7 +118,7 @@ class Engine:
         return [("web", "127.0.0.1:80", "active"), ("old", "127.0.0.1:81", "draining")]
 
     def clusters_json(self) -> str:
-        return '{"cluster_statuses": []}'
+        return '{"cluster_statuses": [{"name": "web"}]}'
 
     def clusters_text(self) -> str:
         return "web::default_priority::max_connections::1024\n"

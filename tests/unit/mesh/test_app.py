@@ -133,19 +133,22 @@ def test_statistics_of_the_server() -> None:
     [
         (["--bogus"], "mesh proxy: there is no flag --bogus"),
         ([], "mesh proxy: no configuration: give -c FILE"),
-        (["-c", "/nonexistent.yaml"], "mesh proxy: /nonexistent.yaml: No such file"),
-        (["--config-yaml", "{"], "mesh proxy: --config-yaml:1:1: "),
+        (["-c", "/nonexistent.yaml"], "/nonexistent.yaml: No such file"),
+        (
+            ["--config-yaml", "{"],
+            "error initializing configuration '--config-yaml':\n--config-yaml:1:1: ",
+        ),
         (
             ["--config-yaml", '{"listeners": [{"name": "l", "bad": "why"}]}'],
-            "mesh proxy: --config-yaml: listener 'l': field: why",
+            "--config-yaml: listener 'l': field: why",
         ),
         (
             ["--mode", "validate", "--config-yaml", '{"clusters": [{"name": "c", "bad": "why"}]}'],
-            "mesh proxy: c: why",
+            "c: why",
         ),
         (
             ["--config-yaml", json.dumps({"dynamic": [[api.LISTENER, "/none/x", "", 1.0]]})],
-            "mesh proxy: dynamic_resources: '/none/x' does not exist",
+            "dynamic_resources: '/none/x' does not exist",
         ),
         (
             ["--config-yaml", "{}", "--component-log-level", "bogus:info"],

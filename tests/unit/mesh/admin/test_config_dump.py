@@ -95,6 +95,7 @@ def test_resource_mask_and_name(process: FakeProcess) -> None:
     [
         ("resource=bogus", 404, "bogus not found in config dump"),
         ("resource=dynamic_endpoint_configs", 404, "not found in config dump"),
+        ("mask=bogus", 400, "FieldMask bogus could not be successfully applied"),
         ("name_regex=(", 400, "Error while parsing name_regex from ("),
     ],
 )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
-from tests.unit.mesh.admin.helpers import FakeProcess, get, post
+from tests.unit.mesh.admin.helpers import FakeProcess, api, get, post
 
 
 def test_only_what_serves_is_listed() -> None:
-    assert get(FakeProcess(), "/listeners") == (200, "web::127.0.0.1:80\n")
-    document = json.loads(get(FakeProcess(), "/listeners?format=json")[1])
+    process = FakeProcess()
+    assert get(process, "/listeners?format=json") == (200, "{}\n")
+    process.hold(api.LISTENER, "web")
+    assert get(process, "/listeners") == (200, "web::127.0.0.1:80\n")
+    document = json.loads(get(process, "/listeners?format=json")[1])
     address = {"socket_address": {"address": "127.0.0.1", "port_value": 80}}
     assert document == {"listener_statuses": [{"name": "web", "local_address": address}]}
 

@@ -57,4 +57,8 @@ def test_the_rest() -> None:
     assert process.calls == ["reopen_logs", "quit"]
     assert get(process, "/hot_restart_version") == (200, "disabled")
     assert json.loads(get(process, "/certs")[1]) == {"certificates": []}
-    assert get(process, "/help")[1] == get(process, "/")[1]
+    assert get(process, "/help")[1].startswith("admin commands are:\n  /: Admin home page\n")
+    assert "<a href='stats'>/stats</a>" in get(process, "/")[1]
+    assert json.loads(get(process, "/runtime")[1]) == {"layers": [], "entries": {}}
+    process.bootstrap.body = b'{"layered_runtime": {"layers": [{"name": "static"}]}}'
+    assert json.loads(get(process, "/runtime")[1])["layers"] == ["static"]

@@ -76,7 +76,7 @@ def test_a_mutation_needs_post() -> None:
         if endpoint.mutates:
             assert get(process, path) == (405, "Method GET not allowed, POST required.")
     assert process.calls == []
-    assert router(process).answer("DELETE", "/ready", "").status == 405
+    assert router(process).answer("OPTIONS", "/ready", "").status == 200
 
 
 def test_unknown_paths_get_the_help() -> None:

@@ -67,6 +67,14 @@ format: $(STAMPS)/venv ## Format Rust and Python
 	@scripts/each_workspace $(CARGO) fmt --all
 	@$(BIN)/ruff check --quiet --fix . && $(BIN)/ruff format --quiet .
 
+.PHONY: develop
+develop: $(STAMPS)/venv ## Let .venv use src/ as it is (maturin develop, Cython in place)
+	@$(BIN)/python -c 'from Cython.Build import cythonize; from setuptools import setup; \
+		setup(script_args=["-q", "build_ext", "--inplace"], rust_extensions=[], \
+		ext_modules=cythonize(["src/mesh/accel/*.pyx"], build_dir="build/cython"))'
+	@cd $(CRATES) && VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin develop --release --quiet
+	@rm -f $(STAMPS)/build
+
 .PHONY: bench
 bench: build ## mesh bench (ARGS: scenarios and options)
 	@$(BIN)/mesh bench $(ARGS)

@@ -69,9 +69,7 @@ format: $(STAMPS)/venv ## Format Rust and Python
 
 .PHONY: develop
 develop: $(STAMPS)/venv ## Let .venv use src/ as it is (maturin develop, Cython in place)
-	@$(BIN)/python -c 'from Cython.Build import cythonize; from setuptools import setup; \
-		setup(script_args=["-q", "build_ext", "--inplace"], rust_extensions=[], \
-		ext_modules=cythonize(["src/mesh/accel/*.pyx"], build_dir="build/cython"))'
+	@$(BIN)/cythonize -i -q src/mesh/accel/*.pyx && rm -f src/mesh/accel/*.c
 	@cd $(CRATES) && VIRTUAL_ENV=$(abspath $(VENV)) $(abspath $(BIN))/maturin develop --release --quiet
 	@rm -f $(STAMPS)/build
 

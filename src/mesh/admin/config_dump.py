@@ -42,12 +42,14 @@ def config_dump(process: Process, query: Query) -> Answer:
     configs = dump(process, "include_eds" in query, _name_filter(query.get("name_regex")))
     if resource:
         configs = _only(configs, resource)
-    if mask := query.get("mask"):
+    mask = query.get("mask")
+    if mask and configs:
         paths = [path.split(".") for path in mask.split(",")]
         configs = [_masked(config, paths) for config in configs]
         if all(set(config) <= {"@type"} for config in configs):
             raise BadRequest(f"FieldMask {mask} could not be successfully applied to any configs.")
-    return Answer(json.dumps({"configs": configs}, indent=1, ensure_ascii=False) + "\n", JSON)
+    document = {"configs": configs} if configs else {}
+    return Answer(json.dumps(document, indent=1, ensure_ascii=False) + "\n", JSON)
 
 
 def init_dump(process: Process, query: Query) -> Answer:
@@ -231,10 +233,15 @@ def _name_filter(pattern: str) -> Callable[[str], bool]:
 
 def _only(configs: list[Message], resource: str) -> list[Message]:
     """The elements of the repeated field `resource`, each as a config of its own."""
-    message = _ELEMENTS.get(resource)
-    found = [one for config in configs for one in config.get(resource, ())]
-    if message is None or (not found and not any(resource in config for config in configs)):
+    if resource in {"bootstrap", "version_info"}:
+        raise BadRequest(
+            f"{resource} is not a repeated field. Use ?mask={resource} to get only this field"
+        )
+    message = _ELEMENTS.get(resource, "")
+    section = _DUMP + message.partition(".")[0]
+    if not any(config["@type"] == section for config in configs):
         raise BadRequest(f"{resource} not found in config dump", status=404)
+    found = [one for config in configs for one in config.get(resource, ())]
     return [{"@type": _DUMP + message, **one} for one in found]
 
 

@@ -95,6 +95,7 @@ def test_resource_mask_and_name(process: FakeProcess) -> None:
     [
         ("resource=bogus", 404, "bogus not found in config dump"),
         ("resource=dynamic_endpoint_configs", 404, "not found in config dump"),
+        ("resource=bootstrap", 400, "bootstrap is not a repeated field. Use ?mask=bootstrap"),
         ("mask=bogus", 400, "FieldMask bogus could not be successfully applied"),
         ("name_regex=(", 400, "Error while parsing name_regex from ("),
     ],
@@ -103,6 +104,11 @@ def test_refusals(process: FakeProcess, query: str, status: int, says: str) -> N
     got, body = get(process, f"/config_dump?{query}")
     assert got == status
     assert says in body
+
+
+def test_an_empty_field_is_no_error(process: FakeProcess) -> None:
+    assert get(process, "/config_dump?resource=dynamic_warming_clusters") == (200, "{}\n")
+    assert get(process, "/config_dump?resource=static_clusters&name_regex=no&mask=x")[1] == "{}\n"
 
 
 def test_nothing_to_wait_for(process: FakeProcess) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Message = dict[str, Any]
 
+#: Envoy leaves the charset out here.
+_PLAIN = "text/plain"
 _DUMP = "type.googleapis.com/envoy.admin.v3."
 _HCM = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
@@ -47,7 +49,7 @@ def config_dump(process: Process, query: Query) -> Answer:
         paths = [path.split(".") for path in mask.split(",")]
         configs = [_masked(config, paths) for config in configs]
         if all(set(config) <= {"@type"} for config in configs):
-            raise BadRequest(f"FieldMask {mask} could not be successfully applied to any configs.")
+            raise _refusal(f"FieldMask {mask} could not be successfully applied to any configs.")
     document = {"configs": configs} if configs else {}
     return Answer(json.dumps(document, indent=1, ensure_ascii=False) + "\n", JSON)
 
@@ -217,6 +219,10 @@ def _json(type_url: str, body: bytes) -> Message:
     return {"@type": type_url, **document}
 
 
+def _refusal(message: str, status: int = 400) -> BadRequest:
+    return BadRequest(message, status, _PLAIN)
+
+
 def _name_filter(pattern: str) -> Callable[[str], bool]:
     if not pattern:
         return lambda _: True
@@ -225,7 +231,7 @@ def _name_filter(pattern: str) -> Callable[[str], bool]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise BadRequest(
+        raise _refusal(
             f"INVALID_ARGUMENT: Error while parsing name_regex from {pattern}: {error}"
         ) from None
     return lambda name: compiled.fullmatch(name) is not None
@@ -234,13 +240,13 @@ def _name_filter(pattern: str) -> Callable[[str], bool]:
 def _only(configs: list[Message], resource: str) -> list[Message]:
     """The elements of the repeated field `resource`, each as a config of its own."""
     if resource in {"bootstrap", "version_info"}:
-        raise BadRequest(
+        raise _refusal(
             f"{resource} is not a repeated field. Use ?mask={resource} to get only this field"
         )
     message = _ELEMENTS.get(resource, "")
     section = _DUMP + message.partition(".")[0]
     if not any(config["@type"] == section for config in configs):
-        raise BadRequest(f"{resource} not found in config dump", status=404)
+        raise _refusal(f"{resource} not found in config dump", status=404)
     found = [one for config in configs for one in config.get(resource, ())]
     return [{"@type": _DUMP + message, **one} for one in found]
 

@@ -44,9 +44,10 @@ HTML = "text/html; charset=UTF-8"
 class BadRequest(Exception):
     """The query cannot be answered: 400 (or `status`), and `str()` says why."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, content_type: str = TEXT) -> None:
         super().__init__(message)
         self.status = status
+        self.content_type = content_type
 
 
 class Answer:

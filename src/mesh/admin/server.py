@@ -72,7 +72,7 @@ class Router:
         try:
             return endpoint.handle(self._process, Query(query))
         except BadRequest as error:
-            return Answer(str(error), status=error.status)
+            return Answer(str(error), error.content_type, error.status)
         except Exception as error:  # noqa: BLE001 - one endpoint's defect must not end the server
             engine.log("error", "admin", f"{target}: {type(error).__name__}: {error}")
             return Answer(f"{type(error).__name__} in {path}; see the log\n", status=500)

@@ -76,7 +76,7 @@ def memory(process: Process, query: Query) -> Answer:
 
 def resident_bytes(path: str = "/proc/self/statm") -> tuple[int, int]:
     """(resident bytes, those of them that are not backed by files)"""
-    with open(path, encoding="ascii") as file:
+    with open(path, "rb") as file:
         pages = file.read().split()
     resident, shared = int(pages[1]) * 4096, int(pages[2]) * 4096
     return resident, max(0, resident - shared)

@@ -25,7 +25,8 @@ class Reply:
     """How to answer one request.
 
     `parts`: bytes are written, numbers are slept, and the words close, reset, half and hang end the
-    connection (FIN both ways, RST, FIN on the sending side, nothing until the peer closes).
+    connection (FIN both ways, RST, FIN on the sending side, nothing until the peer closes);
+    wait_body reads the request's body before going on.
     `after`: answer when the head is in ("head") or when the whole request is ("body").
     """
 
@@ -143,6 +144,11 @@ class Upstream:
                         reply = self._queue.pop(0) if self._queue else Reply()
                 if reply.after == "body":
                     buffer = self._read_body(sock, request, buffer)
+                if reply.after == "head" and "wait_body" in reply.parts:
+                    at = list(reply.parts).index("wait_body")
+                    self._answer(sock, request, Reply(reply.parts[:at]))
+                    buffer = self._read_body(sock, request, buffer)
+                    reply = Reply(reply.parts[at + 1 :])
                 if not self._answer(sock, request, reply):
                     return
                 if reply.after == "head":

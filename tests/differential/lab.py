@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import re
+import socket
+import struct
 import time
 from pathlib import Path
 from string import Template
@@ -41,10 +45,26 @@ LOG_FORMAT = "\t".join(LOG_FIELDS.values()) + "\n"
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
-_UUID = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_UUID = re.compile(r"\b(?!11111111-2222)[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
 _DATE = re.compile(r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d \w{3} \d{4} [\d:]{8} GMT$")
 _LOG_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
+
+
+def _machine_addresses() -> list[str]:
+    """IPv4 addresses of this machine that are not loopback; Envoy puts one into x-forwarded-for."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _, name in socket.if_nameindex():
+            packed = struct.pack("256s", name.encode()[:15])
+            with contextlib.suppress(OSError):
+                answer = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, packed)
+                found.append(socket.inet_ntoa(answer[20:24]))
+    return [a for a in found if not a.startswith("127.")]
+
+
+_SIOCGIFADDR = 0x8915
+MACHINE_ADDRESSES = _machine_addresses()
 
 
 def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +74,7 @@ def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 
 
 def build_listener(
-    name: str, listener: Listener, port: int, log_path: str, plain: bool
+    name: str, listener: Listener, port: int, log_path: str
 ) -> dict[str, Any]:
     """The Listener resource."""
     routes = yaml.safe_load(listener.routes) or {}
@@ -157,10 +177,13 @@ class Lab:
         listeners = [
             build_listener(
                 name,
-                Listener(self._fill(spec.routes), self._fill(spec.options), spec.log),
+                Listener(
+                    self._fill(spec.routes),
+                    self._fill(spec.options).replace("$LOG", str(self._log_path(name))),
+                    spec.log,
+                ),
                 self.ports[f"l_{name}"],
                 str(self._log_path(name)),
-                plain=False,
             )
             for name, spec in group.listeners.items()
         ]
@@ -228,6 +251,8 @@ class Lab:
         text = self._port_re.sub(lambda m: "${" + self._names[m[1]] + "}", text)
         text = re.sub(r"(127\.0\.0\.1:)\d+", r"\1<port>", text)
         text = _LOG_TIME.sub("<time>", text)
+        for address in MACHINE_ADDRESSES:
+            text = text.replace(address, "<machine-address>")
         return _UUID.sub(r"<uuid-\1>", text)
 
     def _headers(self, headers: Headers) -> list[str]:

@@ -177,9 +177,9 @@ def run_steps(
                     if not conn.send(step):
                         break
                 case Pause(seconds):
-                    conn.receive(seconds)
-                    if conn.closed == "open":
-                        time.sleep(seconds / 10)
+                    until = time.monotonic() + seconds
+                    while conn.closed == "open" and time.monotonic() < until:
+                        conn.receive(until - time.monotonic())
                 case Await(count):
                     conn.wait_for(count, deadline)
                 case AwaitHead(count):

@@ -65,7 +65,6 @@ _OPERATORS = {
     "x-cluster": "%UPSTREAM_CLUSTER%",
     "x-dyn": "%DYNAMIC_METADATA(a:b)%",
     "x-tls": "%DOWNSTREAM_TLS_VERSION%",
-    "x-cx": "%CONNECTION_ID%",
     "x-host-up": "%UPSTREAM_HOST%",
     "x-up-addr": "%UPSTREAM_REMOTE_ADDRESS%",
     "x-code": "%RESPONSE_CODE%",

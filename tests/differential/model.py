@@ -118,3 +118,18 @@ virtual_hosts:
     route: {cluster: a}
 """
 """Everything to cluster a."""
+
+
+TRAILERS_CLUSTER = """
+- name: with_trailers
+  type: STATIC
+  connect_timeout: 1s
+  typed_extension_protocol_options:
+    envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+      "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+      explicit_http_config: {http_protocol_options: {enable_trailers: true}}
+  load_assignment:
+    cluster_name: with_trailers
+    endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${a}}}}}]}]
+"""
+"""Upstream a, with HTTP/1 trailers on."""

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.differential import oracle
+from tests.differential.compare import differences
 from tests.differential.groups import GROUPS
 from tests.differential.lab import Lab
 from tests.support.proxies import ENVOY
@@ -36,7 +37,7 @@ def main(argv: list[str]) -> int:
                 for case in group.cases:
                     known = old.get(case.id)
                     new[case.id] = oracle.describe(case, lab.observe(case))
-                    if known is not None and known != new[case.id]:
+                    if known is not None and differences(known, new[case.id], case.ignore):
                         changed.append(case.id)
             finally:
                 lab.stop()

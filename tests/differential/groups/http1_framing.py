@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.differential.model import TO_A, Case, Group, Listener, req
+from tests.differential.model import TO_A, TRAILERS_CLUSTER, Case, Group, Listener, req
 from tests.support.client import HalfClose
 
 _H = b"Host: h\r\n"
@@ -172,12 +172,21 @@ _CASES: dict[str, bytes] = {
 # Envoy's parser only complains once it has seen enough; nothing comes back for these.
 _SILENT = {"bare_cr_line", "tls_hello", "chunk_max"}
 
+# Refused in the middle of the body: whether the head has gone upstream by then is a race.
+_MID_BODY = {
+    "chunk_0x", "chunk_bare_lf_size", "chunk_empty_size", "chunk_extension_cr",
+    "chunk_extension_lf", "chunk_negative", "chunk_not_hex", "chunk_overflow", "chunk_plus",
+    "chunk_space_before", "chunk_trailers_bad", "allowed_trailers_bad",
+}
+_RACE = ("upstream*", "log.*.upstream", "log.*.cluster", "log.*.rx")
+
 GROUP = Group(
     name="http1_framing",
     listeners={
         "main": Listener(TO_A, "codec_type: HTTP1"),
         "trailers": Listener(
-            TO_A, "codec_type: HTTP1\nhttp_protocol_options: {enable_trailers: true}"
+            TO_A.replace("cluster: a", "cluster: with_trailers"),
+            "codec_type: HTTP1\nhttp_protocol_options: {enable_trailers: true}",
         ),
         "chunked_length": Listener(
             TO_A, "codec_type: HTTP1\nhttp_protocol_options: {allow_chunked_length: true}"
@@ -187,14 +196,20 @@ GROUP = Group(
         ),
         "auto": Listener(TO_A),
     },
+    clusters=TRAILERS_CLUSTER,
     cases=[
         *(
-            Case(name, data, responses=0 if name in _SILENT else 1)
+            Case(
+                name,
+                data,
+                responses=0 if name in _SILENT else 1,
+                ignore=_RACE if name in _MID_BODY else (),
+            )
             for name, data in _CASES.items()
         ),
         Case("allowed_trailers", _CASES["chunk_trailers"], "trailers"),
         Case("allowed_trailers_cl", _CASES["chunk_trailers_cl"], "trailers"),
-        Case("allowed_trailers_bad", _CASES["chunk_trailers_bad"], "trailers"),
+        Case("allowed_trailers_bad", _CASES["chunk_trailers_bad"], "trailers", ignore=_RACE),
         Case("allow_chunked_length", _CASES["cl_and_te"], "chunked_length"),
         Case("custom_method", _CASES["unknown_method"], "custom_methods"),
         Case("custom_method_bad", _get(b"", b"F(O / HTTP/1.1"), "custom_methods"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.differential.model import TO_A, Case, Group, Listener, raw, reply, req, response
+from tests.differential.model import TO_A, TRAILERS_CLUSTER, Case, Group, Listener, raw, reply, req, response
 from tests.support.client import Pause
 from tests.support.upstream import Reply
 
@@ -29,12 +29,13 @@ GROUP = Group(
     listeners={
         "main": Listener(TO_A),
         "trailers": Listener(TO_A, "http_protocol_options: {enable_trailers: true}"),
+        "both_trailers": Listener(
+            TO_A.replace("cluster: a", "cluster: with_trailers"),
+            "http_protocol_options: {enable_trailers: true}",
+        ),
+        "upstream_trailers": Listener(TO_A.replace("cluster: a", "cluster: with_trailers")),
     },
-    clusters="""
-- name: with_trailers
-  type: STATIC
-  connect_timeout: 1s
-""",
+    clusters=TRAILERS_CLUSTER,
     cases=[
         Case("length", req()),
         Case("length_zero", req(), script=reply("200 OK", body=b"")),
@@ -49,6 +50,8 @@ GROUP = Group(
         Case("http10_response_unsized", req(), script=raw(b"HTTP/1.0 200 OK\r\n\r\nold", "close")),
         Case("trailers_dropped", req(), script=raw(_TRAILERS)),
         Case("trailers_downstream_on", req(), "trailers", script=raw(_TRAILERS)),
+        Case("trailers_both_on", req(), "both_trailers", script=raw(_TRAILERS)),
+        Case("trailers_upstream_on", req(), "upstream_trailers", script=raw(_TRAILERS)),
         Case("head", req(method="HEAD"), script=raw(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")),
         Case("head_no_length", req(method="HEAD"), script=raw(b"HTTP/1.1 200 OK\r\n\r\n")),
         Case("head_chunked", req(method="HEAD"),

@@ -41,7 +41,9 @@ GROUP = Group(
         "stream_idle": Listener(TO_A, "stream_idle_timeout: 0.3s"),
         "request": Listener(TO_A, "request_timeout: 0.3s"),
         "request_headers": Listener(TO_A, "request_headers_timeout: 0.3s"),
-        "conn_idle": Listener(TO_A, "common_http_protocol_options: {idle_timeout: 0.3s}"),
+        "conn_idle": Listener(
+            TO_A, "common_http_protocol_options: {idle_timeout: 0.3s}\ndrain_timeout: 0.1s"
+        ),
         "max_conn": Listener(
             TO_A,
             "common_http_protocol_options: {max_connection_duration: 0.3s}\ndrain_timeout: 0.1s",

@@ -60,4 +60,18 @@ def load(group: Group) -> dict[str, dict[str, Any]]:
 def save(group: Group, records: dict[str, dict[str, Any]]) -> None:
     """Write the records of a group, in the order of its table."""
     ordered = {case.id: records[case.id] for case in group.cases if case.id in records}
-    path(group).write_text(json.dumps(ordered, indent=1, ensure_ascii=True) + "\n")
+    path(group).write_text(_dump(ordered) + "\n")
+
+
+def _dump(value: Any, indent: int = 0) -> str:
+    """JSON with whatever fits on a line on one line."""
+    flat = json.dumps(value, ensure_ascii=True)
+    if len(flat) + indent <= 110 or not isinstance(value, dict | list) or not value:
+        return flat
+    pad = " " * (indent + 1)
+    if isinstance(value, dict):
+        items = [f"{json.dumps(k)}: {_dump(v, indent + 1)}" for k, v in value.items()]
+    else:
+        items = [_dump(v, indent + 1) for v in value]
+    opening, closing = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return f"{opening}\n{pad}" + f",\n{pad}".join(items) + f"\n{' ' * indent}{closing}"

@@ -116,3 +116,20 @@ ACCEPTED: list[Accepted] = [
         ours={"responses.0.start": "HTTP/1.1 204 No Content", "leftover": ""},
     ),
 ]
+
+# Stats of Envoy's that ours need not have, as globs; mirrored in docs/differences.md.
+ACCEPTED_STATS = (
+    "http.admin.*",  # the admin port is served by Python: it has no stats of a data plane
+    "listener.admin.*",
+    "runtime.*",  # runtime layers are read, not acted on
+    "thread_local_cluster_manager.*",  # Envoy's insides
+    "server.memory_*",
+    "server.stats_recent_lookups",
+    "server.wip_protos",
+    "server.*_unknown_fields",  # unknown fields are refused, never counted
+    "server.compilation_settings.*",
+    "server.days_until_first_cert_expiring",  # no TLS yet
+    "cluster.*.default.total_match_count",  # undocumented
+    "cluster.*.circuit_breakers.high.cx_pool_open",  # set by Envoy although never used
+    "*_buffered",
+)

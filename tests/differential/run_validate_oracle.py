@@ -28,6 +28,7 @@ def validate(text: str, folder: Path) -> tuple[int, str]:
     said = re.sub(r"\[source/[^\]]*\] ?", "", said)
     # Envoy prints the whole message, JSON keys in random order: keep what is said about it.
     said = re.sub(r"(?s)\): ?\{\".*", "): {...}", said)
+    said = re.sub(r",?\s*near\s+\d+:\d+\s+\(offset\s+\d+\)", "", said)
     said = re.sub(r"(?s) goo\.gle/debug\w+ .*?(Proto constraint|$)", r" <message> \1", said)
     said = re.sub(r"(?s)^(.{200}).*?(: Proto constraint)", r"\1 <message> \2", said)
     return done.returncode, re.sub(r" +", " ", said).strip()[:900]

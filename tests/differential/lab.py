@@ -8,6 +8,7 @@ import hashlib
 import re
 import socket
 import struct
+import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -133,8 +134,7 @@ class Lab:
     def __init__(self, kind: str, group: Group, workdir: Path) -> None:
         self.kind = kind
         self.group = group
-        self.workdir = workdir / f"{group.name}-{kind}"
-        self.workdir.mkdir(parents=True)
+        self.workdir = Path(tempfile.mkdtemp(prefix=f"{group.name}-{kind}-", dir=workdir))
         self.upstreams = {name: Upstream() for name in group.upstreams}
         self.blackhole = Blackhole() if "blackhole" in group.clusters else None
         ports = {name: up.port for name, up in self.upstreams.items()}
@@ -212,7 +212,7 @@ class Lab:
             steps,
             case.method_list,
             case.responses,
-            settle=5.0 if closes else case.settle,
+            settle=5.0 if closes else case.settle if known is None else min(case.settle, 0.12),
         )
         lines = self._log_lines(case.listener, None if known is None else len(known["log"]))
         return self._record(case, exchange, lines)
@@ -235,11 +235,12 @@ class Lab:
         lines: list[str] = []
         wanted = 1 if expected is None else expected
         end = time.monotonic() + (1.0 if expected is None else 5.0)
-        quiet = time.monotonic() + 0.08
+        pause = 0.08 if expected is None else 0.04
+        quiet = time.monotonic() + pause
         while time.monotonic() < (quiet if len(lines) >= wanted else end):
             if new := self._new_lines(listener):
                 lines += new
-                quiet = time.monotonic() + 0.08
+                quiet = time.monotonic() + pause
             time.sleep(0.01)
         return lines
 

@@ -24,7 +24,7 @@ use crate::cluster::{ClusterShared, configured_endpoints};
 use crate::net::socket;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::{Membership, Stats};
+use crate::telemetry::stats::{Declared, Membership, Stats};
 use crate::worker::Worker;
 use crate::worker::command::{
     ClusterState, Command, Installation, Mailbox, Shared, machine_address,
@@ -96,9 +96,11 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts `concurrency` workers that serve nothing yet.
+    /// Starts `concurrency` workers that serve nothing yet. `drain_time`: how long connections
+    /// of a replaced or removed listener may live on.
     pub fn start(
         concurrency: usize,
+        drain_time: Duration,
         service_node: &str,
         service_cluster: &str,
     ) -> std::io::Result<Self> {
@@ -110,6 +112,7 @@ impl Engine {
             draining: AtomicBool::new(false),
             active_connections: AtomicU64::new(0),
             next_connection_id: AtomicU64::new(0),
+            drain_time_ms: u64::try_from(drain_time.as_millis()).unwrap_or(u64::MAX),
             service_node: service_node.into(),
             service_cluster: service_cluster.into(),
             local_address: machine_address(),
@@ -309,7 +312,8 @@ impl Control {
             .iter()
             .map(|(name, bound)| (Arc::clone(name), bound.fds.clone()))
             .collect();
-        self.declare_stats(&state.installed, &snapshot);
+        self.declare_stats(&snapshot);
+        self.count_changes(&state.installed, &snapshot);
         state.installed = snapshot.clone();
         let installation = Arc::new(Installation { snapshot, clusters, sockets });
         self.broadcast(&Command::Install(installation));
@@ -459,38 +463,71 @@ impl Control {
             healthy: count(|h| matches!(h, H::Healthy | H::Unknown)),
             degraded: count(|h| h == H::Degraded),
             excluded: 0,
-            max_host_weight: endpoints.hosts.iter().map(|h| h.weight).max().unwrap_or(0),
+            max_host_weight: 0,
         };
         self.stats.set_membership(&cluster.stat_name, membership);
     }
 
     /// Every configured entity is listed with its zeros, as in Envoy.
-    fn declare_stats(&self, before: &Snapshot, now: &Snapshot) {
-        for (name, cluster) in &now.clusters {
-            if !before.clusters.contains_key(name) {
-                self.stats.declare_cluster(&cluster.stat_name);
-            }
-        }
-        for (name, cluster) in &before.clusters {
-            if !now.clusters.contains_key(name) {
-                self.stats.forget_cluster(&cluster.stat_name);
-            }
-        }
-        for (name, listener) in &before.listeners {
-            let same = now.listeners.get(name).is_some_and(|l| l.stat_prefix == listener.stat_prefix);
-            if !same {
-                self.stats.forget_listener(&listener.stat_prefix);
-            }
+    fn declare_stats(&self, now: &Snapshot) {
+        let mut declared = Declared::default();
+        for cluster in now.clusters.values() {
+            declared.clusters.insert(cluster.stat_name.to_string());
         }
         for listener in now.listeners.values() {
             let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
-            self.stats.declare_listener(&listener.stat_prefix);
-            self.stats.declare_hcm(&hcm.stat_prefix);
-            self.stats.declare_listener_http(&listener.stat_prefix, &hcm.stat_prefix);
+            let (listener, hcm) = (listener.stat_prefix.to_string(), hcm.stat_prefix.to_string());
+            declared.listeners.insert(listener.clone());
+            declared.hcms.insert(hcm.clone());
+            declared.listener_http.insert((listener, hcm));
         }
+        self.stats.set_declared(&declared);
         self.stats.set_gauge("cluster_manager.active_clusters", now.clusters.len() as u64);
         self.stats
             .set_gauge("listener_manager.total_listeners_active", now.listeners.len() as u64);
+    }
+
+    /// Envoy's counters of what happened to listeners and clusters.
+    fn count_changes(&self, before: &Snapshot, now: &Snapshot) {
+        let mut clusters = Changes::default();
+        for (name, config) in &now.clusters {
+            clusters.see(before.clusters.get(name).map(|old| old.hash == config.hash));
+        }
+        clusters.removed = before.clusters.keys().filter(|n| !now.clusters.contains_key(*n)).count();
+        clusters.count(&self.stats, "cluster_manager.cluster");
+        let mut listeners = Changes::default();
+        for (name, config) in &now.listeners {
+            listeners.see(before.listeners.get(name).map(|old| old.hash == config.hash));
+        }
+        listeners.removed =
+            before.listeners.keys().filter(|n| !now.listeners.contains_key(*n)).count();
+        listeners.count(&self.stats, "listener_manager.listener");
+    }
+}
+
+#[derive(Default)]
+struct Changes {
+    added: usize,
+    modified: usize,
+    removed: usize,
+}
+
+impl Changes {
+    /// `same`: None if it was not there before.
+    fn see(&mut self, same: Option<bool>) {
+        match same {
+            None => self.added = self.added.saturating_add(1),
+            Some(false) => self.modified = self.modified.saturating_add(1),
+            Some(true) => {}
+        }
+    }
+
+    fn count(&self, stats: &Stats, prefix: &str) {
+        for (what, n) in
+            [("added", self.added), ("modified", self.modified), ("removed", self.removed)]
+        {
+            stats.add(&format!("{prefix}_{what}"), i64::try_from(n).unwrap_or(i64::MAX));
+        }
     }
 }
 

@@ -60,6 +60,8 @@ pub struct Downstream {
     head_started_ms: u64,
     /// While lingering, or while drained and idle.
     close_deadline: u64,
+    /// End of its listener's drain time: closed whatever it does.
+    drain_end: u64,
     pub armed: u64,
 }
 
@@ -146,6 +148,7 @@ impl Worker {
             idle_since_ms: now,
             head_started_ms: NEVER,
             close_deadline: NEVER,
+            drain_end: NEVER,
             armed: NEVER,
         });
         let deadline = idle_deadline(&d);
@@ -404,6 +407,9 @@ impl Worker {
         if d.closing == Closing::Lingering {
             return if now >= d.close_deadline { Alive::No } else { Alive::Yes };
         }
+        if now >= d.drain_end {
+            return Alive::No;
+        }
         if let Some(stream) = d.stream.take() {
             return match expired(&stream, now) {
                 None => {
@@ -448,9 +454,12 @@ impl Worker {
     /// Its listener drains: an idle connection may send one more request within the drain timeout.
     pub fn drain_downstream(&mut self, key: Key) {
         let Some(mut d) = self.downstreams.take(key) else { return };
+        d.drain_end = self.clock.now_ms().saturating_add(self.shared.drain_time_ms);
         if d.stream.is_none() && d.closing == Closing::No {
             self.set_drain_deadline(&mut d);
         }
+        let deadline = next_deadline(&d);
+        self.arm_downstream(&mut d, deadline);
         self.downstreams.put(key, d);
     }
 
@@ -533,7 +542,7 @@ fn next_deadline(d: &Downstream) -> u64 {
         return d.close_deadline;
     }
     match &d.stream {
-        Some(stream) => stream.deadline(),
+        Some(stream) => stream.deadline().min(d.drain_end),
         None => if d.draining { NEVER } else { idle_deadline(d) }
             .min(head_deadline(d))
             .min(d.close_deadline)

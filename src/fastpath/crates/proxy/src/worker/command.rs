@@ -52,6 +52,8 @@ pub struct Shared {
     pub draining: AtomicBool,
     pub active_connections: AtomicU64,
     pub next_connection_id: AtomicU64,
+    /// `--drain-time-s`.
+    pub drain_time_ms: u64,
     pub service_node: Box<str>,
     pub service_cluster: Box<str>,
     /// What XFF gets for a loopback peer, as in Envoy: the machine's own address.

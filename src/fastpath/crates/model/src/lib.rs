@@ -5,7 +5,7 @@
 //! `resources`, which the data plane only reads.
 
 pub mod format;
-pub mod resources;
 pub mod matching;
+pub mod resources;
 pub mod route_index;
 pub mod store;

@@ -137,15 +137,20 @@ impl Engine {
             let handle = std::thread::Builder::new()
                 .name(format!("wrk:{index}"))
                 .stack_size(512 * 1024)
-                .spawn(move || match Worker::new(index, mailbox, shared, stats, logs) {
-                    Ok(worker) => worker.run(),
-                    Err(e) => {
-                        crate::log!(Level::Critical, "main", "worker {index}: {e}");
-                    }
-                })?;
+                .spawn(
+                    move || match Worker::new(index, mailbox, shared, stats, logs) {
+                        Ok(worker) => worker.run(),
+                        Err(e) => {
+                            crate::log!(Level::Critical, "main", "worker {index}: {e}");
+                        }
+                    },
+                )?;
             workers.push(handle);
         }
-        Ok(Self { control, workers: Mutex::new(workers) })
+        Ok(Self {
+            control,
+            workers: Mutex::new(workers),
+        })
     }
 
     /// Validates, compiles and installs; see `model::store::Store::apply`.
@@ -159,7 +164,9 @@ impl Engine {
         let mut state = self.control.lock();
         let mut applied = state.store.apply(type_url, updated, removed, is_static);
         if is_static && type_url == CLUSTER_TYPE {
-            state.static_clusters.extend(applied.accepted.iter().cloned());
+            state
+                .static_clusters
+                .extend(applied.accepted.iter().cloned());
         }
         self.control.install(&mut state, &mut applied);
         applied
@@ -199,7 +206,11 @@ impl Engine {
             .collect();
         for (type_url, name) in state.store.warming() {
             if type_url == LISTENER_TYPE && !state.sockets.contains_key(name.as_str()) {
-                all.push(ListenerStatus { name, address: String::new(), state: "warming" });
+                all.push(ListenerStatus {
+                    name,
+                    address: String::new(),
+                    state: "warming",
+                });
             }
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
@@ -211,7 +222,10 @@ impl Engine {
         let state = self.control.lock();
         let mut names: Vec<&Arc<str>> = state.clusters.keys().collect();
         names.sort();
-        for entry in names.into_iter().filter_map(|name| state.clusters.get(name)) {
+        for entry in names
+            .into_iter()
+            .filter_map(|name| state.clusters.get(name))
+        {
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
@@ -226,18 +240,27 @@ impl Engine {
     }
 
     pub fn active_connections(&self) -> u64 {
-        self.control.shared.active_connections.load(Ordering::Relaxed)
+        self.control
+            .shared
+            .active_connections
+            .load(Ordering::Relaxed)
     }
 
     pub fn fail_health_check(&self, fail: bool) {
-        self.control.shared.health_check_failed.store(fail, Ordering::Relaxed);
+        self.control
+            .shared
+            .health_check_failed
+            .store(fail, Ordering::Relaxed);
     }
 
     pub fn drain_listeners(&self, graceful: bool, inbound_only: bool) {
         if !graceful {
             self.control.drained.store(true, Ordering::Relaxed);
         }
-        self.control.broadcast(&Command::DrainListeners { inbound_only, graceful });
+        self.control.broadcast(&Command::DrainListeners {
+            inbound_only,
+            graceful,
+        });
     }
 
     pub fn reopen_logs(&self) {
@@ -267,7 +290,11 @@ impl Engine {
             std::thread::sleep(Duration::from_millis(5));
         }
         if !self.control.logs.shutdown(LOG_GRACE) {
-            crate::log!(Level::Warning, "main", "access logs: not all lines could be written");
+            crate::log!(
+                Level::Warning,
+                "main",
+                "access logs: not all lines could be written"
+            );
         }
         workers.is_empty() && self.active_connections() == 0
     }
@@ -315,14 +342,20 @@ impl Control {
         self.declare_stats(&snapshot);
         self.count_changes(&state.installed, &snapshot);
         state.installed = snapshot.clone();
-        let installation = Arc::new(Installation { snapshot, clusters, sockets });
+        let installation = Arc::new(Installation {
+            snapshot,
+            clusters,
+            sockets,
+        });
         self.broadcast(&Command::Install(installation));
     }
 
     /// Binds listeners that are new or moved and opens their logs; what fails is refused and
     /// keeps its last good version.
     fn bind_listeners(&self, state: &mut State, snapshot: &mut Snapshot, applied: &mut Applied) {
-        state.sockets.retain(|name, _| snapshot.listeners.contains_key(name));
+        state
+            .sockets
+            .retain(|name, _| snapshot.listeners.contains_key(name));
         let mut refused: Vec<(Arc<str>, &str, String)> = Vec::new();
         let mut sinks = HashSet::new();
         for (name, listener) in &snapshot.listeners {
@@ -349,7 +382,9 @@ impl Control {
         for (name, field, reason) in refused {
             match state.installed.listeners.get(&name) {
                 Some(old) => {
-                    snapshot.listeners.insert(Arc::clone(&name), Arc::clone(old));
+                    snapshot
+                        .listeners
+                        .insert(Arc::clone(&name), Arc::clone(old));
                 }
                 None => {
                     snapshot.listeners.remove(&name);
@@ -357,7 +392,9 @@ impl Control {
             }
             state.store.reject(LISTENER_TYPE, &name);
             applied.accepted.retain(|n| **n != *name);
-            applied.rejected.push((name.to_string(), field.to_owned(), reason));
+            applied
+                .rejected
+                .push((name.to_string(), field.to_owned(), reason));
         }
         self.logs.retain(&sinks);
     }
@@ -415,7 +452,12 @@ impl Control {
             let config = Arc::clone(config);
             state.clusters.insert(
                 Arc::clone(name),
-                ClusterEntry { config, shared, endpoints, unresolved },
+                ClusterEntry {
+                    config,
+                    shared,
+                    endpoints,
+                    unresolved,
+                },
             );
         }
     }
@@ -423,7 +465,9 @@ impl Control {
     /// A look-up ended.
     fn resolved(self: &Arc<Self>, name: &Arc<str>, outcome: Outcome) {
         let mut state = self.lock();
-        let Some(entry) = state.clusters.get_mut(name) else { return };
+        let Some(entry) = state.clusters.get_mut(name) else {
+            return;
+        };
         let prefix = format!("cluster.{}", entry.config.stat_name);
         self.stats.add(&format!("{prefix}.update_attempt"), 1);
         let first = std::mem::replace(&mut entry.unresolved, false);
@@ -439,11 +483,15 @@ impl Control {
             let config = Arc::clone(&entry.config);
             self.count_members(&config, &endpoints);
             if !first {
-                self.broadcast(&Command::Resolved { cluster: Arc::clone(name), endpoints });
+                self.broadcast(&Command::Resolved {
+                    cluster: Arc::clone(name),
+                    endpoints,
+                });
             }
         } else if let Outcome::Failed = outcome {
             crate::log!(
-                Level::Warning, "dns",
+                Level::Warning,
+                "dns",
                 "cluster {name}: a name could not be looked up; the last addresses stay"
             );
         }
@@ -476,15 +524,21 @@ impl Control {
         }
         for listener in now.listeners.values() {
             let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
-            let (listener, hcm) = (listener.stat_prefix.to_string(), hcm.stat_prefix.to_string());
+            let (listener, hcm) = (
+                listener.stat_prefix.to_string(),
+                hcm.stat_prefix.to_string(),
+            );
             declared.listeners.insert(listener.clone());
             declared.hcms.insert(hcm.clone());
             declared.listener_http.insert((listener, hcm));
         }
         self.stats.set_declared(&declared);
-        self.stats.set_gauge("cluster_manager.active_clusters", now.clusters.len() as u64);
         self.stats
-            .set_gauge("listener_manager.total_listeners_active", now.listeners.len() as u64);
+            .set_gauge("cluster_manager.active_clusters", now.clusters.len() as u64);
+        self.stats.set_gauge(
+            "listener_manager.total_listeners_active",
+            now.listeners.len() as u64,
+        );
     }
 
     /// Envoy's counters of what happened to listeners and clusters.
@@ -493,14 +547,26 @@ impl Control {
         for (name, config) in &now.clusters {
             clusters.see(before.clusters.get(name).map(|old| old.hash == config.hash));
         }
-        clusters.removed = before.clusters.keys().filter(|n| !now.clusters.contains_key(*n)).count();
+        clusters.removed = before
+            .clusters
+            .keys()
+            .filter(|n| !now.clusters.contains_key(*n))
+            .count();
         clusters.count(&self.stats, "cluster_manager.cluster");
         let mut listeners = Changes::default();
         for (name, config) in &now.listeners {
-            listeners.see(before.listeners.get(name).map(|old| old.hash == config.hash));
+            listeners.see(
+                before
+                    .listeners
+                    .get(name)
+                    .map(|old| old.hash == config.hash),
+            );
         }
-        listeners.removed =
-            before.listeners.keys().filter(|n| !now.listeners.contains_key(*n)).count();
+        listeners.removed = before
+            .listeners
+            .keys()
+            .filter(|n| !now.listeners.contains_key(*n))
+            .count();
         listeners.count(&self.stats, "listener_manager.listener");
     }
 }
@@ -523,10 +589,15 @@ impl Changes {
     }
 
     fn count(&self, stats: &Stats, prefix: &str) {
-        for (what, n) in
-            [("added", self.added), ("modified", self.modified), ("removed", self.removed)]
-        {
-            stats.add(&format!("{prefix}_{what}"), i64::try_from(n).unwrap_or(i64::MAX));
+        for (what, n) in [
+            ("added", self.added),
+            ("modified", self.modified),
+            ("removed", self.removed),
+        ] {
+            stats.add(
+                &format!("{prefix}_{what}"),
+                i64::try_from(n).unwrap_or(i64::MAX),
+            );
         }
     }
 }

@@ -29,14 +29,24 @@ pub enum LogFormat {
 /// `AccessLogFilter`.
 #[derive(Debug)]
 pub enum Filter {
-    StatusCode { op: Comparison, value: u32 },
-    Duration { op: Comparison, millis: u32 },
+    StatusCode {
+        op: Comparison,
+        value: u32,
+    },
+    Duration {
+        op: Comparison,
+        millis: u32,
+    },
     NotHealthCheck,
     /// Empty `flags` means any flag.
-    ResponseFlag { flags: u64 },
+    ResponseFlag {
+        flags: u64,
+    },
     Header(super::route::HeaderMatcher),
     /// Fraction of requests that are logged, in millionths.
-    Runtime { millionths: u32 },
+    Runtime {
+        millionths: u32,
+    },
     And(Vec<Filter>),
     Or(Vec<Filter>),
 }

@@ -55,8 +55,7 @@ pub enum Discovery {
 }
 
 /// STRICT_DNS or LOGICAL_DNS: resolved while serving; the hosts live in the data plane.
-#[derive(Debug)]
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,
@@ -125,7 +124,10 @@ pub enum HealthStatus {
 pub enum LbPolicy {
     RoundRobin,
     /// P2C when weights are equal, EDF with weight/(active+1)^bias otherwise.
-    LeastRequest { choice_count: u32, active_request_bias: f64 },
+    LeastRequest {
+        choice_count: u32,
+        active_request_bias: f64,
+    },
     Random,
 }
 

@@ -191,7 +191,10 @@ pub enum PathRewrite {
     /// Replaces what the path match matched (prefix, exact or path-separated prefix).
     Prefix(Arc<str>),
     /// Applied to the path without its query; `\1` groups in RE2 syntax.
-    Regex { pattern: Regex, substitution: Substitution },
+    Regex {
+        pattern: Regex,
+        substitution: Substitution,
+    },
 }
 
 /// A rewrite's right side, split at its `\N` references.
@@ -213,7 +216,10 @@ pub enum HostRewrite {
     /// `auto_host_rewrite`: the chosen endpoint's hostname (DNS clusters).
     Auto,
     Header(HeaderName),
-    PathRegex { pattern: Regex, substitution: Substitution },
+    PathRegex {
+        pattern: Regex,
+        substitution: Substitution,
+    },
 }
 
 #[derive(Debug)]
@@ -253,5 +259,8 @@ pub struct DirectResponse {
 pub enum DirectBody {
     Static(Arc<[u8]>),
     /// `body_format`.
-    Format { format: Format, content_type: Arc<str> },
+    Format {
+        format: Format,
+        content_type: Arc<str>,
+    },
 }

@@ -63,7 +63,13 @@ impl std::fmt::Debug for Resolver {
 impl Resolver {
     /// `sink` is called from a resolver thread after every look-up.
     pub fn new(sink: Sink) -> Self {
-        Self { inner: Arc::new(Inner { state: Mutex::default(), wake: Condvar::new(), sink }) }
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::default(),
+                wake: Condvar::new(),
+                sink,
+            }),
+        }
     }
 
     /// Starts (or restarts, with other targets) the look-ups of a cluster.
@@ -71,8 +77,18 @@ impl Resolver {
         let mut state = self.inner.lock();
         state.next_id = state.next_id.wrapping_add(1);
         let id = state.next_id;
-        state.entries.insert(Arc::clone(cluster), Entry { id, dns, failures: 0, last: None });
-        state.due.push(Reverse((Instant::now(), id, Arc::clone(cluster))));
+        state.entries.insert(
+            Arc::clone(cluster),
+            Entry {
+                id,
+                dns,
+                failures: 0,
+                last: None,
+            },
+        );
+        state
+            .due
+            .push(Reverse((Instant::now(), id, Arc::clone(cluster))));
         let wanted = state.entries.len().min(THREADS);
         while state.threads < wanted {
             let inner = Arc::clone(&self.inner);
@@ -139,7 +155,9 @@ impl Inner {
 
     fn finish(&self, cluster: &Arc<str>, id: u64, dns: &Dns, found: Option<Endpoints>) {
         let mut state = self.lock();
-        let Some(entry) = state.entries.get_mut(cluster).filter(|e| e.id == id) else { return };
+        let Some(entry) = state.entries.get_mut(cluster).filter(|e| e.id == id) else {
+            return;
+        };
         let (outcome, again) = match found {
             None => {
                 entry.failures = entry.failures.saturating_add(1);
@@ -159,7 +177,9 @@ impl Inner {
                 (outcome, dns.refresh)
             }
         };
-        let at = Instant::now().checked_add(again).unwrap_or_else(Instant::now);
+        let at = Instant::now()
+            .checked_add(again)
+            .unwrap_or_else(Instant::now);
         state.due.push(Reverse((at, id, Arc::clone(cluster))));
         drop(state);
         self.wake.notify_one();
@@ -169,7 +189,9 @@ impl Inner {
 
 fn back_off(dns: &Dns, failures: u32) -> Duration {
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1).min(16));
-    dns.failure_refresh_base.saturating_mul(factor).min(dns.failure_refresh_max)
+    dns.failure_refresh_base
+        .saturating_mul(factor)
+        .min(dns.failure_refresh_max)
 }
 
 /// All targets; `None` if one of them could not be looked up.
@@ -198,7 +220,10 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
 }
 
 fn look_up(target: &DnsTarget, family: LookupFamily) -> Option<Vec<SocketAddr>> {
-    let all: Vec<SocketAddr> = (&*target.host, target.port).to_socket_addrs().ok()?.collect();
+    let all: Vec<SocketAddr> = (&*target.host, target.port)
+        .to_socket_addrs()
+        .ok()?
+        .collect();
     let mut chosen = select(all, family);
     // The order of answers rotates; a set that is the same should compare the same.
     chosen.sort_unstable();
@@ -232,8 +257,14 @@ mod tests {
     #[test]
     fn families() {
         let both = addresses(&["1.1.1.1:80", "[::1]:80"]);
-        assert_eq!(select(both.clone(), LookupFamily::Auto), addresses(&["[::1]:80"]));
-        assert_eq!(select(both.clone(), LookupFamily::V4Preferred), addresses(&["1.1.1.1:80"]));
+        assert_eq!(
+            select(both.clone(), LookupFamily::Auto),
+            addresses(&["[::1]:80"])
+        );
+        assert_eq!(
+            select(both.clone(), LookupFamily::V4Preferred),
+            addresses(&["1.1.1.1:80"])
+        );
         assert_eq!(select(both.clone(), LookupFamily::All).len(), 2);
         assert!(select(addresses(&["1.1.1.1:80"]), LookupFamily::V6Only).is_empty());
     }
@@ -247,7 +278,10 @@ mod tests {
             health: HealthStatus::Healthy,
         };
         let family = LookupFamily::Auto;
-        assert_eq!(look_up(&target("127.0.0.1"), family), Some(addresses(&["127.0.0.1:80"])));
+        assert_eq!(
+            look_up(&target("127.0.0.1"), family),
+            Some(addresses(&["127.0.0.1:80"]))
+        );
         assert_eq!(look_up(&target("no such host"), family), None);
     }
 

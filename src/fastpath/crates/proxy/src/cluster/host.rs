@@ -43,7 +43,12 @@ pub struct Pool {
 impl Host {
     pub fn new(endpoint: &Endpoint, before: Option<&Host>, shards: &HostShards) -> Self {
         let pool = before.map_or_else(
-            || Rc::new(Pool { shard: shards.add(endpoint.address), ..Pool::default() }),
+            || {
+                Rc::new(Pool {
+                    shard: shards.add(endpoint.address),
+                    ..Pool::default()
+                })
+            },
             |h| Rc::clone(&h.pool),
         );
         Self {

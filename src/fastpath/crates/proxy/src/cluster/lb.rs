@@ -54,8 +54,7 @@ impl LoadBalancer {
         let with = |want: fn(&Host) -> bool| -> Vec<Rc<Host>> {
             self.all.iter().filter(|h| want(h)).cloned().collect()
         };
-        let healthy =
-            with(|h| h.is_available() && h.health != HealthStatus::Degraded);
+        let healthy = with(|h| h.is_available() && h.health != HealthStatus::Degraded);
         let usable = with(Host::is_available);
         self.panic = !self.all.is_empty() && usable.len().saturating_mul(2) < self.all.len();
         self.eligible = if self.panic {
@@ -74,7 +73,11 @@ impl LoadBalancer {
             for (host, entry) in self.eligible.iter().enumerate() {
                 let deadline = 1.0 / f64::from(entry.weight.max(1));
                 self.turns = self.turns.wrapping_add(1);
-                self.schedule.push(Reverse(Turn { deadline, order: self.turns, host }));
+                self.schedule.push(Reverse(Turn {
+                    deadline,
+                    order: self.turns,
+                    host,
+                }));
             }
         }
     }
@@ -90,9 +93,10 @@ impl LoadBalancer {
                 self.least_of(choice_count, random)
             }
             LbPolicy::RoundRobin => self.earliest_deadline(0.0),
-            LbPolicy::LeastRequest { active_request_bias, .. } => {
-                self.earliest_deadline(active_request_bias)
-            }
+            LbPolicy::LeastRequest {
+                active_request_bias,
+                ..
+            } => self.earliest_deadline(active_request_bias),
         }
     }
 
@@ -130,7 +134,11 @@ impl LoadBalancer {
         }
         self.turns = self.turns.wrapping_add(1);
         let deadline = turn.deadline + 1.0 / weight;
-        self.schedule.push(Reverse(Turn { deadline, order: self.turns, host: turn.host }));
+        self.schedule.push(Reverse(Turn {
+            deadline,
+            order: self.turns,
+            host: turn.host,
+        }));
         Some(Rc::clone(host))
     }
 }
@@ -149,7 +157,9 @@ impl Eq for Turn {}
 
 impl Ord for Turn {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.deadline.total_cmp(&other.deadline).then(self.order.cmp(&other.order))
+        self.deadline
+            .total_cmp(&other.deadline)
+            .then(self.order.cmp(&other.order))
     }
 }
 
@@ -185,7 +195,9 @@ mod tests {
         let mut out = HashMap::new();
         for _ in 0..n {
             let chosen = lb.choose(&mut rng).unwrap().address.port();
-            out.entry(chosen).and_modify(|n: &mut usize| *n = n.saturating_add(1)).or_insert(1);
+            out.entry(chosen)
+                .and_modify(|n: &mut usize| *n = n.saturating_add(1))
+                .or_insert(1);
         }
         out
     }
@@ -195,7 +207,11 @@ mod tests {
     #[test]
     fn round_robin_is_even_and_edf_follows_weights() {
         let even = (1..=4).map(|p| host(p, 1, Healthy)).collect();
-        assert!(counts(LbPolicy::RoundRobin, even, 400).values().all(|n| *n == 100));
+        assert!(
+            counts(LbPolicy::RoundRobin, even, 400)
+                .values()
+                .all(|n| *n == 100)
+        );
         let weighted = vec![host(1, 1, Healthy), host(2, 3, Healthy)];
         let got = counts(LbPolicy::RoundRobin, weighted, 400);
         assert_eq!((got[&1], got[&2]), (100, 300));
@@ -205,7 +221,10 @@ mod tests {
     fn least_request_prefers_the_idle_host() {
         let busy = host(1, 1, Healthy);
         busy.pool.active.set(10);
-        let policy = LbPolicy::LeastRequest { choice_count: 2, active_request_bias: 1.0 };
+        let policy = LbPolicy::LeastRequest {
+            choice_count: 2,
+            active_request_bias: 1.0,
+        };
         let got = counts(policy, vec![busy, host(2, 1, Healthy)], 1000);
         assert!(got[&2] > 700 && got[&2] < 800, "{got:?}");
     }

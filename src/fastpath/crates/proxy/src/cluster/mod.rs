@@ -80,7 +80,11 @@ impl ClusterRuntime {
             new.push(kept.cloned().unwrap_or_else(|| {
                 // Same address, other weight or health: a new entry over the same pool.
                 let before = old.iter().find(|h| h.address == endpoint.address);
-                Rc::new(Host::new(endpoint, before.map(|h| &**h), &self.shared.hosts))
+                Rc::new(Host::new(
+                    endpoint,
+                    before.map(|h| &**h),
+                    &self.shared.hosts,
+                ))
             }));
         }
         let gone: Vec<Rc<Host>> = old
@@ -100,7 +104,8 @@ impl ClusterRuntime {
     pub fn choose(&self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
         let mut lb = self.lb.borrow_mut();
         if lb.in_panic() {
-            self.stats().inc(crate::telemetry::stats::ClusterCounter::LbHealthyPanic);
+            self.stats()
+                .inc(crate::telemetry::stats::ClusterCounter::LbHealthyPanic);
         }
         lb.choose(random)
     }

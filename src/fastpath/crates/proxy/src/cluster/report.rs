@@ -90,7 +90,10 @@ pub fn as_json(view: ClusterView<'_>, out: &mut String) {
         out.push(']');
     }
     out.push_str(",\"circuit_breakers\":{\"thresholds\":[");
-    for (i, priority) in [RoutingPriority::Default, RoutingPriority::High].into_iter().enumerate() {
+    for (i, priority) in [RoutingPriority::Default, RoutingPriority::High]
+        .into_iter()
+        .enumerate()
+    {
         if i > 0 {
             out.push_str(",{\"priority\":\"HIGH\",");
         } else {
@@ -101,7 +104,11 @@ pub fn as_json(view: ClusterView<'_>, out: &mut String) {
         out.push_str(&fields.join(","));
         out.push('}');
     }
-    let _ = write!(out, "]}},\"observability_name\":{}}}", quoted(&view.config.stat_name));
+    let _ = write!(
+        out,
+        "]}},\"observability_name\":{}}}",
+        quoted(&view.config.stat_name)
+    );
 }
 
 fn host_json(view: ClusterView<'_>, host: &Endpoint, out: &mut String) {

@@ -104,7 +104,12 @@ impl Downstream {
 
 impl Worker {
     /// Takes over an accepted connection.
-    pub fn open_downstream(&mut self, fd: OwnedFd, peer: SocketAddr, listener: Rc<ListenerRuntime>) {
+    pub fn open_downstream(
+        &mut self,
+        fd: OwnedFd,
+        peer: SocketAddr,
+        listener: Rc<ListenerRuntime>,
+    ) {
         let key = self.downstreams.reserve();
         if self.register(Kind::Downstream, key, &fd).is_err() {
             self.downstreams.free(key);
@@ -117,20 +122,27 @@ impl Worker {
             bound
         };
         listener.stats().inc(ListenerCounter::DownstreamCxTotal);
-        listener.stats().gauge_inc(ListenerGauge::DownstreamCxActive);
+        listener
+            .stats()
+            .gauge_inc(ListenerGauge::DownstreamCxActive);
         let stats = listener.http_stats();
         stats.inc(HcmCounter::DownstreamCxTotal);
         stats.inc(HcmCounter::DownstreamCxHttp1Total);
         stats.gauge_inc(HcmGauge::DownstreamCxActive);
         stats.gauge_inc(HcmGauge::DownstreamCxHttp1Active);
-        self.shared.active_connections.fetch_add(1, Ordering::Relaxed);
+        self.shared
+            .active_connections
+            .fetch_add(1, Ordering::Relaxed);
         let now = self.clock.now_ms();
         let mut d = Box::new(Downstream {
             key,
             fd,
             peer,
             local,
-            id: self.shared.next_connection_id.fetch_add(1, Ordering::Relaxed),
+            id: self
+                .shared
+                .next_connection_id
+                .fetch_add(1, Ordering::Relaxed),
             listener,
             inbuf: Vec::new(),
             out: OutBuffer::default(),
@@ -157,7 +169,9 @@ impl Worker {
     }
 
     pub fn downstream_event(&mut self, key: Key, event: Readiness) {
-        let Some(mut d) = self.downstreams.take(key) else { return };
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
         if event.writable && !d.out.is_empty() && d.out.flush(&d.fd).is_err() {
             self.close_downstream(d, true);
             return;
@@ -171,7 +185,9 @@ impl Worker {
 
     /// A look at a connection without an event: its stream ended, or its upstream took bytes.
     pub fn downstream_ready(&mut self, key: Key) {
-        let Some(mut d) = self.downstreams.take(key) else { return };
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
         self.unblock_upload(&mut d);
         let alive = self.drive(&mut d);
         self.settle(d, alive);
@@ -206,7 +222,9 @@ impl Worker {
 
     /// Shuts our side; false if there is nothing to wait for.
     fn begin_linger(&mut self, d: &mut Downstream) -> bool {
-        let Some(delay) = d.listener.hcm.delayed_close_timeout else { return false };
+        let Some(delay) = d.listener.hcm.delayed_close_timeout else {
+            return false;
+        };
         if !d.linger {
             return false;
         }
@@ -261,7 +279,9 @@ impl Worker {
         let room = scratch.len();
         let n = match rustix::net::recv(&d.fd, &mut *scratch, RecvFlags::empty()) {
             Ok((0, _)) => {
-                d.listener.http_stats().inc(HcmCounter::DownstreamCxDestroyRemote);
+                d.listener
+                    .http_stats()
+                    .inc(HcmCounter::DownstreamCxDestroyRemote);
                 return Step::Closed;
             }
             Ok((n, _)) => n,
@@ -277,14 +297,20 @@ impl Worker {
         if n < room && !d.peer_closed {
             d.readable = false;
         }
-        d.listener.http_stats().add(HcmCounter::DownstreamCxRxBytesTotal, n as u64);
+        d.listener
+            .http_stats()
+            .add(HcmCounter::DownstreamCxRxBytesTotal, n as u64);
         if d.closing == Closing::Lingering {
             return Step::Again;
         }
-        let Some(data) = scratch.get(..n) else { return Step::Closed };
+        let Some(data) = scratch.get(..n) else {
+            return Step::Closed;
+        };
         if d.inbuf.is_empty() {
             match self.consume(d, data) {
-                Ok(used) => d.inbuf.extend_from_slice(data.get(used..).unwrap_or_default()),
+                Ok(used) => d
+                    .inbuf
+                    .extend_from_slice(data.get(used..).unwrap_or_default()),
                 Err(()) => return Step::Closed,
             }
         } else {
@@ -344,7 +370,10 @@ impl Worker {
             max_headers: hcm.hcm.max_headers_count,
             ..HeadLimits::default()
         };
-        match d.reader.read_request(data, &limits, &hcm.request_policy, &mut stream.request) {
+        match d
+            .reader
+            .read_request(data, &limits, &hcm.request_policy, &mut stream.request)
+        {
             Ok(Some(n)) => {
                 d.head_started_ms = NEVER;
                 d.requests = d.requests.saturating_add(1);
@@ -370,7 +399,9 @@ impl Worker {
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, stream: Box<Stream>) {
         self.log_stream(d, &stream);
-        d.listener.http_stats().gauge_dec(HcmGauge::DownstreamRqActive);
+        d.listener
+            .http_stats()
+            .gauge_dec(HcmGauge::DownstreamRqActive);
         if !stream.request_complete && d.closing == Closing::No {
             // The rest of the request would be taken for the next one.
             d.closing = Closing::AfterFlush;
@@ -387,7 +418,9 @@ impl Worker {
     }
 
     pub fn downstream_timer(&mut self, key: Key, at: u64) {
-        let Some(mut d) = self.downstreams.take(key) else { return };
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
         if d.armed != at {
             // A later entry of an earlier arming.
             self.downstreams.put(key, d);
@@ -405,7 +438,11 @@ impl Worker {
 
     fn check_deadlines(&mut self, d: &mut Downstream, now: u64) -> Alive {
         if d.closing == Closing::Lingering {
-            return if now >= d.close_deadline { Alive::No } else { Alive::Yes };
+            return if now >= d.close_deadline {
+                Alive::No
+            } else {
+                Alive::Yes
+            };
         }
         if now >= d.drain_end {
             return Alive::No;
@@ -421,7 +458,9 @@ impl Worker {
         }
         if now >= head_deadline(d) {
             if let Some(mut stream) = d.reading.take() {
-                d.listener.http_stats().inc(HcmCounter::DownstreamRqHeaderTimeout);
+                d.listener
+                    .http_stats()
+                    .inc(HcmCounter::DownstreamRqHeaderTimeout);
                 stream.request_complete = true;
                 d.closing = Closing::AfterFlush;
                 self.start_accounting(d, &mut stream);
@@ -430,7 +469,9 @@ impl Worker {
             return Alive::No;
         }
         if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
-            d.listener.http_stats().inc(HcmCounter::DownstreamCxIdleTimeout);
+            d.listener
+                .http_stats()
+                .inc(HcmCounter::DownstreamCxIdleTimeout);
             if d.requests == 0 {
                 return Alive::No;
             }
@@ -445,7 +486,9 @@ impl Worker {
             && now >= d.opened_ms.saturating_add(millis(max))
             && d.reading.is_none()
         {
-            d.listener.http_stats().inc(HcmCounter::DownstreamCxMaxDurationReached);
+            d.listener
+                .http_stats()
+                .inc(HcmCounter::DownstreamCxMaxDurationReached);
             return Alive::No;
         }
         Alive::Yes
@@ -453,8 +496,13 @@ impl Worker {
 
     /// Its listener drains: an idle connection may send one more request within the drain timeout.
     pub fn drain_downstream(&mut self, key: Key) {
-        let Some(mut d) = self.downstreams.take(key) else { return };
-        d.drain_end = self.clock.now_ms().saturating_add(self.shared.drain_time_ms);
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        d.drain_end = self
+            .clock
+            .now_ms()
+            .saturating_add(self.shared.drain_time_ms);
         if d.stream.is_none() && d.closing == Closing::No {
             self.set_drain_deadline(&mut d);
         }
@@ -489,7 +537,9 @@ impl Worker {
         }
         http.gauge_dec(HcmGauge::DownstreamCxActive);
         http.gauge_dec(HcmGauge::DownstreamCxHttp1Active);
-        self.shared.active_connections.fetch_sub(1, Ordering::Relaxed);
+        self.shared
+            .active_connections
+            .fetch_sub(1, Ordering::Relaxed);
         self.downstreams.free(d.key);
     }
 
@@ -558,7 +608,9 @@ fn expired(stream: &Stream, now: u64) -> Option<Failure> {
     } else if !stream.request_complete && now >= stream.request_deadline {
         Some(Failure::RequestTimeout)
     } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {
-        Some(Failure::StreamIdle { request_complete: stream.request_complete })
+        Some(Failure::StreamIdle {
+            request_complete: stream.request_complete,
+        })
     } else {
         None
     }

@@ -15,7 +15,9 @@ pub enum Failure {
     /// No virtual host or route matched.
     NoRoute,
     /// The route's cluster does not exist.
-    ClusterNotFound { status: u16 },
+    ClusterNotFound {
+        status: u16,
+    },
     NoHealthyUpstream,
     /// A circuit breaker is open.
     Overflow,
@@ -30,7 +32,9 @@ pub enum Failure {
     ResponseTimeout,
     /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
     /// missing, 504 if the upstream's.
-    StreamIdle { request_complete: bool },
+    StreamIdle {
+        request_complete: bool,
+    },
     /// `request_timeout`.
     RequestTimeout,
     /// `max_stream_duration`.
@@ -52,8 +56,12 @@ impl Failure {
             Self::ClusterNotFound { status } => status,
             Self::ResponseTimeout
             | Self::MaxDuration
-            | Self::StreamIdle { request_complete: true } => 504,
-            Self::StreamIdle { request_complete: false }
+            | Self::StreamIdle {
+                request_complete: true,
+            } => 504,
+            Self::StreamIdle {
+                request_complete: false,
+            }
             | Self::RequestTimeout
             | Self::HeaderTimeout => 408,
             Self::UpgradeRefused => 403,
@@ -175,7 +183,11 @@ impl Failure {
 /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`: `delayed_connect_error:_Connection_refused`.
 pub fn transport_failure(errno: Errno) -> String {
     let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    let text = text.split(" (os error").next().unwrap_or_default().replace(' ', "_");
+    let text = text
+        .split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .replace(' ', "_");
     format!("delayed_connect_error:_{text}")
 }
 

@@ -33,7 +33,9 @@ impl Worker {
             _ => {}
         }
         if failure == Failure::Overflow {
-            s.response.headers.push_known(Known::XEnvoyOverloaded, b"true");
+            s.response
+                .headers
+                .push_known(Known::XEnvoyOverloaded, b"true");
         }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
@@ -59,7 +61,9 @@ impl Worker {
         s.response.status = status;
         s.response.body = BodyLength::Length(body.len() as u64);
         if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
-            s.response.headers.push_known(Known::ContentType, b"text/plain");
+            s.response
+                .headers
+                .push_known(Known::ContentType, b"text/plain");
         }
         if !s.request_complete && d.closing == Closing::No {
             // What is left of the request cannot be told from the next one.
@@ -89,7 +93,12 @@ impl Worker {
 
     /// A stream fails while its connection lives: a reply of ours if the response has not started,
     /// else the connection must break, because nothing else tells the client.
-    pub fn fail_stream(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) -> Alive {
+    pub fn fail_stream(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        failure: Failure,
+    ) -> Alive {
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_started {
             self.reply_failure(d, s, failure);
@@ -179,7 +188,10 @@ impl Worker {
         let hcm = &d.listener.hcm;
         let stats = d.listener.http_stats();
         let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
-        stats.record(crate::telemetry::stats::HcmHistogram::DownstreamRqTime, elapsed_ms);
+        stats.record(
+            crate::telemetry::stats::HcmHistogram::DownstreamRqTime,
+            elapsed_ms,
+        );
         if hcm.access_logs.is_empty() {
             return;
         }
@@ -198,7 +210,11 @@ impl Worker {
     }
 
     /// Fills in what only a log or a header format asks for.
-    pub fn describe_stream(&self, s: &Stream, info: &mut crate::telemetry::stream_info::StreamInfo) {
+    pub fn describe_stream(
+        &self,
+        s: &Stream,
+        info: &mut crate::telemetry::stream_info::StreamInfo,
+    ) {
         if let Some(route) = &s.route {
             info.route_name = route.route().map(|r| r.name.clone());
             info.virtual_host_name = route.virtual_host().map(|v| v.name.clone());
@@ -221,4 +237,3 @@ impl Failure {
         self.is_upstream() || matches!(self, Self::NoHealthyUpstream | Self::Overflow)
     }
 }
-

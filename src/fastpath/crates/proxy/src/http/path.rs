@@ -22,8 +22,13 @@ pub fn normalize(hcm: &Hcm, path_and_query: &[u8]) -> Normalized {
     if !acts || path_and_query == b"*" || path_and_query.is_empty() {
         return Normalized::Unchanged;
     }
-    let cut = path_and_query.iter().position(|b| *b == b'?').unwrap_or(path_and_query.len());
-    let (path, query) = path_and_query.split_at_checked(cut).unwrap_or((path_and_query, b""));
+    let cut = path_and_query
+        .iter()
+        .position(|b| *b == b'?')
+        .unwrap_or(path_and_query.len());
+    let (path, query) = path_and_query
+        .split_at_checked(cut)
+        .unwrap_or((path_and_query, b""));
     let mut new = path.to_vec();
     let mut redirect = false;
 
@@ -51,7 +56,11 @@ pub fn normalize(hcm: &Hcm, path_and_query: &[u8]) -> Normalized {
         return Normalized::Unchanged;
     }
     new.extend_from_slice(query);
-    if redirect { Normalized::Redirect(new) } else { Normalized::Changed(new) }
+    if redirect {
+        Normalized::Redirect(new)
+    } else {
+        Normalized::Changed(new)
+    }
 }
 
 /// `%2F` and `%5C` to `/` and `\`, either case.

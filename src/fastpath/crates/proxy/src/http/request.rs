@@ -13,8 +13,8 @@ use super::failure::Failure;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
-use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
 use crate::telemetry::response_flags::ResponseFlags;
+use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
 use crate::worker::Worker;
 use crate::worker::timers::NEVER;
 
@@ -86,7 +86,10 @@ impl Worker {
 
         if s.request.expect_continue && !hcm.proxy_100_continue {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
-            if d.out.write(&d.fd, b"HTTP/1.1 100 Continue\r\n\r\n", b"").is_err() {
+            if d.out
+                .write(&d.fd, b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+                .is_err()
+            {
                 d.closing = Closing::AfterFlush;
             }
             s.request.headers.remove(Known::Expect);
@@ -132,11 +135,17 @@ impl Worker {
         }
         if hcm.append_x_forwarded_port && !headers.contains(Known::XForwardedPort) {
             let mut port = [0; 5];
-            headers.set(Known::XForwardedPort, decimal(&mut port, u64::from(d.local.port())));
+            headers.set(
+                Known::XForwardedPort,
+                decimal(&mut port, u64::from(d.local.port())),
+            );
         }
         if let Some(scheme) = scheme {
-            s.request.scheme =
-                Some(if scheme == "https" { Scheme::Https } else { Scheme::Http });
+            s.request.scheme = Some(if scheme == "https" {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            });
         }
         let headers = &mut s.request.headers;
 
@@ -213,7 +222,11 @@ impl Worker {
         };
         address = address.or(Some(peer));
         if !hcm.skip_xff_append {
-            let own = if peer.is_loopback() { self.shared.local_address } else { peer };
+            let own = if peer.is_loopback() {
+                self.shared.local_address
+            } else {
+                peer
+            };
             let mut text = Vec::with_capacity(40);
             let _ = match own {
                 IpAddr::V4(v4) if hcm.represent_ipv4_remote_address_as_ipv4_mapped_ipv6 => {
@@ -235,7 +248,9 @@ impl Worker {
         if status == 400 || status == 501 {
             stats.inc(HcmCounter::DownstreamCxProtocolError);
         }
-        s.info.flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
+        s.info
+            .flags
+            .insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
         s.request_complete = true;
         if error != HeadError::MissingHost {
             // What was read of it is not to be trusted, and Envoy logs none of it.
@@ -253,11 +268,26 @@ impl Worker {
     /// Counts a response by its class, where Envoy does.
     pub fn count_response(&mut self, d: &Downstream, status: u16) {
         let (hcm, listener) = match status / 100 {
-            1 => (HcmCounter::DownstreamRq1xx, ListenerHttpCounter::DownstreamRq1xx),
-            2 => (HcmCounter::DownstreamRq2xx, ListenerHttpCounter::DownstreamRq2xx),
-            3 => (HcmCounter::DownstreamRq3xx, ListenerHttpCounter::DownstreamRq3xx),
-            4 => (HcmCounter::DownstreamRq4xx, ListenerHttpCounter::DownstreamRq4xx),
-            _ => (HcmCounter::DownstreamRq5xx, ListenerHttpCounter::DownstreamRq5xx),
+            1 => (
+                HcmCounter::DownstreamRq1xx,
+                ListenerHttpCounter::DownstreamRq1xx,
+            ),
+            2 => (
+                HcmCounter::DownstreamRq2xx,
+                ListenerHttpCounter::DownstreamRq2xx,
+            ),
+            3 => (
+                HcmCounter::DownstreamRq3xx,
+                ListenerHttpCounter::DownstreamRq3xx,
+            ),
+            4 => (
+                HcmCounter::DownstreamRq4xx,
+                ListenerHttpCounter::DownstreamRq4xx,
+            ),
+            _ => (
+                HcmCounter::DownstreamRq5xx,
+                ListenerHttpCounter::DownstreamRq5xx,
+            ),
         };
         let stats = d.listener.http_stats();
         stats.inc(HcmCounter::DownstreamRqCompleted);
@@ -283,7 +313,9 @@ fn remove_all(headers: &mut HeaderMap, names: &[Known]) {
 fn sanitize_referer(headers: &mut HeaderMap) {
     let bad = match headers.count(Known::Referer) {
         0 => return,
-        1 => headers.get(Known::Referer).is_none_or(|r| !is_absolute_url(r)),
+        1 => headers
+            .get(Known::Referer)
+            .is_none_or(|r| !is_absolute_url(r)),
         _ => true,
     };
     if bad {
@@ -329,10 +361,16 @@ fn normalize_host(hcm: &Hcm, local_port: u16, s: &mut Stream) {
 /// Host and port of an authority; an IPv6 address keeps its brackets.
 pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
     let after = authority.iter().rposition(|b| *b == b']').unwrap_or(0);
-    let Some(colon) = authority.iter().rposition(|b| *b == b':').filter(|c| *c > after) else {
+    let Some(colon) = authority
+        .iter()
+        .rposition(|b| *b == b':')
+        .filter(|c| *c > after)
+    else {
         return (authority, None);
     };
-    let (host, port) = authority.split_at_checked(colon).unwrap_or((authority, b""));
+    let (host, port) = authority
+        .split_at_checked(colon)
+        .unwrap_or((authority, b""));
     let port = port
         .get(1..)
         .and_then(|p| std::str::from_utf8(p).ok())
@@ -346,7 +384,9 @@ pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
 /// `Utility::getLastAddressFromXFF`: the address `skip` places from the right, and whether it is
 /// the only one.
 fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<IpAddr>, bool) {
-    let Some(value) = headers.get(Known::XForwardedFor) else { return (None, false) };
+    let Some(value) = headers.get(Known::XForwardedFor) else {
+        return (None, false);
+    };
     let mut all = value.rsplit(|b| *b == b',');
     let address = all
         .nth(skip)
@@ -403,7 +443,10 @@ mod tests {
 
     #[test]
     fn internal_needs_a_range() {
-        let ranges = [Cidr { address: [10, 0, 0, 0].into(), prefix_len: 8 }];
+        let ranges = [Cidr {
+            address: [10, 0, 0, 0].into(),
+            prefix_len: 8,
+        }];
         assert!(is_internal(Some(&ranges), [10, 9, 8, 7].into()));
         assert!(!is_internal(Some(&ranges), [11, 0, 0, 1].into()));
         assert!(!is_internal(None, [10, 9, 8, 7].into()));

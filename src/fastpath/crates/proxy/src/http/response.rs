@@ -58,12 +58,18 @@ impl Worker {
         if close {
             d.closing = Closing::AfterFlush;
         } else if old_client && s.request.keep_alive {
-            s.response.headers.push_known(Known::Connection, b"keep-alive");
+            s.response
+                .headers
+                .push_known(Known::Connection, b"keep-alive");
         }
         let options = ResponseOptions {
             // As Envoy: a server says what it speaks (RFC 9112 §2.3); HTTP/1.0 clients cope.
             version: Version::Http11,
-            request: if s.is_head { Method::Head } else { s.request.kind },
+            request: if s.is_head {
+                Method::Head
+            } else {
+                s.request.kind
+            },
             close,
         };
         let before = out.len();
@@ -90,7 +96,10 @@ impl Worker {
             d.linger = true;
             return true;
         }
-        if hcm.max_requests_per_connection.is_some_and(|max| d.requests >= u64::from(max)) {
+        if hcm
+            .max_requests_per_connection
+            .is_some_and(|max| d.requests >= u64::from(max))
+        {
             stats.inc(HcmCounter::DownstreamCxMaxRequestsReached);
             d.linger = true;
             return true;

@@ -157,7 +157,11 @@ impl Stream {
 
     /// The earliest of the stream's deadlines (ms).
     pub fn deadline(&self) -> u64 {
-        let request = if self.request_complete { NEVER } else { self.request_deadline };
+        let request = if self.request_complete {
+            NEVER
+        } else {
+            self.request_deadline
+        };
         self.route_deadline
             .min(request)
             .min(self.duration_deadline)

@@ -111,9 +111,13 @@ mod tests {
 
     #[test]
     fn keeps_what_the_socket_refuses_and_flushes_it_later() {
-        let (a, b) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None)
-                .unwrap();
+        let (a, b) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
         let mut out = OutBuffer::default();
         let big = vec![b'x'; 4 << 20];
         let taken = out.write(&a, b"head", &big).unwrap();

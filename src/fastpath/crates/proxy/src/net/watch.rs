@@ -18,7 +18,10 @@ pub struct Watcher {
 impl Watcher {
     pub fn new() -> Result<Self> {
         let fd = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
-        Ok(Self { fd, directories: HashMap::new() })
+        Ok(Self {
+            fd,
+            directories: HashMap::new(),
+        })
     }
 
     /// Readable when [`Watcher::read`] has something to say.
@@ -72,7 +75,9 @@ impl Watcher {
                         self.directories.remove(&event.wd());
                         continue;
                     }
-                    let Some(name) = event.file_name() else { continue };
+                    let Some(name) = event.file_name() else {
+                        continue;
+                    };
                     let name = name.to_string_lossy();
                     for path in self.directories.get(&event.wd()).into_iter().flatten() {
                         moved.push((path.clone(), name.to_string()));
@@ -101,7 +106,10 @@ mod tests {
         std::fs::write(dir.join("a.tmp"), "x").unwrap();
         assert_eq!(watcher.read().unwrap(), vec![]);
         std::fs::rename(dir.join("a.tmp"), dir.join("a")).unwrap();
-        assert_eq!(watcher.read().unwrap(), vec![(path.to_owned(), "a".to_owned())]);
+        assert_eq!(
+            watcher.read().unwrap(),
+            vec![(path.to_owned(), "a".to_owned())]
+        );
         watcher.remove(path);
         std::fs::rename(dir.join("a"), dir.join("b")).unwrap();
         assert_eq!(watcher.read().unwrap(), vec![]);

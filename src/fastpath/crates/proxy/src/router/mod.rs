@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use model::matching;
 use model::resources::route::{
-    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward,
-    WeightedCluster,
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, WeightedCluster,
 };
 use proto::Known;
 
@@ -36,7 +35,10 @@ impl Worker {
         let random = self.rng.u64(..);
         let found = matching::find(&table.0, &s.request, random);
         let (host_at, route_at) = match found {
-            matching::Found::Route { virtual_host, route } => (virtual_host, route),
+            matching::Found::Route {
+                virtual_host,
+                route,
+            } => (virtual_host, route),
             matching::Found::RequireTls { virtual_host } => {
                 s.route = Some(RouteRef::new(table, virtual_host, usize::MAX));
                 return self.redirect_to_https(d, s);
@@ -73,7 +75,10 @@ impl Worker {
         let body: &[u8] = match &direct.body {
             None => b"",
             Some(DirectBody::Static(bytes)) => bytes,
-            Some(DirectBody::Format { format, content_type }) => {
+            Some(DirectBody::Format {
+                format,
+                content_type,
+            }) => {
                 s.response
                     .headers
                     .push_known(Known::ContentType, content_type.as_bytes());
@@ -84,7 +89,9 @@ impl Worker {
         };
         let body = body.to_vec();
         if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
-            s.response.headers.push_known(Known::ContentType, b"text/plain");
+            s.response
+                .headers
+                .push_known(Known::ContentType, b"text/plain");
         }
         self.route_response_headers(&mut s);
         self.local_reply(d, s, direct.status, &body, "direct_response".into());
@@ -158,7 +165,10 @@ impl Worker {
             .and_then(|w| w.host_rewrite.as_deref());
         rewrite::host(s, forward, weighted_host, hostname, !suppress);
         rewrite::path(s, route, &forward.rewrite, !suppress);
-        if route.virtual_host().is_some_and(|v| v.include_request_attempt_count) {
+        if route
+            .virtual_host()
+            .is_some_and(|v| v.include_request_attempt_count)
+        {
             s.request.headers.set(Known::XEnvoyAttemptCount, b"1");
         }
     }
@@ -192,14 +202,22 @@ impl Worker {
 }
 
 /// The cluster's name, and which of the weighted ones it is.
-fn choose_cluster(choice: &ClusterChoice, s: &Stream, random: u64) -> Option<(Arc<str>, Option<usize>)> {
+fn choose_cluster(
+    choice: &ClusterChoice,
+    s: &Stream,
+    random: u64,
+) -> Option<(Arc<str>, Option<usize>)> {
     match choice {
         ClusterChoice::Named(name) => Some((Arc::clone(name), None)),
         ClusterChoice::Header(header) => {
             let value = s.request.headers.get_name(header.text.as_bytes())?;
             Some((std::str::from_utf8(value).ok()?.into(), None))
         }
-        ClusterChoice::Weighted { clusters, total, header } => {
+        ClusterChoice::Weighted {
+            clusters,
+            total,
+            header,
+        } => {
             let value = header
                 .as_ref()
                 .and_then(|h| s.request.headers.get_name(h.text.as_bytes()))

@@ -1,6 +1,8 @@
 //! Host and path rewrites.
 
-use model::resources::route::{Forward, HostRewrite, PathMatch, PathRewrite, Substitution, SubstitutionPart};
+use model::resources::route::{
+    Forward, HostRewrite, PathMatch, PathRewrite, Substitution, SubstitutionPart,
+};
 use proto::Known;
 use regex::bytes::Regex;
 
@@ -30,7 +32,10 @@ pub fn host(
                 .get_name(name.text.as_bytes())
                 .filter(|v| !v.is_empty())
                 .map(<[u8]>::to_vec),
-            HostRewrite::PathRegex { pattern, substitution } => {
+            HostRewrite::PathRegex {
+                pattern,
+                substitution,
+            } => {
                 let (path, _) = split_query(s.request.path());
                 Some(substitute(pattern, substitution, path))
             }
@@ -42,27 +47,39 @@ pub fn host(
         return;
     }
     if forward.append_x_forwarded_host {
-        s.request.headers.append_value(Known::XForwardedHost, b",", &old);
+        s.request
+            .headers
+            .append_value(Known::XForwardedHost, b",", &old);
     }
     if tell && !s.request.headers.contains(Known::XEnvoyOriginalHost) {
-        s.request.headers.push_known(Known::XEnvoyOriginalHost, &old);
+        s.request
+            .headers
+            .push_known(Known::XEnvoyOriginalHost, &old);
     }
 }
 
 /// Rewrites the path; the old one goes to `x-envoy-original-path` if `tell`.
 pub fn path(s: &mut Stream, route: &RouteRef, rewrite: &PathRewrite, tell: bool) {
-    let Some(new) = rewritten(s.request.path(), route, rewrite) else { return };
+    let Some(new) = rewritten(s.request.path(), route, rewrite) else {
+        return;
+    };
     let old = s.request.path().to_vec();
     if !s.request.set_path(&new) {
         return;
     }
     if tell && !s.request.headers.contains(Known::XEnvoyOriginalPath) {
-        s.request.headers.push_known(Known::XEnvoyOriginalPath, &old);
+        s.request
+            .headers
+            .push_known(Known::XEnvoyOriginalPath, &old);
     }
 }
 
 /// The path after a rewrite, `None` if there is none.
-pub fn rewritten(path_and_query: &[u8], route: &RouteRef, rewrite: &PathRewrite) -> Option<Vec<u8>> {
+pub fn rewritten(
+    path_and_query: &[u8],
+    route: &RouteRef,
+    rewrite: &PathRewrite,
+) -> Option<Vec<u8>> {
     let (path, query) = split_query(path_and_query);
     let mut new = match rewrite {
         PathRewrite::None => return None,
@@ -72,7 +89,10 @@ pub fn rewritten(path_and_query: &[u8], route: &RouteRef, rewrite: &PathRewrite)
             new.extend_from_slice(path.get(matched..).unwrap_or_default());
             new
         }
-        PathRewrite::Regex { pattern, substitution } => substitute(pattern, substitution, path),
+        PathRewrite::Regex {
+            pattern,
+            substitution,
+        } => substitute(pattern, substitution, path),
     };
     new.extend_from_slice(query);
     Some(new)

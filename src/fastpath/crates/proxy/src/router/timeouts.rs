@@ -25,11 +25,18 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
     headers.remove(Known::XEnvoyUpstreamRqTimeoutMs);
     let per_try = number(headers.get(Known::XEnvoyUpstreamRqPerTryTimeoutMs)).unwrap_or(0);
     headers.remove(Known::XEnvoyUpstreamRqPerTryTimeoutMs);
-    let per_try = if per_try >= timeout && timeout != 0 { 0 } else { per_try };
+    let per_try = if per_try >= timeout && timeout != 0 {
+        0
+    } else {
+        per_try
+    };
 
     let expected = if per_try > 0 { per_try } else { timeout };
     if tell && expected > 0 {
-        headers.set(Known::XEnvoyExpectedRqTimeoutMs, decimal(&mut [0; 20], expected));
+        headers.set(
+            Known::XEnvoyExpectedRqTimeoutMs,
+            decimal(&mut [0; 20], expected),
+        );
     }
     match (timeout, per_try) {
         (0, 0) => NEVER,

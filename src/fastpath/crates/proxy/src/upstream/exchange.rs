@@ -1,11 +1,10 @@
 //! Moving one request and its response between the two connections.
 
-
-use proto::h1::{
-    BodyDecoder, BodyEvent, BodyLength, BodyLimits, CRLF, HeadLimits, LAST_CHUNK,
-    write_chunk_size, write_request_head, write_trailers,
-};
 use proto::Known;
+use proto::h1::{
+    BodyDecoder, BodyEvent, BodyLength, BodyLimits, CRLF, HeadLimits, LAST_CHUNK, write_chunk_size,
+    write_request_head, write_trailers,
+};
 
 use super::{Step, Upstream};
 use crate::http::downstream::{Alive, Closing, Downstream};
@@ -36,7 +35,10 @@ impl Worker {
     /// Sends a part of the request body (with the head before it, if it is the first).
     pub fn upload(&mut self, d: &mut Downstream, s: &mut Stream, data: &[u8]) -> Taken {
         let Some(mut u) = s.upstream.key().and_then(|key| self.upstreams.take(key)) else {
-            return Taken { bytes: 0, outcome: Outcome::Ok };
+            return Taken {
+                bytes: 0,
+                outcome: Outcome::Ok,
+            };
         };
         let taken = self.upload_to(d, s, &mut u, data);
         self.upstreams.put(u.key, u);
@@ -52,9 +54,15 @@ impl Worker {
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
             Outcome::BadBody(error) => {
-                d.listener.http_stats().inc(HcmCounter::DownstreamCxProtocolError);
-                s.info.flags.insert(crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
-                if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
+                d.listener
+                    .http_stats()
+                    .inc(HcmCounter::DownstreamCxProtocolError);
+                s.info.flags.insert(
+                    crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
+                );
+                if let Upstreaming::On(key) | Upstreaming::Broken(key) =
+                    std::mem::take(&mut s.upstream)
+                {
                     self.drop_upstream_of(key);
                 }
                 if s.response_started {
@@ -95,7 +103,10 @@ impl Worker {
     ) -> Taken {
         if !s.request_head_sent {
             if !write_request_head(out, &s.request, s.request.body) {
-                return Taken { bytes: 0, outcome: Outcome::BadHead };
+                return Taken {
+                    bytes: 0,
+                    outcome: Outcome::BadHead,
+                };
             }
             s.request_head_sent = true;
             s.info.upstream_header_bytes_sent = out.len() as u64;
@@ -116,7 +127,9 @@ impl Worker {
             };
             match event {
                 BodyEvent::Data { start, len } => {
-                    let body = rest.get(start..start.saturating_add(len)).unwrap_or_default();
+                    let body = rest
+                        .get(start..start.saturating_add(len))
+                        .unwrap_or_default();
                     s.info.bytes_received = s.info.bytes_received.saturating_add(len as u64);
                     if chunked {
                         write_chunk_size(out, len as u64);
@@ -175,7 +188,10 @@ impl Worker {
                 .http_stats()
                 .inc(HcmCounter::DownstreamFlowControlPausedReadingTotal);
         }
-        Taken { bytes: used, outcome }
+        Taken {
+            bytes: used,
+            outcome,
+        }
     }
 
     /// Appends small data to `out`; writes large data behind what `out` holds, uncopied.
@@ -241,8 +257,10 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         let mut used = 0_usize;
-        s.info.upstream_wire_bytes_received =
-            s.info.upstream_wire_bytes_received.saturating_add(data.len() as u64);
+        s.info.upstream_wire_bytes_received = s
+            .info
+            .upstream_wire_bytes_received
+            .saturating_add(data.len() as u64);
         if !s.response_started {
             match self.read_response_head(d, &mut s, &mut u, data, out) {
                 Ok(Some(n)) => used = n,
@@ -258,17 +276,24 @@ impl Worker {
         let limits = BodyLimits::default();
         while !done {
             let rest = data.get(used..).unwrap_or_default();
-            let (n, event) = match s.response_decoder.next(rest, Some(&mut s.trailers), &limits) {
+            let (n, event) = match s
+                .response_decoder
+                .next(rest, Some(&mut s.trailers), &limits)
+            {
                 Ok(step) => step,
                 Err(_) => {
-                    u.cluster.stats().inc(ClusterCounter::UpstreamCxProtocolError);
+                    u.cluster
+                        .stats()
+                        .inc(ClusterCounter::UpstreamCxProtocolError);
                     self.flush_head(d, out);
                     return self.upstream_lost(d, s, u, Failure::UpstreamProtocol);
                 }
             };
             match event {
                 BodyEvent::Data { start, len } => {
-                    let body = rest.get(start..start.saturating_add(len)).unwrap_or_default();
+                    let body = rest
+                        .get(start..start.saturating_add(len))
+                        .unwrap_or_default();
                     s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
                     if s.chunk_response {
                         write_chunk_size(out, len as u64);
@@ -287,7 +312,8 @@ impl Worker {
                 BodyEvent::End => done = true,
                 BodyEvent::NeedMore => {
                     used = used.saturating_add(n);
-                    u.inbuf.extend_from_slice(data.get(used..).unwrap_or_default());
+                    u.inbuf
+                        .extend_from_slice(data.get(used..).unwrap_or_default());
                     used = data.len();
                     break;
                 }
@@ -296,8 +322,8 @@ impl Worker {
             done |= s.response_decoder.is_done();
         }
         if done && s.chunk_response && !s.is_head {
-            let pass = d.listener.hcm.enable_trailers
-                && u.cluster.config.borrow().http.enable_trailers;
+            let pass =
+                d.listener.hcm.enable_trailers && u.cluster.config.borrow().http.enable_trailers;
             if s.trailers.is_empty() || !pass {
                 out.extend_from_slice(LAST_CHUNK);
             } else {
@@ -356,7 +382,9 @@ impl Worker {
                     return Ok(None);
                 }
                 Err(_) => {
-                    u.cluster.stats().inc(ClusterCounter::UpstreamCxProtocolError);
+                    u.cluster
+                        .stats()
+                        .inc(ClusterCounter::UpstreamCxProtocolError);
                     return Err(Failure::UpstreamProtocol);
                 }
                 Ok(Some(n)) => used = used.saturating_add(n),
@@ -382,7 +410,11 @@ impl Worker {
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
         u.cluster.stats().response_code(s.response.status, internal);
         let shard = &u.host.pool.shard;
-        if s.response.status >= 500 { shard.rq_error.inc() } else { shard.rq_success.inc() }
+        if s.response.status >= 500 {
+            shard.rq_error.inc()
+        } else {
+            shard.rq_success.inc()
+        }
         s.response_decoder = BodyDecoder::new(s.response.body);
         s.response_keep_alive = s.response.keep_alive;
         self.route_upstream_response(d, s);
@@ -414,7 +446,9 @@ impl Worker {
             && !u.peer_closed
             && matches!(s.upstream, Upstreaming::On(_));
         if excess {
-            u.cluster.stats().inc(ClusterCounter::UpstreamCxProtocolError);
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxProtocolError);
         }
         self.end_stream(d, s);
         if reusable {
@@ -429,7 +463,12 @@ impl Worker {
     }
 
     /// The upstream closed its side.
-    pub fn upstream_eof(&mut self, d: &mut Downstream, mut s: Box<Stream>, u: Box<Upstream>) -> Step {
+    pub fn upstream_eof(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        u: Box<Upstream>,
+    ) -> Step {
         if s.response_started && s.response_decoder.eof().is_ok() {
             if s.chunk_response && !s.is_head {
                 self.write_downstream(d, LAST_CHUNK, b"");

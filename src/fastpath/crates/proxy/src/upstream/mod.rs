@@ -58,7 +58,9 @@ pub struct Upstream {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    Connecting { deadline_ms: u64 },
+    Connecting {
+        deadline_ms: u64,
+    },
     Idle,
     /// Serves the stream of this downstream connection.
     Busy(Key),
@@ -73,7 +75,10 @@ impl Upstream {
     }
 
     pub fn buffer_limit(&self) -> usize {
-        self.cluster.config.borrow().per_connection_buffer_limit_bytes
+        self.cluster
+            .config
+            .borrow()
+            .per_connection_buffer_limit_bytes
     }
 }
 
@@ -98,7 +103,9 @@ impl Worker {
         stats.gauge_inc(ClusterGauge::UpstreamCxActive);
         host.pool.shard.cx_total.inc();
         host.pool.shard.cx_active.inc();
-        host.pool.connecting.set(host.pool.connecting.get().saturating_add(1));
+        host.pool
+            .connecting
+            .set(host.pool.connecting.get().saturating_add(1));
         host.pool.open.set(host.pool.open.get().saturating_add(1));
         let deadline_ms = self
             .clock
@@ -130,7 +137,9 @@ impl Worker {
     }
 
     pub fn upstream_event(&mut self, key: Key, event: Readiness) {
-        let Some(mut u) = self.upstreams.take(key) else { return };
+        let Some(mut u) = self.upstreams.take(key) else {
+            return;
+        };
         u.readable |= event.readable | event.closing;
         u.peer_closed |= event.closing;
         if let State::Connecting { .. } = u.state {
@@ -158,7 +167,9 @@ impl Worker {
 
     /// A look at a connection without an event.
     pub fn upstream_ready(&mut self, key: Key) {
-        let Some(u) = self.upstreams.take(key) else { return };
+        let Some(u) = self.upstreams.take(key) else {
+            return;
+        };
         match u.state {
             State::Connecting { .. } => self.upstreams.put(key, u),
             State::Idle => self.offer(u),
@@ -170,7 +181,9 @@ impl Worker {
         match socket::connect_result(&u.fd) {
             Ok(()) => {
                 let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
-                u.cluster.stats().record(ClusterHistogram::UpstreamCxConnectMs, ms);
+                u.cluster
+                    .stats()
+                    .record(ClusterHistogram::UpstreamCxConnectMs, ms);
                 let pool = &u.host.pool;
                 pool.connecting.set(pool.connecting.get().saturating_sub(1));
                 u.state = State::Idle;
@@ -202,7 +215,9 @@ impl Worker {
     }
 
     fn fail_waiting(&mut self, key: Key, failure: Failure) {
-        let Some(mut d) = self.downstreams.take(key) else { return };
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
         let mut alive = Alive::Yes;
         if let Some(mut s) = d.stream.take() {
             if s.is_waiting() {
@@ -312,16 +327,23 @@ impl Worker {
                 return;
             }
             Ok((n, _)) if n > 0 => {
-                u.cluster.stats().inc(ClusterCounter::UpstreamCxProtocolError);
+                u.cluster
+                    .stats()
+                    .inc(ClusterCounter::UpstreamCxProtocolError);
             }
-            _ => u.cluster.stats().inc(ClusterCounter::UpstreamCxDestroyRemote),
+            _ => u
+                .cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyRemote),
         }
         u.host.pool.idle.borrow_mut().retain(|k| *k != u.key);
         self.close_upstream(u);
     }
 
     pub fn upstream_timer(&mut self, key: Key, at: u64) {
-        let Some(mut u) = self.upstreams.take(key) else { return };
+        let Some(mut u) = self.upstreams.take(key) else {
+            return;
+        };
         if u.armed != at {
             self.upstreams.put(key, u);
             return;
@@ -354,7 +376,8 @@ impl Worker {
             }
             // The stream has its own deadlines; look again when it may be idle.
             State::Busy(_) => {
-                let again = after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
+                let again =
+                    after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
                 self.arm_upstream(&mut u, again);
             }
         }
@@ -364,7 +387,9 @@ impl Worker {
     /// Closes an idle connection of a host that left.
     pub fn close_idle_upstream(&mut self, key: Key) {
         if let Some(u) = self.upstreams.take(key) {
-            u.cluster.stats().inc(ClusterCounter::UpstreamCxDestroyLocal);
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
             self.close_upstream(u);
         }
     }
@@ -383,14 +408,18 @@ impl Worker {
         let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
         stats.record(ClusterHistogram::UpstreamCxLengthMs, ms);
         if u.connection_unit == Taken::Counted {
-            u.cluster.shared.breakers.usage(u.priority).connections.give_back();
+            u.cluster
+                .shared
+                .breakers
+                .usage(u.priority)
+                .connections
+                .give_back();
         }
         self.release_request_unit(&u);
         self.upstreams.free(u.key);
         // Somebody may have waited for the unit of the connection limit.
         let is_wanted = !pool.pending.borrow().is_empty();
-        if is_wanted
-            && let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority)
+        if is_wanted && let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority)
         {
             // Later in this turn: our caller may hold one of those that wait.
             self.doomed_queues.push((Rc::clone(&u.host), failure));
@@ -405,7 +434,12 @@ impl Worker {
             pool.shard.rq_active.dec();
             u.cluster.stats().gauge_dec(ClusterGauge::UpstreamRqActive);
             if u.request_unit == Taken::Counted {
-                u.cluster.shared.breakers.usage(u.priority).requests.give_back();
+                u.cluster
+                    .shared
+                    .breakers
+                    .usage(u.priority)
+                    .requests
+                    .give_back();
             }
         }
     }

@@ -23,7 +23,9 @@ impl Worker {
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
         loop {
-            let Some(key) = host.pool.idle.borrow_mut().pop() else { break };
+            let Some(key) = host.pool.idle.borrow_mut().pop() else {
+                break;
+            };
             // Closed by the host, and we have not read that yet: skip it.
             if let Some(u) = self.upstreams.take(key) {
                 if u.peer_closed {
@@ -103,8 +105,14 @@ impl Worker {
             host.pool.shard.rq_pending_active.dec();
         }
         if let Some(cluster) = &s.cluster {
-            cluster.stats().gauge_dec(ClusterGauge::UpstreamRqPendingActive);
-            let limit = cluster.config.borrow().thresholds(s.priority).max_pending_requests;
+            cluster
+                .stats()
+                .gauge_dec(ClusterGauge::UpstreamRqPendingActive);
+            let limit = cluster
+                .config
+                .borrow()
+                .thresholds(s.priority)
+                .max_pending_requests;
             if limit != u32::MAX {
                 cluster
                     .shared
@@ -180,8 +188,12 @@ impl Worker {
         }
         let host = Rc::clone(&u.host);
         loop {
-            let Some(key) = host.pool.pending.borrow_mut().pop_front() else { break };
-            let Some(mut d) = self.downstreams.take(key) else { continue };
+            let Some(key) = host.pool.pending.borrow_mut().pop_front() else {
+                break;
+            };
+            let Some(mut d) = self.downstreams.take(key) else {
+                continue;
+            };
             let Some(s) = d.stream.take_if(|s| s.is_waiting()) else {
                 self.downstreams.put(key, d);
                 continue;
@@ -206,7 +218,9 @@ impl Worker {
             }
         }
         if host.pool.retired.get() || u.cluster.retired.get() {
-            u.cluster.stats().inc(ClusterCounter::UpstreamCxDestroyLocal);
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
             self.close_upstream(u);
             return;
         }
@@ -228,7 +242,9 @@ impl Worker {
             && u.requests >= max
         {
             u.cluster.stats().inc(ClusterCounter::UpstreamCxMaxRequests);
-            u.cluster.stats().inc(ClusterCounter::UpstreamCxDestroyLocal);
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
             self.close_upstream(u);
             return;
         }

@@ -42,7 +42,9 @@ impl Clock {
     }
 
     fn sync_wall(&mut self) {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, nanos);
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, nanos);
         self.wall_origin_ns = wall.saturating_sub(self.now_ns);
     }
 

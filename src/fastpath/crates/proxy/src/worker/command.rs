@@ -18,11 +18,19 @@ pub enum Command {
     /// Install a configuration.
     Install(Arc<Installation>),
     /// New addresses of a DNS cluster.
-    Resolved { cluster: Arc<str>, endpoints: Arc<Endpoints> },
+    Resolved {
+        cluster: Arc<str>,
+        endpoints: Arc<Endpoints>,
+    },
     /// Close the listening sockets; connections end as they become idle.
-    DrainListeners { inbound_only: bool, graceful: bool },
+    DrainListeners {
+        inbound_only: bool,
+        graceful: bool,
+    },
     /// Stop accepting and leave when idle, at the latest after this many milliseconds.
-    Shutdown { deadline_ms: u64 },
+    Shutdown {
+        deadline_ms: u64,
+    },
     ReopenLogs,
 }
 
@@ -85,7 +93,10 @@ impl Mailbox {
     }
 
     pub fn send(&self, command: Command) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
         // Fails only when the counter is full, and then the worker is awake already.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }

@@ -51,7 +51,11 @@ pub struct RouteRef {
 
 impl RouteRef {
     pub fn new(table: Rc<RouteTable>, virtual_host: usize, route: usize) -> Self {
-        Self { table, virtual_host, route }
+        Self {
+            table,
+            virtual_host,
+            route,
+        }
     }
 
     pub fn config(&self) -> &RouteConfig {
@@ -90,17 +94,21 @@ impl ListenerRuntime {
     }
 
     pub fn stats(&self) -> &ListenerShard {
-        self.stats
-            .get_or_init(|| self.registry.listener(&self.config.stat_prefix, self.worker))
+        self.stats.get_or_init(|| {
+            self.registry
+                .listener(&self.config.stat_prefix, self.worker)
+        })
     }
 
     pub fn http_stats(&self) -> &HcmShard {
-        self.http_stats.get_or_init(|| self.registry.hcm(&self.hcm.stat_prefix))
+        self.http_stats
+            .get_or_init(|| self.registry.hcm(&self.hcm.stat_prefix))
     }
 
     pub fn listener_http_stats(&self) -> &ListenerHttpShard {
         self.listener_http_stats.get_or_init(|| {
-            self.registry.listener_http(&self.config.stat_prefix, &self.hcm.stat_prefix)
+            self.registry
+                .listener_http(&self.config.stat_prefix, &self.hcm.stat_prefix)
         })
     }
 }
@@ -115,7 +123,10 @@ impl Worker {
                     self.retire_hosts(&gone);
                 }
             }
-            Command::DrainListeners { inbound_only, graceful } => {
+            Command::DrainListeners {
+                inbound_only,
+                graceful,
+            } => {
                 self.drain_listeners(inbound_only, graceful);
             }
             Command::Shutdown { deadline_ms } => {
@@ -135,7 +146,9 @@ impl Worker {
     fn install_clusters(&mut self, installation: &Installation) {
         let mut before = std::mem::take(&mut self.clusters);
         for (name, config) in &installation.snapshot.clusters {
-            let Some(state) = installation.clusters.get(name) else { continue };
+            let Some(state) = installation.clusters.get(name) else {
+                continue;
+            };
             let kept = before.remove(name).filter(|old| {
                 let same = old.config.borrow().hash == config.hash;
                 if !same {
@@ -197,12 +210,18 @@ impl Worker {
                 self.index,
                 self.stats.clone(),
             ));
-            let sockets = installation.sockets.get(name).map(Vec::as_slice).unwrap_or_default();
+            let sockets = installation
+                .sockets
+                .get(name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let fd = sockets.get(self.index).or_else(|| sockets.first()).cloned();
             match (old, fd) {
                 (Some(old), Some(fd)) => {
                     let same_socket = old.socket.get().is_some_and(|key| {
-                        self.sockets.get(key).is_some_and(|s| Arc::ptr_eq(&s.fd, &fd))
+                        self.sockets
+                            .get(key)
+                            .is_some_and(|s| Arc::ptr_eq(&s.fd, &fd))
                     });
                     if same_socket {
                         // The same socket, so that nothing in its queue is lost.
@@ -293,7 +312,9 @@ fn follow_routes(
     rds: &HashMap<Arc<str>, Arc<RouteConfig>>,
     tables: &mut HashMap<*const RouteConfig, Rc<RouteTable>>,
 ) {
-    let RouteSource::Rds { name } = &listener.hcm.routes else { return };
+    let RouteSource::Rds { name } = &listener.hcm.routes else {
+        return;
+    };
     let Some(config) = rds.get(name) else { return };
     if !Arc::ptr_eq(&listener.routes().0, config) {
         listener.routes.replace(shared_table(config, tables));

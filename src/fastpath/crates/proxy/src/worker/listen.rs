@@ -29,20 +29,31 @@ impl Worker {
         let key = self.sockets.reserve();
         if let Err(e) = self.register(Kind::Listener, key, &fd) {
             crate::log!(
-                Level::Error, "main",
-                "listener {}: cannot watch its socket: {e}", listener.config.name
+                Level::Error,
+                "main",
+                "listener {}: cannot watch its socket: {e}",
+                listener.config.name
             );
             self.sockets.free(key);
             return;
         }
         listener.socket.set(Some(key));
-        self.sockets.put(key, Box::new(ListenSocket { fd, listener, paused: false }));
+        self.sockets.put(
+            key,
+            Box::new(ListenSocket {
+                fd,
+                listener,
+                paused: false,
+            }),
+        );
     }
 
     /// Stops to accept; what the kernel has already queued is accepted first, so that it is not
     /// reset.
     pub fn stop_listening(&mut self, listener: &ListenerRuntime) {
-        let Some(key) = listener.socket.take() else { return };
+        let Some(key) = listener.socket.take() else {
+            return;
+        };
         for _ in 0..4096 {
             if !self.accept_one(key) {
                 break;
@@ -61,7 +72,9 @@ impl Worker {
 
     /// Whether there may be more to accept.
     fn accept_one(&mut self, key: Key) -> bool {
-        let Some(socket) = self.sockets.get(key) else { return false };
+        let Some(socket) = self.sockets.get(key) else {
+            return false;
+        };
         let listener = Rc::clone(&socket.listener);
         match socket::accept(&socket.fd) {
             Ok(Some((fd, peer))) => {
@@ -81,12 +94,16 @@ impl Worker {
             if !socket.paused {
                 socket.paused = true;
                 crate::log!(
-                    Level::Warning, "main",
+                    Level::Warning,
+                    "main",
                     "listener {}: accept: {error}; resting {PAUSE_MS} ms (raise the limit of open files?)",
                     socket.listener.config.name
                 );
             }
-            socket.listener.stats().inc(ListenerCounter::DownstreamCxOverflow);
+            socket
+                .listener
+                .stats()
+                .inc(ListenerCounter::DownstreamCxOverflow);
             self.listen_events(key, &socket.fd, false);
             self.sockets.put(key, socket);
             self.arm_listener(key, self.clock.now_ms().saturating_add(PAUSE_MS));

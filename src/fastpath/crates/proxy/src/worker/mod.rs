@@ -196,18 +196,29 @@ impl Worker {
 
     fn wait_time(&self) -> Option<Timespec> {
         if !self.ready_downstreams.is_empty() || !self.ready_upstreams.is_empty() {
-            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+            return Some(Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            });
         }
         let now = self.clock.now_ms();
         let mut ms = self.timers.wait_ms(now);
-        for at in [self.stop_at, self.logs.is_pending().then_some(self.next_log_flush)]
-            .into_iter()
-            .flatten()
+        for at in [
+            self.stop_at,
+            self.logs.is_pending().then_some(self.next_log_flush),
+        ]
+        .into_iter()
+        .flatten()
         {
-            let until = i64::try_from(at.saturating_sub(now)).unwrap_or(i64::MAX).max(1);
+            let until = i64::try_from(at.saturating_sub(now))
+                .unwrap_or(i64::MAX)
+                .max(1);
             ms = if ms < 0 { until } else { ms.min(until) };
         }
-        (ms >= 0).then(|| Timespec { tv_sec: ms / 1000, tv_nsec: (ms % 1000).saturating_mul(1_000_000) })
+        (ms >= 0).then(|| Timespec {
+            tv_sec: ms / 1000,
+            tv_nsec: (ms % 1000).saturating_mul(1_000_000),
+        })
     }
 
     fn dispatch(&mut self, data: u64, flags: epoll::EventFlags) {
@@ -291,12 +302,21 @@ impl Worker {
                     | epoll::EventFlags::ET
             }
         };
-        epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token(kind, key)), flags)
+        epoll::add(
+            &self.epoll,
+            fd,
+            epoll::EventData::new_u64(token(kind, key)),
+            flags,
+        )
     }
 
     /// Turns a listening socket's events off or on.
     pub fn listen_events(&self, key: Key, fd: impl AsFd, on: bool) {
-        let flags = if on { epoll::EventFlags::IN } else { epoll::EventFlags::empty() };
+        let flags = if on {
+            epoll::EventFlags::IN
+        } else {
+            epoll::EventFlags::empty()
+        };
         let data = epoll::EventData::new_u64(token(Kind::Listener, key));
         if let Err(e) = epoll::modify(&self.epoll, fd, data, flags) {
             crate::log!(Level::Warning, "main", "epoll of a listening socket: {e}");
@@ -311,17 +331,20 @@ impl Worker {
 
     pub fn arm_downstream(&mut self, d: &mut Downstream, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers.arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
+        self.timers
+            .arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
     }
 
     pub fn arm_upstream(&mut self, u: &mut Upstream, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers.arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
+        self.timers
+            .arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
     }
 
     pub fn arm_listener(&mut self, key: Key, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers.arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
+        self.timers
+            .arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
     }
 
     pub fn new_stream(&mut self) -> Box<Stream> {

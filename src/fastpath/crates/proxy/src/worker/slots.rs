@@ -43,7 +43,11 @@ pub struct Slots<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), live: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            live: 0,
+        }
     }
 }
 
@@ -60,12 +64,22 @@ impl<T> Slots<T> {
             && let Some(slot) = self.slots.get_mut(index as usize)
         {
             slot.live = true;
-            return Key { index, generation: slot.generation };
+            return Key {
+                index,
+                generation: slot.generation,
+            };
         }
         // 2^32 connections cannot exist: file descriptors end long before.
         let index = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        self.slots.push(Slot { generation: 0, live: true, value: None });
-        Key { index, generation: 0 }
+        self.slots.push(Slot {
+            generation: 0,
+            live: true,
+            value: None,
+        });
+        Key {
+            index,
+            generation: 0,
+        }
     }
 
     fn slot(&mut self, key: Key) -> Option<&mut Slot<T>> {
@@ -114,7 +128,10 @@ impl<T> Slots<T> {
             .iter()
             .enumerate()
             .filter(|(_, s)| s.live)
-            .map(|(i, s)| Key { index: i as u32, generation: s.generation })
+            .map(|(i, s)| Key {
+                index: i as u32,
+                generation: s.generation,
+            })
             .collect()
     }
 }

@@ -1,1 +1,0 @@
-#[derive(Debug,Default)] pub struct RouteIndex;

@@ -4,4 +4,10 @@
 //! descriptors (`schema`, `validate`, `supported`) → compiled (`compile`) → the types in
 //! `resources`, which the data plane only reads.
 
-pub mod resources;
+mod check;
+mod plan;
+pub mod problem;
+pub mod schema;
+pub mod supported;
+pub mod text;
+mod validate;

@@ -5,8 +5,14 @@
 //! `resources`, which the data plane only reads.
 
 mod check;
+#[allow(deprecated)] // What Envoy calls deprecated is still configuration.
+pub mod compile;
+pub mod format;
+mod matching;
 mod plan;
 pub mod problem;
+pub mod resources;
+pub mod route_index;
 pub mod schema;
 pub mod supported;
 pub mod text;

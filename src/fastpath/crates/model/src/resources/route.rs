@@ -107,8 +107,10 @@ pub enum HeaderMatchKind {
 #[derive(Debug)]
 pub struct QueryMatcher {
     pub name: Box<[u8]>,
-    /// None: present.
+    /// None: `present` decides.
     pub value: Option<StringMatcher>,
+    /// Whether the parameter must be there or must not.
+    pub present: bool,
 }
 
 /// `envoy.type.matcher.v3.StringMatcher`. With `ignore_case` the pattern is stored lower-case.

@@ -26,6 +26,13 @@ pub enum LogFormat {
     Json(JsonFormat),
 }
 
+/// Envoy's response flags; the place of a flag is its bit in `Filter::ResponseFlag`.
+pub const RESPONSE_FLAGS: [&str; 30] = [
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
+    "URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR",
+    "UDO",
+];
+
 /// `AccessLogFilter`.
 #[derive(Debug)]
 pub enum Filter {

@@ -24,6 +24,23 @@ pub struct RouteConfig {
     pub hash: u64,
 }
 
+impl RouteConfig {
+    /// No routes: what an RDS configuration is until it comes. Everything is 404.
+    #[must_use]
+    pub fn empty(name: &Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            hosts: VirtualHosts::default(),
+            ignore_port_in_host_matching: false,
+            ignore_path_parameters_in_path_matching: false,
+            mutations: HeaderMutations::default(),
+            internal_only_headers: Vec::new(),
+            most_specific_header_mutations_wins: false,
+            hash: 0,
+        }
+    }
+}
+
 /// Wildcard domains of one length (without the `*`), by text.
 pub type WildcardsOfLength = (usize, HashMap<Box<[u8]>, usize>);
 
@@ -110,8 +127,10 @@ pub enum HeaderMatchKind {
 #[derive(Debug)]
 pub struct QueryMatcher {
     pub name: Box<[u8]>,
-    /// None: present.
+    /// None: `present` decides.
     pub value: Option<StringMatcher>,
+    /// Whether the parameter must be there or must not.
+    pub present: bool,
 }
 
 /// `envoy.type.matcher.v3.StringMatcher`. With `ignore_case` the pattern is stored lower-case.

@@ -8,7 +8,6 @@ pub mod timeouts;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::matching;
 use model::resources::route::{
     Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, WeightedCluster,
 };

@@ -1,0 +1,171 @@
+//! `envoy.config.cluster.v3.Cluster` with its endpoints, compiled.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug)]
+pub struct Cluster {
+    pub name: Arc<str>,
+    /// `alt_stat_name` if given, else the name; `cluster.<this>.`
+    pub stat_name: Arc<str>,
+    pub discovery: Discovery,
+    pub lb: LbPolicy,
+    /// Default 5 s.
+    pub connect_timeout: Duration,
+    /// Default 1 MiB.
+    pub per_connection_buffer_limit_bytes: usize,
+    pub thresholds: [Thresholds; 2],
+    pub http: UpstreamHttp,
+    /// Hash of the cluster resource's bytes (without endpoints that came by EDS).
+    pub hash: u64,
+}
+
+impl Cluster {
+    /// Thresholds of a priority.
+    #[must_use]
+    pub fn thresholds(&self, priority: RoutingPriority) -> &Thresholds {
+        let [default, high] = &self.thresholds;
+        match priority {
+            RoutingPriority::Default => default,
+            RoutingPriority::High => high,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RoutingPriority {
+    #[default]
+    Default,
+    High,
+}
+
+/// Where the endpoints come from.
+#[derive(Debug)]
+pub enum Discovery {
+    /// STATIC, or EDS once its assignment is there.
+    Static(Arc<Endpoints>),
+    /// EDS: the assignment, `None` while it has not come (`initial_fetch_timeout` passed: the
+    /// cluster is warm and empty).
+    Eds {
+        service_name: Arc<str>,
+        endpoints: Option<Arc<Endpoints>>,
+    },
+    Dns(Arc<Dns>),
+}
+
+/// STRICT_DNS or LOGICAL_DNS: resolved while serving; the hosts live in the data plane.
+#[derive(Debug, Clone)]
+pub struct Dns {
+    pub logical: bool,
+    pub targets: Vec<DnsTarget>,
+    /// Default 5 s.
+    pub refresh: Duration,
+    /// `dns_failure_refresh_rate`; default: `refresh`.
+    pub failure_refresh_base: Duration,
+    pub failure_refresh_max: Duration,
+    pub family: LookupFamily,
+}
+
+#[derive(Debug, Clone)]
+pub struct DnsTarget {
+    pub host: Arc<str>,
+    pub port: u16,
+    pub weight: u32,
+    pub health: HealthStatus,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookupFamily {
+    Auto,
+    V4Only,
+    V6Only,
+    V4Preferred,
+    All,
+}
+
+/// A load assignment: localities flattened, priority 0 only until the load-balancing issue; more
+/// than one priority is refused.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    pub hosts: Vec<Endpoint>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// `Endpoint.hostname`, for auto_host_rewrite.
+    pub hostname: Option<Arc<str>>,
+    /// `load_balancing_weight` × its locality's share; default 1.
+    pub weight: u32,
+    pub health: HealthStatus,
+    pub locality: Arc<Locality>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Locality {
+    pub region: Box<str>,
+    pub zone: Box<str>,
+    pub sub_zone: Box<str>,
+}
+
+/// `HealthStatus` as the configuration gives it; UNHEALTHY, DRAINING and TIMEOUT take no traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthStatus {
+    Unknown,
+    Healthy,
+    Unhealthy,
+    Draining,
+    Timeout,
+    Degraded,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LbPolicy {
+    RoundRobin,
+    /// P2C when weights are equal, EDF with weight/(active+1)^bias otherwise.
+    LeastRequest {
+        choice_count: u32,
+        active_request_bias: f64,
+    },
+    Random,
+}
+
+/// Circuit-breaker limits of one routing priority. Defaults 1024, retries 3, pools unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Thresholds {
+    pub max_connections: u32,
+    pub max_pending_requests: u32,
+    pub max_requests: u32,
+    pub max_retries: u32,
+    pub max_connection_pools: u32,
+    /// `track_remaining`: publish `remaining_*` gauges.
+    pub track_remaining: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 1024,
+            max_retries: 3,
+            max_connection_pools: u32::MAX,
+            track_remaining: false,
+        }
+    }
+}
+
+/// Upstream HTTP options (`HttpProtocolOptions` extension or the deprecated cluster fields).
+#[derive(Debug, Clone)]
+pub struct UpstreamHttp {
+    /// Default 1 h; None: off.
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+    pub max_requests_per_connection: Option<u32>,
+    /// Default 60 KiB (503 beyond).
+    pub max_response_headers_bytes: usize,
+    /// Default 100.
+    pub max_headers_count: usize,
+    pub enable_trailers: bool,
+}

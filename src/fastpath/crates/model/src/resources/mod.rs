@@ -1,0 +1,27 @@
+//! The compiled configuration: what `compile` makes of Envoy's protobufs and workers read.
+//!
+//! Everything here is immutable and shared by `Arc`; nothing refers to a runtime.
+
+pub mod access_log;
+pub mod cluster;
+pub mod hcm;
+pub mod header_mutation;
+pub mod listener;
+pub mod route;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One consistent configuration. Every name a listener or route refers to was resolved, or is
+/// absent on purpose (an unknown cluster answers 503 `NC`, as in Envoy).
+#[derive(Debug, Default, Clone)]
+pub struct Snapshot {
+    /// Grows by one with every swap.
+    pub generation: u64,
+    /// Listeners that are ready to serve, by name.
+    pub listeners: HashMap<Arc<str>, Arc<listener::Listener>>,
+    /// Warm clusters, by name.
+    pub clusters: HashMap<Arc<str>, Arc<cluster::Cluster>>,
+    /// Route configurations that came by RDS, by name.
+    pub routes: HashMap<Arc<str>, Arc<route::RouteConfig>>,
+}

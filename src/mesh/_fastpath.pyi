@@ -1,0 +1,164 @@
+"""Types of the compiled core. `mesh.engine` alone imports it.
+
+Configuration crosses this border as text (a file the user wrote) or as resource bytes (Envoy v3
+protobufs); only Rust interprets either.
+"""
+
+from typing import final
+
+class ConfigError(ValueError):
+    """A configuration was refused. `str()` is one line per problem, each with file:line:column
+    (when it came from text), field path, reason and what to do.
+
+    `problems` holds the same as tuples (file, line, column, field_path, reason); line and column
+    are 1-based, 0 when unknown.
+    """
+
+    problems: list[tuple[str, int, int, str, str]]
+
+@final
+class Bootstrap:
+    """`envoy.config.bootstrap.v3.Bootstrap`, read, validated and checked for what we implement."""
+
+    body: bytes
+    node_id: str
+    node_cluster: str
+    #: (host, port) of the admin listener, or None.
+    admin_address: tuple[str, int] | None
+    #: (name, resource bytes)
+    static_listeners: list[tuple[str, bytes]]
+    static_clusters: list[tuple[str, bytes]]
+    #: File subscriptions of dynamic_resources: (type_url, path, watched_directory or "",
+    #: initial_fetch_timeout in seconds)
+    dynamic: list[tuple[str, str, str, float]]
+    #: stats_flush_interval in seconds (default 5).
+    stats_flush_interval: float
+
+def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
+    """Reads YAML or JSON (JSON is read as YAML). Raises ConfigError."""
+
+def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
+    """`--config-yaml` over `--config-path`, as protobuf's MergeFrom. Raises ConfigError."""
+
+def validate(bootstrap: Bootstrap) -> None:
+    """Compiles all static resources together, as Engine.apply would, and binds nothing
+    (`--mode validate`). Raises ConfigError."""
+
+def load_discovery_response(
+    text: bytes, filename: str, type_url: str
+) -> tuple[str, list[tuple[str, bytes]]]:
+    """Reads a DiscoveryResponse in YAML, JSON or binary (`.pb`): (version_info, [(name, bytes)]).
+
+    Raises ConfigError for what cannot be read at all; a resource that is readable but wrong is
+    refused by `Engine.apply`.
+    """
+
+def to_json(type_url: str, body: bytes) -> str:
+    """The resource as proto3 JSON with Envoy's field names (snake_case), secrets redacted."""
+
+@final
+class Applied:
+    """What `Engine.apply` did."""
+
+    #: Names whose new version is in use or warming.
+    accepted: list[str]
+    #: Names whose bytes did not change.
+    unchanged: list[str]
+    removed: list[str]
+    #: (name, field path, reason): the last good version of these keeps serving.
+    rejected: list[tuple[str, str, str]]
+    #: Everything the configuration now refers to and that comes from files:
+    #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds,
+    #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes).
+    #: The complete set each time, so the caller can start and stop subscriptions by comparing.
+    wanted: list[tuple[str, str, str, str, float, str]]
+
+@final
+class Engine:
+    """The data plane: workers, listeners, clusters, statistics. All methods return at once
+    unless said otherwise and may be called from any thread."""
+
+    def __init__(
+        self, concurrency: int, drain_time: float, service_node: str, service_cluster: str
+    ) -> None: ...
+    def apply(
+        self, type_url: str, updated: list[tuple[str, bytes]], removed: list[str], static: bool
+    ) -> Applied:
+        """Validates, compiles and swaps in. Good resources of a batch are applied even when
+        others are refused (Envoy's partial application). `static`: from the bootstrap; such
+        resources cannot be changed later."""
+
+    def fetch_timed_out(self, type_url: str, name: str) -> None:
+        """initial_fetch_timeout passed: stop warming for this resource (Envoy: the cluster is
+        warm and empty, the listener serves 404)."""
+
+    def listeners(self) -> list[tuple[str, str, str]]:
+        """(name, "ip:port" as bound, state: active | warming | draining)"""
+
+    def clusters_json(self) -> str:
+        """Envoy's `/clusters?format=json`."""
+
+    def clusters_text(self) -> str: ...
+    def warming(self) -> list[tuple[str, str]]:
+        """(type_url, name) of what still waits for something."""
+
+    def drain_listeners(self, graceful: bool, inbound_only: bool) -> None: ...
+    def fail_health_check(self, fail: bool) -> None:
+        """Envoy's `/healthcheck/fail` and `/ok`: responses carry `connection: close` while
+        failing."""
+
+    def shutdown(self, drain_seconds: float) -> bool:
+        """Stops accepting, drains, joins the workers; blocks (releases the GIL) until idle or
+        the deadline. True if every connection ended by itself."""
+
+    def active_connections(self) -> int: ...
+    def reopen_logs(self) -> None: ...
+
+    # -- statistics --
+    def stats_text(self, filter: str | None, used_only: bool, kind: str) -> str:
+        """Envoy's `/stats`. `kind`: All, Counters, Gauges, Histograms, TextReadouts. `filter` is
+        a regular expression; ValueError if it does not compile."""
+
+    def stats_json(self, filter: str | None, used_only: bool, kind: str) -> str: ...
+    def stats_prometheus(self, filter: str | None, used_only: bool) -> str: ...
+    def reset_counters(self) -> None: ...
+    def count(self, name: str, delta: int) -> None:
+        """Adds to a counter of the control side, e.g. `listener_manager.lds.update_success`."""
+
+    def gauge(self, name: str, value: int) -> None: ...
+    def text_readout(self, name: str, value: str) -> None: ...
+    def flush_histograms(self) -> None:
+        """Closes the interval of every histogram (call every stats_flush_interval)."""
+
+@final
+class Watcher:
+    """inotify on directories: what is moved into them (IN_MOVED_TO), nothing else, as Envoy."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int:
+        """Readable when `read` has something to say."""
+
+    def add(self, directory: str) -> None:
+        """Idempotent. OSError if there is no such directory."""
+
+    def remove(self, directory: str) -> None:
+        """Does nothing if it is not watched."""
+
+    def read(self) -> list[tuple[str, str]]:
+        """(directory as given to `add`, name) of what was moved in since the last call, without
+        blocking. ("", "") if the kernel's queue overflowed: anything may have changed."""
+
+def log(level: str, component: str, message: str) -> None:
+    """Writes a line to stderr in Envoy's log format if `level` passes."""
+
+def set_log_level(component: str, level: str) -> bool:
+    """`component` "" is all. False if there is no such component."""
+
+def log_levels() -> dict[str, str]: ...
+def parse_request_head(
+    buf: bytes,
+) -> tuple[int, str, str, list[tuple[str, str]], int] | None:
+    """The data plane's own strict parser, for the admin port: (bytes of the head, method, target,
+    headers, body length or -1 for chunked); None if incomplete; ValueError says why not."""
+
+VERSION: str

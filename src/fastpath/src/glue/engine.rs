@@ -71,7 +71,7 @@ impl Engine {
                 .into_iter()
                 .map(|w| {
                     (
-                        w.type_url,
+                        w.type_url.to_owned(),
                         w.name,
                         w.path,
                         w.watched_directory,

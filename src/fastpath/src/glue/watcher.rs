@@ -3,7 +3,6 @@
 use std::os::fd::RawFd;
 use std::sync::{Mutex, PoisonError};
 
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "mesh._fastpath")]
@@ -15,15 +14,11 @@ impl Watcher {
     }
 }
 
-fn os_error(errno: rustix::io::Errno) -> PyErr {
-    PyOSError::new_err((errno.raw_os_error(), errno.to_string()))
-}
-
 #[pymethods]
 impl Watcher {
     #[new]
     fn new() -> PyResult<Self> {
-        let watcher = proxy::net::watch::Watcher::new().map_err(os_error)?;
+        let watcher = proxy::net::watch::Watcher::new()?;
         Ok(Self(Mutex::new(watcher)))
     }
 
@@ -32,7 +27,7 @@ impl Watcher {
     }
 
     fn add(&self, directory: &str) -> PyResult<()> {
-        self.with(|w| w.add(directory)).map_err(os_error)
+        Ok(self.with(|w| w.add(directory))?)
     }
 
     fn remove(&self, directory: &str) {
@@ -40,6 +35,6 @@ impl Watcher {
     }
 
     fn read(&self) -> PyResult<Vec<(String, String)>> {
-        self.with(proxy::net::watch::Watcher::read).map_err(os_error)
+        Ok(self.with(proxy::net::watch::Watcher::read)?)
     }
 }

@@ -4,16 +4,20 @@
 //! descriptors (`schema`, `validate`, `supported`) → compiled (`compile`) → the types in
 //! `resources`, which the data plane only reads.
 
+pub mod bootstrap;
 mod check;
 #[allow(deprecated)] // What Envoy calls deprecated is still configuration.
 pub mod compile;
+pub mod discovery;
 pub mod format;
+pub mod json;
 pub mod matching;
 mod plan;
 pub mod problem;
 pub mod resources;
 pub mod route_index;
 pub mod schema;
+pub mod store;
 pub mod supported;
 pub mod text;
 mod validate;

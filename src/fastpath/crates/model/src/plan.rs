@@ -20,6 +20,8 @@ pub(crate) struct FieldPlan {
     pub field: FieldDescriptor,
     pub rules: Option<FieldRules>,
     pub support: Support,
+    /// `udpa.annotations.sensitive`: never shown.
+    pub sensitive: bool,
     /// The rules may refuse the field's absence, and no oneof excuses it.
     pub check_absent: bool,
 }
@@ -34,7 +36,8 @@ impl Plan {
                 let rules = if checked { rules::of_field(pool, &field) } else { None };
                 let check_absent = rules.is_some() && field.containing_oneof().is_none();
                 let support = supported::of_field(entry, &field);
-                FieldPlan { field, rules, support, check_absent }
+                let sensitive = is_sensitive(pool, &field);
+                FieldPlan { field, rules, support, sensitive, check_absent }
             })
             .collect();
         fields.sort_unstable_by_key(|plan| plan.field.number());
@@ -53,6 +56,11 @@ fn is_disabled(pool: &DescriptorPool, message: &MessageDescriptor) -> bool {
         pool.get_extension_by_name(name)
             .is_some_and(|ext| *message.options().get_extension(&ext) == Value::Bool(true))
     })
+}
+
+fn is_sensitive(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {
+    pool.get_extension_by_name("udpa.annotations.sensitive")
+        .is_some_and(|ext| *field.options().get_extension(&ext) == Value::Bool(true))
 }
 
 fn required_oneofs(pool: &DescriptorPool, message: &MessageDescriptor) -> Vec<OneofDescriptor> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::access_log::Sink;
 use model::resources::cluster::{Cluster, Discovery, Endpoints};
@@ -30,8 +31,6 @@ use crate::worker::command::{
     ClusterState, Command, Installation, Mailbox, Shared, machine_address,
 };
 
-pub const LISTENER_TYPE: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
-pub const CLUSTER_TYPE: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
 /// How long the access logs may take to be written at the end.
 const LOG_GRACE: Duration = Duration::from_secs(2);
@@ -163,7 +162,7 @@ impl Engine {
     ) -> Applied {
         let mut state = self.control.lock();
         let mut applied = state.store.apply(type_url, updated, removed, is_static);
-        if is_static && type_url == CLUSTER_TYPE {
+        if is_static && type_url == CLUSTER {
             state
                 .static_clusters
                 .extend(applied.accepted.iter().cloned());
@@ -183,10 +182,10 @@ impl Engine {
     /// (type URL, name) of what waits for something.
     pub fn warming(&self) -> Vec<(String, String)> {
         let state = self.control.lock();
-        let mut all = state.store.warming();
+        let mut all = state.store.warming().into_iter().map(|(t, n)| (t.to_owned(), n)).collect::<Vec<_>>();
         for (name, entry) in &state.clusters {
             if entry.unresolved {
-                all.push((CLUSTER_TYPE.to_owned(), name.to_string()));
+                all.push((CLUSTER.to_owned(), name.to_string()));
             }
         }
         all
@@ -205,7 +204,7 @@ impl Engine {
             })
             .collect();
         for (type_url, name) in state.store.warming() {
-            if type_url == LISTENER_TYPE && !state.sockets.contains_key(name.as_str()) {
+            if type_url == LISTENER && !state.sockets.contains_key(name.as_str()) {
                 all.push(ListenerStatus {
                     name,
                     address: String::new(),
@@ -390,7 +389,7 @@ impl Control {
                     snapshot.listeners.remove(&name);
                 }
             }
-            state.store.reject(LISTENER_TYPE, &name);
+            state.store.reject_listener(&name);
             applied.accepted.retain(|n| **n != *name);
             applied
                 .rejected

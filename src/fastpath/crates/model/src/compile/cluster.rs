@@ -247,7 +247,11 @@ fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
         "" => message.name.as_str(),
         name => name,
     };
-    cx.needs.push(source?.needs(ENDPOINTS, service_name));
+    let stat_name = match message.alt_stat_name.as_str() {
+        "" => message.name.as_str(),
+        name => name,
+    };
+    cx.needs.push(source?.needs(ENDPOINTS, service_name, format!("cluster.{stat_name}.")));
     Some(Discovery::Eds { service_name: service_name.into(), endpoints: None })
 }
 

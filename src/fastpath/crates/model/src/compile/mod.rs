@@ -21,7 +21,9 @@ mod route;
 mod route_action;
 mod virtual_host;
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message;
@@ -53,15 +55,30 @@ pub struct Needs {
     pub watched_directory: String,
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
+    /// What the names of the subscription's statistics begin with: `cluster.<name>.` or
+    /// `http.<stat_prefix>.rds.<route>.`
+    pub stat_scope: String,
 }
 
-/// A cluster that must exist for the resource to be accepted (`validate_clusters`).
+/// A cluster that a resource names, once for each name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRef {
-    /// Where it is named.
+    /// Where it is named first.
     pub path: String,
-    pub name: String,
+    pub name: Arc<str>,
     pub weighted: bool,
+    /// `validate_clusters`: it must exist for the resource to be accepted.
+    pub required: bool,
+}
+
+impl ClusterRef {
+    /// The refusal of a name that no cluster has.
+    #[must_use]
+    pub fn unknown(&self) -> Problem {
+        let kind = if self.weighted { "unknown weighted cluster" } else { "unknown cluster" };
+        let reason = format!("route: {kind} '{}'", self.name);
+        Problem { path: self.path.clone(), reason }
+    }
 }
 
 /// A compiled resource with what it refers to.
@@ -81,11 +98,27 @@ pub(crate) struct Context {
     pub needs: Vec<Needs>,
     pub clusters: Vec<ClusterRef>,
     pub weighted_localities: bool,
+    cluster_names: HashMap<Arc<str>, usize>,
 }
 
 impl Context {
+    /// Notes that a field of the current message names a cluster.
+    fn refer(&mut self, field: &str, name: &str, weighted: bool, required: bool) -> Arc<str> {
+        if let Some(known) = self.cluster_names.get(name).and_then(|at| self.clusters.get(*at)) {
+            return Arc::clone(&known.name);
+        }
+        let name: Arc<str> = name.into();
+        let level = self.problems.enter(field);
+        let path = self.problems.path().to_owned();
+        self.problems.leave(level);
+        self.cluster_names.insert(Arc::clone(&name), self.clusters.len());
+        let reference = ClusterRef { path, name: Arc::clone(&name), weighted, required };
+        self.clusters.push(reference);
+        name
+    }
+
     fn finish<T>(self, resource: Option<T>) -> Result<Compiled<T>, Vec<Problem>> {
-        let Self { mut problems, needs, clusters, weighted_localities } = self;
+        let Self { mut problems, needs, clusters, weighted_localities, .. } = self;
         match resource {
             Some(resource) if problems.is_empty() => Ok(Compiled {
                 resource,
@@ -164,18 +197,23 @@ pub(crate) mod parts {
     use envoy_types::pb::envoy::config as pb;
 
     use super::Context;
+    use crate::resources::listener::Listener;
 
-    pub(crate) fn listener(message: &pb::listener::v3::Listener, cx: &mut Context) {
-        let _ = super::listener::compile(message, 0, cx);
+    pub(crate) fn listener(
+        message: &pb::listener::v3::Listener,
+        cx: &mut Context,
+    ) -> Option<Listener> {
+        super::listener::compile(message, 0, cx)
     }
 
     pub(crate) fn cluster(message: &pb::cluster::v3::Cluster, cx: &mut Context) {
+        // Only for its problems.
         let _ = super::cluster::compile(message, 0, cx);
     }
 
     pub(crate) use super::address::socket_address;
-    pub(crate) use super::config_source::{FileSource, file_source};
-    pub(crate) use super::duration::{millis, millis_or};
+    pub(crate) use super::config_source::file_source;
+    pub(crate) use super::duration::millis_or;
 }
 
 /// The message in `bytes`, once it passes every check that its descriptors ask for.

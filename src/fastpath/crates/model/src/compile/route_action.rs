@@ -16,7 +16,7 @@ use super::duration::{millis, timeout};
 use super::headers::{self, lists};
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{ClusterRef, Context, access_log, data_source};
+use super::{Context, access_log, data_source};
 use crate::problem::Problems;
 use crate::resources::cluster::RoutingPriority;
 use crate::resources::route::{
@@ -106,10 +106,8 @@ fn cluster_choice(
 ) -> Option<ClusterChoice> {
     match message.cluster_specifier.as_ref()? {
         ClusterSpecifier::Cluster(name) => {
-            if settings.validate_clusters {
-                reference("cluster", name, false, cx);
-            }
-            Some(ClusterChoice::Named(name.as_str().into()))
+            let required = settings.validate_clusters;
+            Some(ClusterChoice::Named(cx.refer("cluster", name, false, required)))
         }
         ClusterSpecifier::ClusterHeader(name) => Some(ClusterChoice::Header(headers::name(name))),
         ClusterSpecifier::WeightedClusters(weighted) => {
@@ -121,13 +119,6 @@ fn cluster_choice(
         // Refused by name.
         _ => None,
     }
-}
-
-fn reference(field: &str, name: &str, weighted: bool, cx: &mut Context) {
-    let level = cx.problems.enter(field);
-    let path = cx.problems.path().to_owned();
-    cx.problems.leave(level);
-    cx.clusters.push(ClusterRef { path, name: name.to_owned(), weighted });
 }
 
 fn weighted_clusters(
@@ -175,10 +166,7 @@ fn weighted_cluster(
             return None;
         }
         (name, "") => {
-            if settings.validate_clusters {
-                reference("name", name, true, cx);
-            }
-            ClusterOrHeader::Named(name.into())
+            ClusterOrHeader::Named(cx.refer("name", name, true, settings.validate_clusters))
         }
         ("", header) => ClusterOrHeader::Header(headers::name(header)),
         _ => {

@@ -92,17 +92,6 @@ pub const TABLE: &[Entry] = &[
     ),
     all("envoy.config.core.v3.PathConfigSource", &["path", "watched_directory"]),
     all("envoy.config.core.v3.WatchedDirectory", &["path"]),
-    // -- discovery --
-    Entry {
-        message: "envoy.service.discovery.v3.DiscoveryResponse",
-        implemented: &["version_info", "resources", "type_url"],
-        ignored: &[
-            ("canary", "informational"),
-            ("nonce", "a file is not acknowledged"),
-            ("control_plane", "informational"),
-        ],
-        default_only: &[],
-    },
     // -- listener --
     Entry {
         message: "envoy.config.listener.v3.Listener",

@@ -2,11 +2,12 @@
 //! a new version. A file written in place is not noticed on purpose: it may be half written.
 
 use std::collections::HashMap;
+use std::io::Result;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::inotify;
-use rustix::io::{Errno, Result};
+use rustix::io::Errno;
 
 #[derive(Debug)]
 pub struct Watcher {
@@ -85,7 +86,7 @@ impl Watcher {
                 }
                 Err(Errno::AGAIN) => return Ok(moved),
                 Err(Errno::INTR) => {}
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.into()),
             }
         }
     }

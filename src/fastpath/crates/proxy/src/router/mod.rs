@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::route::{
-    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, WeightedCluster,
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, RequireTls,
+    WeightedCluster,
 };
 use proto::Known;
 
@@ -32,17 +33,24 @@ impl Worker {
         }
         let table = d.listener.routes();
         let random = self.rng.u64(..);
-        let found = matching::find(&table.0, &s.request, random);
-        let (host_at, route_at) = match found {
-            matching::Found::Route {
-                virtual_host,
-                route,
-            } => (virtual_host, route),
-            matching::Found::RequireTls { virtual_host } => {
-                s.route = Some(RouteRef::new(table, virtual_host, usize::MAX));
-                return self.redirect_to_https(d, s);
-            }
-            matching::Found::Nothing => return self.reply_failure(d, s, Failure::NoRoute),
+        let ignore_port = table.0.ignore_port_in_host_matching;
+        let hosts = &table.0.hosts;
+        let found = hosts
+            .position(s.request.authority(), ignore_port)
+            .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
+        let Some((host_at, host)) = found else {
+            return self.reply_failure(d, s, Failure::NoRoute);
+        };
+        let needs_tls = match host.require_tls {
+            RequireTls::None => false,
+            RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
+            RequireTls::All => true,
+        };
+        if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
+            return self.redirect_to_https(d, s);
+        }
+        let Some(route_at) = host.position(&s.request, random) else {
+            return self.reply_failure(d, s, Failure::NoRoute);
         };
         let route_ref = RouteRef::new(table, host_at, route_at);
         s.route = Some(route_ref.clone());

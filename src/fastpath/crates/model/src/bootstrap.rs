@@ -1,0 +1,266 @@
+//! The bootstrap: read, merged, checked as a whole, and taken apart into resources.
+
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog, access_log::ConfigType};
+use envoy_types::pb::envoy::config::bootstrap::v3 as pb;
+use envoy_types::pb::envoy::extensions::access_loggers::file::v3::FileAccessLog;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Value};
+
+use crate::check::check;
+use crate::compile::{self, BOOTSTRAP, CLUSTER, Context, LISTENER, parts};
+use crate::problem::{ConfigProblem, Problem, Problems};
+use crate::schema::{self, Schema};
+use crate::text::{self, Document};
+
+/// Envoy's default of `stats_flush_interval`.
+const STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// `envoy.config.bootstrap.v3.Bootstrap`, checked.
+#[derive(Debug, Clone)]
+pub struct Bootstrap {
+    /// The whole message.
+    pub body: Vec<u8>,
+    pub node_id: String,
+    pub node_cluster: String,
+    pub admin_address: Option<SocketAddr>,
+    /// (name, resource bytes)
+    pub static_listeners: Vec<(String, Vec<u8>)>,
+    pub static_clusters: Vec<(String, Vec<u8>)>,
+    pub dynamic: Vec<Subscription>,
+    pub stats_flush_interval: Duration,
+}
+
+/// A file that brings all resources of a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    pub type_url: &'static str,
+    pub path: String,
+    /// Empty: the file's own directory.
+    pub watched_directory: String,
+    /// Zero: wait for ever.
+    pub initial_fetch_timeout: Duration,
+}
+
+/// Reads a bootstrap from YAML or JSON.
+pub fn load(text: &[u8], file: &str) -> Result<Bootstrap, Vec<ConfigProblem>> {
+    let schema = schema::get();
+    let document = Document::parse(text, file)?;
+    let message = read(&schema, &document)?;
+    take_apart(&schema, &message).map_err(|problems| document.locate(problems))
+}
+
+/// Reads another one over `base`, merged as protobuf merges: fields replace, lists grow.
+pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec<ConfigProblem>> {
+    let schema = schema::get();
+    let document = Document::parse(text, file)?;
+    let over = read(&schema, &document)?;
+    let unplaced = |reason: String| {
+        document.locate(vec![Problem { path: String::new(), reason }])
+    };
+    let Some(descriptor) = schema.message_of_url(BOOTSTRAP) else {
+        return Err(unplaced("no descriptor of the bootstrap".to_owned()));
+    };
+    let mut message = DynamicMessage::decode(descriptor, base.body.as_slice())
+        .map_err(|error| unplaced(error.to_string()))?;
+    let lists = ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).len()));
+    message.merge(text::encode(&over).as_slice()).map_err(|error| unplaced(error.to_string()))?;
+    take_apart(&schema, &message).map_err(|problems| {
+        // The base alone was fine: what is wrong is in the text, where lists start at 0.
+        let shifted = problems.into_iter().map(|p| (unshift(&p.path, &lists), p));
+        let (places, problems): (Vec<_>, Vec<_>) = shifted
+            .map(|(path, p)| (Problem { path, reason: String::new() }, p))
+            .unzip();
+        let places = document.locate(places).into_iter();
+        let join = |(place, problem): (ConfigProblem, Problem)| ConfigProblem {
+            path: problem.path,
+            reason: problem.reason,
+            ..place
+        };
+        places.zip(problems).map(join).collect()
+    })
+}
+
+/// `static_resources.clusters[3].x` → `static_resources.clusters[1].x` where the base has 2.
+fn unshift(path: &str, lists: &[(&str, usize)]) -> String {
+    for (list, count) in lists {
+        let prefix = format!("static_resources.{list}[");
+        let Some((index, rest)) = path.strip_prefix(&prefix).and_then(|p| p.split_once(']')) else {
+            continue;
+        };
+        if let Some(index) = index.parse().ok().and_then(|index: usize| index.checked_sub(*count)) {
+            return format!("{prefix}{index}]{rest}");
+        }
+    }
+    path.to_owned()
+}
+
+fn read(schema: &Schema, document: &Document<'_>) -> Result<DynamicMessage, Vec<ConfigProblem>> {
+    match schema.message_of_url(BOOTSTRAP) {
+        Some(descriptor) => document.message(schema, &descriptor),
+        None => Err(document.locate(vec![Problem {
+            path: String::new(),
+            reason: "no descriptor of the bootstrap".to_owned(),
+        }])),
+    }
+}
+
+fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Vec<Problem>> {
+    let problems = check(schema, message);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let body = text::encode(message);
+    let typed = pb::Bootstrap::decode(body.as_slice()).map_err(|error| {
+        vec![Problem { path: String::new(), reason: error.to_string() }]
+    })?;
+    let mut cx = Context::default();
+    let admin_address = typed.admin.as_ref().and_then(|a| admin(a, &mut cx.problems));
+    let dynamic = typed.dynamic_resources.as_ref();
+    let dynamic = dynamic.map(|d| subscriptions(d, &mut cx.problems)).unwrap_or_default();
+    let stats_flush_interval = parts::millis_or(
+        "stats_flush_interval",
+        typed.stats_flush_interval.as_ref(),
+        STATS_FLUSH_INTERVAL,
+        &mut cx.problems,
+    );
+    if let Some(resources) = typed.static_resources.as_ref() {
+        check_static(resources, &mut cx);
+    }
+    let node = typed.node.unwrap_or_default();
+    let bootstrap = Bootstrap {
+        static_listeners: named(LISTENER, &static_resources(message, "listeners"), &mut cx.problems),
+        static_clusters: named(CLUSTER, &static_resources(message, "clusters"), &mut cx.problems),
+        body,
+        node_id: node.id,
+        node_cluster: node.cluster,
+        admin_address,
+        dynamic,
+        stats_flush_interval,
+    };
+    cx.problems.finish(bootstrap)
+}
+
+/// The messages in a list of `static_resources`.
+fn static_resources(bootstrap: &DynamicMessage, list: &str) -> Vec<DynamicMessage> {
+    let resources = bootstrap.get_field_by_name("static_resources");
+    let resources = resources.as_deref().and_then(Value::as_message);
+    let list = resources.and_then(|r| r.get_field_by_name(list));
+    let list = list.as_deref().and_then(Value::as_list).unwrap_or_default();
+    list.iter().filter_map(Value::as_message).cloned().collect()
+}
+
+fn named(
+    type_url: &str,
+    messages: &[DynamicMessage],
+    problems: &mut Problems,
+) -> Vec<(String, Vec<u8>)> {
+    let mut named = Vec::with_capacity(messages.len());
+    for message in messages {
+        let bytes = text::encode(message);
+        match compile::resource_name(type_url, &bytes) {
+            Ok(name) => named.push((name, bytes)),
+            Err(problem) => problems.report(problem.reason),
+        }
+    }
+    named
+}
+
+fn admin(message: &pb::Admin, problems: &mut Problems) -> Option<SocketAddr> {
+    let level = problems.enter("admin");
+    #[allow(deprecated)]
+    let path = message.access_log_path.as_str();
+    if !matches!(path, "" | "/dev/null") {
+        problems.report_at("access_log_path", NO_ADMIN_LOG);
+    }
+    for (index, log) in message.access_log.iter().enumerate() {
+        if !is_to_nowhere(log) {
+            problems.within_item("access_log", index, |p| p.report(NO_ADMIN_LOG));
+        }
+    }
+    let address = message.address.as_ref();
+    let address = address.and_then(|a| parts::socket_address("address", Some(a), "", problems));
+    problems.leave(level);
+    address
+}
+
+const NO_ADMIN_LOG: &str = "an access log of the admin port other than /dev/null is not implemented";
+
+fn is_to_nowhere(log: &AccessLog) -> bool {
+    match log.config_type.as_ref() {
+        Some(ConfigType::TypedConfig(any)) => {
+            any.type_url.ends_with("/envoy.extensions.access_loggers.file.v3.FileAccessLog")
+                && FileAccessLog::decode(any.value.as_slice()).is_ok_and(|l| l.path == "/dev/null")
+        }
+        None => false,
+    }
+}
+
+fn subscriptions(
+    message: &pb::bootstrap::DynamicResources,
+    problems: &mut Problems,
+) -> Vec<Subscription> {
+    let sources = [
+        (LISTENER, "lds_config", message.lds_config.as_ref()),
+        (CLUSTER, "cds_config", message.cds_config.as_ref()),
+    ];
+    let level = problems.enter("dynamic_resources");
+    let mut subscriptions = Vec::new();
+    for (type_url, field, source) in sources {
+        let Some(source) = source else { continue };
+        let file = parts::file_source(field, Some(source), "", problems);
+        subscriptions.extend(file.map(|file| Subscription {
+            type_url,
+            path: file.path,
+            watched_directory: file.watched_directory,
+            initial_fetch_timeout: file.initial_fetch_timeout,
+        }));
+    }
+    problems.leave(level);
+    subscriptions
+}
+
+/// Compiles all static resources for their problems, and checks them against each other.
+fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
+    let level = cx.problems.enter("static_resources");
+    let mut clusters = HashSet::new();
+    for (index, cluster) in message.clusters.iter().enumerate() {
+        let item = cx.problems.enter_item("clusters", index);
+        if !clusters.insert(cluster.name.as_str()) {
+            let reason = format!("cluster manager: duplicate cluster '{}'", cluster.name);
+            cx.problems.report_at("name", reason);
+        }
+        parts::cluster(cluster, cx);
+        cx.problems.leave(item);
+    }
+    let mut listeners = HashSet::new();
+    let mut addresses = HashMap::new();
+    for (index, listener) in message.listeners.iter().enumerate() {
+        let item = cx.problems.enter_item("listeners", index);
+        if let Some(listener) = parts::listener(listener, cx) {
+            if !listeners.insert(std::sync::Arc::clone(&listener.name)) {
+                let reason = format!("duplicate listener '{}'", listener.name);
+                cx.problems.report_at("name", reason);
+            }
+            let taken = addresses.insert(listener.address, ()).is_some();
+            if taken && listener.address.port() != 0 {
+                let reason = crate::store::duplicate_address(&listener.name, listener.address);
+                cx.problems.report_at("address", reason);
+            }
+        }
+        cx.problems.leave(item);
+    }
+    cx.problems.leave(level);
+    let unknown: Vec<_> = cx
+        .clusters
+        .iter()
+        .filter(|reference| reference.required && !clusters.contains(&*reference.name))
+        .map(compile::ClusterRef::unknown)
+        .collect();
+    for Problem { path, reason } in unknown {
+        cx.problems.report_at(&path, reason);
+    }
+}

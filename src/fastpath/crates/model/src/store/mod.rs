@@ -1,0 +1,309 @@
+//! Accepted resources and the snapshot made of those that are ready.
+//!
+//! A new version of a resource serves once everything it waits for is there: a cluster its
+//! assignment, a listener its route configuration, and both routes and listeners the clusters
+//! they name that are known and not ready yet. Until then the version before it serves.
+
+mod slot;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES};
+use crate::resources::Snapshot;
+use crate::resources::cluster::{Cluster, Discovery, Endpoints};
+use crate::resources::hcm::RouteSource;
+use crate::resources::listener::{Listener, NetworkFilter};
+use crate::resources::route::RouteConfig;
+use slot::{Slot, Version};
+
+/// What `Store::apply` did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Names whose new version is in use or warming.
+    pub accepted: Vec<String>,
+    /// Names whose bytes did not change, or that are static and cannot.
+    pub unchanged: Vec<String>,
+    pub removed: Vec<String>,
+    /// (name, field path, reason): the last good version of these keeps serving.
+    pub rejected: Vec<(String, String, String)>,
+    /// Everything the configuration refers to that comes from files: the complete set each time.
+    pub wanted: Vec<Needs>,
+}
+
+/// A resource as it was accepted.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'s> {
+    pub name: &'s str,
+    pub bytes: &'s [u8],
+    pub is_static: bool,
+    /// An older version serves, or none, until this one is ready.
+    pub is_warming: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Store {
+    listeners: BTreeMap<String, Slot<Listener>>,
+    clusters: BTreeMap<String, Slot<Cluster>>,
+    routes: BTreeMap<String, Slot<RouteConfig>>,
+    assignments: BTreeMap<String, Slot<Assignment>>,
+    /// Clusters of the snapshot, with the endpoints of those that have them by EDS.
+    assembled: BTreeMap<String, Assembled>,
+    /// (type, name) that did not come within `initial_fetch_timeout`.
+    timed_out: BTreeSet<(&'static str, String)>,
+    wanted: Vec<Needs>,
+    snapshot: Snapshot,
+}
+
+/// A cluster of the snapshot and what it was made of.
+#[derive(Debug)]
+struct Assembled {
+    from: Arc<Cluster>,
+    assignment: Option<Arc<Assignment>>,
+    cluster: Arc<Cluster>,
+}
+
+impl Store {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.
+    pub fn fetch_timed_out(&mut self, type_url: &str, name: &str) {
+        let wanted = self.wanted.iter().find(|n| n.type_url == type_url && n.name == name);
+        let Some(Needs { type_url, .. }) = wanted else { return };
+        let type_url = *type_url;
+        let is_there = match type_url {
+            ROUTES => self.routes.contains_key(name),
+            _ => self.assignments.contains_key(name),
+        };
+        if !is_there {
+            self.timed_out.insert((type_url, name.to_owned()));
+            self.settle();
+        }
+    }
+
+    /// The configuration that is ready. Resources that did not change are the same `Arc`s.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.clone()
+    }
+
+    /// (type, name) of what still waits for something.
+    #[must_use]
+    pub fn warming(&self) -> Vec<(&'static str, String)> {
+        fn of<'s, T>(
+            type_url: &'static str,
+            slots: &'s BTreeMap<String, Slot<T>>,
+        ) -> impl Iterator<Item = (&'static str, String)> + 's {
+            let warming = slots.iter().filter(|(_, slot)| slot.is_warming());
+            warming.map(move |(name, _)| (type_url, name.clone()))
+        }
+        of(CLUSTER, &self.clusters)
+            .chain(of(ROUTES, &self.routes))
+            .chain(of(LISTENER, &self.listeners))
+            .collect()
+    }
+
+    /// All accepted resources of a type, by name.
+    #[must_use]
+    pub fn accepted(&self, type_url: &str) -> Vec<Accepted<'_>> {
+        fn of<T>(slots: &BTreeMap<String, Slot<T>>) -> Vec<Accepted<'_>> {
+            slots.iter().map(|(name, slot)| slot.accepted(name)).collect()
+        }
+        match type_url {
+            LISTENER => of(&self.listeners),
+            CLUSTER => of(&self.clusters),
+            ROUTES => of(&self.routes),
+            ENDPOINTS => of(&self.assignments),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Everything wanted from files now.
+    #[must_use]
+    pub fn wanted(&self) -> &[Needs] {
+        &self.wanted
+    }
+
+    /// Promotes what is ready, and makes the snapshot anew if anything changed.
+    fn settle(&mut self) {
+        self.promote();
+        self.update_wanted();
+        self.assemble();
+        let next = Snapshot {
+            generation: self.snapshot.generation,
+            listeners: serving(&self.listeners),
+            clusters: self
+                .assembled
+                .values()
+                .map(|a| (Arc::clone(&a.cluster.name), Arc::clone(&a.cluster)))
+                .collect(),
+            routes: serving(&self.routes),
+        };
+        if !is_same(&self.snapshot, &next) {
+            let generation = self.snapshot.generation.saturating_add(1);
+            self.snapshot = Snapshot { generation, ..next };
+        }
+    }
+
+    /// Clusters first, then the routes that name them, then the listeners that name both.
+    fn promote(&mut self) {
+        for slot in self.assignments.values_mut() {
+            slot.promote_if(|_| true);
+        }
+        let (assignments, timed_out) = (&self.assignments, &self.timed_out);
+        for slot in self.clusters.values_mut() {
+            slot.promote_if(|version| match &version.resource.discovery {
+                Discovery::Eds { service_name, .. } => {
+                    assignments.contains_key(&**service_name)
+                        || timed_out.contains(&(ENDPOINTS, service_name.to_string()))
+                }
+                _ => true,
+            });
+        }
+        let clusters = &self.clusters;
+        let clusters_ready = |names: &[Arc<str>]| {
+            let ready = |name: &Arc<str>| {
+                clusters.get(&**name).is_none_or(|slot| slot.serving.is_some())
+            };
+            names.iter().all(ready)
+        };
+        for slot in self.routes.values_mut() {
+            slot.promote_if(|version| clusters_ready(&version.clusters));
+        }
+        let routes = &self.routes;
+        for slot in self.listeners.values_mut() {
+            slot.promote_if(|version| {
+                let NetworkFilter::HttpConnectionManager(hcm) =
+                    &version.resource.filter_chain.network;
+                let route_ready = match &hcm.routes {
+                    RouteSource::Inline(_) => true,
+                    RouteSource::Rds { name } => {
+                        routes.get(&**name).is_some_and(|slot| slot.serving.is_some())
+                            || timed_out.contains(&(ROUTES, name.to_string()))
+                    }
+                };
+                route_ready && clusters_ready(&version.clusters)
+            });
+        }
+    }
+
+    /// Gathers what accepted and serving versions refer to; forgets what nothing refers to any
+    /// more.
+    fn update_wanted(&mut self) {
+        let listeners = self.listeners.values().flat_map(Slot::needs);
+        let clusters = self.clusters.values().flat_map(Slot::needs);
+        let wanted: BTreeSet<&Needs> = listeners.chain(clusters).collect();
+        let wanted: Vec<Needs> = wanted.into_iter().cloned().collect();
+        if wanted == self.wanted {
+            return;
+        }
+        let names = |needs: &[Needs]| -> BTreeSet<(&'static str, String)> {
+            needs.iter().map(|n| (n.type_url, n.name.clone())).collect()
+        };
+        let (before, now) = (names(&self.wanted), names(&wanted));
+        for (type_url, name) in before.difference(&now) {
+            match *type_url {
+                ROUTES => drop(self.routes.remove(name)),
+                _ => drop(self.assignments.remove(name)),
+            }
+        }
+        self.timed_out.retain(|key| now.contains(key));
+        self.wanted = wanted;
+    }
+
+    /// Puts endpoints into clusters, keeping what did not change.
+    fn assemble(&mut self) {
+        let clusters = &self.clusters;
+        self.assembled
+            .retain(|name, _| clusters.get(name).is_some_and(|slot| slot.serving.is_some()));
+        for (name, slot) in &self.clusters {
+            let Some(serving) = &slot.serving else { continue };
+            let assignment = match &serving.resource.discovery {
+                Discovery::Eds { service_name, .. } => {
+                    self.assignments.get(&**service_name).map(|slot| &slot.newest.resource)
+                }
+                _ => None,
+            };
+            let is_same = self.assembled.get(name).is_some_and(|assembled| {
+                Arc::ptr_eq(&assembled.from, &serving.resource)
+                    && same_option(assembled.assignment.as_ref(), assignment)
+            });
+            if is_same {
+                continue;
+            }
+            let cluster = match assignment {
+                None => Arc::clone(&serving.resource),
+                Some(assignment) => {
+                    let endpoints = assignment.flatten(serving.weighted_localities, true);
+                    Arc::new(with_endpoints(&serving.resource, endpoints))
+                }
+            };
+            let assembled = Assembled {
+                from: Arc::clone(&serving.resource),
+                assignment: assignment.map(Arc::clone),
+                cluster,
+            };
+            self.assembled.insert(name.clone(), assembled);
+        }
+    }
+}
+
+fn same_option<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
+    let service_name = match &cluster.discovery {
+        Discovery::Eds { service_name, .. } => Arc::clone(service_name),
+        _ => Arc::clone(&cluster.name),
+    };
+    Cluster {
+        name: Arc::clone(&cluster.name),
+        stat_name: Arc::clone(&cluster.stat_name),
+        discovery: Discovery::Eds { service_name, endpoints: Some(Arc::new(endpoints)) },
+        lb: cluster.lb,
+        connect_timeout: cluster.connect_timeout,
+        per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
+        thresholds: cluster.thresholds,
+        http: cluster.http.clone(),
+        hash: cluster.hash,
+    }
+}
+
+type Named<T> = std::collections::HashMap<Arc<str>, Arc<T>>;
+
+fn serving<T>(slots: &BTreeMap<String, Slot<T>>) -> Named<T> {
+    let entry = |(name, slot): (&String, &Slot<T>)| {
+        let version: &Version<T> = slot.serving.as_ref()?;
+        Some((Arc::from(name.as_str()), Arc::clone(&version.resource)))
+    };
+    slots.iter().filter_map(entry).collect()
+}
+
+fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
+    fn same<T>(a: &Named<T>, b: &Named<T>) -> bool {
+        let is_in = |(name, value): (&Arc<str>, &Arc<T>)| {
+            b.get(name).is_some_and(|other| Arc::ptr_eq(value, other))
+        };
+        a.len() == b.len() && a.iter().all(is_in)
+    }
+    same(&a.listeners, &b.listeners)
+        && same(&a.clusters, &b.clusters)
+        && same(&a.routes, &b.routes)
+}
+
+/// Envoy's words for a second listener on one address.
+pub(crate) fn duplicate_address(name: &str, address: SocketAddr) -> String {
+    format!(
+        "error adding listener: '{name}' has duplicate address '{address}' as existing listener"
+    )
+}

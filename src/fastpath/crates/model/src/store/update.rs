@@ -1,0 +1,170 @@
+//! Updates: resource by resource, as Envoy applies a response in part.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::slot::{Slot, Version};
+use super::{Applied, Store, duplicate_address};
+use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES};
+use crate::problem::Problem;
+use crate::resources::listener::Listener;
+
+impl Store {
+    /// Removes, then compiles and accepts what is new; refuses what is wrong and keeps the
+    /// version it has of that. `is_static`: from the bootstrap, never to be changed.
+    pub fn apply(
+        &mut self,
+        type_url: &str,
+        updated: &[(String, Vec<u8>)],
+        removed: &[String],
+        is_static: bool,
+    ) -> Applied {
+        let mut applied = Applied::default();
+        for name in removed {
+            if self.remove(type_url, name) {
+                applied.removed.push(name.clone());
+            }
+        }
+        let mut seen = HashSet::new();
+        for (name, bytes) in updated {
+            let outcome = if seen.insert(name.as_str()) {
+                self.update(type_url, name, bytes, is_static)
+            } else {
+                let kind = if type_url == LISTENER { "listener" } else { "cluster" };
+                let reason = format!("duplicate {kind} {name} found");
+                Err(vec![Problem { path: String::new(), reason }])
+            };
+            match outcome {
+                Ok(true) => applied.accepted.push(name.clone()),
+                Ok(false) => applied.unchanged.push(name.clone()),
+                Err(problems) => applied.rejected.extend(
+                    problems.into_iter().map(|p| (name.clone(), p.path, p.reason)),
+                ),
+            }
+        }
+        self.settle();
+        applied.wanted = self.wanted.clone();
+        applied
+    }
+
+    /// An accepted listener cannot be served (its address is taken, its log cannot be opened):
+    /// back to the version before, or out.
+    pub fn reject_listener(&mut self, name: &str) {
+        let kept = self.listeners.get_mut(name).is_some_and(Slot::revert);
+        if !kept {
+            self.listeners.remove(name);
+        }
+        self.settle();
+    }
+
+    /// Static resources stay; routes and assignments go with what refers to them.
+    fn remove(&mut self, type_url: &str, name: &str) -> bool {
+        match type_url {
+            LISTENER => remove(&mut self.listeners, name),
+            CLUSTER => remove(&mut self.clusters, name),
+            _ => false,
+        }
+    }
+
+    /// Whether there is a new version now.
+    fn update(
+        &mut self,
+        type_url: &str,
+        name: &str,
+        bytes: &[u8],
+        is_static: bool,
+    ) -> Result<bool, Vec<Problem>> {
+        match type_url {
+            LISTENER => {
+                if is_known(&self.listeners, name, bytes) {
+                    return Ok(false);
+                }
+                let compiled = compile::listener(bytes)?;
+                self.check_address(name, &compiled.resource)?;
+                self.check_clusters(&compiled)?;
+                accept(&mut self.listeners, name, bytes, is_static, compiled.into());
+            }
+            CLUSTER => {
+                if is_known(&self.clusters, name, bytes) {
+                    return Ok(false);
+                }
+                let compiled = compile::cluster(bytes)?;
+                accept(&mut self.clusters, name, bytes, is_static, compiled.into());
+            }
+            ROUTES => {
+                if is_known(&self.routes, name, bytes) {
+                    return Ok(false);
+                }
+                let compiled = compile::route_config(bytes)?;
+                self.check_clusters(&compiled)?;
+                accept(&mut self.routes, name, bytes, is_static, compiled.into());
+                self.timed_out.remove(&(ROUTES, name.to_owned()));
+            }
+            ENDPOINTS => {
+                if is_known(&self.assignments, name, bytes) {
+                    return Ok(false);
+                }
+                let assignment = compile::endpoints(bytes)?;
+                let version = Version {
+                    resource: assignment.into(),
+                    needs: [].into(),
+                    clusters: [].into(),
+                    weighted_localities: false,
+                };
+                accept(&mut self.assignments, name, bytes, is_static, version);
+                self.timed_out.remove(&(ENDPOINTS, name.to_owned()));
+            }
+            _ => {
+                let reason = format!("resources of type {type_url} are not implemented");
+                return Err(vec![Problem { path: String::new(), reason }]);
+            }
+        }
+        Ok(true)
+    }
+
+    /// No two listeners on one address.
+    fn check_address(&self, name: &str, listener: &Listener) -> Result<(), Vec<Problem>> {
+        let address = listener.address;
+        let taken = self
+            .listeners
+            .iter()
+            .any(|(other, slot)| other != name && slot.newest.resource.address == address);
+        if taken && address.port() != 0 {
+            let reason = duplicate_address(name, address);
+            return Err(vec![Problem { path: "address".to_owned(), reason }]);
+        }
+        Ok(())
+    }
+
+    /// Clusters that must be known for the resource to be accepted.
+    fn check_clusters<T>(&self, compiled: &Compiled<T>) -> Result<(), Vec<Problem>> {
+        let required = compiled.clusters.iter().filter(|reference| reference.required);
+        let unknown: Vec<Problem> = required
+            .filter(|reference| !self.clusters.contains_key(&*reference.name))
+            .map(compile::ClusterRef::unknown)
+            .collect();
+        if unknown.is_empty() { Ok(()) } else { Err(unknown) }
+    }
+}
+
+fn remove<T>(slots: &mut BTreeMap<String, Slot<T>>, name: &str) -> bool {
+    let removable = slots.get(name).is_some_and(|slot| !slot.is_static);
+    removable && slots.remove(name).is_some()
+}
+
+/// Nothing to do: the same bytes, or a static resource, which Envoy does not let be changed.
+fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> bool {
+    slots.get(name).is_some_and(|slot| slot.is_static || slot.bytes == bytes)
+}
+
+fn accept<T>(
+    slots: &mut BTreeMap<String, Slot<T>>,
+    name: &str,
+    bytes: &[u8],
+    is_static: bool,
+    newest: Version<T>,
+) {
+    let serving = slots.remove(name).and_then(|slot| slot.serving);
+    let previous = serving.clone();
+    let slot = Slot { bytes: bytes.to_vec(), is_static, newest, serving, previous };
+    slots.insert(name.to_owned(), slot);
+}

@@ -4,4 +4,16 @@
 //! descriptors (`schema`, `validate`, `supported`) → compiled (`compile`) → the types in
 //! `resources`, which the data plane only reads.
 
+mod check;
+#[allow(deprecated)] // What Envoy calls deprecated is still configuration.
+pub mod compile;
+pub mod format;
+pub mod matching;
+mod plan;
+pub mod problem;
 pub mod resources;
+pub mod route_index;
+pub mod schema;
+pub mod supported;
+pub mod text;
+mod validate;

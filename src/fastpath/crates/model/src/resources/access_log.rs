@@ -26,17 +26,34 @@ pub enum LogFormat {
     Json(JsonFormat),
 }
 
+/// Envoy's response flags; the place of a flag is its bit in `Filter::ResponseFlag`.
+pub const RESPONSE_FLAGS: [&str; 30] = [
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC",
+    "URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR",
+    "UDO",
+];
+
 /// `AccessLogFilter`.
 #[derive(Debug)]
 pub enum Filter {
-    StatusCode { op: Comparison, value: u32 },
-    Duration { op: Comparison, millis: u32 },
+    StatusCode {
+        op: Comparison,
+        value: u32,
+    },
+    Duration {
+        op: Comparison,
+        millis: u32,
+    },
     NotHealthCheck,
     /// Empty `flags` means any flag.
-    ResponseFlag { flags: u64 },
+    ResponseFlag {
+        flags: u64,
+    },
     Header(super::route::HeaderMatcher),
     /// Fraction of requests that are logged, in millionths.
-    Runtime { millionths: u32 },
+    Runtime {
+        millionths: u32,
+    },
     And(Vec<Filter>),
     Or(Vec<Filter>),
 }

@@ -1,0 +1,74 @@
+//! Compiles the `.proto` files that the crate `envoy-types` ships into one descriptor set: exactly
+//! the closure of the messages we read, with the `validate` rules kept as options.
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What configuration may contain; the rest of the set is what these import.
+const ROOTS: &[&str] = &[
+    "envoy/config/bootstrap/v3/bootstrap.proto",
+    "envoy/config/cluster/v3/cluster.proto",
+    "envoy/config/endpoint/v3/endpoint.proto",
+    "envoy/config/listener/v3/listener.proto",
+    "envoy/config/route/v3/route.proto",
+    "envoy/extensions/access_loggers/file/v3/file.proto",
+    "envoy/extensions/access_loggers/stream/v3/stream.proto",
+    "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
+    "envoy/extensions/load_balancing_policies/least_request/v3/least_request.proto",
+    "envoy/extensions/load_balancing_policies/random/v3/random.proto",
+    "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.proto",
+    "envoy/extensions/request_id/uuid/v3/uuid.proto",
+    "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto",
+    "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
+    "envoy/service/discovery/v3/discovery.proto",
+];
+
+/// The roots of import paths inside the package.
+const INCLUDES: &[&str] = &[
+    "data-plane-api",
+    "xds",
+    "protoc-gen-validate",
+    "googleapis",
+    "opentelemetry-proto",
+    "cel-spec/proto",
+    "client_model",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=build.rs");
+    let package = envoy_types_dir()?;
+    let include = |dir: &&str| package.join("proto").join(dir);
+    let mut compiler = protox::Compiler::new(INCLUDES.iter().map(include))?;
+    compiler.include_imports(true).open_files(ROOTS)?;
+    let set = compiler.encode_file_descriptor_set();
+    let out = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
+    std::fs::write(out, set)?;
+    Ok(())
+}
+
+/// Where Cargo unpacked `envoy-types`: Cargo itself knows (registry, vendored or patched).
+fn envoy_types_dir() -> Result<PathBuf, Box<dyn Error>> {
+    let output = Command::new(env::var("CARGO")?)
+        .args(["metadata", "--format-version=1", "--offline", "--locked"])
+        .args(["--filter-platform", &env::var("TARGET")?])
+        .arg("--manifest-path")
+        .arg(Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("Cargo.toml"))
+        .output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("cargo metadata: {why}").into());
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata.get("packages").and_then(serde_json::Value::as_array);
+    let manifest = packages
+        .into_iter()
+        .flatten()
+        .find(|p| p.get("name").and_then(serde_json::Value::as_str) == Some("envoy-types"))
+        .and_then(|p| p.get("manifest_path")?.as_str())
+        .ok_or("cargo metadata knows no package envoy-types")?;
+    let dir = Path::new(manifest).parent().ok_or("envoy-types has no directory")?;
+    Ok(dir.to_path_buf())
+}

@@ -1,0 +1,322 @@
+//! `Cluster`: where its endpoints come from, how they are chosen, and the limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3 as pb;
+use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
+use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use pb::cluster::{
+    ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy as Policy,
+};
+use pb::cluster::common_lb_config::LocalityConfigSpecifier;
+use policies::common::v3::{LocalityLbConfig, locality_lb_config};
+use policies::least_request::v3::{LeastRequest, least_request::SelectionMethod};
+use policies::{random::v3::Random, round_robin::v3::RoundRobin};
+use prost::Message as _;
+
+use super::duration::millis_or;
+use super::protocol_options::count;
+use super::route_action::priority;
+use super::{
+    Assignment, Context, ENDPOINTS, config_source, endpoints, listener::transport_socket,
+    protocol_options,
+};
+use crate::check::not_implemented;
+use crate::problem::Problems;
+use crate::resources::cluster::{
+    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, Thresholds,
+};
+use crate::schema::name_of_url;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const DNS_REFRESH: Duration = Duration::from_secs(5);
+/// Envoy's default of `per_connection_buffer_limit_bytes`.
+const BUFFER_LIMIT: u32 = 1 << 20;
+/// Envoy's default of `max_interval`, times `base_interval`.
+const MAX_BACKOFF: u32 = 10;
+
+pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Option<Cluster> {
+    let problems = &mut cx.problems;
+    let load_balancing = load_balancing(message, problems);
+    let http = protocol_options::compile(message, problems);
+    transport_socket("transport_socket", message.transport_socket.as_ref(), problems);
+    let connect_timeout = millis_or(
+        "connect_timeout",
+        message.connect_timeout.as_ref(),
+        CONNECT_TIMEOUT,
+        problems,
+    );
+    let buffer = message.per_connection_buffer_limit_bytes.as_ref();
+    let weighted = load_balancing.as_ref().is_some_and(|lb| lb.weighted_localities);
+    cx.weighted_localities = weighted;
+    let discovery = discovery(message, weighted, cx);
+    let name: Arc<str> = message.name.as_str().into();
+    Some(Cluster {
+        stat_name: match message.alt_stat_name.as_str() {
+            "" => Arc::clone(&name),
+            other => other.into(),
+        },
+        name,
+        discovery: discovery?,
+        lb: load_balancing?.policy,
+        connect_timeout,
+        per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
+        thresholds: thresholds(message),
+        http: http?,
+        hash,
+    })
+}
+
+struct LoadBalancing {
+    policy: LbPolicy,
+    weighted_localities: bool,
+}
+
+fn load_balancing(message: &pb::Cluster, problems: &mut Problems) -> Option<LoadBalancing> {
+    if let Some(policy) = message.load_balancing_policy.as_ref() {
+        return problems.within("load_balancing_policy", |p| typed_policy(message, policy, p));
+    }
+    let weighted_localities = matches!(
+        message.common_lb_config.as_ref().and_then(|c| c.locality_config_specifier.as_ref()),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
+    );
+    let policy = match Policy::try_from(message.lb_policy).ok()? {
+        Policy::RoundRobin => LbPolicy::RoundRobin,
+        Policy::Random => LbPolicy::Random,
+        Policy::LeastRequest => match message.lb_config.as_ref() {
+            Some(LbConfig::LeastRequestLbConfig(config)) => least_request(
+                config.choice_count.as_ref().map(|v| v.value),
+                config.active_request_bias.as_ref(),
+            ),
+            _ => least_request(None, None),
+        },
+        Policy::LoadBalancingPolicyConfig => {
+            problems.report("cluster: field load_balancing_policy need to be set");
+            return None;
+        }
+        other => {
+            problems.report_at("lb_policy", format!("{} is not implemented", other.as_str_name()));
+            return None;
+        }
+    };
+    Some(LoadBalancing { policy, weighted_localities })
+}
+
+/// The first of the list: Envoy takes the first it knows, and we refuse those we do not know.
+fn typed_policy(
+    cluster: &pb::Cluster,
+    message: &pb::LoadBalancingPolicy,
+    problems: &mut Problems,
+) -> Option<LoadBalancing> {
+    let Some(policy) = message.policies.first() else {
+        let reason = format!(
+            "cluster: didn't find a registered load balancer factory implementation for cluster: '{}' with names from []",
+            cluster.name
+        );
+        problems.report(reason);
+        return None;
+    };
+    let level = problems.enter_item("policies", 0);
+    let extension = problems.enter("typed_extension_config");
+    let config = policy.typed_extension_config.as_ref();
+    let any = config.and_then(|c| c.typed_config.as_ref());
+    let name = config.map_or("", |c| c.name.as_str());
+    let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
+    let bytes = any.map(|any| any.value.as_slice()).unwrap_or_default();
+    let found = match type_name {
+        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
+            RoundRobin::decode(bytes).ok().map(|m| LoadBalancing {
+                policy: LbPolicy::RoundRobin,
+                weighted_localities: weighted(m.locality_lb_config.as_ref()),
+            })
+        }
+        "envoy.extensions.load_balancing_policies.random.v3.Random" => {
+            Random::decode(bytes).ok().map(|m| LoadBalancing {
+                policy: LbPolicy::Random,
+                weighted_localities: weighted(m.locality_lb_config.as_ref()),
+            })
+        }
+        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
+            let message = LeastRequest::decode(bytes).ok();
+            message.and_then(|m| typed_least_request(&m, problems))
+        }
+        other => {
+            let reason = not_implemented(Some(name), other);
+            problems.report(format!("{reason} as a load-balancing policy"));
+            None
+        }
+    };
+    problems.leave(extension);
+    problems.leave(level);
+    found
+}
+
+fn typed_least_request(message: &LeastRequest, problems: &mut Problems) -> Option<LoadBalancing> {
+    if message.selection_method == i32::from(SelectionMethod::FullScan) {
+        problems.report_at("selection_method", "FULL_SCAN is not implemented");
+        return None;
+    }
+    Some(LoadBalancing {
+        policy: least_request(
+            message.choice_count.as_ref().map(|v| v.value),
+            message.active_request_bias.as_ref(),
+        ),
+        weighted_localities: weighted(message.locality_lb_config.as_ref()),
+    })
+}
+
+fn weighted(message: Option<&LocalityLbConfig>) -> bool {
+    use locality_lb_config::LocalityConfigSpecifier;
+    matches!(
+        message.and_then(|m| m.locality_config_specifier.as_ref()),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
+    )
+}
+
+fn least_request(choice_count: Option<u32>, bias: Option<&RuntimeDouble>) -> LbPolicy {
+    let bias = bias.map_or(1.0, |b| b.default_value);
+    LbPolicy::LeastRequest {
+        choice_count: choice_count.unwrap_or(2),
+        // What Envoy uses instead of a negative one.
+        active_request_bias: if bias >= 0.0 { bias } else { 1.0 },
+    }
+}
+
+fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<Discovery> {
+    let kind = match message.cluster_discovery_type.as_ref() {
+        None => DiscoveryType::Static,
+        Some(ClusterDiscoveryType::Type(number)) => DiscoveryType::try_from(*number).ok()?,
+        // Refused by name.
+        Some(ClusterDiscoveryType::ClusterType(_)) => return None,
+    };
+    if kind != DiscoveryType::Eds && message.eds_cluster_config.is_some() {
+        cx.problems.report_at("eds_cluster_config", "eds_cluster_config set in a non-EDS cluster");
+    }
+    let empty = ClusterLoadAssignment::default();
+    let assignment = message.load_assignment.as_ref().unwrap_or(&empty);
+    match kind {
+        DiscoveryType::Static => {
+            let problems = &mut cx.problems;
+            let assignment =
+                problems.within("load_assignment", |p| Assignment::compile(assignment, p));
+            Some(Discovery::Static(Arc::new(assignment.flatten(weighted, false))))
+        }
+        DiscoveryType::StrictDns => Some(Discovery::Dns(Arc::new(dns(message, false, weighted, &mut cx.problems)))),
+        DiscoveryType::LogicalDns => {
+            let is_one = match assignment.endpoints.as_slice() {
+                [] => true,
+                [group] => group.lb_endpoints.len() == 1,
+                _ => false,
+            };
+            if !is_one {
+                cx.problems.report_at(
+                    "load_assignment",
+                    "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint",
+                );
+            }
+            Some(Discovery::Dns(Arc::new(dns(message, true, weighted, &mut cx.problems))))
+        }
+        DiscoveryType::Eds => eds(message, cx),
+        DiscoveryType::OriginalDst => {
+            cx.problems.report_at("type", "ORIGINAL_DST is not implemented");
+            None
+        }
+    }
+}
+
+fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
+    let Some(config) = message.eds_cluster_config.as_ref() else {
+        cx.problems.report("cannot create an EDS cluster without an EDS config");
+        return None;
+    };
+    if message.load_assignment.is_some() {
+        let reason = "is not implemented for EDS clusters, whose endpoints come by EDS";
+        cx.problems.report_at("load_assignment", reason);
+    }
+    let level = cx.problems.enter("eds_cluster_config");
+    let source = config_source::file_source(
+        "eds_config",
+        config.eds_config.as_ref(),
+        "eds_config: value is required",
+        &mut cx.problems,
+    );
+    cx.problems.leave(level);
+    let service_name = match config.service_name.as_str() {
+        "" => message.name.as_str(),
+        name => name,
+    };
+    cx.needs.push(source?.needs(ENDPOINTS, service_name));
+    Some(Discovery::Eds { service_name: service_name.into(), endpoints: None })
+}
+
+fn dns(message: &pb::Cluster, logical: bool, weighted: bool, problems: &mut Problems) -> Dns {
+    let targets = match message.load_assignment.as_ref() {
+        Some(a) => problems.within("load_assignment", |p| endpoints::dns_targets(a, p)),
+        None => Vec::new(),
+    };
+    if weighted {
+        problems.report("locality_weighted_lb_config is not implemented for DNS clusters");
+    }
+    let refresh = message.dns_refresh_rate.as_ref();
+    let refresh = millis_or("dns_refresh_rate", refresh, DNS_REFRESH, problems);
+    let (base, max) = match message.dns_failure_refresh_rate.as_ref() {
+        None => (refresh, refresh),
+        Some(rate) => problems.within("dns_failure_refresh_rate", |problems| {
+            let base = rate.base_interval.as_ref();
+            let base = millis_or("base_interval", base, refresh, problems);
+            let max = rate.max_interval.as_ref();
+            let default = base.saturating_mul(MAX_BACKOFF);
+            let max = millis_or("max_interval", max, default, problems);
+            if max < base {
+                problems.report("dns_failure_refresh_rate must have max_interval greater than or equal to the base_interval");
+            }
+            (base, max)
+        }),
+    };
+    let family = match DnsLookupFamily::try_from(message.dns_lookup_family) {
+        Ok(DnsLookupFamily::Auto) | Err(_) => LookupFamily::Auto,
+        Ok(DnsLookupFamily::V4Only) => LookupFamily::V4Only,
+        Ok(DnsLookupFamily::V6Only) => LookupFamily::V6Only,
+        Ok(DnsLookupFamily::V4Preferred) => LookupFamily::V4Preferred,
+        Ok(DnsLookupFamily::All) => LookupFamily::All,
+    };
+    Dns {
+        logical,
+        targets,
+        refresh,
+        failure_refresh_base: base,
+        failure_refresh_max: max,
+        family,
+    }
+}
+
+/// Limits by priority; of several for one priority the first counts, as in Envoy.
+fn thresholds(message: &pb::Cluster) -> [Thresholds; 2] {
+    let given = message.circuit_breakers.as_ref().map(|c| c.thresholds.as_slice());
+    let given = given.unwrap_or_default();
+    [RoutingPriority::Default, RoutingPriority::High].map(|wanted| {
+        let default = Thresholds::default();
+        let Some(message) = given.iter().find(|t| priority(t.priority) == wanted) else {
+            return default;
+        };
+        let limit = |value: &Option<envoy_types::pb::google::protobuf::UInt32Value>, default| {
+            value.as_ref().map_or(default, |v| v.value)
+        };
+        Thresholds {
+            max_connections: limit(&message.max_connections, default.max_connections),
+            max_pending_requests: limit(
+                &message.max_pending_requests,
+                default.max_pending_requests,
+            ),
+            max_requests: limit(&message.max_requests, default.max_requests),
+            max_retries: limit(&message.max_retries, default.max_retries),
+            max_connection_pools: limit(
+                &message.max_connection_pools,
+                default.max_connection_pools,
+            ),
+            track_remaining: message.track_remaining,
+        }
+    })
+}

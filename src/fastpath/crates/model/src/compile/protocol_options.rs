@@ -1,0 +1,107 @@
+//! HTTP options of clusters: the `HttpProtocolOptions` extension, or the deprecated fields it
+//! replaced, which count only without it.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::extensions::upstreams::http::v3 as pb;
+use pb::http_protocol_options::{UpstreamProtocolOptions, explicit_http_config::ProtocolConfig};
+use prost::Message as _;
+
+use super::duration::timeout;
+use crate::check::not_implemented;
+use crate::problem::Problems;
+use crate::resources::cluster::UpstreamHttp;
+use crate::schema::name_of_url;
+
+const NAME: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const FIELD: &str = "typed_extension_protocol_options";
+
+/// Envoy's default of `idle_timeout`, both sides.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// `max_headers_count`, both sides.
+pub(super) const MAX_HEADERS: u32 = 100;
+/// `max_response_headers_kb` for HTTP/1 (`max_request_headers_kb` is the same).
+pub(super) const MAX_HEADERS_KB: u32 = 60;
+
+pub(super) fn compile(cluster: &Cluster, problems: &mut Problems) -> Option<UpstreamHttp> {
+    let mut typed = None;
+    for (name, any) in &cluster.typed_extension_protocol_options {
+        let level = problems.enter(FIELD);
+        let entry = problems.enter_key(name);
+        let type_name = name_of_url(&any.type_url).unwrap_or("");
+        if name != NAME || type_name != NAME {
+            problems.report(not_implemented(Some(name), type_name));
+        } else {
+            typed = Some(extension(any.value.as_slice(), problems));
+        }
+        problems.leave(entry);
+        problems.leave(level);
+    }
+    match typed {
+        Some(options) => options,
+        None => options(
+            cluster.common_http_protocol_options.as_ref(),
+            cluster.http_protocol_options.as_ref(),
+            cluster.max_requests_per_connection.as_ref().map(|v| v.value),
+            problems,
+        ),
+    }
+}
+
+fn extension(bytes: &[u8], problems: &mut Problems) -> Option<UpstreamHttp> {
+    let message = pb::HttpProtocolOptions::decode(bytes).ok()?;
+    let http1 = match message.upstream_protocol_options.as_ref()? {
+        UpstreamProtocolOptions::ExplicitHttpConfig(config) => {
+            match config.protocol_config.as_ref()? {
+                ProtocolConfig::HttpProtocolOptions(http1) => Some(http1),
+                // Refused by name.
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    options(message.common_http_protocol_options.as_ref(), http1, None, problems)
+}
+
+fn options(
+    common: Option<&core::HttpProtocolOptions>,
+    http1: Option<&core::Http1ProtocolOptions>,
+    deprecated_max_requests: Option<u32>,
+    problems: &mut Problems,
+) -> Option<UpstreamHttp> {
+    let level = problems.enter("common_http_protocol_options");
+    let idle = common.and_then(|c| c.idle_timeout.as_ref());
+    let longest = common.and_then(|c| c.max_connection_duration.as_ref());
+    let idle_timeout = timeout("idle_timeout", idle, Some(IDLE_TIMEOUT), problems);
+    let max_connection_duration = timeout("max_connection_duration", longest, None, problems);
+    if common.is_some_and(|c| c.max_stream_duration.is_some()) {
+        let reason = "max_stream_duration of a cluster is not implemented: set it on routes";
+        problems.report_at("max_stream_duration", reason);
+    }
+    problems.leave(level);
+    let max_requests = common.and_then(|c| c.max_requests_per_connection.as_ref());
+    let max_headers = common.and_then(|c| c.max_headers_count.as_ref());
+    let max_kb = common.and_then(|c| c.max_response_headers_kb.as_ref());
+    let max_kb = max_kb.map_or(MAX_HEADERS_KB, |v| v.value);
+    Some(UpstreamHttp {
+        idle_timeout,
+        max_connection_duration,
+        max_requests_per_connection: max_requests
+            .map(|v| v.value)
+            .or(deprecated_max_requests)
+            .filter(|max| *max > 0),
+        max_response_headers_bytes: kilobytes(max_kb),
+        max_headers_count: count(max_headers.map_or(MAX_HEADERS, |v| v.value)),
+        enable_trailers: http1.is_some_and(|h| h.enable_trailers),
+    })
+}
+
+pub(super) fn kilobytes(kb: u32) -> usize {
+    count(kb).saturating_mul(1024)
+}
+
+pub(super) fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,309 @@
+//! What a route does with what it matched.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::config::core::v3 as core;
+use envoy_types::pb::envoy::config::route::v3 as pb;
+use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
+use pb::route::Action as Message;
+use pb::route_action::{
+    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
+};
+use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
+
+use super::duration::{millis, timeout};
+use super::headers::{self, lists};
+use super::rewrite::regex_rewrite;
+use super::route::Settings;
+use super::{ClusterRef, Context, access_log, data_source};
+use crate::problem::Problems;
+use crate::resources::cluster::RoutingPriority;
+use crate::resources::route::{
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, HostRewrite,
+    PathRewrite, Redirect, RedirectPath, SchemeRedirect, WeightedCluster,
+};
+
+/// Envoy's default of `RouteAction.timeout`.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+pub(super) fn compile(message: &Message, settings: Settings, cx: &mut Context) -> Option<Action> {
+    let field = match message {
+        Message::Route(_) => "route",
+        Message::Redirect(_) => "redirect",
+        Message::DirectResponse(_) => "direct_response",
+        Message::NonForwardingAction(_) => return Some(Action::NonForwarding),
+        // Refused by name.
+        Message::FilterAction(_) => return None,
+    };
+    let level = cx.problems.enter(field);
+    let action = match message {
+        Message::Route(message) => {
+            forward(message, settings, cx).map(|f| Action::Forward(Box::new(f)))
+        }
+        Message::Redirect(message) => {
+            redirect(message, &mut cx.problems).map(|r| Action::Redirect(Box::new(r)))
+        }
+        Message::DirectResponse(message) => {
+            let response = direct_response(message, settings.max_direct_body, &mut cx.problems);
+            response.map(|r| Action::DirectResponse(Box::new(r)))
+        }
+        Message::NonForwardingAction(_) | Message::FilterAction(_) => None,
+    };
+    cx.problems.leave(level);
+    action
+}
+
+fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> Option<Forward> {
+    let cluster = cluster_choice(message, settings, cx);
+    let problems = &mut cx.problems;
+    let rewrite = path_rewrite(message, problems);
+    let host_rewrite = host_rewrite(message, problems);
+    let timeout = timeout("timeout", message.timeout.as_ref(), Some(TIMEOUT), problems);
+    let idle_timeout = off_or(millis("idle_timeout", message.idle_timeout.as_ref(), problems));
+    let max_stream_duration = message.max_stream_duration.as_ref().and_then(|limits| {
+        let level = problems.enter("max_stream_duration");
+        let limit = limits.max_stream_duration.as_ref();
+        let limit = off_or(millis("max_stream_duration", limit, problems));
+        problems.leave(level);
+        limit
+    });
+    let not_found = ClusterNotFoundResponseCode::try_from(message.cluster_not_found_response_code);
+    Some(Forward {
+        cluster: cluster?,
+        cluster_not_found_status: match not_found {
+            Ok(ClusterNotFoundResponseCode::NotFound) => 404,
+            Ok(ClusterNotFoundResponseCode::InternalServerError) => 500,
+            Ok(ClusterNotFoundResponseCode::ServiceUnavailable) | Err(_) => 503,
+        },
+        rewrite: rewrite?,
+        host_rewrite: host_rewrite?,
+        append_x_forwarded_host: message.append_x_forwarded_host,
+        timeout,
+        idle_timeout,
+        max_stream_duration,
+        priority: priority(message.priority),
+    })
+}
+
+/// Given: off if zero.
+#[allow(clippy::option_option)] // As in `Forward`.
+fn off_or(limit: Option<Duration>) -> Option<Option<Duration>> {
+    limit.map(|limit| Some(limit).filter(|l| !l.is_zero()))
+}
+
+pub(super) fn priority(number: i32) -> RoutingPriority {
+    match core::RoutingPriority::try_from(number) {
+        Ok(core::RoutingPriority::High) => RoutingPriority::High,
+        Ok(core::RoutingPriority::Default) | Err(_) => RoutingPriority::Default,
+    }
+}
+
+fn cluster_choice(
+    message: &pb::RouteAction,
+    settings: Settings,
+    cx: &mut Context,
+) -> Option<ClusterChoice> {
+    match message.cluster_specifier.as_ref()? {
+        ClusterSpecifier::Cluster(name) => {
+            if settings.validate_clusters {
+                reference("cluster", name, false, cx);
+            }
+            Some(ClusterChoice::Named(name.as_str().into()))
+        }
+        ClusterSpecifier::ClusterHeader(name) => Some(ClusterChoice::Header(headers::name(name))),
+        ClusterSpecifier::WeightedClusters(weighted) => {
+            let level = cx.problems.enter("weighted_clusters");
+            let choice = weighted_clusters(weighted, settings, cx);
+            cx.problems.leave(level);
+            choice
+        }
+        // Refused by name.
+        _ => None,
+    }
+}
+
+fn reference(field: &str, name: &str, weighted: bool, cx: &mut Context) {
+    let level = cx.problems.enter(field);
+    let path = cx.problems.path().to_owned();
+    cx.problems.leave(level);
+    cx.clusters.push(ClusterRef { path, name: name.to_owned(), weighted });
+}
+
+fn weighted_clusters(
+    message: &pb::WeightedCluster,
+    settings: Settings,
+    cx: &mut Context,
+) -> Option<ClusterChoice> {
+    let mut clusters = Vec::with_capacity(message.clusters.len());
+    for (index, cluster) in message.clusters.iter().enumerate() {
+        let level = cx.problems.enter_item("clusters", index);
+        clusters.extend(weighted_cluster(cluster, settings, cx));
+        cx.problems.leave(level);
+    }
+    if clusters.len() < message.clusters.len() {
+        return None;
+    }
+    let total = clusters.iter().map(|c| u64::from(c.weight)).fold(0_u64, u64::saturating_add);
+    if total == 0 {
+        cx.problems.report("Sum of weights in the weighted_cluster must be greater than 0.");
+    } else if total > u64::from(u32::MAX) {
+        let reason = "The sum of weights of all weighted clusters exceeds 4294967295";
+        cx.problems.report(reason);
+    }
+    let header = match &message.random_value_specifier {
+        Some(RandomValueSpecifier::HeaderName(name)) if !name.is_empty() => {
+            Some(headers::name(name))
+        }
+        _ => None,
+    };
+    Some(ClusterChoice::Weighted { clusters, total, header })
+}
+
+fn weighted_cluster(
+    message: &ClusterWeight,
+    settings: Settings,
+    cx: &mut Context,
+) -> Option<WeightedCluster> {
+    let mutations = headers::mutations(&lists!(message), &mut cx.problems);
+    if message.weight.is_none() {
+        cx.problems.report("Field 'weight' is missing");
+    }
+    let name = match (message.name.as_str(), message.cluster_header.as_str()) {
+        ("", "") => {
+            cx.problems.report("At least one of name or cluster_header need to be specified");
+            return None;
+        }
+        (name, "") => {
+            if settings.validate_clusters {
+                reference("name", name, true, cx);
+            }
+            ClusterOrHeader::Named(name.into())
+        }
+        ("", header) => ClusterOrHeader::Header(headers::name(header)),
+        _ => {
+            cx.problems.report("Only one of name or cluster_header can be specified");
+            return None;
+        }
+    };
+    let host_rewrite = match &message.host_rewrite_specifier {
+        Some(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(host)) => {
+            Some(host.as_str()).filter(|host| !host.is_empty()).map(Arc::from)
+        }
+        None => None,
+    };
+    Some(WeightedCluster {
+        name,
+        weight: message.weight.as_ref().map_or(0, |v| v.value),
+        mutations,
+        host_rewrite,
+    })
+}
+
+fn path_rewrite(message: &pb::RouteAction, problems: &mut Problems) -> Option<PathRewrite> {
+    match (message.prefix_rewrite.as_str(), message.regex_rewrite.as_ref()) {
+        ("", None) => Some(PathRewrite::None),
+        (prefix, None) => Some(PathRewrite::Prefix(prefix.into())),
+        ("", Some(rewrite)) => {
+            let (pattern, substitution) = regex_rewrite("regex_rewrite", rewrite, problems)?;
+            Some(PathRewrite::Regex { pattern, substitution })
+        }
+        _ => {
+            problems.report("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy");
+            None
+        }
+    }
+}
+
+fn host_rewrite(message: &pb::RouteAction, problems: &mut Problems) -> Option<HostRewrite> {
+    Some(match message.host_rewrite_specifier.as_ref() {
+        None => HostRewrite::None,
+        Some(HostRewriteSpecifier::HostRewriteLiteral(host)) if host.is_empty() => {
+            HostRewrite::None
+        }
+        Some(HostRewriteSpecifier::HostRewriteLiteral(host)) => {
+            HostRewrite::Literal(host.as_str().into())
+        }
+        Some(HostRewriteSpecifier::AutoHostRewrite(auto)) if auto.value => HostRewrite::Auto,
+        Some(HostRewriteSpecifier::AutoHostRewrite(_)) => HostRewrite::None,
+        Some(HostRewriteSpecifier::HostRewriteHeader(name)) if name.is_empty() => {
+            HostRewrite::None
+        }
+        Some(HostRewriteSpecifier::HostRewriteHeader(name)) => {
+            HostRewrite::Header(headers::name(name))
+        }
+        Some(HostRewriteSpecifier::HostRewritePathRegex(rewrite)) => {
+            let (pattern, substitution) =
+                regex_rewrite("host_rewrite_path_regex", rewrite, problems)?;
+            HostRewrite::PathRegex { pattern, substitution }
+        }
+        // Refused by name.
+        #[allow(unreachable_patterns)]
+        Some(_) => return None,
+    })
+}
+
+fn redirect(message: &pb::RedirectAction, problems: &mut Problems) -> Option<Redirect> {
+    let scheme = match message.scheme_rewrite_specifier.as_ref() {
+        Some(SchemeRewriteSpecifier::HttpsRedirect(true)) => SchemeRedirect::Https,
+        Some(SchemeRewriteSpecifier::SchemeRedirect(scheme)) if !scheme.is_empty() => {
+            SchemeRedirect::To(scheme.as_str().into())
+        }
+        _ => SchemeRedirect::Keep,
+    };
+    let path = match message.path_rewrite_specifier.as_ref() {
+        None => RedirectPath::Keep,
+        Some(PathRewriteSpecifier::PathRedirect(path)) if path.is_empty() => RedirectPath::Keep,
+        Some(PathRewriteSpecifier::PathRedirect(path)) => RedirectPath::Path(path.as_str().into()),
+        Some(PathRewriteSpecifier::PrefixRewrite(prefix)) if prefix.is_empty() => {
+            RedirectPath::Keep
+        }
+        Some(PathRewriteSpecifier::PrefixRewrite(prefix)) => {
+            RedirectPath::Rewrite(PathRewrite::Prefix(prefix.as_str().into()))
+        }
+        Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
+            let (pattern, substitution) = regex_rewrite("regex_rewrite", rewrite, problems)?;
+            RedirectPath::Rewrite(PathRewrite::Regex { pattern, substitution })
+        }
+        // Refused by name.
+        #[allow(unreachable_patterns)]
+        Some(_) => return None,
+    };
+    let status = match RedirectResponseCode::try_from(message.response_code) {
+        Ok(RedirectResponseCode::MovedPermanently) | Err(_) => 301,
+        Ok(RedirectResponseCode::Found) => 302,
+        Ok(RedirectResponseCode::SeeOther) => 303,
+        Ok(RedirectResponseCode::TemporaryRedirect) => 307,
+        Ok(RedirectResponseCode::PermanentRedirect) => 308,
+    };
+    Some(Redirect {
+        scheme,
+        host: Some(message.host_redirect.as_str()).filter(|h| !h.is_empty()).map(Arc::from),
+        port: Some(message.port_redirect).filter(|port| *port != 0),
+        path,
+        status,
+        strip_query: message.strip_query,
+    })
+}
+
+fn direct_response(
+    message: &pb::DirectResponseAction,
+    max_body: usize,
+    problems: &mut Problems,
+) -> Option<DirectResponse> {
+    let status = u16::try_from(message.status).ok()?;
+    let body = match message.body.as_ref() {
+        None => None,
+        Some(source) => Some(problems.within("body", |p| data_source::read(source, p))?),
+    };
+    if let Some(size) = body.as_ref().map(Vec::len).filter(|size| *size > max_body) {
+        let reason = format!("response body size is {size} bytes; maximum is {max_body}");
+        problems.report_at("body", reason);
+        return None;
+    }
+    let body = match message.body_format.as_ref() {
+        None => body.map(|bytes| DirectBody::Static(bytes.into())),
+        Some(format) => Some(problems.within("body_format", |p| access_log::body_format(format, p))?),
+    };
+    Some(DirectResponse { status, body })
+}

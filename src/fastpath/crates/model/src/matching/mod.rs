@@ -1,0 +1,8 @@
+//! The hot path's questions to a route configuration: pure functions, nothing allocated for any
+//! request that is not out of the ordinary.
+
+mod header;
+mod hosts;
+mod query;
+mod route;
+mod string;

@@ -1,0 +1,131 @@
+//! Routes: the first in the list that matches path, headers, query and fraction.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use proto::Known;
+use proto::h1::{Method, RequestHead};
+
+use super::string::starts_with_ignoring_case;
+use crate::resources::route::{PathMatch, Route, RouteMatch, VirtualHost};
+
+/// Paths with parameters up to this length cost no allocation.
+const STACK: usize = 1024;
+
+impl VirtualHost {
+    /// The route of a request; `random` decides fractions.
+    #[must_use]
+    pub fn route(&self, head: &RequestHead, random: u64) -> Option<&Arc<Route>> {
+        self.routes.get(self.position(head, random)?)
+    }
+
+    /// Its place in `routes`.
+    #[must_use]
+    pub fn position(&self, head: &RequestHead, random: u64) -> Option<usize> {
+        let (path, query) = split(head.path());
+        let is_connect = head.kind == Method::Connect;
+        // `OPTIONS *` has no route, as in Envoy.
+        if path.first().is_none_or(|first| *first != b'/') && !is_connect {
+            return None;
+        }
+        let mut stack = [0_u8; STACK];
+        let path = if self.index.ignore_path_parameters {
+            without_parameters(path, &mut stack)
+        } else {
+            Cow::Borrowed(path)
+        };
+        let request = Request { head, path: &path, query, random, is_connect };
+        self.index
+            .candidates(&path)
+            .filter_map(|at| usize::try_from(at).ok())
+            .find(|at| self.routes.get(*at).is_some_and(|r| r.matcher.matches(&request)))
+    }
+}
+
+/// A request as routes look at it.
+struct Request<'r> {
+    head: &'r RequestHead,
+    /// Without its query.
+    path: &'r [u8],
+    query: &'r [u8],
+    random: u64,
+    is_connect: bool,
+}
+
+impl RouteMatch {
+    fn matches(&self, request: &Request<'_>) -> bool {
+        let path = match self.path {
+            PathMatch::Connect => request.is_connect,
+            // CONNECT without a path is for `connect_matcher` only.
+            _ => !request.path.is_empty() && self.path_matches(request.path),
+        };
+        path && self.headers.iter().all(|matcher| matcher.matches(request.head))
+            && self.query_parameters.iter().all(|matcher| matcher.matches(request.query))
+            && (!self.grpc || is_grpc(request.head))
+            && self.fraction_millionths.is_none_or(|limit| {
+                request.random.checked_rem(1_000_000).is_some_and(|n| n < u64::from(limit))
+            })
+    }
+
+    /// Whether the path half matches a path without query.
+    #[must_use]
+    pub fn path_matches(&self, path: &[u8]) -> bool {
+        match &self.path {
+            PathMatch::Prefix(prefix) if self.case_sensitive => path.starts_with(prefix),
+            PathMatch::Prefix(prefix) => starts_with_ignoring_case(path, prefix),
+            PathMatch::Exact(exact) if self.case_sensitive => path == &**exact,
+            PathMatch::Exact(exact) => path.eq_ignore_ascii_case(exact),
+            PathMatch::PathSeparatedPrefix(prefix) => {
+                let matches = if self.case_sensitive {
+                    path.starts_with(prefix)
+                } else {
+                    starts_with_ignoring_case(path, prefix)
+                };
+                matches && matches!(path.get(prefix.len()), None | Some(b'/'))
+            }
+            PathMatch::Regex(regex) => regex.is_match(path),
+            PathMatch::Connect => false,
+        }
+    }
+}
+
+/// Path and query; a fragment belongs to neither.
+fn split(target: &[u8]) -> (&[u8], &[u8]) {
+    let end = target.iter().position(|b| *b == b'#').unwrap_or(target.len());
+    let target = target.get(..end).unwrap_or(target);
+    let mark = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
+    match target.split_at_checked(mark) {
+        Some((path, query)) => (path, query.get(1..).unwrap_or_default()),
+        None => (target, &[]),
+    }
+}
+
+/// `/a;x=1/b;y` → `/a/b`.
+fn without_parameters<'p>(path: &'p [u8], stack: &'p mut [u8; STACK]) -> Cow<'p, [u8]> {
+    if !path.contains(&b';') {
+        return Cow::Borrowed(path);
+    }
+    let mut inside = false;
+    let kept = path.iter().copied().filter(move |b| {
+        match b {
+            b';' => inside = true,
+            b'/' => inside = false,
+            _ => {}
+        }
+        !inside
+    });
+    if path.len() > STACK {
+        return Cow::Owned(kept.collect());
+    }
+    let mut length = 0_usize;
+    for (slot, byte) in stack.iter_mut().zip(kept) {
+        *slot = byte;
+        length = length.saturating_add(1);
+    }
+    Cow::Borrowed(stack.get(..length).unwrap_or_default())
+}
+
+fn is_grpc(head: &RequestHead) -> bool {
+    let kind = head.headers.get(Known::ContentType).unwrap_or_default();
+    matches!(kind.strip_prefix(b"application/grpc"), Some([] | [b'+', ..]))
+}

@@ -1,0 +1,653 @@
+//! The list: per message the fields we implement, and those that are safe to ignore, with why.
+//!
+//! A message that is not here is an extension or a part of Envoy that we do not have.
+
+/// What we do with the fields of one message; those not named are refused.
+#[derive(Debug)]
+pub struct Entry {
+    pub message: &'static str,
+    pub implemented: &'static [&'static str],
+    /// (field, why nothing is lost when it is ignored)
+    pub ignored: &'static [(&'static str, &'static str)],
+    /// Accepted while they say what is so anyway.
+    pub default_only: &'static [&'static str],
+}
+
+/// An entry whose fields are all implemented.
+const fn all(message: &'static str, implemented: &'static [&'static str]) -> Entry {
+    Entry { message, implemented, ignored: &[], default_only: &[] }
+}
+
+const OPAQUE: &str = "data for other programs; no filter we have reads it";
+const NODE: &str = "tells an xDS server who we are; files do not ask";
+const RUNTIME: &str = "there is no runtime to override it: the default value holds";
+const NO_TRACING: &str = "acts only with tracing, which is refused";
+const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
+const NO_TLS: &str = "acts only with TLS, which is refused";
+const NO_SUBSETS: &str = "chooses among subsets, which are refused";
+const NO_HTTP2: &str = "tunes HTTP/2 and HTTP/3, which are refused where they are asked for";
+const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
+const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
+const NO_LISTENER_FILTERS: &str = "bounds listener filters, which are refused";
+const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
+const DIAGNOSTIC: &str = "diagnoses Envoy's own process; traffic is the same";
+
+pub const TABLE: &[Entry] = &[
+    // -- bootstrap --
+    Entry {
+        message: "envoy.config.bootstrap.v3.Bootstrap",
+        implemented: &[
+            "node",
+            "static_resources",
+            "dynamic_resources",
+            "stats_flush_interval",
+            "admin",
+        ],
+        ignored: &[
+            ("layered_runtime", "read, not acted on: every default value holds"),
+            ("watchdog", DIAGNOSTIC),
+            ("watchdogs", DIAGNOSTIC),
+            ("enable_dispatcher_stats", DIAGNOSTIC),
+            ("perf_tracing_file_path", DIAGNOSTIC),
+            ("memory_allocator_manager", "tunes tcmalloc, which we do not use"),
+            ("deferred_stat_options", "statistics are always created when first touched"),
+            ("stats_server_version_override", "the gauge server.version has no other reader"),
+        ],
+        default_only: &["stats_config", "cluster_manager", "overload_manager"],
+    },
+    all(
+        "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
+        &["listeners", "clusters"],
+    ),
+    all("envoy.config.bootstrap.v3.Bootstrap.DynamicResources", &["lds_config", "cds_config"]),
+    Entry {
+        message: "envoy.config.bootstrap.v3.Admin",
+        // Access logs: only to /dev/null (bootstrap.rs).
+        implemented: &["address", "access_log", "access_log_path"],
+        ignored: &[
+            ("profile_path", "there is no CPU profiler to write it"),
+            ("ignore_global_conn_limit", NO_OVERLOAD),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.core.v3.Node",
+        implemented: &["id", "cluster"],
+        ignored: &[
+            ("metadata", NODE),
+            ("dynamic_parameters", NODE),
+            ("locality", "zone-aware routing needs cluster_manager, which is refused"),
+            ("user_agent_name", NODE),
+            ("user_agent_version", NODE),
+            ("user_agent_build_version", NODE),
+            ("extensions", NODE),
+            ("client_features", NODE),
+            ("listening_addresses", NODE),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.config.core.v3.ConfigSource",
+        &["path", "path_config_source", "initial_fetch_timeout", "resource_api_version"],
+    ),
+    all("envoy.config.core.v3.PathConfigSource", &["path", "watched_directory"]),
+    all("envoy.config.core.v3.WatchedDirectory", &["path"]),
+    // -- discovery --
+    Entry {
+        message: "envoy.service.discovery.v3.DiscoveryResponse",
+        implemented: &["version_info", "resources", "type_url"],
+        ignored: &[
+            ("canary", "informational"),
+            ("nonce", "a file is not acknowledged"),
+            ("control_plane", "informational"),
+        ],
+        default_only: &[],
+    },
+    // -- listener --
+    Entry {
+        message: "envoy.config.listener.v3.Listener",
+        implemented: &[
+            "name",
+            "address",
+            "stat_prefix",
+            "filter_chains",
+            "per_connection_buffer_limit_bytes",
+            "drain_type",
+            "traffic_direction",
+            "enable_reuse_port",
+            "reuse_port",
+            "tcp_backlog_size",
+            "bind_to_port",
+        ],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("listener_filters_timeout", NO_LISTENER_FILTERS),
+            ("continue_on_listener_filters_timeout", NO_LISTENER_FILTERS),
+            ("ignore_global_conn_limit", NO_OVERLOAD),
+            ("bypass_overload_manager", NO_OVERLOAD),
+            (
+                "max_connections_to_accept_per_socket_event",
+                "paces accepting within one worker's loop; the same connections are accepted",
+            ),
+        ],
+        default_only: &[
+            "use_original_dst",
+            "transparent",
+            "freebind",
+            "tcp_fast_open_queue_length",
+        ],
+    },
+    Entry {
+        message: "envoy.config.listener.v3.FilterChain",
+        implemented: &["filters", "name", "transport_socket"],
+        ignored: &[("metadata", OPAQUE), ("transport_socket_connect_timeout", NO_TLS)],
+        default_only: &["use_proxy_proto", "filter_chain_match"],
+    },
+    all("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
+    all("envoy.config.core.v3.TransportSocket", &["name", "typed_config"]),
+    all("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", &[]),
+    all("envoy.config.core.v3.Address", &["socket_address"]),
+    all("envoy.config.core.v3.SocketAddress", &["protocol", "address", "port_value"]),
+    // -- HTTP connection manager --
+    Entry {
+        message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        implemented: &[
+            "codec_type",
+            "stat_prefix",
+            "rds",
+            "route_config",
+            "http_filters",
+            "add_user_agent",
+            "common_http_protocol_options",
+            "http_protocol_options",
+            "server_name",
+            "server_header_transformation",
+            "scheme_header_transformation",
+            "max_request_headers_kb",
+            "stream_idle_timeout",
+            "request_timeout",
+            "request_headers_timeout",
+            "drain_timeout",
+            "delayed_close_timeout",
+            "access_log",
+            "use_remote_address",
+            "xff_num_trusted_hops",
+            "internal_address_config",
+            "skip_xff_append",
+            "via",
+            "generate_request_id",
+            "preserve_external_request_id",
+            "always_set_request_id_in_response",
+            "proxy_100_continue",
+            "represent_ipv4_remote_address_as_ipv4_mapped_ipv6",
+            "normalize_path",
+            "merge_slashes",
+            "path_with_escaped_slashes_action",
+            "request_id_extension",
+            "strip_matching_host_port",
+            "strip_any_host_port",
+            "stream_error_on_invalid_http_message",
+            "strip_trailing_host_dot",
+            "append_x_forwarded_port",
+        ],
+        ignored: &[
+            ("http2_protocol_options", NO_HTTP2),
+            ("http3_protocol_options", NO_HTTP2),
+            (
+                "set_current_client_cert_details",
+                "acts only with a forward_client_cert_details that is refused",
+            ),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
+        &["config_source", "route_config_name"],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+        implemented: &["name", "typed_config"],
+        ignored: &[("is_optional", "says that an unknown filter may be left out; ours are known")],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+        implemented: &["cidr_ranges"],
+        ignored: &[("unix_sockets", "acts on peers of Unix sockets, which are refused")],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.filters.network.http_connection_manager.v3.RequestIDExtension",
+        &["typed_config"],
+    ),
+    Entry {
+        message: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+        implemented: &["pack_trace_reason"],
+        ignored: &[("use_request_id_for_trace_sampling", NO_TRACING)],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.extensions.filters.http.router.v3.Router",
+        implemented: &["dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout"],
+        ignored: &[("start_child_span", NO_TRACING)],
+        default_only: &["upstream_log_options"],
+    },
+    all("envoy.config.core.v3.CidrRange", &["address_prefix", "prefix_len"]),
+    all("envoy.config.core.v3.SchemeHeaderTransformation", &["scheme_to_overwrite"]),
+    all(
+        "envoy.config.core.v3.HttpProtocolOptions",
+        &[
+            "idle_timeout",
+            "max_connection_duration",
+            "max_headers_count",
+            "max_response_headers_kb",
+            "max_stream_duration",
+            "headers_with_underscores_action",
+            "max_requests_per_connection",
+        ],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.Http1ProtocolOptions",
+        implemented: &[
+            "allow_absolute_url",
+            "accept_http_10",
+            "default_host_for_http_10",
+            "enable_trailers",
+            "override_stream_error_on_invalid_http_message",
+        ],
+        ignored: &[("use_balsa_parser", "chooses between Envoy's two parsers")],
+        default_only: &[],
+    },
+    // -- routes --
+    Entry {
+        message: "envoy.config.route.v3.RouteConfiguration",
+        implemented: &[
+            "name",
+            "virtual_hosts",
+            "internal_only_headers",
+            "response_headers_to_add",
+            "response_headers_to_remove",
+            "request_headers_to_add",
+            "request_headers_to_remove",
+            "most_specific_header_mutations_wins",
+            "validate_clusters",
+            "max_direct_response_body_size_bytes",
+            "ignore_port_in_host_matching",
+            "ignore_path_parameters_in_path_matching",
+        ],
+        ignored: &[("metadata", OPAQUE)],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.route.v3.VirtualHost",
+        implemented: &[
+            "name",
+            "domains",
+            "routes",
+            "require_tls",
+            "request_headers_to_add",
+            "request_headers_to_remove",
+            "response_headers_to_add",
+            "response_headers_to_remove",
+            "include_request_attempt_count",
+            "include_attempt_count_in_response",
+        ],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("per_request_buffer_limit_bytes", NO_BUFFERING),
+            ("request_body_buffer_limit", NO_BUFFERING),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.route.v3.Route",
+        implemented: &[
+            "name",
+            "match",
+            "route",
+            "redirect",
+            "direct_response",
+            "non_forwarding_action",
+            "request_headers_to_add",
+            "request_headers_to_remove",
+            "response_headers_to_add",
+            "response_headers_to_remove",
+            "stat_prefix",
+        ],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("decorator", NO_TRACING),
+            ("tracing", NO_TRACING),
+            ("per_request_buffer_limit_bytes", NO_BUFFERING),
+            ("request_body_buffer_limit", NO_BUFFERING),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.config.route.v3.RouteMatch",
+        &[
+            "prefix",
+            "path",
+            "safe_regex",
+            "connect_matcher",
+            "path_separated_prefix",
+            "case_sensitive",
+            "runtime_fraction",
+            "headers",
+            "query_parameters",
+            "grpc",
+        ],
+    ),
+    all("envoy.config.route.v3.RouteMatch.ConnectMatcher", &[]),
+    all("envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", &[]),
+    Entry {
+        message: "envoy.config.core.v3.RuntimeFractionalPercent",
+        implemented: &["default_value"],
+        ignored: &[("runtime_key", RUNTIME)],
+        default_only: &[],
+    },
+    all("envoy.type.v3.FractionalPercent", &["numerator", "denominator"]),
+    all("envoy.type.v3.Int64Range", &["start", "end"]),
+    all(
+        "envoy.config.route.v3.HeaderMatcher",
+        &[
+            "name",
+            "exact_match",
+            "safe_regex_match",
+            "range_match",
+            "present_match",
+            "prefix_match",
+            "suffix_match",
+            "contains_match",
+            "string_match",
+            "invert_match",
+            "treat_missing_header_as_empty",
+        ],
+    ),
+    all(
+        "envoy.config.route.v3.QueryParameterMatcher",
+        &["name", "string_match", "present_match"],
+    ),
+    all(
+        "envoy.type.matcher.v3.StringMatcher",
+        &["exact", "prefix", "suffix", "safe_regex", "contains", "ignore_case"],
+    ),
+    Entry {
+        message: "envoy.type.matcher.v3.RegexMatcher",
+        implemented: &["regex"],
+        ignored: &[("google_re2", "the only engine; its program size is bounded anyway")],
+        default_only: &[],
+    },
+    all("envoy.type.matcher.v3.RegexMatchAndSubstitute", &["pattern", "substitution"]),
+    Entry {
+        message: "envoy.config.route.v3.RouteAction",
+        implemented: &[
+            "cluster",
+            "cluster_header",
+            "weighted_clusters",
+            "cluster_not_found_response_code",
+            "prefix_rewrite",
+            "regex_rewrite",
+            "host_rewrite_literal",
+            "auto_host_rewrite",
+            "host_rewrite_header",
+            "host_rewrite_path_regex",
+            "append_x_forwarded_host",
+            "timeout",
+            "idle_timeout",
+            "max_stream_duration",
+            "priority",
+        ],
+        ignored: &[
+            ("metadata_match", NO_SUBSETS),
+            ("include_vh_rate_limits", "acts only with rate limits, which are refused"),
+        ],
+        default_only: &[],
+    },
+    all("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["max_stream_duration"]),
+    Entry {
+        message: "envoy.config.route.v3.WeightedCluster",
+        implemented: &["clusters", "total_weight", "header_name"],
+        ignored: &[("runtime_key_prefix", RUNTIME)],
+        default_only: &["use_hash_policy"],
+    },
+    Entry {
+        message: "envoy.config.route.v3.WeightedCluster.ClusterWeight",
+        implemented: &[
+            "name",
+            "cluster_header",
+            "weight",
+            "request_headers_to_add",
+            "request_headers_to_remove",
+            "response_headers_to_add",
+            "response_headers_to_remove",
+            "host_rewrite_literal",
+        ],
+        ignored: &[("metadata_match", NO_SUBSETS)],
+        default_only: &[],
+    },
+    all(
+        "envoy.config.route.v3.RedirectAction",
+        &[
+            "https_redirect",
+            "scheme_redirect",
+            "host_redirect",
+            "port_redirect",
+            "path_redirect",
+            "prefix_rewrite",
+            "regex_rewrite",
+            "response_code",
+            "strip_query",
+        ],
+    ),
+    all(
+        "envoy.config.route.v3.DirectResponseAction",
+        &["status", "body", "body_format"],
+    ),
+    all("envoy.config.route.v3.NonForwardingAction", &[]),
+    all(
+        "envoy.config.core.v3.DataSource",
+        &["filename", "inline_bytes", "inline_string", "environment_variable"],
+    ),
+    all(
+        "envoy.config.core.v3.HeaderValueOption",
+        &["header", "append", "append_action", "keep_empty_value"],
+    ),
+    all("envoy.config.core.v3.HeaderValue", &["key", "value"]),
+    // -- access logs --
+    all("envoy.config.accesslog.v3.AccessLog", &["name", "filter", "typed_config"]),
+    all(
+        "envoy.config.accesslog.v3.AccessLogFilter",
+        &[
+            "status_code_filter",
+            "duration_filter",
+            "not_health_check_filter",
+            "runtime_filter",
+            "and_filter",
+            "or_filter",
+            "header_filter",
+            "response_flag_filter",
+        ],
+    ),
+    all("envoy.config.accesslog.v3.StatusCodeFilter", &["comparison"]),
+    all("envoy.config.accesslog.v3.DurationFilter", &["comparison"]),
+    all("envoy.config.accesslog.v3.ComparisonFilter", &["op", "value"]),
+    all("envoy.config.accesslog.v3.NotHealthCheckFilter", &[]),
+    Entry {
+        message: "envoy.config.accesslog.v3.RuntimeFilter",
+        implemented: &["percent_sampled"],
+        ignored: &[
+            ("runtime_key", RUNTIME),
+            ("use_independent_randomness", "every request's number is drawn for itself"),
+        ],
+        default_only: &[],
+    },
+    all("envoy.config.accesslog.v3.AndFilter", &["filters"]),
+    all("envoy.config.accesslog.v3.OrFilter", &["filters"]),
+    all("envoy.config.accesslog.v3.HeaderFilter", &["header"]),
+    all("envoy.config.accesslog.v3.ResponseFlagFilter", &["flags"]),
+    Entry {
+        message: "envoy.config.core.v3.RuntimeUInt32",
+        implemented: &["default_value"],
+        ignored: &[("runtime_key", RUNTIME)],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        &["path", "format", "json_format", "typed_json_format", "log_format"],
+    ),
+    all("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", &["log_format"]),
+    all("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", &["log_format"]),
+    all(
+        "envoy.config.core.v3.SubstitutionFormatString",
+        &["text_format", "text_format_source", "json_format", "content_type"],
+    ),
+    // -- clusters --
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster",
+        implemented: &[
+            "name",
+            "alt_stat_name",
+            "type",
+            "eds_cluster_config",
+            "connect_timeout",
+            "per_connection_buffer_limit_bytes",
+            "lb_policy",
+            "load_assignment",
+            "circuit_breakers",
+            "max_requests_per_connection",
+            "common_http_protocol_options",
+            "http_protocol_options",
+            "typed_extension_protocol_options",
+            "dns_refresh_rate",
+            "dns_failure_refresh_rate",
+            "dns_lookup_family",
+            "least_request_lb_config",
+            "round_robin_lb_config",
+            "common_lb_config",
+            "load_balancing_policy",
+            "transport_socket",
+        ],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("upstream_http_protocol_options", NO_TLS),
+            ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
+            ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
+            ("cleanup_interval", "acts only on ORIGINAL_DST clusters, which are refused"),
+        ],
+        default_only: &[],
+    },
+    all("envoy.config.cluster.v3.Cluster.EdsClusterConfig", &["eds_config", "service_name"]),
+    all(
+        "envoy.config.cluster.v3.Cluster.RefreshRate",
+        &["base_interval", "max_interval"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
+        &["choice_count", "active_request_bias"],
+    ),
+    all("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
+        implemented: &["locality_weighted_lb_config"],
+        ignored: &[
+            ("update_merge_window", "gathers updates of hosts; the last state is the same"),
+            ("zone_aware_lb_config", NO_ZONES),
+            ("ignore_new_hosts_until_first_hc", NO_HEALTH_CHECKS),
+        ],
+        default_only: &[],
+    },
+    all("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", &[]),
+    all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
+    all(
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+        &[
+            "priority",
+            "max_connections",
+            "max_pending_requests",
+            "max_requests",
+            "max_retries",
+            "track_remaining",
+            "max_connection_pools",
+        ],
+    ),
+    all("envoy.config.cluster.v3.LoadBalancingPolicy", &["policies"]),
+    all("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["typed_extension_config"]),
+    all("envoy.config.core.v3.TypedExtensionConfig", &["name", "typed_config"]),
+    all(
+        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+        &["locality_lb_config"],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.random.v3.Random",
+        &["locality_lb_config"],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+        &["choice_count", "active_request_bias", "locality_lb_config", "selection_method"],
+    ),
+    Entry {
+        message: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
+        implemented: &["locality_weighted_lb_config"],
+        ignored: &[("zone_aware_lb_config", NO_ZONES)],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig",
+        &[],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.RuntimeDouble",
+        implemented: &["default_value"],
+        ignored: &[("runtime_key", RUNTIME)],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        implemented: &["common_http_protocol_options", "explicit_http_config"],
+        ignored: &[("upstream_http_protocol_options", NO_TLS)],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+        &["http_protocol_options"],
+    ),
+    // -- endpoints --
+    Entry {
+        message: "envoy.config.endpoint.v3.ClusterLoadAssignment",
+        implemented: &["cluster_name", "endpoints", "policy"],
+        ignored: &[],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+        implemented: &[],
+        ignored: &[(
+            "overprovisioning_factor",
+            "spreads load over priorities, and more than one is refused",
+        )],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.endpoint.v3.LocalityLbEndpoints",
+        implemented: &["locality", "lb_endpoints", "load_balancing_weight", "priority"],
+        ignored: &[("metadata", OPAQUE), ("proximity", "Envoy does not read it either")],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.endpoint.v3.LbEndpoint",
+        implemented: &["endpoint", "health_status", "load_balancing_weight"],
+        ignored: &[("metadata", NO_SUBSETS)],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.endpoint.v3.Endpoint",
+        implemented: &["address", "hostname"],
+        ignored: &[
+            ("health_check_config", NO_HEALTH_CHECKS),
+            ("observability_name", "names the endpoint in statistics that we do not have"),
+        ],
+        default_only: &[],
+    },
+    all("envoy.config.core.v3.Locality", &["region", "zone", "sub_zone"]),
+];

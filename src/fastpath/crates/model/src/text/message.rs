@@ -1,0 +1,229 @@
+//! Nodes → messages: field names, lists, maps and oneofs by the rules of proto3 JSON.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
+
+use super::scalar;
+use super::suggest::nearest;
+use super::tree::{self, Entry, Mark, Node};
+use crate::problem::{MAX_PROBLEMS, Problem, Problems};
+use crate::schema::Schema;
+
+/// Reads `root` as a message of the given type, or says everything that is wrong with it.
+pub fn convert(
+    schema: &Schema,
+    descriptor: &MessageDescriptor,
+    root: &Node<'_>,
+) -> Result<DynamicMessage, Vec<(Mark, Problem)>> {
+    let mut converter =
+        Converter { schema, path: Problems::default(), problems: Vec::new(), extension: None };
+    match converter.message(descriptor, root) {
+        Some(message) if converter.problems.is_empty() => Ok(message),
+        _ => Err(converter.problems),
+    }
+}
+
+/// Walks nodes and descriptors together. A method that returns `None` has reported why.
+pub(super) struct Converter<'s> {
+    pub(super) schema: &'s Schema,
+    pub(super) path: Problems,
+    problems: Vec<(Mark, Problem)>,
+    /// The `name` beside the `Any` that is read now.
+    pub(super) extension: Option<String>,
+}
+
+impl Converter<'_> {
+    pub(super) fn report(&mut self, mark: Mark, reason: impl Into<String>) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push((mark, self.path.problem(reason)));
+        }
+    }
+
+    /// A message, special forms of well-known types included.
+    pub(super) fn message(
+        &mut self,
+        descriptor: &MessageDescriptor,
+        node: &Node<'_>,
+    ) -> Option<DynamicMessage> {
+        if descriptor.full_name().starts_with("google.protobuf.") {
+            return self.well_known(descriptor, node);
+        }
+        self.plain_message(descriptor, node)
+    }
+
+    /// A message by its fields.
+    pub(super) fn plain_message(
+        &mut self,
+        descriptor: &MessageDescriptor,
+        node: &Node<'_>,
+    ) -> Option<DynamicMessage> {
+        let tree::Kind::Map(entries) = node.kind() else {
+            let found = scalar::describe(node);
+            self.report(node.mark, format!("expected an object, found {found}"));
+            return None;
+        };
+        self.fields(descriptor, entries)
+    }
+
+    /// The fields of a message from a map's entries (`@type` is for [`super::any`]).
+    pub(super) fn fields(
+        &mut self,
+        descriptor: &MessageDescriptor,
+        entries: &[Entry<'_>],
+    ) -> Option<DynamicMessage> {
+        let mut message = DynamicMessage::new(descriptor.clone());
+        let mut seen = Vec::with_capacity(entries.len());
+        let mut complete = true;
+        let extension = entries.iter().find(|entry| entry.key == "name");
+        let extension = extension.and_then(|entry| entry.value.text());
+        for entry in entries.iter().filter(|entry| entry.key != "@type") {
+            let level = self.path.enter(&entry.key);
+            let value = self.field(descriptor, entry, &mut seen, extension);
+            self.path.leave(level);
+            match value {
+                Some((field, Some(value))) => {
+                    // The value was made for this very field.
+                    complete &= message.try_set_field(&field, value).is_ok();
+                }
+                Some((_, None)) => {}
+                None => complete = false,
+            }
+        }
+        complete.then_some(message)
+    }
+
+    /// The field an entry names and its value; no value for `null`.
+    fn field(
+        &mut self,
+        descriptor: &MessageDescriptor,
+        entry: &Entry<'_>,
+        seen: &mut Vec<FieldDescriptor>,
+        extension: Option<&str>,
+    ) -> Option<(FieldDescriptor, Option<Value>)> {
+        let Some(field) = find_field(descriptor, &entry.key) else {
+            self.report(entry.mark, no_such_field(descriptor, &entry.key));
+            return None;
+        };
+        if seen.contains(&field) {
+            self.report(entry.mark, format!("{} is given twice", field.name()));
+            return None;
+        }
+        if entry.value.is_null() && !takes_null(&field) {
+            return Some((field, None));
+        }
+        if let Some(oneof) = field.containing_oneof()
+            && let Some(other) = seen.iter().find(|f| f.containing_oneof().as_ref() == Some(&oneof))
+        {
+            self.report(entry.mark, format!("excludes {}, which is given too", other.name()));
+            return None;
+        }
+        seen.push(field.clone());
+        self.extension = extension.map(str::to_owned);
+        let value = self.field_value(&field, &entry.value)?;
+        Some((field, Some(value)))
+    }
+
+    fn field_value(&mut self, field: &FieldDescriptor, node: &Node<'_>) -> Option<Value> {
+        if field.is_map() {
+            return self.map(field, node);
+        }
+        if !field.is_list() {
+            return self.value(&field.kind(), node);
+        }
+        let kind = field.kind();
+        let items = match node.kind() {
+            tree::Kind::List(items) => items.as_slice(),
+            // One value stands for a list of one, as in Envoy.
+            _ => std::slice::from_ref(node),
+        };
+        let mut values = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let level = self.path.enter_index(index);
+            if item.is_null() {
+                self.report(item.mark, "null in a list");
+            } else {
+                values.extend(self.value(&kind, item));
+            }
+            self.path.leave(level);
+        }
+        // What is missing was reported.
+        (values.len() == items.len()).then_some(Value::List(values))
+    }
+
+    fn map(&mut self, field: &FieldDescriptor, node: &Node<'_>) -> Option<Value> {
+        let Kind::Message(entry_type) = field.kind() else { return None };
+        let tree::Kind::Map(entries) = node.kind() else {
+            let found = scalar::describe(node);
+            self.report(node.mark, format!("expected an object, found {found}"));
+            return None;
+        };
+        let key_kind = entry_type.map_entry_key_field().kind();
+        let value_kind = entry_type.map_entry_value_field().kind();
+        let mut map = HashMap::with_capacity(entries.len());
+        for Entry { key, mark, value } in entries {
+            let level = self.path.enter_key(key);
+            match scalar::map_key(&key_kind, key) {
+                Some(key) => {
+                    if let Some(value) = self.value(&value_kind, value) {
+                        map.insert(key, value);
+                    }
+                }
+                None => self.report(*mark, "not a key of this map"),
+            }
+            self.path.leave(level);
+        }
+        (map.len() == entries.len()).then_some(Value::Map(map))
+    }
+
+    /// One value of a field that is neither list nor map.
+    pub(super) fn value(&mut self, kind: &Kind, node: &Node<'_>) -> Option<Value> {
+        if let Kind::Message(descriptor) = kind {
+            return self.message(descriptor, node).map(Value::Message);
+        }
+        match scalar::value(kind, node) {
+            Ok(value) => Some(value),
+            Err(reason) => {
+                self.report(node.mark, reason);
+                None
+            }
+        }
+    }
+
+    /// A map with string keys of plain values, for `Struct`.
+    pub(super) fn struct_fields(&mut self, entries: &[Entry<'_>], kind: &Kind) -> Option<Value> {
+        let mut map = HashMap::with_capacity(entries.len());
+        for Entry { key, value, .. } in entries {
+            let level = self.path.enter_key(key);
+            let value = self.value(kind, value);
+            self.path.leave(level);
+            map.insert(MapKey::String(key.as_ref().to_owned()), value?);
+        }
+        Some(Value::Map(map))
+    }
+}
+
+/// By its own name or in camelCase.
+fn find_field(descriptor: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
+    descriptor.get_field_by_name(key).or_else(|| descriptor.get_field_by_json_name(key))
+}
+
+fn takes_null(field: &FieldDescriptor) -> bool {
+    match field.kind() {
+        Kind::Message(message) => message.full_name() == "google.protobuf.Value",
+        Kind::Enum(values) => values.full_name() == "google.protobuf.NullValue",
+        _ => false,
+    }
+}
+
+fn no_such_field(descriptor: &MessageDescriptor, key: &str) -> String {
+    let message = descriptor.full_name();
+    if descriptor.reserved_names().any(|name| name == key) {
+        return format!("no longer a field of {message}: Envoy has removed it");
+    }
+    let fields: Vec<FieldDescriptor> = descriptor.fields().collect();
+    match nearest(key, fields.iter().map(FieldDescriptor::name)) {
+        Some(near) => format!("no such field in {message} (did you mean {near}?)"),
+        None => format!("no such field in {message}"),
+    }
+}

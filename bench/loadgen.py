@@ -74,7 +74,7 @@ class LoadResult:
 def build() -> Path:
     """Builds the generator, which takes some seconds the first time; returns its path."""
     if not LOADGEN.exists():
-        raise BenchError(f"{LOADGEN} is missing: run it in a checkout of the repository")
+        raise BenchError(f"{LOADGEN} is missing: run `python -m bench` in a checkout")
     command = ["cargo", "build", "--release", "--locked", "--quiet"]
     command += ["--manifest-path", str(LOADGEN / "Cargo.toml"), "--target-dir", str(TARGET)]
     try:

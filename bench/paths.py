@@ -1,8 +1,17 @@
-"""Where things lie: the benchmark needs a checkout, because it builds its load generator."""
+"""Where things lie: what is built, installed and written goes into the checkout one stands in."""
 
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+#: Beside this file, in a checkout and when installed.
+LOADGEN = Path(__file__).resolve().parent / "loadgen"
+
+
+def checkout(start: Path) -> Path:
+    """The checkout that holds `start`, or `start` itself."""
+    above = (folder for folder in (start, *start.parents) if (folder / "bench/loadgen").is_dir())
+    return next(above, start)
+
+
+ROOT = checkout(Path.cwd())
 CACHE = ROOT / ".cache"
-LOADGEN = ROOT / "bench" / "loadgen"
 RESULTS = ROOT / "bench" / "results"

@@ -15,10 +15,9 @@ from bench.site import Probe, Site
 class Peer(ABC):
     name: ClassVar[str]
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
         """Installs what can be installed; raises `BenchError` with what to do if that is not ours
         to do."""
-        return None
 
     @abstractmethod
     def command(self, site: Site) -> list[str]:

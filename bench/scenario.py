@@ -73,9 +73,8 @@ class Scenario(ABC):
     def measure(self, rig: Rig, peer: Peer) -> Round:
         """Starts the peer, measures, stops it; raises `GateError` if it did not do the work."""
 
-    def compare(self, row: Mapping[str, Round]) -> None:
+    def compare(self, row: Mapping[str, Round]) -> None:  # noqa: B027 - most have none
         """Adds the figures that need another peer's of the same round, by name."""
-        return None
 
     def once(self, rig: Rig, peer: Peer) -> Round:
         """What need not be repeated, after the rounds."""

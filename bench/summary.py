@@ -6,6 +6,9 @@ from statistics import median
 
 from bench.scenario import Bar, Round, Scenario
 
+#: With fewer undisturbed rounds than this, the disturbed ones count too.
+ENOUGH = 3
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -53,7 +56,10 @@ def summarise_peer(rounds: Sequence[Round], failure: str | None) -> PeerSummary:
     values: dict[str, list[float]] = {}
     notes: dict[str, int] = {}
     strangers = 0.0
-    for one in rounds:
+    kept, dropped = quiet(rounds)
+    if dropped:
+        notes[f"left out, strangers had more than 30 % of a core: {dropped} of {len(rounds)}"] = 1
+    for one in kept:
         for key, value in one.figures.items():
             values.setdefault(key, []).append(value)
         for note in one.notes:
@@ -64,6 +70,15 @@ def summarise_peer(rounds: Sequence[Round], failure: str | None) -> PeerSummary:
         notes=[note if count == 1 else f"{note} ({count} rounds)" for note, count in notes.items()],
         strangers=strangers,
     )
+
+
+def quiet(rounds: Sequence[Round]) -> tuple[Sequence[Round], int]:
+    """The rounds that strangers left alone, and how many others there were; all, if too few were
+    left alone."""
+    alone = [one for one in rounds if not one.disturbed]
+    if sum(bool(one.cores) for one in alone) < ENOUGH:
+        return rounds, 0
+    return alone, len(rounds) - len(alone)
 
 
 def ratio(peers: dict[str, PeerSummary], key: str, over: str, name: str = "ours") -> float | None:

@@ -51,6 +51,15 @@ def test_a_withheld_figure_takes_no_part_and_notes_are_counted() -> None:
     assert peer.strangers == 0.4
 
 
+def test_disturbed_rounds_count_only_if_there_are_too_few_others() -> None:
+    loud = Round({"cpu_us": 99.0}, [Cores(0.9, 0.9, 0.5)])
+    calm = Round({"cpu_us": 10.0}, [Cores(0.9, 0.9, 0.1)])
+    enough = summarise_peer([calm, loud, calm, calm], None)
+    assert enough.figures["cpu_us"].high == 10
+    assert enough.notes == ["left out, strangers had more than 30 % of a core: 1 of 4"]
+    assert summarise_peer([calm, loud, calm], None).figures["cpu_us"].high == 99
+
+
 def test_a_failed_peer_has_no_figures() -> None:
     peer = summary().peers["haproxy"]
     assert peer.failure == "statuses 503: 1"

@@ -151,8 +151,7 @@ class AdminLab:
         """Ports by name, volatile numbers masked."""
         for name, port in self.ports.items():
             text = re.sub(rf"(?<!\d){port}(?!\d)", "${" + name + "}", text)
-        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "<time>", text)
-        return text
+        return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "<time>", text)
 
 
 def shape(value: Any) -> Any:

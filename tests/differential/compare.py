@@ -43,4 +43,6 @@ def differences(envoy: dict[str, Any], ours: dict[str, Any], ignore: Sequence[st
 
 def show(found: Flat) -> str:
     """One difference per two lines."""
-    return "\n".join(f"  {name}\n    envoy: {a!r}\n    ours:  {b!r}" for name, (a, b) in found.items())
+    return "\n".join(
+        f"  {name}\n    envoy: {a!r}\n    ours:  {b!r}" for name, (a, b) in found.items()
+    )

@@ -44,10 +44,14 @@ LOG_FIELDS = {
     "remote": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
 }
 LOG_FORMAT = "\t".join(LOG_FIELDS.values()) + "\n"
+# In Envoy's default format: duration and upstream's service time.
+_LOG_DURATIONS = re.compile(r'(^\[<time>\] ".*" \d+ \S+ \d+ \d+) \d+ (?:\d+|-) (?=")')
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
-_UUID = re.compile(r"\b(?!11111111-2222)[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b")
+_UUID = re.compile(
+    r"\b(?!11111111-2222)[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b"
+)
 _LOG_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
@@ -73,9 +77,7 @@ def _merge(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in merged.items() if v is not None}
 
 
-def build_listener(
-    name: str, listener: Listener, port: int, log_path: str
-) -> dict[str, Any]:
+def build_listener(name: str, listener: Listener, port: int, log_path: str) -> dict[str, Any]:
     """The Listener resource."""
     routes = yaml.safe_load(listener.routes) or {}
     manager = {
@@ -251,6 +253,7 @@ class Lab:
         text = self._port_re.sub(lambda m: "${" + self._names[m[1]] + "}", text)
         text = re.sub(r"(127\.0\.0\.1:)\d+", r"\1<port>", text)
         text = _LOG_TIME.sub("<time>", text)
+        text = _LOG_DURATIONS.sub(r"\1 <ms> <ms> ", text)
         for address in MACHINE_ADDRESSES:
             text = text.replace(address, "<machine-address>")
         return _UUID.sub(r"<uuid-\1>", text)

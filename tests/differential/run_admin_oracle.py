@@ -1,6 +1,6 @@
 """Asks the stock Envoy's admin port everything and writes the answers into oracle/admin.
 
-    python -m tests.differential.run_admin_oracle
+python -m tests.differential.run_admin_oracle
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def main() -> int:
             write(lab, "stats_no_flush_yet.txt", lab.ask("/stats?filter=upstream_rq_time").body)
             time.sleep(5.5)  # Envoy's histograms appear at the flush
             write(lab, "stats_usedonly.txt", stable_stats(lab.ask("/stats?usedonly").body))
-            write(lab, "stats.json", lab.ask("/stats?format=json&filter=cluster.a.upstream_rq").body)
+            write(
+                lab, "stats.json", lab.ask("/stats?format=json&filter=cluster.a.upstream_rq").body
+            )
             write(lab, "prometheus.txt", lab.ask("/stats/prometheus?usedonly").body)
             for name in ("cumulative", "disjoint", "detailed", "summary"):
                 target = f"/stats?filter=a.upstream_rq_time$&histogram_buckets={name}"
@@ -77,8 +79,11 @@ def main() -> int:
             quit_answer = lab.ask("/quitquitquit", "POST")
             save_json(
                 "quitquitquit.json",
-                {"status": quit_answer.status, "body": quit_answer.body,
-                 "exit": lab.proxy.wait_exit()},
+                {
+                    "status": quit_answer.status,
+                    "body": quit_answer.body,
+                    "exit": lab.proxy.wait_exit(),
+                },
             )
         finally:
             lab.stop()

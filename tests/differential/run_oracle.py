@@ -1,6 +1,6 @@
 """Runs groups on the stock Envoy and writes the golden records.
 
-    python -m tests.differential.run_oracle [group ...] [--dry] [--bootstrap]
+python -m tests.differential.run_oracle [group ...] [--dry] [--bootstrap]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shows bad bootstraps to the stock Envoy (--mode validate) and writes down what it says.
 
-    python -m tests.differential.run_validate_oracle
+python -m tests.differential.run_validate_oracle
 """
 
 from __future__ import annotations

@@ -189,5 +189,7 @@ def test_server_info_keys(pair: Pair) -> None:
 def test_golden_answers_are_todays(pair: Pair) -> None:
     """oracle/admin/answers.json is what this Envoy says."""
     golden = json.loads((FOLDER / "answers.json").read_text())
-    today = [(f"{m} {t}", a.status) for (m, t), a in zip(QUESTIONS, pair.answers[ENVOY], strict=True)]
+    today = [
+        (f"{m} {t}", a.status) for (m, t), a in zip(QUESTIONS, pair.answers[ENVOY], strict=True)
+    ]
     assert [(g["ask"], g["status"]) for g in golden] == today

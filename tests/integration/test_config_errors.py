@@ -125,9 +125,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         ("network", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
     ],
 )
-def test_known_but_not_implemented_is_refused_by_name(
-    kind: str, name: str, tmp_path: Path
-) -> None:
+def test_known_but_not_implemented_is_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:
     """Envoy's extensions that ours does not have yet are named, not ignored."""
     tree = yaml.safe_load(GOOD)
     filters = tree["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]

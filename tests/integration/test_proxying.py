@@ -228,7 +228,9 @@ def test_upstream_closing_mid_body_closes_the_client(simple: Simple) -> None:
     simple()
     for head in (b"content-length: 100", b"transfer-encoding: chunked"):
         body = b"abc" if b"length" in head else b"3\r\nabc\r\n"
-        simple.upstream.script([Reply((b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body, "close"))])
+        simple.upstream.script(
+            [Reply((b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + body, "close"))]
+        )
         with Connection(simple.port) as conn:
             conn.methods = ["GET"]
             conn.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -15,9 +15,7 @@ LISTENER = _T + "envoy.config.listener.v3.Listener"
 CLUSTER = _T + "envoy.config.cluster.v3.Cluster"
 ROUTES = _T + "envoy.config.route.v3.RouteConfiguration"
 ENDPOINTS = _T + "envoy.config.endpoint.v3.ClusterLoadAssignment"
-HCM = _T + (
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-)
+HCM = _T + ("envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager")
 ROUTER = _T + "envoy.extensions.filters.http.router.v3.Router"
 
 

@@ -17,7 +17,9 @@ class Load:
     goes wrong is a lost request and stands in `lost`.
     """
 
-    def __init__(self, port: int, target: str = "/", threads: int = 4, pause: float = 0.001) -> None:
+    def __init__(
+        self, port: int, target: str = "/", threads: int = 4, pause: float = 0.001
+    ) -> None:
         self.port = port
         self.target = target
         self.pause = pause

@@ -1,4 +1,4 @@
-"""Free TCP ports below the kernel's ephemeral range, so that no outgoing connection can take one."""
+"""Free TCP ports below the kernel's ephemeral range: no outgoing connection can take one."""
 
 from __future__ import annotations
 

@@ -40,7 +40,9 @@ def wrk(url: str, connections: int = 16, seconds: int = 1) -> Wrk:
     text = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True).stdout
     requests = re.search(r"(\d+) requests in", text)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    errors = re.search(
+        r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text
+    )
     return Wrk(
         int(requests[1]) if requests else 0,
         int(bad[1]) if bad else 0,

@@ -55,6 +55,12 @@ GROUP = Group(
     name="access_log",
     listeners={
         "default": Listener(TO_A, log=_DEFAULT),
+        "built_in": Listener(
+            TO_A,
+            "access_log:\n- name: x\n"
+            f"  typed_config: {{'@type': {_FILE}, path: $LOG}}\n",
+            log="built-in",
+        ),
         "operators": Listener(TO_A, log=_ALL),
         "json": Listener(
             TO_A,
@@ -117,6 +123,9 @@ GROUP = Group(
         Case("default_missing", req(), "default"),
         Case("default_bad_request", b"GET / HTTP/1.1\r\n\r\n", "default"),
         Case("default_post", req("/", method="POST", body=b"hello"), "default"),
+        Case("built_in", req("/p?q", "user-agent: t", "x-forwarded-for: 1.2.3.4"), "built_in"),
+        Case("built_in_local", b"GET / HTTP/1.1\r\n\r\n", "built_in"),
+        Case("built_in_reset", req(), "built_in", script=raw("reset")),
         Case("operators", req("/p?q=1&r=2", "x-a: hello"), "operators",
              script=reply("201 Created", "x-up: u", "content-type: text/plain")),
         Case("operators_none", req("/"), "operators"),

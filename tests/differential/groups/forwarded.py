@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.differential.model import TO_A, Case, Group, Listener, req
+from tests.differential.model import Case, Group, Listener, req
 
 _LOOP = "internal_address_config: {cidr_ranges: [{address_prefix: 127.0.0.0, prefix_len: 8}]}\n"
 _EDGE = "use_remote_address: true\n"

@@ -6,7 +6,6 @@ from tests.differential.model import TO_A, Case, Group, Listener, raw, reply, re
 from tests.support.client import Pause
 
 _WS = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: x", "Sec-WebSocket-Version: 13"]
-_POST = dict(method="POST", body=b"hello")
 _EXPECT_HEAD = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
 
 GROUP = Group(
@@ -36,14 +35,14 @@ GROUP = Group(
         Case("upgrade_without_connection", req("/", "Upgrade: websocket")),
         Case("upgrade_h2c", req("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")),
         Case("upgrade_unknown", req("/", "Connection: upgrade", "Upgrade: foo/2")),
-        Case("upgrade_post", req("/", "Connection: upgrade", "Upgrade: foo", **_POST)),
+        Case("upgrade_post", req("/", "Connection: upgrade", "Upgrade: foo", method="POST", body=b"hello")),
         Case("upgrade_ignored", req("/", "Connection: upgrade", "Upgrade: foo"), "ignore_upgrade"),
         Case("connection_upgrade_no_upgrade", req("/", "Connection: upgrade")),
         Case("expect_100", (_EXPECT_HEAD, Pause(0.2), b"hello")),
         Case("expect_100_with_body", _EXPECT_HEAD + b"hello"),
         Case("expect_100_no_body", req("/", "Expect: 100-continue")),
         Case("expect_upper", (_EXPECT_HEAD.replace(b"100-continue", b"100-Continue"), Pause(0.2), b"hello")),
-        Case("expect_other", req("/", "Expect: something", **_POST)),
+        Case("expect_other", req("/", "Expect: something", method="POST", body=b"hello")),
         Case("expect_proxied", (_EXPECT_HEAD, Pause(0.2), b"hello"), "continue",
              script=raw(b"HTTP/1.1 100 Continue\r\n\r\n", "wait_body", response(), after="head")),
         Case("expect_proxied_refused", (_EXPECT_HEAD, Pause(0.2)), "continue",

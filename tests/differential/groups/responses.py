@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from tests.differential.model import TO_A, TRAILERS_CLUSTER, Case, Group, Listener, raw, reply, req, response
+from tests.differential.model import (
+    TO_A,
+    TRAILERS_CLUSTER,
+    Case,
+    Group,
+    Listener,
+    raw,
+    reply,
+    req,
+    response,
+)
 from tests.support.client import Pause
 from tests.support.upstream import Reply
 

@@ -32,9 +32,10 @@ fn run(path: &str, text: &[u8], out: &mut String) -> std::process::ExitCode {
     let _ = writeln!(out, "load {:?}", started.elapsed());
     let started = Instant::now();
     let mut store = Store::new();
-    for (type_url, resources) in
-        [(CLUSTER, &bootstrap.static_clusters), (LISTENER, &bootstrap.static_listeners)]
-    {
+    for (type_url, resources) in [
+        (CLUSTER, &bootstrap.static_clusters),
+        (LISTENER, &bootstrap.static_listeners),
+    ] {
         let applied = store.apply(type_url, resources, &[], true);
         for (name, path, reason) in &applied.rejected {
             let _ = writeln!(out, "rejected {name}: {path}: {reason}");

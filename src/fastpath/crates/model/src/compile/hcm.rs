@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use core::http_protocol_options::HeadersWithUnderscoresAction;
+use core::scheme_header_transformation::Transformation;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use envoy_types::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
-use core::http_protocol_options::HeadersWithUnderscoresAction;
-use core::scheme_header_transformation::Transformation;
 pub(super) use pb::HttpConnectionManager as Message;
 use pb::http_connection_manager::{
     CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
@@ -46,7 +45,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let internal = message.internal_address_config.as_ref();
     let internal_addresses =
         internal.map(|c| problems.within("internal_address_config", |p| internal_ranges(c, p)));
-    let pack_trace_reason = pack_trace_reason(message, problems);
+    check_request_id(message, problems);
     let timeouts = Timeouts::new(message, problems);
     let common = message.common_http_protocol_options.as_ref();
     let http1 = message.http_protocol_options.as_ref();
@@ -54,9 +53,6 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let max_headers_kb = message.max_request_headers_kb.as_ref();
     let max_requests = common.and_then(|c| c.max_requests_per_connection.as_ref());
     let absolute_url = http1.and_then(|h| h.allow_absolute_url.as_ref());
-    let invalid_stays = http1
-        .and_then(|h| h.override_stream_error_on_invalid_http_message.as_ref())
-        .or(message.stream_error_on_invalid_http_message.as_ref());
     Some(Hcm {
         stat_prefix: message.stat_prefix.as_str().into(),
         routes: routes?,
@@ -78,7 +74,8 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         allow_absolute_url: absolute_url.is_none_or(|v| v.value),
         enable_trailers: http1.is_some_and(|h| h.enable_trailers),
         proxy_100_continue: message.proxy_100_continue,
-        stream_error_on_invalid_http_message: invalid_stays.is_some_and(|v| v.value),
+        allow_chunked_length: http1.is_some_and(|h| h.allow_chunked_length),
+        allow_custom_methods: http1.is_some_and(|h| h.allow_custom_methods),
         server_name: non_empty(&message.server_name).unwrap_or_else(|| "envoy".into()),
         server_header: server_header(message),
         via: non_empty(&message.via),
@@ -90,7 +87,6 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         generate_request_id: message.generate_request_id.as_ref().is_none_or(|v| v.value),
         preserve_external_request_id: message.preserve_external_request_id,
         always_set_request_id_in_response: message.always_set_request_id_in_response,
-        pack_trace_reason: pack_trace_reason?,
         internal_addresses,
         represent_ipv4_remote_address_as_ipv4_mapped_ipv6: message
             .represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
@@ -112,7 +108,10 @@ fn codec(message: &Message, problems: &mut Problems) {
     match CodecType::try_from(message.codec_type) {
         Ok(CodecType::Auto | CodecType::Http1) => {}
         Ok(codec @ (CodecType::Http2 | CodecType::Http3)) => {
-            problems.report_at("codec_type", format!("{} is not implemented", codec.as_str_name()));
+            problems.report_at(
+                "codec_type",
+                format!("{} is not implemented", codec.as_str_name()),
+            );
         }
         Err(_) => {}
     }
@@ -137,7 +136,9 @@ fn routes(message: &Message, cx: &mut Context) -> Option<RouteSource> {
             let name = &rds.route_config_name;
             let scope = format!("http.{}.rds.{name}.", message.stat_prefix);
             cx.needs.push(source?.needs(ROUTES, name, scope));
-            Some(RouteSource::Rds { name: rds.route_config_name.as_str().into() })
+            Some(RouteSource::Rds {
+                name: rds.route_config_name.as_str().into(),
+            })
         }
         // Refused by name.
         RouteSpecifier::ScopedRoutes(_) => None,
@@ -252,13 +253,20 @@ fn server_header(message: &Message) -> ServerHeader {
 }
 
 fn scheme_to_overwrite(message: &Message) -> Option<Arc<str>> {
-    match message.scheme_header_transformation.as_ref()?.transformation.as_ref()? {
+    match message
+        .scheme_header_transformation
+        .as_ref()?
+        .transformation
+        .as_ref()?
+    {
         Transformation::SchemeToOverwrite(scheme) => non_empty(scheme),
     }
 }
 
 fn underscores(common: Option<&core::HttpProtocolOptions>) -> Underscores {
-    let action = common.map(|c| c.headers_with_underscores_action).unwrap_or_default();
+    let action = common
+        .map(|c| c.headers_with_underscores_action)
+        .unwrap_or_default();
     match HeadersWithUnderscoresAction::try_from(action) {
         Ok(HeadersWithUnderscoresAction::RejectRequest) => Underscores::RejectRequest,
         Ok(HeadersWithUnderscoresAction::DropHeader) => Underscores::DropHeader,
@@ -278,13 +286,17 @@ fn escaped_slashes(message: &Message) -> EscapedSlashes {
 }
 
 fn strip_port(message: &Message, problems: &mut Problems) -> StripPort {
-    let any = matches!(message.strip_port_mode, Some(StripPortMode::StripAnyHostPort(true)));
+    let any = matches!(
+        message.strip_port_mode,
+        Some(StripPortMode::StripAnyHostPort(true))
+    );
     match (message.strip_matching_host_port, any) {
         (false, false) => StripPort::No,
         (true, false) => StripPort::Matching,
         (false, true) => StripPort::Any,
         (true, true) => {
-            let reason = "Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.";
+            let reason =
+                "Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.";
             problems.report(reason);
             StripPort::Any
         }
@@ -307,25 +319,30 @@ fn internal_ranges(message: &InternalAddressConfig, problems: &mut Problems) -> 
     };
     let private = ranges.iter().filter_map(|(address, length)| {
         let prefix_len = u8::try_from(*length).ok()?;
-        Some(Cidr { address: address.parse().ok()?, prefix_len })
+        Some(Cidr {
+            address: address.parse().ok()?,
+            prefix_len,
+        })
     });
-    let given = message.cidr_ranges.iter().enumerate().filter_map(|(index, range)| {
-        problems.within_item("cidr_ranges", index, |p| address::cidr(range, p))
-    });
+    let given = message
+        .cidr_ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(index, range)| {
+            problems.within_item("cidr_ranges", index, |p| address::cidr(range, p))
+        });
     private.chain(given).collect()
 }
 
 /// `request_id_extension`: UUIDs, the only kind there is.
-fn pack_trace_reason(message: &Message, problems: &mut Problems) -> Option<bool> {
-    let Some(any) = message.request_id_extension.as_ref().and_then(|e| e.typed_config.as_ref())
-    else {
-        return Some(true);
-    };
+fn check_request_id(message: &Message, problems: &mut Problems) {
+    let any = message
+        .request_id_extension
+        .as_ref()
+        .and_then(|e| e.typed_config.as_ref());
+    let Some(any) = any else { return };
     let type_name = name_of_url(&any.type_url).unwrap_or("");
     if type_name != UUID {
         problems.report_at("request_id_extension", not_implemented(None, type_name));
-        return None;
     }
-    let config = UuidRequestIdConfig::decode(any.value.as_slice()).ok()?;
-    Some(config.pack_trace_reason.as_ref().is_none_or(|v| v.value))
 }

@@ -42,9 +42,15 @@ pub(super) fn compile(
         ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
     };
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
-    let internal_only_headers =
-        message.internal_only_headers.iter().map(|name| headers::name(name)).collect();
-    let mut hosts = Hosts { name: &message.name, table: VirtualHosts::default() };
+    let internal_only_headers = message
+        .internal_only_headers
+        .iter()
+        .map(|name| headers::name(name))
+        .collect();
+    let mut hosts = Hosts {
+        name: &message.name,
+        table: VirtualHosts::default(),
+    };
     for (index, virtual_host) in message.virtual_hosts.iter().enumerate() {
         let level = cx.problems.enter_item("virtual_hosts", index);
         let compiled = virtual_host::compile(virtual_host, settings, cx);
@@ -86,7 +92,9 @@ impl Hosts<'_> {
         let name = self.name;
         if domain == "*" {
             if self.table.default.replace(at).is_some() {
-                return Err(format!("Only a single wildcard domain is permitted in route {name}"));
+                return Err(format!(
+                    "Only a single wildcard domain is permitted in route {name}"
+                ));
             }
             return Ok(());
         }
@@ -95,7 +103,10 @@ impl Hosts<'_> {
         } else if let Some(prefix) = domain.strip_suffix('*') {
             add_wildcard(&mut self.table.prefix, prefix, at)
         } else {
-            self.table.exact.insert(domain.as_bytes().into(), at).is_some()
+            self.table
+                .exact
+                .insert(domain.as_bytes().into(), at)
+                .is_some()
         };
         if repeated {
             return Err(format!(

@@ -29,7 +29,10 @@ pub struct Node<'t> {
 #[derive(Debug, Clone)]
 pub enum Kind<'t> {
     /// A scalar; `plain` if it was not quoted and so may be a number, a boolean or null.
-    Scalar { text: Cow<'t, str>, plain: bool },
+    Scalar {
+        text: Cow<'t, str>,
+        plain: bool,
+    },
     List(Vec<Node<'t>>),
     Map(Vec<Entry<'t>>),
     /// An alias: the node it stands for.
@@ -85,7 +88,10 @@ pub fn parse(text: &[u8]) -> Result<Node<'_>, TreeError> {
     let start = Mark { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
         let reason = format!("{} bytes: the limit is {MAX_BYTES}", text.len());
-        return Err(TreeError { mark: start, reason });
+        return Err(TreeError {
+            mark: start,
+            reason,
+        });
     }
     let text = std::str::from_utf8(text).map_err(|error| not_utf8(text, &error))?;
     let mut builder = Builder::default();
@@ -96,21 +102,42 @@ pub fn parse(text: &[u8]) -> Result<Node<'_>, TreeError> {
         })?;
         builder.event(event, span)?;
     }
-    let nothing = || TreeError { mark: start, reason: "the document is empty".to_owned() };
+    let nothing = || TreeError {
+        mark: start,
+        reason: "the document is empty".to_owned(),
+    };
     builder.root.ok_or_else(nothing)
 }
 
 fn not_utf8(text: &[u8], error: &std::str::Utf8Error) -> TreeError {
-    let (valid, _) = text.split_at_checked(error.valid_up_to()).unwrap_or_default();
-    let line = valid.iter().filter(|b| **b == b'\n').count().saturating_add(1);
+    let (valid, _) = text
+        .split_at_checked(error.valid_up_to())
+        .unwrap_or_default();
+    let line = valid
+        .iter()
+        .filter(|b| **b == b'\n')
+        .count()
+        .saturating_add(1);
     let last = valid.rsplit(|b| *b == b'\n').next().unwrap_or_default();
-    let column = String::from_utf8_lossy(last).chars().count().saturating_add(1);
-    let mark = Mark { line: narrow(line), column: narrow(column) };
-    TreeError { mark, reason: "not UTF-8".to_owned() }
+    let column = String::from_utf8_lossy(last)
+        .chars()
+        .count()
+        .saturating_add(1);
+    let mark = Mark {
+        line: narrow(line),
+        column: narrow(column),
+    };
+    TreeError {
+        mark,
+        reason: "not UTF-8".to_owned(),
+    }
 }
 
 fn mark(marker: Marker) -> Mark {
-    Mark { line: narrow(marker.line()), column: narrow(marker.col().saturating_add(1)) }
+    Mark {
+        line: narrow(marker.line()),
+        column: narrow(marker.col().saturating_add(1)),
+    }
 }
 
 fn narrow(n: usize) -> u32 {
@@ -143,7 +170,10 @@ impl<'t> Builder<'t> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !is_string_tag(tag.as_deref());
-                let node = Node { mark, kind: Kind::Scalar { text, plain } };
+                let node = Node {
+                    mark,
+                    kind: Kind::Scalar { text, plain },
+                };
                 self.complete(node, anchor, 1)
             }
             Event::SequenceStart(anchor, _) => self.start(mark, Kind::List(Vec::new()), anchor),
@@ -153,9 +183,10 @@ impl<'t> Builder<'t> {
                 None => Ok(()),
             },
             Event::Alias(anchor) => self.alias(mark, anchor),
-            Event::DocumentStart(_) if self.root.is_some() => {
-                Err(TreeError { mark, reason: "more than one YAML document".to_owned() })
-            }
+            Event::DocumentStart(_) if self.root.is_some() => Err(TreeError {
+                mark,
+                reason: "more than one YAML document".to_owned(),
+            }),
             _ => Ok(()),
         }
     }
@@ -165,19 +196,34 @@ impl<'t> Builder<'t> {
             let reason = format!("nested more than {MAX_DEPTH} deep");
             return Err(TreeError { mark, reason });
         }
-        if self.open.last().is_some_and(|o| o.key.is_none() && matches!(o.node.kind, Kind::Map(_)))
+        if self
+            .open
+            .last()
+            .is_some_and(|o| o.key.is_none() && matches!(o.node.kind, Kind::Map(_)))
         {
-            return Err(TreeError { mark, reason: "a key must be a string".to_owned() });
+            return Err(TreeError {
+                mark,
+                reason: "a key must be a string".to_owned(),
+            });
         }
         let node = Node { mark, kind };
-        self.open.push(Open { node, key: None, anchor, size: 1, keys: None });
+        self.open.push(Open {
+            node,
+            key: None,
+            anchor,
+            size: 1,
+            keys: None,
+        });
         Ok(())
     }
 
     fn alias(&mut self, mark: Mark, anchor: usize) -> Result<(), TreeError> {
         let Some((node, size)) = self.anchors.get(&anchor) else {
             // Inside its own anchor.
-            return Err(TreeError { mark, reason: "an alias to what contains it".to_owned() });
+            return Err(TreeError {
+                mark,
+                reason: "an alias to what contains it".to_owned(),
+            });
         };
         let (node, size) = (Rc::clone(node), *size);
         self.alias_nodes = self.alias_nodes.saturating_add(size);
@@ -191,7 +237,14 @@ impl<'t> Builder<'t> {
             return Err(TreeError { mark, reason });
         }
         // Its own place: where the alias is written. What is inside keeps the anchor's places.
-        self.complete(Node { mark, kind: Kind::Shared(node) }, 0, size)
+        self.complete(
+            Node {
+                mark,
+                kind: Kind::Shared(node),
+            },
+            0,
+            size,
+        )
     }
 
     /// A node is complete: it goes where it belongs.
@@ -199,7 +252,10 @@ impl<'t> Builder<'t> {
         let node = if anchor > 0 {
             let shared = Rc::new(node);
             self.anchors.insert(anchor, (Rc::clone(&shared), size));
-            Node { mark: shared.mark, kind: Kind::Shared(shared) }
+            Node {
+                mark: shared.mark,
+                kind: Kind::Shared(shared),
+            }
         } else {
             node
         };
@@ -211,7 +267,11 @@ impl<'t> Builder<'t> {
         match &mut parent.node.kind {
             Kind::List(items) => items.push(node),
             Kind::Map(entries) => match parent.key.take() {
-                Some((key, mark)) => entries.push(Entry { key, mark, value: node }),
+                Some((key, mark)) => entries.push(Entry {
+                    key,
+                    mark,
+                    value: node,
+                }),
                 None => {
                     let mark = node.mark;
                     let key = key_text(node)?;
@@ -245,7 +305,10 @@ fn key_text(node: Node<'_>) -> Result<Cow<'_, str>, TreeError> {
     match node.kind {
         Kind::Scalar { text, .. } => Ok(text),
         Kind::Shared(shared) => key_text((*shared).clone()),
-        _ => Err(TreeError { mark: node.mark, reason: "a key must be a string".to_owned() }),
+        _ => Err(TreeError {
+            mark: node.mark,
+            reason: "a key must be a string".to_owned(),
+        }),
     }
 }
 

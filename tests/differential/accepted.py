@@ -134,6 +134,13 @@ NOT_YET = {
     "access_log/json_omit": "omit_empty_values",
     "access_log/text_omit": "omit_empty_values",
     "headers/metadata": "DYNAMIC_METADATA",
+    "http1_connection/proper_case": "header_key_format",
+    "priority/main": "priorities other than 0",
+    "access_log/rare_LOCAL_REPLY_BODY": "LOCAL_REPLY_BODY",
+    "access_log/rare_DYNAMIC_METADATA": "DYNAMIC_METADATA",
+    "access_log/rare_FILTER_STATE": "FILTER_STATE",
+    "access_log/rare_METADATA": "METADATA",
+    "access_log/rare_UPSTREAM_HOSTS_ATTEMPTED": "UPSTREAM_HOSTS_ATTEMPTED",
 }
 
 # Stats of Envoy's that ours need not have, as globs; mirrored in docs/differences.md.

@@ -7,7 +7,7 @@ from tests.support.client import AwaitHead, Pause, Reset
 from tests.support.upstream import Reply
 
 _CLUSTERS = ["a", "refused", "blackhole", "none", "no_requests", "no_pending",
-             "no_connections", "one_request", "dns_fails", "limited", "two"]
+             "no_connections", "one_request", "dns_fails", "limited"]
 
 
 def _routes() -> str:
@@ -55,18 +55,6 @@ _CLUSTER_YAML = (
         "limited",
         _PROTO + "      common_http_protocol_options: {max_headers_count: 5, max_response_headers_kb: 1}\n",
     )
-    + """
-- name: two
-  type: STATIC
-  connect_timeout: 0.3s
-  load_assignment:
-    cluster_name: two
-    endpoints:
-    - priority: 0
-      lb_endpoints: [{health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${a}}}}}]
-    - priority: 1
-      lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${b}}}}}]
-"""
 )
 _CL10 = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
 _CH = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -107,7 +95,6 @@ GROUP = Group(
              req("/refused/", "Content-Length: 10", method="POST") + b"abc"),
         Case("connect_timeout", req("/blackhole/")),
         Case("no_hosts", req("/none/")),
-        Case("priority_1", req("/two/")),
         Case("dns_fails", req("/dns_fails/")),
         Case("overflow_requests", req("/no_requests/")),
         Case("overflow_pending", req("/no_pending/")),

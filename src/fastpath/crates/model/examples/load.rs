@@ -20,6 +20,17 @@ fn run(path: &str, text: &[u8], out: &mut String) -> std::process::ExitCode {
     drop(model::schema::get());
     let _ = writeln!(out, "descriptors {:?}", started.elapsed());
     let started = Instant::now();
+    let document = model::text::Document::parse(text, path);
+    let _ = writeln!(out, "parse {:?}", started.elapsed());
+    let schema = model::schema::get();
+    let descriptor = schema.message_of_url(model::compile::BOOTSTRAP);
+    if let (Ok(document), Some(descriptor)) = (document, descriptor) {
+        let started = Instant::now();
+        let message = document.message(&schema, &descriptor);
+        let _ = writeln!(out, "convert {:?}", started.elapsed());
+        drop(message);
+    }
+    let started = Instant::now();
     let bootstrap = match model::bootstrap::load(text, path) {
         Ok(bootstrap) => bootstrap,
         Err(problems) => {

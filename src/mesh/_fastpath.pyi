@@ -38,7 +38,11 @@ def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
     """Reads YAML or JSON (JSON is read as YAML). Raises ConfigError."""
 
 def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
-    """`--config-yaml` over `--config-path`, merged as protobuf MergeFrom does. Raises ConfigError."""
+    """`--config-yaml` over `--config-path`, as protobuf's MergeFrom. Raises ConfigError."""
+
+def validate(bootstrap: Bootstrap) -> None:
+    """Compiles all static resources together, as Engine.apply would, and binds nothing
+    (`--mode validate`). Raises ConfigError."""
 
 def load_discovery_response(
     text: bytes, filename: str, type_url: str
@@ -64,16 +68,19 @@ class Applied:
     #: (name, field path, reason): the last good version of these keeps serving.
     rejected: list[tuple[str, str, str]]
     #: Everything the configuration now refers to and that comes from files:
-    #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds).
+    #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds,
+    #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
-    wanted: list[tuple[str, str, str, str, float]]
+    wanted: list[tuple[str, str, str, str, float, str]]
 
 @final
 class Engine:
     """The data plane: workers, listeners, clusters, statistics. All methods return at once
     unless said otherwise and may be called from any thread."""
 
-    def __init__(self, concurrency: int, drain_time: float, service_node: str, service_cluster: str) -> None: ...
+    def __init__(
+        self, concurrency: int, drain_time: float, service_node: str, service_cluster: str
+    ) -> None: ...
     def apply(
         self, type_url: str, updated: list[tuple[str, bytes]], removed: list[str], static: bool
     ) -> Applied:
@@ -97,7 +104,8 @@ class Engine:
 
     def drain_listeners(self, graceful: bool, inbound_only: bool) -> None: ...
     def fail_health_check(self, fail: bool) -> None:
-        """Envoy's `/healthcheck/fail` and `/ok`: responses carry `connection: close` while failing."""
+        """Envoy's `/healthcheck/fail` and `/ok`: responses carry `connection: close` while
+        failing."""
 
     def shutdown(self, drain_seconds: float) -> bool:
         """Stops accepting, drains, joins the workers; blocks (releases the GIL) until idle or
@@ -122,6 +130,24 @@ class Engine:
     def flush_histograms(self) -> None:
         """Closes the interval of every histogram (call every stats_flush_interval)."""
 
+@final
+class Watcher:
+    """inotify on directories: what is moved into them (IN_MOVED_TO), nothing else, as Envoy."""
+
+    def __init__(self) -> None: ...
+    def fileno(self) -> int:
+        """Readable when `read` has something to say."""
+
+    def add(self, directory: str) -> None:
+        """Idempotent. OSError if there is no such directory."""
+
+    def remove(self, directory: str) -> None:
+        """Does nothing if it is not watched."""
+
+    def read(self) -> list[tuple[str, str]]:
+        """(directory as given to `add`, name) of what was moved in since the last call, without
+        blocking. ("", "") if the kernel's queue overflowed: anything may have changed."""
+
 def log(level: str, component: str, message: str) -> None:
     """Writes a line to stderr in Envoy's log format if `level` passes."""
 
@@ -129,7 +155,6 @@ def set_log_level(component: str, level: str) -> bool:
     """`component` "" is all. False if there is no such component."""
 
 def log_levels() -> dict[str, str]: ...
-
 def parse_request_head(
     buf: bytes,
 ) -> tuple[int, str, str, list[tuple[str, str]], int] | None:

@@ -11,7 +11,7 @@ pub mod compile;
 pub mod discovery;
 pub mod format;
 pub mod json;
-mod matching;
+pub mod matching;
 mod plan;
 pub mod problem;
 pub mod resources;

@@ -1,5 +1,7 @@
 //! Character classes of RFC 9110 §5.6 as tables, and scans over them.
 
+use crate::swar;
+
 /// Lower-case form of each token character (RFC 9110 §5.6.2), 0 for everything else.
 static TOKEN_LOWER: [u8; 256] = token_lower();
 
@@ -13,7 +15,20 @@ const fn token_lower() -> [u8; 256] {
         if b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
             )
         {
             table[i] = b.to_ascii_lowercase();
@@ -41,9 +56,34 @@ pub(crate) fn is_token(s: &[u8]) -> bool {
     !s.is_empty() && s.iter().all(|b| is_token_char(*b))
 }
 
-/// Length of the run of token characters at the start.
+/// Length of the run of token characters at the start: by words as long as they are letters,
+/// digits and `-` up to a colon.
 #[inline(always)]
 pub(crate) fn token_run(s: &[u8]) -> usize {
+    let mut at = 0usize;
+    for word in s.as_chunks::<8>().0 {
+        let word = u64::from_le_bytes(*word);
+        let (colon, plain) = (swar::colon(word), swar::plain(word));
+        if colon != 0 {
+            let place = swar::first(colon);
+            let before = swar::below(place);
+            if plain & before == before {
+                return at.wrapping_add(place); // within s
+            }
+            break;
+        }
+        if plain != swar::HIGH {
+            break;
+        }
+        at = at.wrapping_add(8); // at most s.len()
+    }
+    let rest = s.get(at..).unwrap_or_default();
+    at.wrapping_add(short_token_run(rest))
+}
+
+/// The same for text that is short or ends in something other than a colon.
+#[inline(always)]
+pub(crate) fn short_token_run(s: &[u8]) -> usize {
     s.iter().position(|b| !is_token_char(*b)).unwrap_or(s.len())
 }
 
@@ -53,27 +93,32 @@ pub(crate) const fn is_value_ctl(b: u8) -> bool {
     (b < 0x20 && b != b'\t') || b == 0x7f
 }
 
-/// Index of the first byte for which `stop` holds, looking at 16 bytes at a time: the inner
-/// loop has no exit, so the compiler turns it into vector compares.
-#[inline(always)]
-fn scan(s: &[u8], stop: impl Fn(u8) -> bool) -> Option<usize> {
-    let (blocks, tail) = s.as_chunks::<16>();
-    let mut at = 0usize;
-    for block in blocks {
-        if block.iter().fold(false, |found, b| found | stop(*b)) {
-            let inside = block.iter().position(|b| stop(*b))?;
-            return Some(at.wrapping_add(inside)); // both are below s.len()
-        }
-        at = at.wrapping_add(16); // at most s.len()
-    }
-    let inside = tail.iter().position(|b| stop(*b))?;
-    Some(at.wrapping_add(inside))
-}
-
 /// Index of the first byte that may not stand in a field value: normally the CR that ends it.
-#[inline]
+///
+/// Blocks of 16 without such a byte are skipped by a loop that the compiler turns into vector
+/// compares; its place is then found by words.
+#[inline(always)]
 pub(crate) fn value_run(s: &[u8]) -> Option<usize> {
-    scan(s, is_value_ctl)
+    let mut at = 0usize; // at most s.len(), as all that is added below
+    for block in s.as_chunks::<16>().0 {
+        if block
+            .iter()
+            .fold(false, |found, b| found | is_value_ctl(*b))
+        {
+            break;
+        }
+        at = at.wrapping_add(16);
+    }
+    let (words, tail) = s.get(at..)?.as_chunks::<8>();
+    for word in words {
+        let stop = swar::value_ctl(u64::from_le_bytes(*word));
+        if stop != 0 {
+            return Some(at.wrapping_add(swar::first(stop)));
+        }
+        at = at.wrapping_add(8);
+    }
+    let inside = tail.iter().position(|b| is_value_ctl(*b))?;
+    Some(at.wrapping_add(inside))
 }
 
 /// True if all bytes may stand in a field value.
@@ -83,9 +128,19 @@ pub(crate) fn is_value(s: &[u8]) -> bool {
 }
 
 /// True if all bytes are visible ASCII and none is `#`: what a request-target may hold.
-#[inline]
+#[inline(always)]
 pub(crate) fn is_target(s: &[u8]) -> bool {
-    scan(s, |b| b <= 0x20 || b >= 0x7f || b == b'#').is_none()
+    let word = |w: &[u8; 8]| swar::not_target(u64::from_le_bytes(*w));
+    match s.last_chunk::<8>() {
+        Some(last) => {
+            s.as_chunks::<8>()
+                .0
+                .iter()
+                .fold(word(last), |bad, w| bad | word(w))
+                == 0
+        }
+        None => s.iter().all(|b| (0x21..0x7f).contains(b) && *b != b'#'),
+    }
 }
 
 /// Without leading and trailing SP and HTAB (RFC 9110 §5.6.3 OWS).
@@ -136,7 +191,9 @@ pub(crate) fn format_decimal(mut n: u64, digits: &mut [u8; 20]) -> &[u8] {
             break;
         }
     }
-    digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
+    digits
+        .get(digits.len().saturating_sub(used)..)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -167,7 +224,16 @@ mod tests {
             assert_eq!(out, n.to_string().as_bytes());
             assert_eq!(decimal(&out), Some(n));
         }
-        for bad in ["", "+1", "-1", " 1", "1 ", "0x1", "1,1", "18446744073709551616"] {
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            " 1",
+            "1 ",
+            "0x1",
+            "1,1",
+            "18446744073709551616",
+        ] {
             assert_eq!(decimal(bad.as_bytes()), None, "{bad}");
         }
         assert_eq!(decimal(b"007"), Some(7));

@@ -15,20 +15,24 @@ pub struct Nominations {
 
 /// The elements of a comma-separated list, without empty ones (RFC 9110 §5.6.1).
 pub fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|b| *b == b',').map(trim_ows).filter(|t| !t.is_empty())
+    list.split(|b| *b == b',')
+        .map(trim_ows)
+        .filter(|t| !t.is_empty())
 }
 
 /// True if one of the fields of that name lists `token`, in any case.
 #[must_use]
 pub fn has_token(headers: &HeaderMap, known: Known, token: &[u8]) -> bool {
-    headers.values(known).any(|list| tokens(list).any(|t| t.eq_ignore_ascii_case(token)))
+    headers
+        .values(known)
+        .any(|list| tokens(list).any(|t| t.eq_ignore_ascii_case(token)))
 }
 
 /// Fields that say who is asking or where to: a `Connection` field must not take them away.
 pub(crate) fn is_protected(known: Known, name: &[u8]) -> bool {
     use Known::{
-        Authorization, ContentLength, ContentType, Forwarded, Host, XForwardedClientCert, XForwardedFor,
-        XForwardedHost, XForwardedPort, XForwardedProto, XRequestId,
+        Authorization, ContentLength, ContentType, Forwarded, Host, XForwardedClientCert,
+        XForwardedFor, XForwardedHost, XForwardedPort, XForwardedProto, XRequestId,
     };
     matches!(
         known,
@@ -43,9 +47,10 @@ pub(crate) fn is_protected(known: Known, name: &[u8]) -> bool {
             | XForwardedClientCert
             | XRequestId
     ) || known.is_envoy()
-        || [&b"x-forwarded-"[..], b"x-envoy-"]
-            .iter()
-            .any(|prefix| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)))
+        || [&b"x-forwarded-"[..], b"x-envoy-"].iter().any(|prefix| {
+            name.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
         || name.eq_ignore_ascii_case(b"x-real-ip")
 }
 
@@ -93,7 +98,12 @@ fn strip_fixed(headers: &mut HeaderMap) {
             headers.remove(Known::Te);
         }
     }
-    for known in [Known::KeepAlive, Known::ProxyConnection, Known::TransferEncoding, Known::Http2Settings] {
+    for known in [
+        Known::KeepAlive,
+        Known::ProxyConnection,
+        Known::TransferEncoding,
+        Known::Http2Settings,
+    ] {
         headers.remove(known);
     }
 }
@@ -109,8 +119,13 @@ fn drop_nominated(headers: &mut HeaderMap) -> Nominations {
         match (Known::of_any_case(token), token) {
             // Dealt with below by name, or no field at all.
             (
-                Known::Connection | Known::KeepAlive | Known::Upgrade | Known::Te | Known::TransferEncoding
-                | Known::ProxyConnection | Known::Http2Settings,
+                Known::Connection
+                | Known::KeepAlive
+                | Known::Upgrade
+                | Known::Te
+                | Known::TransferEncoding
+                | Known::ProxyConnection
+                | Known::Http2Settings,
                 _,
             ) => {}
             (_, token) if token.eq_ignore_ascii_case(b"close") => {}
@@ -165,8 +180,17 @@ mod tests {
             ("upgrade", "websocket"),
         ]);
         let seen = strip_hop_by_hop(&mut headers);
-        assert_eq!(seen, Nominations { count: 4, protected: false });
-        assert_eq!(headers, map(&[("host", "a"), ("x-end", "3"), ("te", "trailers")]));
+        assert_eq!(
+            seen,
+            Nominations {
+                count: 4,
+                protected: false
+            }
+        );
+        assert_eq!(
+            headers,
+            map(&[("host", "a"), ("x-end", "3"), ("te", "trailers")])
+        );
     }
 
     #[test]
@@ -180,9 +204,20 @@ mod tests {
     #[test]
     fn protected_fields_stay() {
         for name in [
-            "host", "X-Forwarded-For", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port",
-            "x-forwarded-prefix", "x-forwarded-client-cert", "forwarded", "x-real-ip", "x-envoy-internal",
-            "x-envoy-anything", "content-length", "authorization", "x-request-id",
+            "host",
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-client-cert",
+            "forwarded",
+            "x-real-ip",
+            "x-envoy-internal",
+            "x-envoy-anything",
+            "content-length",
+            "authorization",
+            "x-request-id",
         ] {
             let mut headers = map(&[("connection", name), (name, "1"), ("y", "2")]);
             assert!(strip_hop_by_hop(&mut headers).protected, "{name}");
@@ -192,8 +227,15 @@ mod tests {
 
     #[test]
     fn upgrade_may_stay() {
-        let mut headers = map(&[("Connection", "keep-alive, Upgrade, x"), ("Upgrade", "websocket"), ("x", "1")]);
+        let mut headers = map(&[
+            ("Connection", "keep-alive, Upgrade, x"),
+            ("Upgrade", "websocket"),
+            ("x", "1"),
+        ]);
         strip_for_upgrade(&mut headers);
-        assert_eq!(headers, map(&[("upgrade", "websocket"), ("connection", "upgrade")]));
+        assert_eq!(
+            headers,
+            map(&[("upgrade", "websocket"), ("connection", "upgrade")])
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The header names that the mesh itself reads or writes, as one byte each.
 
+use crate::swar::token_is;
+
 /// Declares the enum, its names and the list of all variants from one table.
 macro_rules! known {
     ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
@@ -160,20 +162,27 @@ const SLOTS: usize = 1 << BITS;
 /// if the assertion fires, try `SEED + 2` until it does not.
 const SEED: u64 = 0xf769_333d_c05b_f6d9;
 
-/// Mixes the length and three 4-byte windows, which tell all our names apart.
+/// Bit 5 of every byte, which is set in all bytes of our names; in a letter it makes the case.
+const CASE: u64 = 0x2020_2020_2020_2020;
+
+/// Mixes the length and three 4-byte windows, which tell all our names apart in any case.
 #[inline(always)]
 const fn slot(name: &[u8]) -> usize {
-    let (a, b) = match (name.first_chunk::<4>(), middle(name), name.last_chunk::<4>()) {
+    let (a, b) = match (
+        name.first_chunk::<4>(),
+        middle(name),
+        name.last_chunk::<4>(),
+    ) {
         (Some(first), Some(mid), Some(last)) => (
-            u32::from_le_bytes(*first) as u64 | ((u32::from_le_bytes(*last) as u64) << 32),
-            u32::from_le_bytes(mid) as u64 | ((name.len() as u64) << 32),
+            (u32::from_le_bytes(*first) as u64 | ((u32::from_le_bytes(*last) as u64) << 32)) | CASE,
+            (u32::from_le_bytes(mid) as u64 | (CASE >> 32)) | ((name.len() as u64) << 32),
         ),
         // Two or three bytes: `te`, `b3`, `via`.
         _ => {
             let mut short = name.len() as u64;
             let mut rest = name;
             while let [first, tail @ ..] = rest {
-                short = (short << 8) ^ (*first as u64);
+                short = (short << 8) ^ (*first as u64 | 0x20);
                 rest = tail;
             }
             (short, 0)
@@ -198,7 +207,10 @@ const fn table() -> [Known; SLOTS] {
     let mut i = 1;
     while i < ALL.len() {
         let at = slot(NAMES[i].as_bytes());
-        assert!(matches!(table[at], Known::Other), "two names share a slot: change SEED");
+        assert!(
+            matches!(table[at], Known::Other),
+            "two names share a slot: change SEED"
+        );
         table[at] = ALL[i];
         i += 1;
     }
@@ -207,28 +219,39 @@ const fn table() -> [Known; SLOTS] {
 
 static TABLE: [Known; SLOTS] = table();
 
-/// Names longer than this are never known.
-pub(crate) const LONGEST: usize = 40;
-
 impl Known {
     /// The variant of a lower-case name.
     #[inline]
     #[must_use]
     pub fn of(lowercase_name: &[u8]) -> Known {
         let found = TABLE.get(slot(lowercase_name)).copied().unwrap_or_default();
-        if found.name().as_bytes() == lowercase_name { found } else { Known::Other }
+        if found.name().as_bytes() == lowercase_name {
+            found
+        } else {
+            Known::Other
+        }
+    }
+
+    /// The variant of a token in any case.
+    #[inline(always)]
+    pub(crate) fn of_token(token: &[u8]) -> Known {
+        let found = TABLE.get(slot(token)).copied().unwrap_or_default();
+        if token_is(token, found.name().as_bytes()) {
+            found
+        } else {
+            Known::Other
+        }
     }
 
     /// The variant of a name in any case.
     #[must_use]
     pub fn of_any_case(name: &[u8]) -> Known {
-        let mut lower = [0u8; LONGEST];
-        let Some(lower) = lower.get_mut(..name.len()) else {
-            return Known::Other;
-        };
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        Known::of(lower)
+        let found = TABLE.get(slot(name)).copied().unwrap_or_default();
+        if found.name().as_bytes().eq_ignore_ascii_case(name) {
+            found
+        } else {
+            Known::Other
+        }
     }
 
     /// The lower-case name; empty for `Other`.
@@ -283,12 +306,28 @@ mod tests {
         for known in Known::all() {
             let name = known.name();
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
-            assert_eq!(Known::of_any_case(name.to_ascii_uppercase().as_bytes()), known);
-            assert!(name.len() <= LONGEST, "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'));
+            assert_eq!(
+                Known::of_any_case(name.to_ascii_uppercase().as_bytes()),
+                known
+            );
+            assert_eq!(Known::of_token(name.to_ascii_uppercase().as_bytes()), known);
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            );
             assert_eq!(Known::of(format!("{name}x").as_bytes()), Known::Other);
         }
-        for name in ["", "x", "xx", "xxx", "hos", "hosts", "Host", "x-envoy-", &"x".repeat(300)] {
+        for name in [
+            "",
+            "x",
+            "xx",
+            "xxx",
+            "hos",
+            "hosts",
+            "Host",
+            "x-envoy-",
+            &"x".repeat(300),
+        ] {
             assert_eq!(Known::of(name.as_bytes()), Known::Other, "{name}");
         }
         assert!(Known::XEnvoyRetryOn.is_envoy() && !Known::Host.is_envoy());

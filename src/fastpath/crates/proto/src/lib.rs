@@ -5,6 +5,7 @@ pub mod h1;
 mod headers;
 mod hop;
 mod known;
+mod swar;
 
 pub use headers::HeaderMap;
 pub use hop::{Nominations, has_token, strip_for_upgrade, strip_hop_by_hop, tokens};

@@ -1,8 +1,15 @@
 //! Request heads from tables: what must be refused, what must be taken, at every split point.
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)] // a test may panic
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used
+)] // a test may panic
 
 use proto::Known;
-use proto::h1::{BodyLength, HeadError, HeadLimits, HeadReader, Method, RequestHead, RequestPolicy, Scheme, Underscores, Version};
+use proto::h1::{
+    BodyLength, HeadError, HeadLimits, HeadReader, Method, RequestHead, RequestPolicy, Scheme,
+    Underscores, Version,
+};
 
 type Outcome = Result<Option<usize>, HeadError>;
 
@@ -13,7 +20,11 @@ fn read(raw: &[u8], policy: &RequestPolicy) -> (Outcome, RequestHead) {
 }
 
 /// Feeds growing prefixes that end at `cuts`, then everything.
-fn read_cut(raw: &[u8], cuts: impl Iterator<Item = usize>, policy: &RequestPolicy) -> (Outcome, RequestHead) {
+fn read_cut(
+    raw: &[u8],
+    cuts: impl Iterator<Item = usize>,
+    policy: &RequestPolicy,
+) -> (Outcome, RequestHead) {
     let mut head = RequestHead::new();
     let mut reader = HeadReader::new();
     for cut in cuts.chain([raw.len()]) {
@@ -36,20 +47,39 @@ fn same_at_every_split(raw: &[u8], policy: &RequestPolicy) {
     let (outcome, head) = read_cut(raw, 0..raw.len(), policy);
     assert_eq!(outcome, whole, "byte by byte: {name}");
     assert_eq!(head.headers, whole_head.headers);
-    assert_eq!((head.path(), head.body, head.keep_alive), (whole_head.path(), whole_head.body, whole_head.keep_alive));
+    assert_eq!(
+        (head.path(), head.body, head.keep_alive),
+        (whole_head.path(), whole_head.body, whole_head.keep_alive)
+    );
 }
 
 /// Raw request (CRLF CRLF is there unless the case is about that), status.
 fn must_reject() -> Vec<(Vec<u8>, HeadError)> {
     use HeadError as E;
     let line = |line: &str, e: E| (format!("{line}\r\nHost: a\r\n\r\n").into_bytes(), e);
-    let field = |field: &str, e: E| (format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n").into_bytes(), e);
-    let host = |host: &str, e: E| (format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(), e);
+    let field = |field: &str, e: E| {
+        (
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n").into_bytes(),
+            e,
+        )
+    };
+    let host = |host: &str, e: E| {
+        (
+            format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes(),
+            e,
+        )
+    };
     let raw = |raw: &str, e: E| (raw.as_bytes().to_vec(), e);
     vec![
         // Content-Length
-        field("Content-Length: 5\r\nTransfer-Encoding: chunked", E::LengthAndTransferEncoding),
-        field("Transfer-Encoding: chunked\r\nContent-Length: 0", E::LengthAndTransferEncoding),
+        field(
+            "Content-Length: 5\r\nTransfer-Encoding: chunked",
+            E::LengthAndTransferEncoding,
+        ),
+        field(
+            "Transfer-Encoding: chunked\r\nContent-Length: 0",
+            E::LengthAndTransferEncoding,
+        ),
         field("Content-Length: 5\r\nContent-Length: 5", E::ContentLength),
         field("Content-Length: 5\r\nContent-Length: 6", E::ContentLength),
         field("Content-Length: 5, 5", E::ContentLength),
@@ -70,8 +100,14 @@ fn must_reject() -> Vec<(Vec<u8>, HeadError)> {
         field("Transfer-Encoding: gzip, chunked", E::TransferEncoding),
         field("Transfer-Encoding: chunked, gzip", E::TransferEncoding),
         field("Transfer-Encoding: chunked, chunked", E::TransferEncoding),
-        field("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", E::TransferEncoding),
-        field("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", E::TransferEncoding),
+        field(
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+            E::TransferEncoding,
+        ),
+        field(
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            E::TransferEncoding,
+        ),
         field("Transfer-Encoding: identity", E::TransferEncoding),
         field("Transfer-Encoding:", E::TransferEncoding),
         field("Transfer-Encoding: chunked;q=1", E::TransferEncoding),
@@ -205,9 +241,18 @@ fn must_reject() -> Vec<(Vec<u8>, HeadError)> {
         line("CONNECT http://a:1/ HTTP/1.1", E::Target),
         line("CONNECT u@a:1 HTTP/1.1", E::Target),
         // CONNECT has no body; Connection must not nominate away
-        raw("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", E::BodyNotAllowed),
-        raw("CONNECT a:1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", E::TransferEncoding),
-        field("Connection: close, X-Forwarded-For", E::ConnectionNominations),
+        raw(
+            "CONNECT a:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+            E::BodyNotAllowed,
+        ),
+        raw(
+            "CONNECT a:1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            E::TransferEncoding,
+        ),
+        field(
+            "Connection: close, X-Forwarded-For",
+            E::ConnectionNominations,
+        ),
         field("Connection: x-forwarded-host", E::ConnectionNominations),
         field("Connection: :path", E::ConnectionNominations),
         field("Connection: a,b,c,d,e,f,g,h,i,j", E::ConnectionNominations),
@@ -226,14 +271,22 @@ fn refuses() {
         let (outcome, _) = read(&raw, &RequestPolicy::default());
         assert_eq!(outcome, Err(error), "{}", String::from_utf8_lossy(&raw));
         same_at_every_split(&raw, &RequestPolicy::default());
-        assert!((400..=505).contains(&error.status()) && !error.details().is_empty() && !error.to_string().is_empty());
+        assert!(
+            (400..=505).contains(&error.status())
+                && !error.details().is_empty()
+                && !error.to_string().is_empty()
+        );
     }
 }
 
 #[test]
 fn answers_as_envoy_where_envoy_refuses() {
     for (error, status, details) in [
-        (HeadError::TransferEncoding, 501, "http1.invalid_transfer_encoding"),
+        (
+            HeadError::TransferEncoding,
+            501,
+            "http1.invalid_transfer_encoding",
+        ),
         (HeadError::Http10Refused, 426, "low_version"),
         (HeadError::HeadTooLarge, 431, "http1.headers_too_large"),
         (HeadError::TooManyHeaders, 431, "http1.too_many_headers"),
@@ -250,14 +303,62 @@ fn answers_as_envoy_where_envoy_refuses() {
 #[test]
 fn takes() {
     let cases: &[(&str, &str, &str, BodyLength, bool)] = &[
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "/", "a", BodyLength::None, true),
-        ("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "/", "a", BodyLength::None, true),
-        ("GET /p?q=%20&r HTTP/1.1\r\nhost:a:80\r\n\r\n", "/p?q=%20&r", "a:80", BodyLength::None, true),
-        ("GET //x/../y;z HTTP/1.1\r\nHost:\t[::1]:8080 \r\n\r\n", "//x/../y;z", "[::1]:8080", BodyLength::None, true),
-        ("GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n", "/%00", "a", BodyLength::None, true),
-        ("GET /{}|\\^\"<>` HTTP/1.1\r\nHost: a\r\n\r\n", "/{}|\\^\"<>`", "a", BodyLength::None, true),
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", "/", "a", BodyLength::Length(5), true),
-        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005 \r\n\r\n", "/", "a", BodyLength::Length(5), true),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET /p?q=%20&r HTTP/1.1\r\nhost:a:80\r\n\r\n",
+            "/p?q=%20&r",
+            "a:80",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET //x/../y;z HTTP/1.1\r\nHost:\t[::1]:8080 \r\n\r\n",
+            "//x/../y;z",
+            "[::1]:8080",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET /%00 HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/%00",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET /{}|\\^\"<>` HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/{}|\\^\"<>`",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::Length(5),
+            true,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0005 \r\n\r\n",
+            "/",
+            "a",
+            BodyLength::Length(5),
+            true,
+        ),
         (
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n",
             "/",
@@ -265,21 +366,111 @@ fn takes() {
             BodyLength::Length(u64::MAX),
             true,
         ),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n", "/", "a", BodyLength::Chunked, true),
-        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "/", "a", BodyLength::None, false),
-        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n", "/", "a", BodyLength::None, false),
-        ("GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n", "/", "a", BodyLength::None, false),
-        ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "*", "a", BodyLength::None, true),
-        ("OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n", "*", "b", BodyLength::None, true),
-        ("OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "/", "b", BodyLength::None, true),
-        ("GET http://b.example:81/p?q HTTP/1.1\r\nHost: a\r\n\r\n", "/p?q", "b.example:81", BodyLength::None, true),
-        ("GET HTTPS://b?q HTTP/1.1\r\nHost: a\r\n\r\n", "/?q", "b", BodyLength::None, true),
-        ("GET http://b HTTP/1.1\r\nHost: b\r\n\r\n", "/", "b", BodyLength::None, true),
-        ("CONNECT a:443 HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n", "", "a:443", BodyLength::None, true),
-        ("PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", "/", "a", BodyLength::None, true),
-        ("GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \r\nZ: a\tb\r\nW: \u{e9}\r\n\r\n", "/", "a", BodyLength::None, true),
-        ("GET / HTTP/1.1\r\nHost: a\r\nx_y: 1\r\n!#$%&'*+-.^_`|~: 1\r\n\r\n", "/", "a", BodyLength::None, true),
-        ("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\n", "/", "a", BodyLength::None, true),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::Chunked,
+            true,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            false,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: x, CLOSE\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            false,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            false,
+        ),
+        (
+            "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "*",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "OPTIONS http://b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "*",
+            "b",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "OPTIONS http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/",
+            "b",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET http://b.example:81/p?q HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/p?q",
+            "b.example:81",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET HTTPS://b?q HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/?q",
+            "b",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET http://b HTTP/1.1\r\nHost: b\r\n\r\n",
+            "/",
+            "b",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "CONNECT a:443 HTTP/1.1\r\nHost: b\r\nContent-Length: 0\r\n\r\n",
+            "",
+            "a:443",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "PROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \r\nZ: a\tb\r\nW: \u{e9}\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\nx_y: 1\r\n!#$%&'*+-.^_`|~: 1\r\n\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\n",
+            "/",
+            "a",
+            BodyLength::None,
+            true,
+        ),
     ];
     for (raw, path, host, body, keep_alive) in cases {
         let (outcome, head) = read(raw.as_bytes(), &RequestPolicy::default());
@@ -310,37 +501,66 @@ fn tells_the_parts() {
 #[test]
 fn policy() {
     let old = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
-    let mut policy = RequestPolicy { accept_http_10: true, ..RequestPolicy::default() };
+    let mut policy = RequestPolicy {
+        accept_http_10: true,
+        ..RequestPolicy::default()
+    };
     let (outcome, head) = read(old, &policy);
     assert!(outcome.is_ok() && head.keep_alive && head.version == Version::Http10);
     let nohost = b"GET / HTTP/1.0\r\n\r\n";
     assert_eq!(read(nohost, &policy).0, Err(HeadError::MissingHost));
     policy.default_host_for_http_10 = Some(b"dflt".as_slice().into());
     let (outcome, head) = read(nohost, &policy);
-    assert_eq!((outcome, head.authority(), head.keep_alive), (Ok(Some(18)), &b"dflt"[..], false));
+    assert_eq!(
+        (outcome, head.authority(), head.keep_alive),
+        (Ok(Some(18)), &b"dflt"[..], false)
+    );
     for te in ["chunked", "identity"] {
         // Pingora's CVE-2026-2835
         let raw = format!("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: {te}\r\n\r\n");
-        assert_eq!(read(raw.as_bytes(), &policy).0, Err(HeadError::TransferEncodingNotAllowed));
+        assert_eq!(
+            read(raw.as_bytes(), &policy).0,
+            Err(HeadError::TransferEncodingNotAllowed)
+        );
     }
     let expect = b"POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
     let (_, head) = read(expect, &policy);
     assert!(!head.expect_continue && !head.upgrade);
 
-    let both = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let lax = RequestPolicy { allow_chunked_length: true, ..RequestPolicy::default() };
+    let both =
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let lax = RequestPolicy {
+        allow_chunked_length: true,
+        ..RequestPolicy::default()
+    };
     let (outcome, head) = read(both, &lax);
     assert!(outcome.is_ok());
     assert_eq!((head.body, head.keep_alive), (BodyLength::Chunked, false));
     assert!(!head.headers.contains(Known::ContentLength));
 
-    let custom = RequestPolicy { allow_custom_methods: true, ..RequestPolicy::default() };
-    assert!(read(b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", &custom).0.is_ok());
-    let relative = RequestPolicy { allow_absolute_url: false, ..RequestPolicy::default() };
-    assert_eq!(read(b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", &relative).0, Err(HeadError::Target));
+    let custom = RequestPolicy {
+        allow_custom_methods: true,
+        ..RequestPolicy::default()
+    };
+    assert!(
+        read(b"FOO / HTTP/1.1\r\nHost: a\r\n\r\n", &custom)
+            .0
+            .is_ok()
+    );
+    let relative = RequestPolicy {
+        allow_absolute_url: false,
+        ..RequestPolicy::default()
+    };
+    assert_eq!(
+        read(b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", &relative).0,
+        Err(HeadError::Target)
+    );
 
     let underscore = b"GET / HTTP/1.1\r\nHost: a\r\nx_y: 1\r\nz: 2\r\n\r\n";
-    let mut policy = RequestPolicy { underscores: Underscores::Reject, ..RequestPolicy::default() };
+    let mut policy = RequestPolicy {
+        underscores: Underscores::Reject,
+        ..RequestPolicy::default()
+    };
     assert_eq!(read(underscore, &policy).0, Err(HeadError::Underscore));
     policy.underscores = Underscores::Drop;
     let (outcome, head) = read(underscore, &policy);
@@ -350,10 +570,15 @@ fn policy() {
 
 #[test]
 fn limits() {
-    let limits = HeadLimits { max_head_bytes: 100, max_headers: 3, max_target_bytes: 20 };
+    let limits = HeadLimits {
+        max_head_bytes: 100,
+        max_headers: 3,
+        max_target_bytes: 20,
+    };
     let read = |raw: &[u8]| {
         let mut head = RequestHead::new();
-        let whole = HeadReader::new().read_request(raw, &limits, &RequestPolicy::default(), &mut head);
+        let whole =
+            HeadReader::new().read_request(raw, &limits, &RequestPolicy::default(), &mut head);
         let mut reader = HeadReader::new();
         for cut in 0..=raw.len() {
             match reader.read_request(&raw[..cut], &limits, &RequestPolicy::default(), &mut head) {
@@ -367,24 +592,44 @@ fn limits() {
         assert_eq!(whole, Ok(None));
         whole
     };
-    let sized = |n: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(n - 32)).into_bytes();
+    let sized = |n: usize| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "x".repeat(n - 32)
+        )
+        .into_bytes()
+    };
     assert_eq!(read(&sized(100)), Ok(Some(100)));
     assert_eq!(read(&sized(101)), Err(HeadError::HeadTooLarge));
     assert_eq!(read(&[b'A'; 100]), Err(HeadError::HeadTooLarge));
     assert_eq!(read(&[b'A'; 99]), Ok(None));
     let full = b"GET / HTTP/1.1\r\nHost: a\r\na: 1\r\nb: 2\r\n\r\n";
     assert_eq!(read(full), Ok(Some(full.len())));
-    assert_eq!(read(b"GET / HTTP/1.1\r\nHost: a\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n"), Err(HeadError::TooManyHeaders));
+    assert_eq!(
+        read(b"GET / HTTP/1.1\r\nHost: a\r\na: 1\r\nb: 2\r\nc: 3\r\n\r\n"),
+        Err(HeadError::TooManyHeaders)
+    );
     let full = b"GET /1234567890123456789 HTTP/1.1\r\nHost: a\r\n\r\n";
     assert_eq!(read(full), Ok(Some(full.len())));
-    assert_eq!(read(b"GET /12345678901234567890 HTTP/1.1\r\nHost: a\r\n\r\n"), Err(HeadError::TargetTooLong));
+    assert_eq!(
+        read(b"GET /12345678901234567890 HTTP/1.1\r\nHost: a\r\n\r\n"),
+        Err(HeadError::TargetTooLong)
+    );
     assert_eq!(HeadError::TargetTooLong.status(), 414);
 
     let mut huge = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
     huge.extend(std::iter::repeat_n(b'n', 70_000));
     huge.extend(b": v\r\n\r\n");
-    let wide = HeadLimits { max_head_bytes: 1 << 20, ..HeadLimits::default() };
-    let outcome = HeadReader::new().read_request(&huge, &wide, &RequestPolicy::default(), &mut RequestHead::new());
+    let wide = HeadLimits {
+        max_head_bytes: 1 << 20,
+        ..HeadLimits::default()
+    };
+    let outcome = HeadReader::new().read_request(
+        &huge,
+        &wide,
+        &RequestPolicy::default(),
+        &mut RequestHead::new(),
+    );
     assert_eq!(outcome, Err(HeadError::HeadTooLarge));
 }
 
@@ -397,25 +642,53 @@ fn a_head_is_reused_without_leftovers() {
     let policy = RequestPolicy::default();
     let limits = HeadLimits::default();
     assert!(!reader.started());
-    assert_eq!(reader.read_request(&first[..9], &limits, &policy, &mut head), Ok(None));
+    assert_eq!(
+        reader.read_request(&first[..9], &limits, &policy, &mut head),
+        Ok(None)
+    );
     assert!(reader.started());
-    assert_eq!(reader.read_request(first, &limits, &policy, &mut head), Ok(Some(first.len())));
+    assert_eq!(
+        reader.read_request(first, &limits, &policy, &mut head),
+        Ok(Some(first.len()))
+    );
     assert!(!reader.started());
-    assert_eq!(reader.read_request(second, &limits, &policy, &mut head), Ok(Some(second.len())));
-    assert_eq!((head.method(), head.path(), head.authority()), (&b"GET"[..], &b"/y"[..], &b"c"[..]));
-    assert!(head.keep_alive && !head.expect_continue && head.scheme.is_none() && head.body == BodyLength::None);
+    assert_eq!(
+        reader.read_request(second, &limits, &policy, &mut head),
+        Ok(Some(second.len()))
+    );
+    assert_eq!(
+        (head.method(), head.path(), head.authority()),
+        (&b"GET"[..], &b"/y"[..], &b"c"[..])
+    );
+    assert!(
+        head.keep_alive
+            && !head.expect_continue
+            && head.scheme.is_none()
+            && head.body == BodyLength::None
+    );
     assert_eq!(head.headers.len(), 1);
     head.shrink(16);
 }
 
 #[test]
 fn setters() {
-    let (_, mut head) = read(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n", &RequestPolicy::default());
+    let (_, mut head) = read(
+        b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+        &RequestPolicy::default(),
+    );
     assert!(head.set_path(b"/b?c") && head.set_authority(b"other:1") && head.set_method(b"PURGE"));
-    assert_eq!((head.path(), head.authority(), head.method()), (&b"/b?c"[..], &b"other:1"[..], &b"PURGE"[..]));
+    assert_eq!(
+        (head.path(), head.authority(), head.method()),
+        (&b"/b?c"[..], &b"other:1"[..], &b"PURGE"[..])
+    );
     assert_eq!(head.kind, Method::Other);
     assert_eq!(head.target(), b"/a");
-    assert!(!head.set_path(b"a") && !head.set_path(b"/ b") && !head.set_path(b"/\r\n") && !head.set_path(b"/#"));
+    assert!(
+        !head.set_path(b"a")
+            && !head.set_path(b"/ b")
+            && !head.set_path(b"/\r\n")
+            && !head.set_path(b"/#")
+    );
     assert!(!head.set_authority(b"a b") && !head.set_method(b"G T") && !head.set_method(b""));
     let mut fresh = RequestHead::new();
     assert!(fresh.headers.push(b"x", b"1") && fresh.set_authority(b"h"));

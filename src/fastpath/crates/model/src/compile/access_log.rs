@@ -86,14 +86,14 @@ fn logger(name: &str, any: &Any, problems: &mut Problems) -> Option<(Sink, LogFo
 fn file_format(message: &file::FileAccessLog, problems: &mut Problems) -> Option<LogFormat> {
     use file::file_access_log::AccessLogFormat;
     match message.access_log_format.as_ref() {
-        None => text("", DEFAULT_FORMAT, problems),
+        None => text("", DEFAULT_FORMAT, false, problems),
         Some(AccessLogFormat::Format(format)) if format.is_empty() => {
-            text("", DEFAULT_FORMAT, problems)
+            text("", DEFAULT_FORMAT, false, problems)
         }
-        Some(AccessLogFormat::Format(format)) => text("format", format, problems),
-        Some(AccessLogFormat::JsonFormat(fields)) => json("json_format", fields, problems),
+        Some(AccessLogFormat::Format(format)) => text("format", format, false, problems),
+        Some(AccessLogFormat::JsonFormat(fields)) => json("json_format", fields, false, problems),
         Some(AccessLogFormat::TypedJsonFormat(fields)) => {
-            json("typed_json_format", fields, problems)
+            json("typed_json_format", fields, false, problems)
         }
         Some(AccessLogFormat::LogFormat(format)) => {
             problems.within("log_format", |p| log_format(format, p))
@@ -106,24 +106,25 @@ fn stream_format(
     problems: &mut Problems,
 ) -> Option<LogFormat> {
     match format {
-        None => text("", DEFAULT_FORMAT, problems),
+        None => text("", DEFAULT_FORMAT, false, problems),
         Some(format) => problems.within("log_format", |p| log_format(format, p)),
     }
 }
 
 fn log_format(message: &SubstitutionFormatString, problems: &mut Problems) -> Option<LogFormat> {
+    let omit = message.omit_empty_values;
     match message.format.as_ref()? {
-        Template::TextFormat(format) => text("text_format", format, problems),
-        Template::JsonFormat(fields) => json("json_format", fields, problems),
+        Template::TextFormat(format) => text("text_format", format, omit, problems),
+        Template::JsonFormat(fields) => json("json_format", fields, omit, problems),
         Template::TextFormatSource(source) => problems.within("text_format_source", |p| {
             let format = data_source::read_text(source, p)?;
-            text("", &format, p)
+            text("", &format, omit, p)
         }),
     }
 }
 
-fn text(field: &str, format: &str, problems: &mut Problems) -> Option<LogFormat> {
-    match Format::parse(format) {
+fn text(field: &str, format: &str, omit: bool, problems: &mut Problems) -> Option<LogFormat> {
+    match Format::parse_with(format, omit) {
         Ok(format) => Some(LogFormat::Text(format)),
         Err(error) if field.is_empty() => {
             problems.report(error.to_string());
@@ -139,9 +140,18 @@ fn text(field: &str, format: &str, problems: &mut Problems) -> Option<LogFormat>
 fn json(
     field: &str,
     fields: &envoy_types::pb::google::protobuf::Struct,
+    omit: bool,
     problems: &mut Problems,
 ) -> Option<LogFormat> {
-    match JsonFormat::parse(fields) {
+    // The same message in the types of two crates.
+    let fields = match prost_types::Struct::decode(fields.encode_to_vec().as_slice()) {
+        Ok(fields) => fields,
+        Err(error) => {
+            problems.report_at(field, error.to_string());
+            return None;
+        }
+    };
+    match JsonFormat::from_struct(&fields, omit) {
         Ok(format) => Some(LogFormat::Json(format)),
         Err(error) => {
             problems.report_at(field, error.to_string());

@@ -203,7 +203,7 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
                 problems.within("load_assignment", |p| Assignment::compile(assignment, p));
             Some(Discovery::Static(Arc::new(assignment.flatten(weighted, false))))
         }
-        DiscoveryType::StrictDns => Some(Discovery::Dns(dns(message, false, weighted, &mut cx.problems))),
+        DiscoveryType::StrictDns => Some(Discovery::Dns(Arc::new(dns(message, false, weighted, &mut cx.problems)))),
         DiscoveryType::LogicalDns => {
             let is_one = match assignment.endpoints.as_slice() {
                 [] => true,
@@ -216,7 +216,7 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
                     "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint",
                 );
             }
-            Some(Discovery::Dns(dns(message, true, weighted, &mut cx.problems)))
+            Some(Discovery::Dns(Arc::new(dns(message, true, weighted, &mut cx.problems))))
         }
         DiscoveryType::Eds => eds(message, cx),
         DiscoveryType::OriginalDst => {
@@ -247,7 +247,11 @@ fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
         "" => message.name.as_str(),
         name => name,
     };
-    cx.needs.push(source?.needs(ENDPOINTS, service_name));
+    let stat_name = match message.alt_stat_name.as_str() {
+        "" => message.name.as_str(),
+        name => name,
+    };
+    cx.needs.push(source?.needs(ENDPOINTS, service_name, format!("cluster.{stat_name}.")));
     Some(Discovery::Eds { service_name: service_name.into(), endpoints: None })
 }
 

@@ -57,10 +57,11 @@ pub(crate) fn file_source(
 }
 
 impl FileSource {
-    pub fn needs(self, type_url: &'static str, name: &str) -> Needs {
+    pub fn needs(self, type_url: &'static str, name: &str, stat_scope: String) -> Needs {
         Needs {
             type_url,
             name: name.to_owned(),
+            stat_scope,
             path: self.path,
             watched_directory: self.watched_directory,
             initial_fetch_timeout: self.initial_fetch_timeout,

@@ -134,7 +134,9 @@ fn routes(message: &Message, cx: &mut Context) -> Option<RouteSource> {
             let source = rds.config_source.as_ref();
             let source = config_source::file_source("config_source", source, missing, problems);
             cx.problems.leave(level);
-            cx.needs.push(source?.needs(ROUTES, &rds.route_config_name));
+            let name = &rds.route_config_name;
+            let scope = format!("http.{}.rds.{name}.", message.stat_prefix);
+            cx.needs.push(source?.needs(ROUTES, name, scope));
             Some(RouteSource::Rds { name: rds.route_config_name.as_str().into() })
         }
         // Refused by name.

@@ -66,7 +66,7 @@ fn addition(option: &pb::HeaderValueOption, problems: &mut Problems) -> Option<H
     let action = action(option, problems);
     let header = option.header.as_ref()?;
     problems.within("header", |problems| {
-        let value = match Format::parse(&header.value) {
+        let value = match Format::parse_header_value(&header.value) {
             Ok(value) => Some(value),
             Err(error) => {
                 problems.report_at("value", error.to_string());

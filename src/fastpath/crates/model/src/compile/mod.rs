@@ -56,6 +56,9 @@ pub struct Needs {
     pub watched_directory: String,
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
+    /// What the names of the subscription's statistics begin with: `cluster.<name>.` or
+    /// `http.<stat_prefix>.rds.<route>.`
+    pub stat_scope: String,
 }
 
 /// A cluster that a resource names, once for each name.

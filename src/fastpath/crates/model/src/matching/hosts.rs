@@ -1,10 +1,9 @@
 //! Domains: exact, longest `*.suffix`, longest `prefix.*`, `*`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::resources::route::{VirtualHost, VirtualHosts};
+use crate::resources::route::{VirtualHost, VirtualHosts, WildcardsOfLength};
 
 /// Hosts up to this length cost no allocation, whatever their case; DNS names are shorter.
 const STACK: usize = 256;
@@ -14,14 +13,19 @@ impl VirtualHosts {
     /// `RouteConfiguration.ignore_port_in_host_matching`.
     #[must_use]
     pub fn find(&self, authority: &[u8], ignore_port: bool) -> Option<&Arc<VirtualHost>> {
+        self.list.get(self.position(authority, ignore_port)?)
+    }
+
+    /// Its place in `list`.
+    #[must_use]
+    pub fn position(&self, authority: &[u8], ignore_port: bool) -> Option<usize> {
         if self.exact.is_empty() && self.suffix.is_empty() && self.prefix.is_empty() {
-            return self.at(self.default?);
+            return self.default;
         }
         let host = if ignore_port { without_port(authority) } else { authority };
         let mut stack = [0_u8; STACK];
         let host = lower_case(host, &mut stack);
-        let found = self
-            .exact
+        self.exact
             .get(&*host)
             .copied()
             .or_else(|| longest(&self.suffix, &host, |host, from| host.get(from..)))
@@ -30,19 +34,14 @@ impl VirtualHosts {
                     host.get(..host.len().saturating_sub(from))
                 })
             })
-            .or(self.default)?;
-        self.at(found)
-    }
-
-    fn at(&self, index: usize) -> Option<&Arc<VirtualHost>> {
-        self.list.get(index)
+            .or(self.default)
     }
 }
 
 /// The entry of the longest pattern; `*` stands for one byte at least. `part` takes the host
 /// without as many bytes as the `*` stands for.
 fn longest<'h>(
-    tables: &[(usize, HashMap<Box<[u8]>, usize>)],
+    tables: &[WildcardsOfLength],
     host: &'h [u8],
     part: impl Fn(&'h [u8], usize) -> Option<&'h [u8]>,
 ) -> Option<usize> {

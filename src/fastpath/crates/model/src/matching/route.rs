@@ -16,6 +16,12 @@ impl VirtualHost {
     /// The route of a request; `random` decides fractions.
     #[must_use]
     pub fn route(&self, head: &RequestHead, random: u64) -> Option<&Arc<Route>> {
+        self.routes.get(self.position(head, random)?)
+    }
+
+    /// Its place in `routes`.
+    #[must_use]
+    pub fn position(&self, head: &RequestHead, random: u64) -> Option<usize> {
         let (path, query) = split(head.path());
         let is_connect = head.kind == Method::Connect;
         // `OPTIONS *` has no route, as in Envoy.
@@ -31,8 +37,8 @@ impl VirtualHost {
         let request = Request { head, path: &path, query, random, is_connect };
         self.index
             .candidates(&path)
-            .filter_map(|at| self.routes.get(usize::try_from(at).ok()?))
-            .find(|route| route.matcher.matches(&request))
+            .filter_map(|at| usize::try_from(at).ok())
+            .find(|at| self.routes.get(*at).is_some_and(|r| r.matcher.matches(&request)))
     }
 }
 

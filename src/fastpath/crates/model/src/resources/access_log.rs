@@ -36,14 +36,24 @@ pub const RESPONSE_FLAGS: [&str; 30] = [
 /// `AccessLogFilter`.
 #[derive(Debug)]
 pub enum Filter {
-    StatusCode { op: Comparison, value: u32 },
-    Duration { op: Comparison, millis: u32 },
+    StatusCode {
+        op: Comparison,
+        value: u32,
+    },
+    Duration {
+        op: Comparison,
+        millis: u32,
+    },
     NotHealthCheck,
     /// Empty `flags` means any flag.
-    ResponseFlag { flags: u64 },
+    ResponseFlag {
+        flags: u64,
+    },
     Header(super::route::HeaderMatcher),
     /// Fraction of requests that are logged, in millionths.
-    Runtime { millionths: u32 },
+    Runtime {
+        millionths: u32,
+    },
     And(Vec<Filter>),
     Or(Vec<Filter>),
 }

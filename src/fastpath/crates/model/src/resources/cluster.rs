@@ -51,11 +51,11 @@ pub enum Discovery {
         service_name: Arc<str>,
         endpoints: Option<Arc<Endpoints>>,
     },
-    Dns(Dns),
+    Dns(Arc<Dns>),
 }
 
 /// STRICT_DNS or LOGICAL_DNS: resolved while serving; the hosts live in the data plane.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,
@@ -124,7 +124,10 @@ pub enum HealthStatus {
 pub enum LbPolicy {
     RoundRobin,
     /// P2C when weights are equal, EDF with weight/(active+1)^bias otherwise.
-    LeastRequest { choice_count: u32, active_request_bias: f64 },
+    LeastRequest {
+        choice_count: u32,
+        active_request_bias: f64,
+    },
     Random,
 }
 

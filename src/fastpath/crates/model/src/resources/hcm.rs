@@ -83,7 +83,9 @@ pub enum RouteSource {
     Inline(Arc<RouteConfig>),
     /// Looked up in `Snapshot::routes`; absent answers 404 as Envoy does after
     /// `initial_fetch_timeout`.
-    Rds { name: Arc<str> },
+    Rds {
+        name: Arc<str>,
+    },
 }
 
 /// `envoy.extensions.filters.http.router.v3.Router`, the terminal HTTP filter.

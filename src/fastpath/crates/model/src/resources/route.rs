@@ -24,15 +24,35 @@ pub struct RouteConfig {
     pub hash: u64,
 }
 
+impl RouteConfig {
+    /// No routes: what an RDS configuration is until it comes. Everything is 404.
+    #[must_use]
+    pub fn empty(name: &Arc<str>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            hosts: VirtualHosts::default(),
+            ignore_port_in_host_matching: false,
+            ignore_path_parameters_in_path_matching: false,
+            mutations: HeaderMutations::default(),
+            internal_only_headers: Vec::new(),
+            most_specific_header_mutations_wins: false,
+            hash: 0,
+        }
+    }
+}
+
+/// Wildcard domains of one length (without the `*`), by text.
+pub type WildcardsOfLength = (usize, HashMap<Box<[u8]>, usize>);
+
 /// Domain look-up: exact, longest `*.suffix`, longest `prefix.*`, `*`. All lower-case.
 #[derive(Debug, Default)]
 pub struct VirtualHosts {
     pub list: Vec<Arc<VirtualHost>>,
     pub exact: HashMap<Box<[u8]>, usize>,
     /// By length of the suffix, longest first.
-    pub suffix: Vec<(usize, HashMap<Box<[u8]>, usize>)>,
+    pub suffix: Vec<WildcardsOfLength>,
     /// By length of the prefix, longest first.
-    pub prefix: Vec<(usize, HashMap<Box<[u8]>, usize>)>,
+    pub prefix: Vec<WildcardsOfLength>,
     pub default: Option<usize>,
 }
 
@@ -190,7 +210,10 @@ pub enum PathRewrite {
     /// Replaces what the path match matched (prefix, exact or path-separated prefix).
     Prefix(Arc<str>),
     /// Applied to the path without its query; `\1` groups in RE2 syntax.
-    Regex { pattern: Regex, substitution: Substitution },
+    Regex {
+        pattern: Regex,
+        substitution: Substitution,
+    },
 }
 
 /// A rewrite's right side, split at its `\N` references.
@@ -212,7 +235,10 @@ pub enum HostRewrite {
     /// `auto_host_rewrite`: the chosen endpoint's hostname (DNS clusters).
     Auto,
     Header(HeaderName),
-    PathRegex { pattern: Regex, substitution: Substitution },
+    PathRegex {
+        pattern: Regex,
+        substitution: Substitution,
+    },
 }
 
 #[derive(Debug)]
@@ -252,5 +278,8 @@ pub struct DirectResponse {
 pub enum DirectBody {
     Static(Arc<[u8]>),
     /// `body_format`.
-    Format { format: Format, content_type: Arc<str> },
+    Format {
+        format: Format,
+        content_type: Arc<str>,
+    },
 }

@@ -12,6 +12,8 @@ pub(super) struct Slot<T> {
     pub newest: Version<T>,
     /// The newest or the one before it.
     pub serving: Option<Version<T>>,
+    /// What served when the newest version was accepted.
+    pub previous: Option<Version<T>>,
 }
 
 /// A compiled resource with what it refers to.
@@ -57,6 +59,16 @@ impl<T> Slot<T> {
         if self.is_warming() && is_ready(&self.newest) {
             self.serving = Some(self.newest.clone());
         }
+    }
+
+    /// Back to what served before; false if there was nothing. The next try with the same bytes
+    /// is a new one.
+    pub fn revert(&mut self) -> bool {
+        let Some(previous) = self.previous.clone() else { return false };
+        self.bytes.clear();
+        self.newest = previous.clone();
+        self.serving = Some(previous);
+        true
     }
 
     /// What the newest version needs, and the serving one as long as it serves.

@@ -46,6 +46,16 @@ impl Store {
         applied
     }
 
+    /// An accepted listener cannot be served (its address is taken, its log cannot be opened):
+    /// back to the version before, or out.
+    pub fn reject_listener(&mut self, name: &str) {
+        let kept = self.listeners.get_mut(name).is_some_and(Slot::revert);
+        if !kept {
+            self.listeners.remove(name);
+        }
+        self.settle();
+    }
+
     /// Static resources stay; routes and assignments go with what refers to them.
     fn remove(&mut self, type_url: &str, name: &str) -> bool {
         match type_url {
@@ -154,6 +164,7 @@ fn accept<T>(
     newest: Version<T>,
 ) {
     let serving = slots.remove(name).and_then(|slot| slot.serving);
-    let slot = Slot { bytes: bytes.to_vec(), is_static, newest, serving };
+    let previous = serving.clone();
+    let slot = Slot { bytes: bytes.to_vec(), is_static, newest, serving, previous };
     slots.insert(name.to_owned(), slot);
 }

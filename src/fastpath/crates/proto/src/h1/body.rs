@@ -94,7 +94,14 @@ impl BodyDecoder {
             BodyLength::Chunked => (State::Size, 0),
             BodyLength::UntilClose => (State::UntilClose, 0),
         };
-        BodyDecoder { state, left, line: 0, bulk: 0, trailers: 0, kept: false }
+        BodyDecoder {
+            state,
+            left,
+            line: 0,
+            bulk: 0,
+            trailers: 0,
+            kept: false,
+        }
     }
 
     /// True once no byte of the body is missing.
@@ -124,7 +131,11 @@ impl BodyDecoder {
         if matches!(self.state, State::UntilClose) {
             self.state = State::End;
         }
-        if self.is_done() { Ok(()) } else { Err(BodyError::Truncated) }
+        if self.is_done() {
+            Ok(())
+        } else {
+            Err(BodyError::Truncated)
+        }
     }
 
     /// Decodes from `buf`, the bytes that were not consumed yet. Returns how many are consumed
@@ -145,7 +156,13 @@ impl BodyDecoder {
                 Ok(self.data(buf, 0))
             }
             State::UntilClose if buf.is_empty() => Ok((0, BodyEvent::NeedMore)),
-            State::UntilClose => Ok((buf.len(), BodyEvent::Data { start: 0, len: buf.len() })),
+            State::UntilClose => Ok((
+                buf.len(),
+                BodyEvent::Data {
+                    start: 0,
+                    len: buf.len(),
+                },
+            )),
             State::End => Ok((0, BodyEvent::End)),
             _ => self.chunked(buf, trailers, limits),
         }
@@ -154,7 +171,9 @@ impl BodyDecoder {
     /// Up to `self.left` bytes of data, which start `at` bytes into the buffer.
     #[inline(always)]
     fn data(&mut self, rest: &[u8], at: usize) -> (usize, BodyEvent) {
-        let len = rest.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let len = rest
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         if len == 0 {
             return (at, BodyEvent::NeedMore);
         }
@@ -178,7 +197,12 @@ impl BodyDecoder {
                     self.state = State::DataCr;
                 }
                 State::Trailers => {
-                    return self.trailer_section(rest, buf.len().saturating_sub(rest.len()), trailers, limits);
+                    return self.trailer_section(
+                        rest,
+                        buf.len().saturating_sub(rest.len()),
+                        trailers,
+                        limits,
+                    );
                 }
                 _ => {
                     let [byte, tail @ ..] = rest else {
@@ -218,15 +242,23 @@ impl BodyDecoder {
                     return Err(BodyError::ChunkLineTooLong);
                 }
                 match (state, byte) {
-                    (State::ExtensionStart | State::ExtensionName, b) if is_token_char(b) => State::ExtensionName,
+                    (State::ExtensionStart | State::ExtensionName, b) if is_token_char(b) => {
+                        State::ExtensionName
+                    }
                     (State::ExtensionName, b'=') => State::ExtensionValue,
-                    (State::ExtensionValue | State::ExtensionToken, b) if is_token_char(b) => State::ExtensionToken,
+                    (State::ExtensionValue | State::ExtensionToken, b) if is_token_char(b) => {
+                        State::ExtensionToken
+                    }
                     (State::ExtensionValue, b'"') => State::Quoted,
                     (State::Quoted, b'"') => State::QuotedEnd,
                     (State::Quoted, b'\\') => State::QuotedPair,
                     (State::Quoted | State::QuotedPair, b) if !is_value_ctl(b) => State::Quoted,
-                    (State::ExtensionName | State::ExtensionToken | State::QuotedEnd, b';') => State::ExtensionStart,
-                    (State::ExtensionName | State::ExtensionToken | State::QuotedEnd, b'\r') => State::SizeLf,
+                    (State::ExtensionName | State::ExtensionToken | State::QuotedEnd, b';') => {
+                        State::ExtensionStart
+                    }
+                    (State::ExtensionName | State::ExtensionToken | State::QuotedEnd, b'\r') => {
+                        State::SizeLf
+                    }
                     _ => return Err(BodyError::ChunkExtension),
                 }
             }
@@ -272,31 +304,40 @@ impl BodyDecoder {
         let all = rest.len();
         let consumed = |rest: &[u8]| at.saturating_add(all.saturating_sub(rest.len()));
         loop {
-            let fresh = rest.get(self.line as usize..).unwrap_or_default();
-            let whole = self.line == 0 || memchr::memchr(b'\n', fresh).is_some();
-            let line = if whole { Line::read(rest).map_err(BodyError::Trailer)? } else { Line::Incomplete };
+            // What the section may still take; the empty line at its end in any case.
+            let room = (limits.max_trailer_bytes.saturating_sub(self.bulk) as usize).max(2);
+            let window = rest.get(..room).unwrap_or(rest);
+            let fresh = window.get(self.line as usize..).unwrap_or_default();
+            let full = window.len() == room;
+            let whole = self.line == 0 || full || memchr::memchr(b'\n', fresh).is_some();
+            let line = if whole {
+                Line::read(window).map_err(BodyError::Trailer)?
+            } else {
+                Line::Incomplete
+            };
             match line {
+                Line::Incomplete if full => return Err(BodyError::TrailersTooLarge),
                 Line::Incomplete => {
                     self.line = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-                    if self.bulk.saturating_add(self.line) >= limits.max_trailer_bytes {
-                        return Err(BodyError::TrailersTooLarge);
-                    }
                     return Ok((consumed(rest), BodyEvent::NeedMore));
                 }
                 Line::End => {
                     rest = rest.get(2..).unwrap_or_default();
                     self.state = State::End;
-                    let event = if self.kept { BodyEvent::Trailers } else { BodyEvent::End };
+                    let event = if self.kept {
+                        BodyEvent::Trailers
+                    } else {
+                        BodyEvent::End
+                    };
                     return Ok((consumed(rest), event));
                 }
                 Line::Field(field) => {
                     self.line = 0;
                     rest = rest.get(field.line.len()..).unwrap_or_default();
-                    self.bulk = self.bulk.saturating_add(u32::try_from(field.line.len()).unwrap_or(u32::MAX));
+                    self.bulk = self
+                        .bulk
+                        .saturating_add(u32::try_from(field.line.len()).unwrap_or(u32::MAX));
                     self.trailers = self.trailers.saturating_add(1);
-                    if self.bulk >= limits.max_trailer_bytes {
-                        return Err(BodyError::TrailersTooLarge);
-                    }
                     if self.trailers > limits.max_trailers {
                         return Err(BodyError::TooManyTrailers);
                     }
@@ -306,17 +347,25 @@ impl BodyDecoder {
         }
     }
 
-    fn keep(&mut self, field: &Field<'_>, trailers: Option<&mut HeaderMap>) -> Result<(), BodyError> {
+    fn keep(
+        &mut self,
+        field: &Field<'_>,
+        trailers: Option<&mut HeaderMap>,
+    ) -> Result<(), BodyError> {
         let known = Known::of_any_case(field.name);
-        if matches!(known, Known::TransferEncoding | Known::ContentLength | Known::Host)
-            || is_framing_lookalike(field.name)
+        if matches!(
+            known,
+            Known::TransferEncoding | Known::ContentLength | Known::Host
+        ) || is_framing_lookalike(field.name)
         {
             return Err(BodyError::ForbiddenTrailer);
         }
         if let Some(trailers) = trailers
             && is_trailer(known, field.name)
         {
-            field.store(trailers).map_err(|e: HeadError| BodyError::Trailer(e))?;
+            field
+                .store(trailers)
+                .map_err(|e: HeadError| BodyError::Trailer(e))?;
             self.kept = true;
         }
         Ok(())

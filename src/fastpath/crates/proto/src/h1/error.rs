@@ -59,7 +59,11 @@ impl HeadError {
             HeadError::UnknownMethod => (400, CODEC, "unknown method"),
             HeadError::Target => (400, "http1.invalid_url", "invalid request target"),
             HeadError::TargetTooLong => (414, "http1.target_too_long", "request target too long"),
-            HeadError::Scheme => (400, "http1.invalid_scheme", "scheme of the target is not http or https"),
+            HeadError::Scheme => (
+                400,
+                "http1.invalid_scheme",
+                "scheme of the target is not http or https",
+            ),
             HeadError::Version => (400, CODEC, "malformed HTTP version"),
             HeadError::VersionNotSupported => (505, CODEC, "HTTP version not supported"),
             HeadError::Http10Refused => (426, "low_version", "HTTP/1.0 is not accepted"),
@@ -67,11 +71,21 @@ impl HeadError {
             HeadError::EmptyFieldName => (400, CODEC, "empty field name"),
             HeadError::FieldName => (400, CODEC, "field name is not a token"),
             HeadError::SpaceBeforeColon => (400, CODEC, "whitespace between field name and colon"),
-            HeadError::FramingLookalike => {
-                (400, "http1.unexpected_underscore", "field name imitates a framing field")
-            }
-            HeadError::Underscore => (400, "http1.unexpected_underscore", "underscore in field name"),
-            HeadError::FieldValue => (400, "http1.invalid_characters", "control character in field value"),
+            HeadError::FramingLookalike => (
+                400,
+                "http1.unexpected_underscore",
+                "field name imitates a framing field",
+            ),
+            HeadError::Underscore => (
+                400,
+                "http1.unexpected_underscore",
+                "underscore in field name",
+            ),
+            HeadError::FieldValue => (
+                400,
+                "http1.invalid_characters",
+                "control character in field value",
+            ),
             HeadError::HeadTooLarge => (431, "http1.headers_too_large", "head too large"),
             HeadError::TooManyHeaders => (431, "http1.too_many_headers", "too many header fields"),
             HeadError::MissingHost => (400, "missing_host_header", "no host"),
@@ -83,23 +97,37 @@ impl HeadError {
                 "http1.content_length_and_chunked_not_allowed",
                 "both content-length and transfer-encoding",
             ),
-            HeadError::TransferEncoding => {
-                (501, "http1.invalid_transfer_encoding", "unsupported transfer-encoding")
-            }
-            HeadError::TransferEncodingNotAllowed => {
-                (400, "http1.transfer_encoding_not_allowed", "transfer-encoding not allowed here")
-            }
-            HeadError::ContentLengthNotAllowed => {
-                (400, "http1.content_length_not_allowed", "content-length not allowed here")
-            }
-            HeadError::BodyNotAllowed => (400, "http1.body_disallowed", "body not allowed with this method"),
+            HeadError::TransferEncoding => (
+                501,
+                "http1.invalid_transfer_encoding",
+                "unsupported transfer-encoding",
+            ),
+            HeadError::TransferEncodingNotAllowed => (
+                400,
+                "http1.transfer_encoding_not_allowed",
+                "transfer-encoding not allowed here",
+            ),
+            HeadError::ContentLengthNotAllowed => (
+                400,
+                "http1.content_length_not_allowed",
+                "content-length not allowed here",
+            ),
+            HeadError::BodyNotAllowed => (
+                400,
+                "http1.body_disallowed",
+                "body not allowed with this method",
+            ),
             HeadError::ConnectionNominations => (
                 400,
                 "http1.connection_header_rejected",
                 "connection nominates too many or protected fields",
             ),
         };
-        Row { status, details, message }
+        Row {
+            status,
+            details,
+            message,
+        }
     }
 
     /// The status that answers a request with this fault.

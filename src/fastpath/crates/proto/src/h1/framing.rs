@@ -3,7 +3,7 @@
 use super::error::HeadError;
 use super::head::{BodyLength, RequestHead, RequestPolicy, ResponseHead, Version};
 use super::method::Method;
-use super::target::{authority_of, form, is_authority};
+use super::target::is_authority;
 use crate::chars::decimal;
 use crate::headers::HeaderMap;
 use crate::hop::{has_token, tokens};
@@ -14,7 +14,10 @@ const MAX_NOMINATIONS: usize = 10;
 
 /// Completes a request whose fields are all there.
 #[inline(always)]
-pub(crate) fn finish_request(head: &mut RequestHead, policy: &RequestPolicy) -> Result<(), HeadError> {
+pub(crate) fn finish_request(
+    head: &mut RequestHead,
+    policy: &RequestPolicy,
+) -> Result<(), HeadError> {
     if head.version == Version::Http10 && !policy.accept_http_10 {
         return Err(HeadError::Http10Refused);
     }
@@ -35,7 +38,10 @@ pub(crate) fn finish_request(head: &mut RequestHead, policy: &RequestPolicy) -> 
             .headers
             .get(Known::Expect)
             .is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue"));
-    if policy.allow_chunked_length && head.body == BodyLength::Chunked && head.headers.remove(Known::ContentLength) {
+    if policy.allow_chunked_length
+        && head.body == BodyLength::Chunked
+        && head.headers.remove(Known::ContentLength)
+    {
         // RFC 9112 §6.1: close after responding, the sender may be a smuggler.
         head.keep_alive = false;
     }
@@ -59,10 +65,10 @@ fn host(head: &mut RequestHead, policy: &RequestPolicy) -> Result<(), HeadError>
         (None, _) => {}
     }
     drop(hosts);
-    let RequestHead { headers, .. } = head;
-    if head_has_authority(head.scheme.is_some(), head.kind) {
-        return replace_host(head);
+    if head.scheme.is_some() || head.kind == Method::Connect {
+        return head.adopt_authority();
     }
+    let headers = &mut head.headers;
     if !headers.contains(Known::Host) {
         match policy.default_host_for_http_10.as_deref() {
             Some(host) if is_authority(host) => {
@@ -72,22 +78,6 @@ fn host(head: &mut RequestHead, policy: &RequestPolicy) -> Result<(), HeadError>
         }
     }
     Ok(())
-}
-
-fn head_has_authority(absolute: bool, kind: Method) -> bool {
-    absolute || kind == Method::Connect
-}
-
-/// RFC 9112 §3.2.2: a proxy ignores `host` and takes the target's authority.
-#[inline(never)]
-fn replace_host(head: &mut RequestHead) -> Result<(), HeadError> {
-    let form = form(head.target(), head.kind)?;
-    let authority = authority_of(head.target(), &form).ok_or(HeadError::Target)?;
-    if head.headers.get(Known::Host) == Some(authority) {
-        return Ok(());
-    }
-    let authority = authority.to_vec();
-    if head.set_authority(&authority) { Ok(()) } else { Err(HeadError::Target) }
 }
 
 /// RFC 9112 §6.3, without the cases in which a proxy may guess.

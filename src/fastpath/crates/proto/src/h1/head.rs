@@ -1,7 +1,8 @@
 //! The heads of requests and responses as the rest of the mesh sees them.
 
+use super::error::HeadError;
 use super::method::Method;
-use super::target::{Form, is_authority};
+use super::target::{Form, authority_of, form, is_authority};
 use crate::chars::{is_target, is_token, is_value, trim_ows};
 use crate::headers::HeaderMap;
 use crate::known::Known;
@@ -58,7 +59,11 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> HeadLimits {
-        HeadLimits { max_head_bytes: 61_440, max_headers: 100, max_target_bytes: 61_440 }
+        HeadLimits {
+            max_head_bytes: 61_440,
+            max_headers: 100,
+            max_target_bytes: 61_440,
+        }
     }
 }
 
@@ -185,6 +190,13 @@ impl RequestHead {
         self.target.of(&self.line)
     }
 
+    /// The scheme of an absolute-form target.
+    #[inline]
+    #[must_use]
+    pub const fn scheme(&self) -> Option<Scheme> {
+        self.scheme
+    }
+
     /// Path and query in origin-form, `*`, or nothing for CONNECT.
     #[inline]
     #[must_use]
@@ -232,10 +244,31 @@ impl RequestHead {
         }
     }
 
+    /// RFC 9112 §3.2.2: a proxy ignores `host` and takes the authority of the target.
+    #[inline(never)]
+    pub(crate) fn adopt_authority(&mut self) -> Result<(), HeadError> {
+        let target = self.target.of(&self.line);
+        let form = form(target, self.kind)?;
+        let authority = authority_of(target, &form).ok_or(HeadError::Target)?;
+        let adopted = match self.headers.get(Known::Host) {
+            Some(host) if host == authority => true,
+            Some(_) => self.headers.set(Known::Host, authority),
+            None => self.headers.push_known_first(Known::Host, authority),
+        };
+        if adopted {
+            Ok(())
+        } else {
+            Err(HeadError::HeadTooLarge)
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Span {
         let start = self.line.len();
         self.line.extend_from_slice(bytes);
-        Span { start, end: self.line.len() }
+        Span {
+            start,
+            end: self.line.len(),
+        }
     }
 
     /// Takes over a request line that was checked: `line` is `METHOD target`.
@@ -244,23 +277,44 @@ impl RequestHead {
         self.clear();
         self.line.extend_from_slice(line);
         self.kind = kind;
-        self.method = Span { start: 0, end: method_len };
-        self.target = Span { start: method_len.saturating_add(1), end: self.line.len() };
+        self.method = Span {
+            start: 0,
+            end: method_len,
+        };
+        self.target = Span {
+            start: method_len.saturating_add(1),
+            end: self.line.len(),
+        };
         match form {
             Form::Origin => self.path = self.target,
             Form::Authority => {}
-            Form::Absolute { scheme, path_len, rooted } => {
+            Form::Absolute {
+                scheme,
+                path_len,
+                rooted,
+            } => {
                 self.scheme = Some(*scheme);
                 if *rooted {
-                    self.path = Span { start: self.line.len().saturating_sub(*path_len), end: self.line.len() };
+                    self.path = Span {
+                        start: self.line.len().saturating_sub(*path_len),
+                        end: self.line.len(),
+                    };
                 } else {
                     // `http://host` and `http://host?query`: the path is empty (RFC 9110 §4.2.3);
                     // an OPTIONS without a path asks about the server (RFC 9112 §3.2.4).
                     let start = self.line.len();
                     let query = start.saturating_sub(*path_len)..start;
-                    self.line.push(if kind == Method::Options && *path_len == 0 { b'*' } else { b'/' });
+                    self.line
+                        .push(if kind == Method::Options && *path_len == 0 {
+                            b'*'
+                        } else {
+                            b'/'
+                        });
                     self.line.extend_from_within(query);
-                    self.path = Span { start, end: self.line.len() };
+                    self.path = Span {
+                        start,
+                        end: self.line.len(),
+                    };
                 }
             }
         }

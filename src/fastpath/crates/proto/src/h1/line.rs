@@ -79,14 +79,23 @@ impl Field<'_> {
     pub(crate) fn store(&self, headers: &mut HeaderMap) -> Result<Known, HeadError> {
         // The whole line minus `: ` and CRLF is name and value: then nothing was trimmed but
         // one byte, and it stands after the colon.
-        let plain = self.name.len().wrapping_add(self.value.len()).wrapping_add(4);
-        let spaced = self.line.get(self.name.len()..).is_some_and(|rest| rest.starts_with(b": "));
+        let plain = self
+            .name
+            .len()
+            .wrapping_add(self.value.len())
+            .wrapping_add(4);
+        let spaced = self
+            .line
+            .get(self.name.len()..)
+            .is_some_and(|rest| rest.starts_with(b": "));
         if plain == self.line.len() && spaced {
-            return headers.push_line(self.line, self.name.len()).ok_or(HeadError::HeadTooLarge);
+            return headers
+                .push_line(self.line, self.name.len())
+                .ok_or(HeadError::HeadTooLarge);
         }
         if !headers.push_checked(self.name, self.value) {
             return Err(HeadError::HeadTooLarge);
         }
-        Ok(Known::of_any_case(self.name))
+        Ok(Known::of_token(self.name))
     }
 }

@@ -6,8 +6,8 @@ mod framing;
 mod head;
 mod line;
 mod method;
-mod reason;
 mod reader;
+mod reason;
 mod target;
 mod write;
 
@@ -21,6 +21,6 @@ pub use reader::HeadReader;
 pub use reason::reason_phrase;
 pub use target::is_authority;
 pub use write::{
-    CONTINUE, CRLF, LAST_CHUNK, ResponseOptions, write_chunk_size, write_continue, write_request_head,
-    write_response, write_response_head, write_trailers,
+    CONTINUE, CRLF, LAST_CHUNK, ResponseOptions, write_chunk_size, write_continue,
+    write_request_head, write_response, write_response_head, write_trailers,
 };

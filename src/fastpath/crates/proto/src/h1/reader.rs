@@ -6,7 +6,7 @@ use super::head::{HeadLimits, RequestHead, RequestPolicy, ResponseHead, Undersco
 use super::line::{Field, Line};
 use super::method::Method;
 use super::target::form;
-use crate::chars::{is_token_char, is_value, token_run};
+use crate::chars::{is_token_char, is_value, short_token_run};
 use crate::headers::HeaderMap;
 use crate::known::{Known, is_framing_lookalike};
 
@@ -16,6 +16,9 @@ use crate::known::{Known, is_framing_lookalike};
 ///
 /// The caller keeps the bytes (the same buffer, grown, is passed in each time) and passes the
 /// same `out` until the head is complete. After an error the connection is to be closed.
+///
+/// Where the bytes are cut changes nothing but the moment at which a fault within a line is
+/// reported: at once if all of the line so far came in one piece, else when the line ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HeadReader {
     /// Start of the first line that was not read.
@@ -43,7 +46,11 @@ enum Step {
 impl HeadReader {
     #[must_use]
     pub const fn new() -> HeadReader {
-        HeadReader { line: 0, searched: 0, stage: Stage::Blank }
+        HeadReader {
+            line: 0,
+            searched: 0,
+            stage: Stage::Blank,
+        }
     }
 
     /// True if a part of a head has been read: the peer is within a message.
@@ -134,7 +141,11 @@ impl HeadReader {
 
     /// The head does not end within `window`, which is all that may be.
     fn incomplete<T>(&self, window: &[u8], limits: &HeadLimits) -> Result<Option<T>, HeadError> {
-        if window.len() >= limits.max_head_bytes { Err(HeadError::HeadTooLarge) } else { Ok(None) }
+        if window.len() >= limits.max_head_bytes {
+            Err(HeadError::HeadTooLarge)
+        } else {
+            Ok(None)
+        }
     }
 
     /// The line at `self.line` without its CRLF, if it is there as a whole; steps over it.
@@ -175,6 +186,10 @@ impl HeadReader {
     ) -> Result<Step, HeadError> {
         let mut rest = window.get(self.line..).unwrap_or_default();
         if self.searched > 0 && self.find_lf(rest).is_none() {
+            if window.len() >= limits.max_head_bytes {
+                // It never will be whole; a fault in it counts first, as if it came in one piece.
+                Line::read(rest)?;
+            }
             return Ok(Step::Incomplete);
         }
         loop {
@@ -188,7 +203,9 @@ impl HeadReader {
                 }
                 Line::End => {
                     // `rest` is a tail of `window`
-                    return Ok(Step::Complete(window.len().wrapping_sub(rest.len()).wrapping_add(2)));
+                    return Ok(Step::Complete(
+                        window.len().wrapping_sub(rest.len()).wrapping_add(2),
+                    ));
                 }
                 Line::Incomplete => {
                     self.line = window.len().wrapping_sub(rest.len());
@@ -202,7 +219,11 @@ impl HeadReader {
 
 /// Stores a field unless its name is to be refused or dropped.
 #[inline(always)]
-fn keep(field: &Field<'_>, underscores: Underscores, headers: &mut HeaderMap) -> Result<(), HeadError> {
+fn keep(
+    field: &Field<'_>,
+    underscores: Underscores,
+    headers: &mut HeaderMap,
+) -> Result<(), HeadError> {
     if field.store(headers)? == Known::Other && field.name.contains(&b'_') {
         if is_framing_lookalike(field.name) {
             return Err(HeadError::FramingLookalike);
@@ -226,8 +247,10 @@ fn request_line(
     policy: &RequestPolicy,
     out: &mut RequestHead,
 ) -> Result<(), HeadError> {
-    let method_len = token_run(line);
-    let (method, rest) = line.split_at_checked(method_len).ok_or(HeadError::RequestLine)?;
+    let method_len = short_token_run(line);
+    let (method, rest) = line
+        .split_at_checked(method_len)
+        .ok_or(HeadError::RequestLine)?;
     let rest = match rest {
         [b' ', rest @ ..] => rest,
         [b'\r', ..] => return Err(HeadError::BareCr),
@@ -239,8 +262,30 @@ fn request_line(
         return Err(HeadError::UnknownMethod);
     }
     let (target, version) = match rest {
-        [target @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'] => (target, Version::Http11),
-        [target @ .., b' ', b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'] => (target, Version::Http10),
+        [
+            target @ ..,
+            b' ',
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            b'1',
+        ] => (target, Version::Http11),
+        [
+            target @ ..,
+            b' ',
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            b'0',
+        ] => (target, Version::Http10),
         _ => return Err(odd_version(rest)),
     };
     if target.len() > limits.max_target_bytes {
@@ -251,7 +296,12 @@ fn request_line(
         return Err(HeadError::Target);
     }
     let kept = method_len.wrapping_add(1).wrapping_add(target.len()); // a part of `line`
-    out.begin(line.get(..kept).unwrap_or_default(), kind, method_len, &form);
+    out.begin(
+        line.get(..kept).unwrap_or_default(),
+        kind,
+        method_len,
+        &form,
+    );
     out.version = version;
     Ok(())
 }
@@ -297,7 +347,10 @@ fn status_line(line: &[u8], out: &mut ResponseHead) -> Result<(), HeadError> {
             return Err(HeadError::StatusLine);
         }
         // at most 999
-        out.status = out.status.wrapping_mul(10).wrapping_add(u16::from(digit.wrapping_sub(b'0')));
+        out.status = out
+            .status
+            .wrapping_mul(10)
+            .wrapping_add(u16::from(digit.wrapping_sub(b'0')));
     }
     if out.status < 100 || !is_value(reason) {
         return Err(HeadError::StatusLine);

@@ -4,6 +4,7 @@ use super::error::HeadError;
 use super::head::Scheme;
 use super::method::Method;
 use crate::chars::{decimal, is_target};
+use crate::swar;
 
 /// The form of a valid target.
 pub(crate) enum Form {
@@ -12,7 +13,11 @@ pub(crate) enum Form {
     /// `host:port`, of CONNECT.
     Authority,
     /// `http://host/path`: the last `path_len` bytes are path and query; `rooted` if they start with `/`.
-    Absolute { scheme: Scheme, path_len: usize, rooted: bool },
+    Absolute {
+        scheme: Scheme,
+        path_len: usize,
+        rooted: bool,
+    },
 }
 
 /// The authority in a target of the given form.
@@ -20,7 +25,9 @@ pub(crate) fn authority_of<'a>(target: &'a [u8], form: &Form) -> Option<&'a [u8]
     match form {
         Form::Origin => None,
         Form::Authority => Some(target),
-        Form::Absolute { scheme, path_len, .. } => {
+        Form::Absolute {
+            scheme, path_len, ..
+        } => {
             let start = scheme.as_bytes().len().saturating_add(b"://".len());
             target.get(start..target.len().checked_sub(*path_len)?)
         }
@@ -62,12 +69,19 @@ fn absolute(target: &[u8]) -> Result<Form, HeadError> {
     } else {
         return Err(HeadError::Target);
     };
-    let end = rest.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(rest.len());
+    let end = rest
+        .iter()
+        .position(|b| matches!(b, b'/' | b'?'))
+        .unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).ok_or(HeadError::Target)?;
     if !is_authority(authority) {
         return Err(HeadError::Target);
     }
-    Ok(Form::Absolute { scheme, path_len: path.len(), rooted: path.starts_with(b"/") })
+    Ok(Form::Absolute {
+        scheme,
+        path_len: path.len(),
+        rooted: path.starts_with(b"/"),
+    })
 }
 
 /// `host` and what follows its colon, if there is one.
@@ -76,7 +90,10 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let host_len = if authority.starts_with(b"[") {
         authority.iter().position(|b| *b == b']')?.checked_add(1)?
     } else {
-        authority.iter().position(|b| *b == b':').unwrap_or(authority.len())
+        authority
+            .iter()
+            .position(|b| *b == b':')
+            .unwrap_or(authority.len())
     };
     match authority.split_at_checked(host_len)? {
         (host, []) => Some((host, None)),
@@ -90,6 +107,22 @@ fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 #[inline]
 #[must_use]
 pub fn is_authority(authority: &[u8]) -> bool {
+    // Letters, digits, `-` and `.` only: by words, the last of which overlaps.
+    if let Some(last) = authority.last_chunk::<8>() {
+        let word = |w: &[u8; 8]| {
+            let w = u64::from_le_bytes(*w);
+            swar::plain(w) | swar::dot(w)
+        };
+        if authority
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .fold(word(last), |ok, w| ok & word(w))
+            == swar::HIGH
+        {
+            return true;
+        }
+    }
     let Some((host, port)) = split_port(authority) else {
         return false;
     };
@@ -118,7 +151,20 @@ const fn reg_name() -> [bool; 256] {
         table[i] = b.is_ascii_alphanumeric()
             || matches!(
                 b,
-                b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'='
+                b'-' | b'.'
+                    | b'_'
+                    | b'~'
+                    | b'%'
+                    | b'!'
+                    | b'$'
+                    | b'&'
+                    | b'\''
+                    | b'('
+                    | b')'
+                    | b'*'
+                    | b'+'
+                    | b';'
+                    | b'='
             );
         i += 1;
     }
@@ -140,7 +186,9 @@ fn is_reg_name(host: &[u8]) -> bool {
 fn percents_are_well_formed(mut host: &[u8]) -> bool {
     while let Some(at) = host.iter().position(|b| *b == b'%') {
         match host.get(at..) {
-            Some([_, a, b, rest @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => host = rest,
+            Some([_, a, b, rest @ ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                host = rest
+            }
             _ => return false,
         }
     }
@@ -158,15 +206,55 @@ mod tests {
     #[test]
     fn authorities() {
         for good in [
-            "a", "a.example", "a.example:80", "a:", "127.0.0.1:65535", "[::1]", "[::1]:8080", "[::ffff:1.2.3.4]",
-            "a_b", "xn--a", "a%20b", "outbound_.80_._.svc", "a*b", "~x",
+            "a",
+            "a.example",
+            "a.example:80",
+            "a:",
+            "127.0.0.1:65535",
+            "[::1]",
+            "[::1]:8080",
+            "[::ffff:1.2.3.4]",
+            "a_b",
+            "xn--a",
+            "a%20b",
+            "outbound_.80_._.svc",
+            "a*b",
+            "~x",
         ] {
             assert!(is_authority(good.as_bytes()), "{good}");
         }
         for bad in [
-            "", ":80", "a b", "a,b", "a@b", "u:p@h", "a/b", "a?b", "a#b", "a\\b", "a:b", "a:65536", "a:-1", "a:+1",
-            "a:1:2", "a:000080", "[::1", "::1", "[]", "[::1]x", "[g::]", "[fe80::1%25eth0]", "a%2", "a%zz", "a\"b", "a<b",
-            "a\tb", "\u{e9}", "a\0", "[::1]:x", "[v1.x]",
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "a@b",
+            "u:p@h",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a:b",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a:1:2",
+            "a:000080",
+            "[::1",
+            "::1",
+            "[]",
+            "[::1]x",
+            "[g::]",
+            "[fe80::1%25eth0]",
+            "a%2",
+            "a%zz",
+            "a\"b",
+            "a<b",
+            "a\tb",
+            "\u{e9}",
+            "a\0",
+            "[::1]:x",
+            "[v1.x]",
         ] {
             assert!(!is_authority(bad.as_bytes()), "{bad}");
         }
@@ -180,15 +268,43 @@ mod tests {
         assert!(matches!(of("a:1", Method::Connect), Ok(Form::Authority)));
         assert!(matches!(
             of("HTTPS://h?q", Method::Get),
-            Ok(Form::Absolute { scheme: Scheme::Https, path_len: 2, rooted: false })
+            Ok(Form::Absolute {
+                scheme: Scheme::Https,
+                path_len: 2,
+                rooted: false
+            })
         ));
         let form = of("http://h:1/p?q", Method::Get).unwrap_or(Form::Origin);
         assert_eq!(authority_of(b"http://h:1/p?q", &form), Some(&b"h:1"[..]));
-        for bad in ["", "*", "a", "a:1", "//", "http:/h", "http://", "http:///p", "http://a@b/", "://h", "/a b", "/\u{e9}", "/#"] {
+        for bad in [
+            "",
+            "*",
+            "a",
+            "a:1",
+            "//",
+            "http:/h",
+            "http://",
+            "http:///p",
+            "http://a@b/",
+            "://h",
+            "/a b",
+            "/\u{e9}",
+            "/#",
+        ] {
             assert_eq!(of(bad, Method::Get).is_err(), bad != "//", "{bad}");
         }
         assert_eq!(of("ftp://h/", Method::Get).err(), Some(HeadError::Scheme));
-        for bad in ["", "h", "h:", "/", "*", "http://h:1", "u@h:1", "h:0x1", "h:1/"] {
+        for bad in [
+            "",
+            "h",
+            "h:",
+            "/",
+            "*",
+            "http://h:1",
+            "u@h:1",
+            "h:0x1",
+            "h:1/",
+        ] {
             assert!(of(bad, Method::Connect).is_err(), "{bad}");
         }
     }

@@ -25,7 +25,11 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 #[must_use]
 pub fn write_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyLength) -> bool {
     let authority = head.authority();
-    let target = if head.kind == Method::Connect { authority } else { head.path() };
+    let target = if head.kind == Method::Connect {
+        authority
+    } else {
+        head.path()
+    };
     let method = head.method();
     let star = target == b"*" && head.kind != Method::Options;
     if method.is_empty() || target.is_empty() || star || !is_authority(authority) {
@@ -41,9 +45,13 @@ pub fn write_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyLe
     out.extend_from_slice(target);
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let framing = match framing {
+        // RFC 9110 §9.3.6: what follows is a tunnel.
+        _ if head.kind == Method::Connect => BodyLength::None,
         // RFC 9110 §8.6: a method that expects content says that there is none; and what the
         // client said stays.
-        BodyLength::None if head.kind.expects_body() || head.body == BodyLength::Length(0) => BodyLength::Length(0),
+        BodyLength::None if head.kind.expects_body() || head.body == BodyLength::Length(0) => {
+            BodyLength::Length(0)
+        }
         // A request never ends with the connection.
         BodyLength::UntilClose => BodyLength::Chunked,
         framing => framing,
@@ -67,12 +75,21 @@ pub struct ResponseOptions {
 
 impl Default for ResponseOptions {
     fn default() -> ResponseOptions {
-        ResponseOptions { version: Version::Http11, request: Method::Get, close: false }
+        ResponseOptions {
+            version: Version::Http11,
+            request: Method::Get,
+            close: false,
+        }
     }
 }
 
 /// Appends a response head; the reason phrase is ours, as Envoy's is.
-pub fn write_response_head(out: &mut Vec<u8>, head: &ResponseHead, framing: BodyLength, options: ResponseOptions) {
+pub fn write_response_head(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    framing: BodyLength,
+    options: ResponseOptions,
+) {
     write_response(out, head.status, &head.headers, framing, options);
 }
 
@@ -84,7 +101,11 @@ pub fn write_response(
     framing: BodyLength,
     options: ResponseOptions,
 ) {
-    let status = if (100..1000).contains(&status) { status } else { 500 };
+    let status = if (100..1000).contains(&status) {
+        status
+    } else {
+        500
+    };
     out.reserve(headers.wire_size().saturating_add(128));
     match (options.version, status) {
         (Version::Http11, 200) => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
@@ -99,7 +120,8 @@ pub fn write_response(
             out.extend_from_slice(CRLF);
         }
     }
-    let unframed = status < 200 || status == 204 || (options.request == Method::Connect && status < 300);
+    let unframed =
+        status < 200 || status == 204 || (options.request == Method::Connect && status < 300);
     let bodiless = status == 304 || options.request == Method::Head;
     // Chunks are unknown to HTTP/1.0: there the body ends with the connection.
     let framing = match framing {
@@ -107,7 +129,11 @@ pub fn write_response(
         framing => framing,
     };
     let close = options.close || (framing == BodyLength::UntilClose && !unframed && !bodiless);
-    let connection = if close { Known::Connection.bit() | Known::KeepAlive.bit() } else { 0 };
+    let connection = if close {
+        Known::Connection.bit() | Known::KeepAlive.bit()
+    } else {
+        0
+    };
     if unframed {
         headers.write_without(FRAMING | connection, out);
     } else if bodiless {
@@ -118,7 +144,11 @@ pub fn write_response(
             _ => headers.write_without(FRAMING | connection, out),
         }
     } else {
-        let framing = if framing == BodyLength::None { BodyLength::Length(0) } else { framing };
+        let framing = if framing == BodyLength::None {
+            BodyLength::Length(0)
+        } else {
+            framing
+        };
         write_framed_without(out, headers, framing, connection);
     }
     if close {
@@ -136,7 +166,12 @@ fn write_framed(out: &mut Vec<u8>, headers: &HeaderMap, framing: BodyLength) {
 }
 
 #[inline(always)]
-fn write_framed_without(out: &mut Vec<u8>, headers: &HeaderMap, framing: BodyLength, without: u128) {
+fn write_framed_without(
+    out: &mut Vec<u8>,
+    headers: &HeaderMap,
+    framing: BodyLength,
+    without: u128,
+) {
     match framing {
         BodyLength::Length(n) => write_length(out, headers, without, n),
         BodyLength::Chunked => {
@@ -176,14 +211,22 @@ pub fn write_chunk_size(out: &mut Vec<u8>, len: u64) {
     let mut n = len;
     for d in digits.iter_mut().rev() {
         let nibble = (n & 15) as u8;
-        *d = nibble.wrapping_add(if nibble < 10 { b'0' } else { b'a'.wrapping_sub(10) });
+        *d = nibble.wrapping_add(if nibble < 10 {
+            b'0'
+        } else {
+            b'a'.wrapping_sub(10)
+        });
         used = used.wrapping_add(1);
         n >>= 4;
         if n == 0 {
             break;
         }
     }
-    out.extend_from_slice(digits.get(digits.len().saturating_sub(used)..).unwrap_or_default());
+    out.extend_from_slice(
+        digits
+            .get(digits.len().saturating_sub(used)..)
+            .unwrap_or_default(),
+    );
     out.extend_from_slice(CRLF);
 }
 

@@ -1,0 +1,1 @@
+"""`mesh bench`: the same work through us, Envoy, nginx and HAProxy, in one run."""

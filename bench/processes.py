@@ -1,0 +1,89 @@
+"""Starts pinned processes that do not outlive us, and stops them."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+
+from bench.errors import BenchError
+from bench.site import Probe
+
+PROXY_CORE = 0
+LOAD_CORE = 1
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """The command, bound to a core with all it will start, and ended when we end."""
+    return ["setpriv", "--pdeathsig", "TERM", "taskset", "--cpu-list", str(core), *command]
+
+
+@contextlib.contextmanager
+def running(core: int, command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            pinned(core, command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and its session; asks once, then insists."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=3)
+            break
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_ready(
+    process: subprocess.Popen[bytes], probe: Probe, log: Path, limit: float = 30.0
+) -> None:
+    """Returns once the probe answers 200 with its text in the body."""
+    deadline = monotonic() + limit
+    while monotonic() < deadline:
+        if process.poll() is not None:
+            raise BenchError(f"ended with {process.returncode} before it was ready: {tail(log)}")
+        body = _body(probe.port, probe.path)
+        if body is not None and probe.text in body:
+            return
+        sleep(0.002)
+    raise BenchError(f"not ready after {limit:.0f} s: {tail(log)}")
+
+
+def _body(port: int, path: str) -> str | None:
+    """What `path` answers with 200; None for anything else. Not urllib: that asks for the
+    connection to be closed, and not every peer keeps that from the origin server."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+        return body if answer.status == 200 else None
+    except (http.client.HTTPException, OSError):
+        return None
+    finally:
+        connection.close()
+
+
+def tail(log: Path, lines: int = 5) -> str:
+    return " | ".join(log.read_text(errors="replace").splitlines()[-lines:])

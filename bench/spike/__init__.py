@@ -1,0 +1,1 @@
+"""What ADR 0001 was decided on: `python -m bench.spike`."""

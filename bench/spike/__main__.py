@@ -1,0 +1,64 @@
+"""Measures the three loops of the spike in turns with nginx: `python -m bench.spike [rounds]`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench import loadgen, runner, table
+from bench.cli import tell
+from bench.environment import describe
+from bench.http_scenario import HttpScenario
+from bench.loadgen import Load
+from bench.measure import Rig
+from bench.paths import CACHE
+from bench.peer import Peer
+from bench.peers.nginx import Here as Nginx
+from bench.scenarios.h1_1m import Here as Bodies
+from bench.site import Site
+
+TARGET = CACHE / "spike-target"
+
+
+class Loop(Peer):
+    """One of the binaries in `src/bin/`."""
+
+    def __init__(self, layer: str) -> None:
+        self.name = layer  # type: ignore[misc]
+
+    def prepare(self) -> None:
+        command = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path"]
+        command += [str(Path(__file__).with_name("Cargo.toml")), "--target-dir", str(TARGET)]
+        subprocess.run(command, check=True)
+
+    def command(self, site: Site) -> list[str]:
+        binary = TARGET / "release" / f"spike-{self.name}"
+        return [str(binary), f"127.0.0.1:{site.listen}", f"127.0.0.1:{site.upstream}"]
+
+    def version(self) -> str:
+        return "the spike"
+
+
+class Saturated(HttpScenario):
+    name = "io-layer"
+    title = "12-byte body; 64 connections saturated, 16 connections at 5,000/s"
+    load = Load(connections=64, path="/small", expect_body=12)
+    paced = Load(connections=16, path="/small", expect_body=12, rate=5000)
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    peers = [Nginx(), Loop("tokio"), Loop("epoll"), Loop("uring")]
+    for peer in peers:
+        peer.prepare()
+    generator = loadgen.build()
+    for key, value in describe(peers).items():
+        print(f"{key}: {value}")
+    with loadgen.origin(generator) as (port, pid):
+        rig = Rig(generator, port, pid, duration=2.0)
+        for scenario in (Saturated(), Bodies()):
+            summary = runner.run(scenario, peers, rig, rounds, patience=1, tell=tell)
+            summary.verdicts.clear()
+            print(table.render(summary), flush=True)
+
+
+main()

@@ -1,0 +1,47 @@
+"""Counts system calls with strace, in a run of its own: tracing slows a proxy several times."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from time import sleep
+
+from bench import loadgen
+from bench.loadgen import Load
+from bench.measure import Proxy
+from bench.procfs import family
+
+REQUESTS = 4000
+
+
+def parse_summary(text: str) -> int:
+    """The calls in all of `strace -c`."""
+    for line in text.splitlines():
+        fields = line.split()
+        if fields and fields[-1] == "total":
+            # % time, seconds, usecs/call, calls, (errors,) total
+            return int(fields[3])
+    return 0
+
+
+def per_request(proxy: Proxy, load: Load) -> float | None:
+    """System calls of all the proxy's threads per request; None without a usable strace."""
+    strace = shutil.which("strace")
+    if strace is None or proxy.pid is None:
+        return None
+    summary = proxy.site.folder / "strace"
+    pids = [word for pid in family(proxy.pid) for word in ("-p", str(pid))]
+    command = [strace, "-c", "-f", "-qq", "-o", str(summary), *pids]
+    tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        sleep(0.5)
+        if tracer.poll() is not None:
+            return None
+        limits = ("--requests", str(REQUESTS), "--duration", "60")
+        result = loadgen.run(proxy.rig.generator, proxy.port, load, *limits)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(tracer.pid, signal.SIGINT)
+        tracer.wait()
+    return parse_summary(summary.read_text()) / result.ok if result.ok else None

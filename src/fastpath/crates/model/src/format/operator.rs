@@ -1,0 +1,168 @@
+//! What a format string can ask for.
+
+use super::time::TimeFormat;
+use crate::resources::header_mutation::HeaderName;
+
+/// An operator and how much of its value is wanted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    pub operator: Operator,
+    /// `:Z`: at most that many bytes. Also makes JSON write a string.
+    pub max_len: Option<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operator {
+    Field(Field),
+    StartTime(TimeFormat),
+    EmitTime(TimeFormat),
+    /// `REQ(main?alternative)`.
+    Request(HeaderSource, Option<HeaderSource>),
+    Response(HeaderSource, Option<HeaderSource>),
+    Trailer(HeaderSource, Option<HeaderSource>),
+    /// `REQ_WITHOUT_QUERY`: the header's value up to its `?`.
+    RequestWithoutQuery(HeaderSource, Option<HeaderSource>),
+    QueryParameter(Box<[u8]>),
+    QueryParameters(PathSource),
+    Path {
+        query: bool,
+        source: PathSource,
+    },
+    /// Resolved when parsed; an unset variable is `-`, as in Envoy.
+    Environment(Box<[u8]>),
+    /// None: a point that no request passes.
+    Duration {
+        from: Option<TimePoint>,
+        to: Option<TimePoint>,
+        unit: TimeUnit,
+    },
+    GrpcStatus(GrpcStatusStyle),
+    /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
+    ResponseCodeDetails {
+        keep_spaces: bool,
+    },
+    /// The first that is not missing.
+    Coalesce(Vec<Command>),
+}
+
+/// Operators without arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Field {
+    /// True of every request we serve so far: there is no such value.
+    Missing,
+    /// `CUSTOM_FLAGS`: there are none.
+    Nothing,
+    AccessLogType,
+    BytesReceived,
+    BytesSent,
+    ConnectionId,
+    ConnectionTerminationDetails,
+    DownstreamDirectLocalAddress,
+    DownstreamDirectLocalAddressWithoutPort,
+    DownstreamDirectLocalPort,
+    DownstreamDirectRemoteAddress,
+    DownstreamDirectRemoteAddressWithoutPort,
+    DownstreamDirectRemotePort,
+    DownstreamHeaderBytesReceived,
+    DownstreamHeaderBytesSent,
+    DownstreamLocalAddress,
+    DownstreamLocalAddressWithoutPort,
+    DownstreamLocalPort,
+    DownstreamRemoteAddress,
+    DownstreamRemoteAddressWithoutPort,
+    DownstreamRemotePort,
+    DownstreamWireBytesReceived,
+    DownstreamWireBytesSent,
+    Duration,
+    FilterChainName,
+    Hostname,
+    Protocol,
+    RequestDuration,
+    RequestHeadersBytes,
+    RequestTxDuration,
+    ResponseCode,
+    ResponseDuration,
+    ResponseFlags,
+    ResponseFlagsLong,
+    ResponseHeadersBytes,
+    ResponseTrailersBytes,
+    ResponseTxDuration,
+    RouteName,
+    StreamId,
+    UniqueId,
+    UpstreamCluster,
+    UpstreamClusterRaw,
+    UpstreamConnectionId,
+    UpstreamConnectionPoolReadyDuration,
+    UpstreamHeaderBytesReceived,
+    UpstreamHeaderBytesSent,
+    UpstreamHost,
+    UpstreamHostName,
+    UpstreamHostNameWithoutPort,
+    UpstreamLocalAddress,
+    UpstreamLocalAddressWithoutPort,
+    UpstreamLocalPort,
+    UpstreamProtocol,
+    UpstreamRemoteAddress,
+    UpstreamRemoteAddressWithoutPort,
+    UpstreamRemotePort,
+    UpstreamRequestAttemptCount,
+    UpstreamTransportFailureReason,
+    UpstreamWireBytesReceived,
+    UpstreamWireBytesSent,
+    VirtualClusterName,
+    VirtualHostName,
+}
+
+/// A header by name, or what HTTP/2 has as a pseudo-header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderSource {
+    Method,
+    Path,
+    Authority,
+    Scheme,
+    Status,
+    Header(HeaderName),
+}
+
+/// Which path `PATH` and `QUERY_PARAMS` look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathSource {
+    /// As it goes upstream.
+    Path,
+    /// `x-envoy-original-path`.
+    Original,
+    OriginalOrPath,
+}
+
+/// A point in the life of a request, of `COMMON_DURATION`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimePoint {
+    DownstreamRxBegin,
+    DownstreamRxEnd,
+    UpstreamConnectBegin,
+    UpstreamConnectEnd,
+    UpstreamTxBegin,
+    UpstreamTxEnd,
+    UpstreamRxBegin,
+    UpstreamRxBodyBegin,
+    UpstreamRxEnd,
+    DownstreamTxBegin,
+    DownstreamTxEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeUnit {
+    Milliseconds,
+    Microseconds,
+    Nanoseconds,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrpcStatusStyle {
+    /// `NotFound`
+    Camel,
+    /// `NOT_FOUND`
+    Snake,
+    Number,
+}

@@ -1,0 +1,137 @@
+//! One upstream host of one worker: its connection pool and its counters.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::resources::cluster::{Endpoint, HealthStatus, Locality};
+
+use crate::worker::slots::Key;
+
+/// The pool and the counters; entries of the host set that only differ in weight share it.
+#[derive(Debug)]
+pub struct Host {
+    pub address: SocketAddr,
+    pub hostname: Option<Arc<str>>,
+    pub weight: u32,
+    pub health: HealthStatus,
+    pub locality: Arc<Locality>,
+    pub pool: Rc<Pool>,
+}
+
+/// Connections of this worker to one address.
+#[derive(Debug, Default)]
+pub struct Pool {
+    /// Idle connections, the last used on top: the warmest is used first, the others can expire.
+    pub idle: RefCell<Vec<Key>>,
+    /// Downstream connections whose request waits for a connection, oldest first.
+    pub pending: RefCell<VecDeque<Key>>,
+    /// Connections that are not established yet.
+    pub connecting: Cell<u32>,
+    /// All connections, established or not.
+    pub open: Cell<u32>,
+    /// Requests in flight, for LEAST_REQUEST.
+    pub active: Cell<u32>,
+    /// The host left the cluster: idle connections close, no new ones are made.
+    pub retired: Cell<bool>,
+    pub shard: Arc<HostShard>,
+}
+
+impl Host {
+    pub fn new(endpoint: &Endpoint, before: Option<&Host>, shards: &HostShards) -> Self {
+        let pool = before.map_or_else(
+            || {
+                Rc::new(Pool {
+                    shard: shards.add(endpoint.address),
+                    ..Pool::default()
+                })
+            },
+            |h| Rc::clone(&h.pool),
+        );
+        Self {
+            address: endpoint.address,
+            hostname: endpoint.hostname.clone(),
+            weight: endpoint.weight,
+            health: endpoint.health,
+            locality: Arc::clone(&endpoint.locality),
+            pool,
+        }
+    }
+
+    /// Whether the configuration lets it take traffic.
+    pub fn is_available(&self) -> bool {
+        !matches!(
+            self.health,
+            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout
+        )
+    }
+}
+
+/// Counters of `/clusters` for one host, written by one worker.
+#[derive(Debug, Default)]
+pub struct HostShard {
+    pub cx_active: HostCounter,
+    pub cx_total: HostCounter,
+    pub cx_connect_fail: HostCounter,
+    pub rq_active: HostCounter,
+    pub rq_pending_active: HostCounter,
+    pub rq_total: HostCounter,
+    pub rq_success: HostCounter,
+    pub rq_error: HostCounter,
+    pub rq_timeout: HostCounter,
+}
+
+/// Written by its worker only, so a plain load and store do.
+#[derive(Debug, Default)]
+pub struct HostCounter(AtomicU64);
+
+impl HostCounter {
+    pub fn inc(&self) {
+        self.0.store(self.get().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub fn dec(&self) {
+        self.0.store(self.get().wrapping_sub(1), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The shards of every host of a cluster, over all workers.
+#[derive(Debug, Default)]
+pub struct HostShards(Mutex<HashMap<SocketAddr, Vec<Arc<HostShard>>>>);
+
+impl HostShards {
+    fn add(&self, address: SocketAddr) -> Arc<HostShard> {
+        let shard = Arc::new(HostShard::default());
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.entry(address).or_default().push(Arc::clone(&shard));
+        shard
+    }
+
+    /// Sum over all workers of one counter of a host.
+    pub fn sum(&self, address: SocketAddr, counter: impl Fn(&HostShard) -> &HostCounter) -> u64 {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(&address)
+            .into_iter()
+            .flatten()
+            .fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
+    }
+
+    /// Forgets hosts that are not in `keep` and that no worker holds any more.
+    pub fn retain(&self, keep: &[SocketAddr]) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.retain(|address, shards| {
+            if keep.contains(address) {
+                return true;
+            }
+            shards.retain(|s| Arc::strong_count(s) > 1);
+            !shards.is_empty()
+        });
+    }
+}

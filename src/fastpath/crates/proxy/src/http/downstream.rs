@@ -1,0 +1,624 @@
+//! The client's side: a connection that speaks HTTP/1.1 with us.
+//!
+//! Theory of operation. A connection has at most one stream (requests that were pipelined behind
+//! it stay unread). `drive` reads while somebody wants bytes: the head reader when there is no
+//! stream, the upstream when a body is under way; otherwise the bytes stay in the kernel, which is
+//! the back-pressure. A read fills the worker's scratch buffer; only what is left over (half a
+//! head, a body whose upstream is not connected yet) is copied into `inbuf`.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use proto::h1::{HeadLimits, HeadReader};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown};
+
+use super::failure::Failure;
+use super::stream::{Stream, Upstreaming};
+use crate::net::out_buffer::OutBuffer;
+use crate::net::socket;
+use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
+use crate::worker::config::ListenerRuntime;
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+use crate::worker::{Kind, Readiness, Worker};
+
+/// Reads in one turn before the others get theirs.
+const MAX_READS: usize = 8;
+
+/// Leftover buffers above this are given back when empty.
+const KEEP_INBUF: usize = 0;
+
+#[derive(Debug)]
+pub struct Downstream {
+    pub key: Key,
+    pub fd: OwnedFd,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub id: u64,
+    pub listener: Rc<ListenerRuntime>,
+    /// Bytes that nobody could take yet.
+    pub inbuf: Vec<u8>,
+    pub out: OutBuffer,
+    reader: HeadReader,
+    /// The stream whose head is incomplete.
+    reading: Option<Box<Stream>>,
+    pub stream: Option<Box<Stream>>,
+    pub readable: bool,
+    pub peer_closed: bool,
+    pub closing: Closing,
+    /// The client does not know yet that we close: it may be sending, and a close would reset the
+    /// connection under our last response.
+    pub linger: bool,
+    /// The next response is the last.
+    pub draining: bool,
+    pub requests: u64,
+    opened_ms: u64,
+    idle_since_ms: u64,
+    head_started_ms: u64,
+    /// While lingering, or while drained and idle.
+    close_deadline: u64,
+    /// End of its listener's drain time: closed whatever it does.
+    drain_end: u64,
+    pub armed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closing {
+    No,
+    /// The last response is being written.
+    AfterFlush,
+    /// Our side is shut; what the client still sends is thrown away until it closes, so that it
+    /// gets our last bytes instead of a reset (RFC 9112 §9.6).
+    Lingering,
+}
+
+/// Whether a connection goes on after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alive {
+    Yes,
+    No,
+}
+
+impl Downstream {
+    /// The buffer limit above which the other side is not read.
+    pub fn buffer_limit(&self) -> usize {
+        self.listener.config.per_connection_buffer_limit_bytes
+    }
+
+    pub fn is_draining(&self, worker: &Worker) -> bool {
+        self.draining || self.listener.draining.get() || worker.shared.is_draining()
+    }
+
+    fn wants_bytes(&self) -> bool {
+        match (&self.stream, self.closing) {
+            (_, Closing::Lingering) => true,
+            (Some(stream), _) => stream.wants_body(),
+            (None, Closing::AfterFlush) => false,
+            (None, Closing::No) => self.out.len() < self.buffer_limit(),
+        }
+    }
+}
+
+impl Worker {
+    /// Takes over an accepted connection.
+    pub fn open_downstream(
+        &mut self,
+        fd: OwnedFd,
+        peer: SocketAddr,
+        listener: Rc<ListenerRuntime>,
+    ) {
+        let key = self.downstreams.reserve();
+        if self.register(Kind::Downstream, key, &fd).is_err() {
+            self.downstreams.free(key);
+            return;
+        }
+        let bound = listener.config.address;
+        let local = if bound.ip().is_unspecified() || bound.port() == 0 {
+            socket::local_address(&fd).unwrap_or(bound)
+        } else {
+            bound
+        };
+        listener.stats().inc(ListenerCounter::DownstreamCxTotal);
+        listener
+            .stats()
+            .gauge_inc(ListenerGauge::DownstreamCxActive);
+        let stats = listener.http_stats();
+        stats.inc(HcmCounter::DownstreamCxTotal);
+        stats.inc(HcmCounter::DownstreamCxHttp1Total);
+        stats.gauge_inc(HcmGauge::DownstreamCxActive);
+        stats.gauge_inc(HcmGauge::DownstreamCxHttp1Active);
+        self.shared
+            .active_connections
+            .fetch_add(1, Ordering::Relaxed);
+        let now = self.clock.now_ms();
+        let mut d = Box::new(Downstream {
+            key,
+            fd,
+            peer,
+            local,
+            id: self
+                .shared
+                .next_connection_id
+                .fetch_add(1, Ordering::Relaxed),
+            listener,
+            inbuf: Vec::new(),
+            out: OutBuffer::default(),
+            reader: HeadReader::default(),
+            reading: None,
+            stream: None,
+            // The first event says when there is something to read.
+            readable: false,
+            peer_closed: false,
+            closing: Closing::No,
+            linger: false,
+            draining: false,
+            requests: 0,
+            opened_ms: now,
+            idle_since_ms: now,
+            head_started_ms: NEVER,
+            close_deadline: NEVER,
+            drain_end: NEVER,
+            armed: NEVER,
+        });
+        let deadline = idle_deadline(&d);
+        self.arm_downstream(&mut d, deadline);
+        self.downstreams.put(key, d);
+    }
+
+    pub fn downstream_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        if event.writable && !d.out.is_empty() && d.out.flush(&d.fd).is_err() {
+            self.close_downstream(d, true);
+            return;
+        }
+        d.readable |= event.readable | event.closing;
+        d.peer_closed |= event.closing;
+        self.resume_response(&d);
+        let alive = self.drive(&mut d);
+        self.settle(d, alive);
+    }
+
+    /// A look at a connection without an event: its stream ended, or its upstream took bytes.
+    pub fn downstream_ready(&mut self, key: Key) {
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        self.unblock_upload(&mut d);
+        let alive = self.drive(&mut d);
+        self.settle(d, alive);
+    }
+
+    /// Reads the upstream again once the client has taken what it had to wait for.
+    fn resume_response(&mut self, d: &Downstream) {
+        if let Some(key) = d.stream.as_ref().and_then(|s| s.upstream.key())
+            && d.out.len() < d.buffer_limit() / 2
+            && self.upstreams.get(key).is_some_and(|u| u.readable)
+        {
+            self.ready_upstreams.push(key);
+        }
+    }
+
+    /// Puts the connection back after a step, or closes it.
+    pub fn settle(&mut self, mut d: Box<Downstream>, alive: Alive) {
+        if alive == Alive::No {
+            self.close_downstream(d, true);
+            return;
+        }
+        let is_flushed = d.stream.is_none() && d.out.is_empty();
+        if d.closing == Closing::AfterFlush
+            && is_flushed
+            && (d.peer_closed || !self.begin_linger(&mut d))
+        {
+            self.close_downstream(d, false);
+            return;
+        }
+        self.downstreams.put(d.key, d);
+    }
+
+    /// Shuts our side; false if there is nothing to wait for.
+    fn begin_linger(&mut self, d: &mut Downstream) -> bool {
+        let Some(delay) = d.listener.hcm.delayed_close_timeout else {
+            return false;
+        };
+        if !d.linger {
+            return false;
+        }
+        if rustix::net::shutdown(&d.fd, Shutdown::Write).is_err() {
+            return false;
+        }
+        d.inbuf = Vec::new();
+        d.closing = Closing::Lingering;
+        d.close_deadline = self.clock.now_ms().saturating_add(millis(delay));
+        let deadline = d.close_deadline;
+        self.arm_downstream(d, deadline);
+        if d.readable {
+            self.ready_downstreams.push(d.key);
+        }
+        true
+    }
+
+    /// Reads and handles what the client sent, as far as somebody wants it.
+    pub fn drive(&mut self, d: &mut Downstream) -> Alive {
+        if !d.inbuf.is_empty() && d.wants_bytes() && d.closing != Closing::Lingering {
+            let mut held = std::mem::take(&mut d.inbuf);
+            let used = match self.consume(d, &held) {
+                Ok(used) => used,
+                Err(()) => return Alive::No,
+            };
+            keep_rest(d, &mut held, used);
+        }
+        for _ in 0..MAX_READS {
+            if !d.readable || !d.wants_bytes() {
+                break;
+            }
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let result = self.read_once(d, &mut scratch);
+            self.scratch = scratch;
+            match result {
+                Step::Again => {}
+                Step::Stop => break,
+                Step::Closed => return Alive::No,
+            }
+        }
+        if d.peer_closed && d.stream.as_ref().is_some_and(|s| s.request_complete) {
+            // As in Envoy, a client that shuts its side gives its request up.
+            return Alive::No;
+        }
+        if d.readable && d.wants_bytes() {
+            self.ready_downstreams.push(d.key);
+        }
+        Alive::Yes
+    }
+
+    fn read_once(&mut self, d: &mut Downstream, scratch: &mut [u8]) -> Step {
+        let room = scratch.len();
+        let n = match rustix::net::recv(&d.fd, &mut *scratch, RecvFlags::empty()) {
+            Ok((0, _)) => {
+                d.listener
+                    .http_stats()
+                    .inc(HcmCounter::DownstreamCxDestroyRemote);
+                return Step::Closed;
+            }
+            Ok((n, _)) => n,
+            Err(Errno::AGAIN) => {
+                d.readable = false;
+                return Step::Stop;
+            }
+            Err(Errno::INTR) => return Step::Again,
+            Err(_) => return Step::Closed,
+        };
+        // A short read took all there was: what comes later brings an event (epoll(7)). Only the
+        // end of the stream may lie behind it already.
+        if n < room && !d.peer_closed {
+            d.readable = false;
+        }
+        d.listener
+            .http_stats()
+            .add(HcmCounter::DownstreamCxRxBytesTotal, n as u64);
+        if d.closing == Closing::Lingering {
+            return Step::Again;
+        }
+        let Some(data) = scratch.get(..n) else {
+            return Step::Closed;
+        };
+        if d.inbuf.is_empty() {
+            match self.consume(d, data) {
+                Ok(used) => d
+                    .inbuf
+                    .extend_from_slice(data.get(used..).unwrap_or_default()),
+                Err(()) => return Step::Closed,
+            }
+        } else {
+            let mut held = std::mem::take(&mut d.inbuf);
+            held.extend_from_slice(data);
+            match self.consume(d, &held) {
+                Ok(used) => keep_rest(d, &mut held, used),
+                Err(()) => return Step::Closed,
+            }
+        }
+        Step::Again
+    }
+
+    /// Heads become streams, bodies go to their upstream. Returns how many bytes were taken;
+    /// `Err`: the connection is broken.
+    fn consume(&mut self, d: &mut Downstream, data: &[u8]) -> Result<usize, ()> {
+        let mut used = 0_usize;
+        loop {
+            let rest = data.get(used..).unwrap_or_default();
+            match d.stream.take() {
+                Some(mut stream) => {
+                    if !stream.wants_body() {
+                        d.stream = Some(stream);
+                        break;
+                    }
+                    let taken = self.upload(d, &mut stream, rest);
+                    used = used.saturating_add(taken.bytes);
+                    let alive = self.after_upload(d, stream, taken);
+                    if alive == Alive::No {
+                        return Err(());
+                    }
+                    if taken.bytes == 0 {
+                        break;
+                    }
+                }
+                None => {
+                    if rest.is_empty() || d.closing != Closing::No {
+                        break;
+                    }
+                    match self.read_head(d, rest) {
+                        Some(n) => used = used.saturating_add(n),
+                        None => break,
+                    }
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// Reads a head and starts its stream; `None`: it is not complete yet (or was refused, and the
+    /// connection is closing).
+    fn read_head(&mut self, d: &mut Downstream, data: &[u8]) -> Option<usize> {
+        let mut stream = d.reading.take().unwrap_or_else(|| self.new_stream());
+        let hcm = Rc::clone(&d.listener);
+        let limits = HeadLimits {
+            max_head_bytes: hcm.hcm.max_request_headers_bytes,
+            max_headers: hcm.hcm.max_headers_count,
+            ..HeadLimits::default()
+        };
+        match d
+            .reader
+            .read_request(data, &limits, &hcm.request_policy, &mut stream.request)
+        {
+            Ok(Some(n)) => {
+                d.head_started_ms = NEVER;
+                d.requests = d.requests.saturating_add(1);
+                self.begin_request(d, stream, n);
+                Some(n)
+            }
+            Ok(None) => {
+                if d.head_started_ms == NEVER {
+                    d.head_started_ms = self.clock.now_ms();
+                    let deadline = head_deadline(d);
+                    self.arm_downstream(d, deadline);
+                }
+                d.reading = Some(stream);
+                None
+            }
+            Err(error) => {
+                self.refuse_head(d, stream, error);
+                None
+            }
+        }
+    }
+
+    /// The stream is over: account for it and get ready for the next request.
+    pub fn end_stream(&mut self, d: &mut Downstream, stream: Box<Stream>) {
+        self.log_stream(d, &stream);
+        d.listener
+            .http_stats()
+            .gauge_dec(HcmGauge::DownstreamRqActive);
+        if !stream.request_complete && d.closing == Closing::No {
+            // The rest of the request would be taken for the next one.
+            d.closing = Closing::AfterFlush;
+            d.linger = true;
+        }
+        self.recycle(stream);
+        d.idle_since_ms = self.clock.now_ms();
+        if d.closing == Closing::No && (!d.inbuf.is_empty() || d.readable) {
+            self.ready_downstreams.push(d.key);
+        }
+        if d.is_draining(self) && d.closing == Closing::No {
+            self.set_drain_deadline(d);
+        }
+    }
+
+    pub fn downstream_timer(&mut self, key: Key, at: u64) {
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        if d.armed != at {
+            // A later entry of an earlier arming.
+            self.downstreams.put(key, d);
+            return;
+        }
+        d.armed = NEVER;
+        let now = self.clock.now_ms();
+        let alive = self.check_deadlines(&mut d, now);
+        let next = next_deadline(&d);
+        if alive == Alive::Yes {
+            self.arm_downstream(&mut d, next);
+        }
+        self.settle(d, alive);
+    }
+
+    fn check_deadlines(&mut self, d: &mut Downstream, now: u64) -> Alive {
+        if d.closing == Closing::Lingering {
+            return if now >= d.close_deadline {
+                Alive::No
+            } else {
+                Alive::Yes
+            };
+        }
+        if now >= d.drain_end {
+            return Alive::No;
+        }
+        if let Some(stream) = d.stream.take() {
+            return match expired(&stream, now) {
+                None => {
+                    d.stream = Some(stream);
+                    Alive::Yes
+                }
+                Some(failure) => self.fail_stream(d, stream, failure),
+            };
+        }
+        if now >= head_deadline(d) {
+            if let Some(mut stream) = d.reading.take() {
+                d.listener
+                    .http_stats()
+                    .inc(HcmCounter::DownstreamRqHeaderTimeout);
+                stream.request_complete = true;
+                d.closing = Closing::AfterFlush;
+                self.start_accounting(d, &mut stream);
+                return self.fail_stream(d, stream, Failure::HeaderTimeout);
+            }
+            return Alive::No;
+        }
+        if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
+            d.listener
+                .http_stats()
+                .inc(HcmCounter::DownstreamCxIdleTimeout);
+            if d.requests == 0 {
+                return Alive::No;
+            }
+            // The client may be about to send the next one: it gets the drain time for that.
+            d.draining = true;
+            self.set_drain_deadline(d);
+        }
+        if d.reading.is_none() && now >= d.close_deadline {
+            return Alive::No;
+        }
+        if let Some(max) = d.listener.hcm.max_connection_duration
+            && now >= d.opened_ms.saturating_add(millis(max))
+            && d.reading.is_none()
+        {
+            d.listener
+                .http_stats()
+                .inc(HcmCounter::DownstreamCxMaxDurationReached);
+            return Alive::No;
+        }
+        Alive::Yes
+    }
+
+    /// Its listener drains: an idle connection may send one more request within the drain timeout.
+    pub fn drain_downstream(&mut self, key: Key) {
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        d.drain_end = self
+            .clock
+            .now_ms()
+            .saturating_add(self.shared.drain_time_ms);
+        if d.stream.is_none() && d.closing == Closing::No {
+            self.set_drain_deadline(&mut d);
+        }
+        let deadline = next_deadline(&d);
+        self.arm_downstream(&mut d, deadline);
+        self.downstreams.put(key, d);
+    }
+
+    fn set_drain_deadline(&mut self, d: &mut Downstream) {
+        let at = self
+            .clock
+            .now_ms()
+            .saturating_add(millis(d.listener.hcm.drain_timeout));
+        d.close_deadline = d.close_deadline.min(at);
+        let deadline = d.close_deadline;
+        self.arm_downstream(d, deadline);
+    }
+
+    /// Ends a connection; a stream that is under way ends with it.
+    pub fn close_downstream(&mut self, mut d: Box<Downstream>, abrupt: bool) {
+        if let Some(stream) = d.stream.take() {
+            d.listener.http_stats().inc(HcmCounter::DownstreamRqRxReset);
+            self.abandon_stream(&mut d, stream);
+        }
+        let stats = d.listener.stats();
+        stats.inc(ListenerCounter::DownstreamCxDestroy);
+        stats.gauge_dec(ListenerGauge::DownstreamCxActive);
+        let http = d.listener.http_stats();
+        http.inc(HcmCounter::DownstreamCxDestroy);
+        if !abrupt {
+            http.inc(HcmCounter::DownstreamCxDestroyLocal);
+        }
+        http.gauge_dec(HcmGauge::DownstreamCxActive);
+        http.gauge_dec(HcmGauge::DownstreamCxHttp1Active);
+        self.shared
+            .active_connections
+            .fetch_sub(1, Ordering::Relaxed);
+        self.downstreams.free(d.key);
+    }
+
+    /// At the end of the worker.
+    pub fn close_all(&mut self) {
+        for key in self.downstreams.keys() {
+            if let Some(d) = self.downstreams.take(key) {
+                self.close_downstream(d, true);
+            }
+        }
+    }
+}
+
+enum Step {
+    Again,
+    Stop,
+    Closed,
+}
+
+fn keep_rest(d: &mut Downstream, held: &mut Vec<u8>, used: usize) {
+    held.drain(..used.min(held.len()));
+    if held.is_empty() && held.capacity() > KEEP_INBUF {
+        *held = Vec::new();
+    }
+    d.inbuf = std::mem::take(held);
+}
+
+pub fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+/// Adds an optional duration to a time; `NEVER` when it is off.
+pub fn after(since: u64, duration: Option<std::time::Duration>) -> u64 {
+    duration.map_or(NEVER, |d| since.saturating_add(millis(d)))
+}
+
+fn idle_deadline(d: &Downstream) -> u64 {
+    after(d.idle_since_ms, d.listener.hcm.idle_timeout)
+}
+
+fn head_deadline(d: &Downstream) -> u64 {
+    if d.head_started_ms == NEVER {
+        return NEVER;
+    }
+    after(d.head_started_ms, d.listener.hcm.request_headers_timeout)
+}
+
+fn next_deadline(d: &Downstream) -> u64 {
+    if d.closing == Closing::Lingering {
+        return d.close_deadline;
+    }
+    match &d.stream {
+        Some(stream) => stream.deadline().min(d.drain_end),
+        None => if d.draining { NEVER } else { idle_deadline(d) }
+            .min(head_deadline(d))
+            .min(d.close_deadline)
+            .min(after(d.opened_ms, d.listener.hcm.max_connection_duration)),
+    }
+}
+
+fn expired(stream: &Stream, now: u64) -> Option<Failure> {
+    if now >= stream.duration_deadline {
+        Some(Failure::MaxDuration)
+    } else if now >= stream.route_deadline {
+        Some(Failure::ResponseTimeout)
+    } else if !stream.request_complete && now >= stream.request_deadline {
+        Some(Failure::RequestTimeout)
+    } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {
+        Some(Failure::StreamIdle {
+            request_complete: stream.request_complete,
+        })
+    } else {
+        None
+    }
+}
+
+impl Stream {
+    /// Whether the stream waits in its host's queue.
+    pub fn is_waiting(&self) -> bool {
+        self.upstream == Upstreaming::Waiting
+    }
+}

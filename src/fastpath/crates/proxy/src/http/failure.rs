@@ -1,0 +1,210 @@
+//! What can go wrong with a request, and what that means: status, body, response flag, details.
+//!
+//! Each failure is *what* × *whose fault* × *retryable*; the table below is the one place where
+//! that becomes an answer. Texts are Envoy's (they are parsed by people's tools).
+
+use std::borrow::Cow;
+
+use rustix::io::Errno;
+
+use crate::telemetry::response_flags::ResponseFlags;
+
+/// A request that cannot be answered by an upstream's response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No virtual host or route matched.
+    NoRoute,
+    /// The route's cluster does not exist.
+    ClusterNotFound {
+        status: u16,
+    },
+    NoHealthyUpstream,
+    /// A circuit breaker is open.
+    Overflow,
+    /// Connection refused, unreachable ...
+    ConnectFailure(Errno),
+    ConnectTimeout,
+    /// The upstream closed or reset the connection.
+    UpstreamClosed,
+    /// The upstream's bytes are not HTTP.
+    UpstreamProtocol,
+    /// The route's timeout.
+    ResponseTimeout,
+    /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
+    /// missing, 504 if the upstream's.
+    StreamIdle {
+        request_complete: bool,
+    },
+    /// `request_timeout`.
+    RequestTimeout,
+    /// `max_stream_duration`.
+    MaxDuration,
+    /// `request_headers_timeout`.
+    HeaderTimeout,
+    /// The client went away.
+    DownstreamGone,
+    UpgradeRefused,
+    PathNormalization,
+    /// A request-target that is no path (`OPTIONS *`).
+    NoPath,
+}
+
+impl Failure {
+    pub fn status(self) -> u16 {
+        match self {
+            Self::NoRoute | Self::NoPath => 404,
+            Self::ClusterNotFound { status } => status,
+            Self::ResponseTimeout
+            | Self::MaxDuration
+            | Self::StreamIdle {
+                request_complete: true,
+            } => 504,
+            Self::StreamIdle {
+                request_complete: false,
+            }
+            | Self::RequestTimeout
+            | Self::HeaderTimeout => 408,
+            Self::UpgradeRefused => 403,
+            Self::PathNormalization => 400,
+            Self::UpstreamProtocol => 502,
+            Self::DownstreamGone => 0,
+            Self::NoHealthyUpstream
+            | Self::Overflow
+            | Self::ConnectFailure(_)
+            | Self::ConnectTimeout
+            | Self::UpstreamClosed => 503,
+        }
+    }
+
+    /// `started`: the response had started.
+    pub fn flags(self, started: bool) -> ResponseFlags {
+        match self {
+            Self::NoRoute => ResponseFlags::NO_ROUTE_FOUND,
+            Self::ClusterNotFound { .. } => ResponseFlags::NO_CLUSTER_FOUND,
+            Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
+            Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
+            Self::ConnectFailure(_) | Self::ConnectTimeout => {
+                ResponseFlags::UPSTREAM_CONNECTION_FAILURE
+            }
+            // To Envoy a body that ends too early is a fault of the protocol.
+            Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+            Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+            Self::ResponseTimeout => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
+            Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
+            Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
+            Self::RequestTimeout
+            | Self::HeaderTimeout
+            | Self::MaxDuration
+            | Self::UpgradeRefused
+            | Self::NoPath
+            | Self::PathNormalization => ResponseFlags::NONE,
+        }
+    }
+
+    /// The body of the local reply.
+    pub fn body(self) -> &'static str {
+        match self {
+            Self::NoRoute | Self::ClusterNotFound { .. } | Self::UpgradeRefused => "",
+            Self::PathNormalization | Self::DownstreamGone | Self::NoPath => "",
+            Self::NoHealthyUpstream => "no healthy upstream",
+            Self::Overflow => {
+                "upstream connect error or disconnect/reset before headers. reset reason: overflow"
+            }
+            Self::ConnectFailure(_) => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 remote connection failure"
+            }
+            Self::ConnectTimeout => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 connection timeout"
+            }
+            Self::UpstreamClosed => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 connection termination"
+            }
+            Self::UpstreamProtocol => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 protocol error"
+            }
+            Self::ResponseTimeout => "upstream request timeout",
+            Self::StreamIdle { .. } => "stream timeout",
+            Self::RequestTimeout => "request timeout",
+            Self::HeaderTimeout => "request header timeout",
+            Self::MaxDuration => "downstream duration timeout",
+        }
+    }
+
+    /// `%RESPONSE_CODE_DETAILS%`.
+    pub fn details(self, response_started: bool) -> Cow<'static, str> {
+        let reason = match self {
+            Self::NoRoute => return "route_not_found".into(),
+            Self::ClusterNotFound { .. } => return "cluster_not_found".into(),
+            Self::NoHealthyUpstream => return "no_healthy_upstream".into(),
+            Self::ResponseTimeout => return "response_timeout".into(),
+            Self::StreamIdle { .. } => return "stream_idle_timeout".into(),
+            Self::RequestTimeout => return "request_overall_timeout".into(),
+            Self::HeaderTimeout => return "request_header_timeout".into(),
+            Self::MaxDuration => return "max_duration_timeout".into(),
+            Self::DownstreamGone => return "downstream_remote_disconnect".into(),
+            Self::UpgradeRefused => return "upgrade_failed".into(),
+            Self::PathNormalization => return "path_normalization_failed".into(),
+            Self::NoPath => return "absolute_path_rejected".into(),
+            Self::Overflow => "overflow",
+            Self::ConnectFailure(errno) => {
+                let transport = transport_failure(errno);
+                return format!(
+                    "upstream_reset_before_response_started{{remote_connection_failure|{transport}}}"
+                )
+                .into();
+            }
+            Self::ConnectTimeout => "connection_timeout",
+            Self::UpstreamClosed if response_started => "protocol_error",
+            Self::UpstreamClosed => "connection_termination",
+            Self::UpstreamProtocol => "protocol_error",
+        };
+        let when = if response_started { "after" } else { "before" };
+        format!("upstream_reset_{when}_response_started{{{reason}}}").into()
+    }
+
+    /// Failures that count as the upstream's, for its statistics.
+    pub fn is_upstream(self) -> bool {
+        matches!(
+            self,
+            Self::ConnectFailure(_)
+                | Self::ConnectTimeout
+                | Self::UpstreamClosed
+                | Self::UpstreamProtocol
+                | Self::ResponseTimeout
+        )
+    }
+}
+
+/// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`: `delayed_connect_error:_Connection_refused`.
+pub fn transport_failure(errno: Errno) -> String {
+    let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
+    let text = text
+        .split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .replace(' ', "_");
+    format!("delayed_connect_error:_{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_name_the_cause() {
+        assert_eq!(
+            Failure::ConnectFailure(Errno::CONNREFUSED).details(false),
+            "upstream_reset_before_response_started{remote_connection_failure|\
+             delayed_connect_error:_Connection_refused}"
+        );
+        assert_eq!(
+            Failure::UpstreamClosed.details(true),
+            "upstream_reset_after_response_started{protocol_error}"
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! Answers that are ours: failures, redirects, direct responses; and how a stream ends early.
+
+use std::borrow::Cow;
+
+use proto::Known;
+use proto::h1::BodyLength;
+
+use super::downstream::{Alive, Closing, Downstream};
+use super::failure::Failure;
+use super::stream::{Stream, Upstreaming};
+use crate::telemetry::stats::{ClusterCounter, HcmCounter};
+use crate::worker::Worker;
+
+impl Worker {
+    /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
+    pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
+        s.info.flags.insert(failure.flags(false));
+        if let Failure::ConnectFailure(errno) = failure {
+            s.info.upstream_transport_failure =
+                Some(super::failure::transport_failure(errno).into());
+        }
+        let stats = d.listener.http_stats();
+        match failure {
+            Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
+            Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
+            Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
+            Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
+            Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
+            Failure::PathNormalization => {
+                stats.inc(HcmCounter::DownstreamRqFailedPathNormalization);
+            }
+            Failure::UpgradeRefused => stats.inc(HcmCounter::DownstreamRqWsOnNonWsRoute),
+            _ => {}
+        }
+        if failure == Failure::Overflow {
+            s.response
+                .headers
+                .push_known(Known::XEnvoyOverloaded, b"true");
+        }
+        if let Some(cluster) = &s.cluster
+            && failure.is_upstream_reply()
+        {
+            let internal = s.request.headers.contains(Known::XEnvoyInternal);
+            cluster.stats().response_code(failure.status(), internal);
+        }
+        let details = failure.details(false);
+        self.local_reply(d, s, failure.status(), failure.body().as_bytes(), details);
+    }
+
+    /// Writes a response of ours (headers may have been put into `s.response` before) and ends
+    /// the stream.
+    pub fn local_reply(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        status: u16,
+        body: &[u8],
+        details: Cow<'static, str>,
+    ) {
+        s.info.details = Some(details);
+        s.response.status = status;
+        s.response.body = BodyLength::Length(body.len() as u64);
+        if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
+            s.response
+                .headers
+                .push_known(Known::ContentType, b"text/plain");
+        }
+        if !s.request_complete && d.closing == Closing::No {
+            // What is left of the request cannot be told from the next one.
+            d.closing = Closing::AfterFlush;
+            d.linger = true;
+        }
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        self.encode_response_head(d, &mut s, false, &mut out);
+        let body = if s.is_head { &[][..] } else { body };
+        s.info.bytes_sent = body.len() as u64;
+        self.write_downstream(d, &out, body);
+        self.out = out;
+        s.response_complete = true;
+        s.info.downstream_tx_end = self.clock.now_ns();
+        self.end_stream(d, s);
+    }
+
+    /// 307 to the normalised path.
+    pub fn redirect_to_path(&mut self, d: &mut Downstream, mut s: Box<Stream>, path: &[u8]) {
+        d.listener
+            .http_stats()
+            .inc(HcmCounter::DownstreamRqRedirectedWithNormalizedPath);
+        s.response.headers.push_known(Known::Location, path);
+        self.local_reply(d, s, 307, b"", "path_normalization_failed".into());
+    }
+
+    /// A stream fails while its connection lives: a reply of ours if the response has not started,
+    /// else the connection must break, because nothing else tells the client.
+    pub fn fail_stream(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        failure: Failure,
+    ) -> Alive {
+        self.let_upstream_go(d, &mut s, failure);
+        if !s.response_started {
+            self.reply_failure(d, s, failure);
+            return Alive::Yes;
+        }
+        s.info.flags.insert(failure.flags(true));
+        s.info.details = Some(failure.details(true));
+        let stats = d.listener.http_stats();
+        stats.inc(HcmCounter::DownstreamRqTxReset);
+        if failure.is_upstream() {
+            stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
+        }
+        // So that nobody takes the short body for a whole one.
+        d.closing = Closing::AfterFlush;
+        self.end_stream(d, s);
+        Alive::No
+    }
+
+    /// The client is gone.
+    pub fn abandon_stream(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
+        let failure = Failure::DownstreamGone;
+        self.let_upstream_go(d, &mut s, failure);
+        if !s.response_complete {
+            s.info.flags.insert(failure.flags(s.response_started));
+            s.info.details = Some(failure.details(s.response_started));
+        }
+        let stats = d.listener.http_stats();
+        stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
+        stats.inc(HcmCounter::DownstreamCxDestroyRemoteActiveRq);
+        self.end_stream(d, s);
+    }
+
+    /// Takes the stream off its upstream: out of the queue, or the connection is closed, since
+    /// HTTP/1.1 knows no other way to give up a request.
+    fn let_upstream_go(&mut self, d: &Downstream, s: &mut Stream, failure: Failure) {
+        match std::mem::take(&mut s.upstream) {
+            Upstreaming::None => {}
+            Upstreaming::Waiting => self.leave_queue(d.key, s),
+            Upstreaming::On(key) | Upstreaming::Broken(key) => {
+                if let Some(cluster) = &s.cluster {
+                    let stats = cluster.stats();
+                    match failure {
+                        Failure::ResponseTimeout => {
+                            stats.inc(ClusterCounter::UpstreamRqTimeout);
+                            stats.inc(ClusterCounter::UpstreamRqTxReset);
+                        }
+                        Failure::UpstreamClosed | Failure::UpstreamProtocol => {
+                            stats.inc(ClusterCounter::UpstreamRqRxReset);
+                        }
+                        _ => {
+                            stats.inc(ClusterCounter::UpstreamRqTxReset);
+                            stats.inc(ClusterCounter::UpstreamRqCancelled);
+                        }
+                    }
+                }
+                if let Some(host) = &s.host {
+                    let shard = &host.pool.shard;
+                    match failure {
+                        Failure::ResponseTimeout => shard.rq_timeout.inc(),
+                        _ => shard.rq_error.inc(),
+                    }
+                }
+                self.drop_upstream_of(key);
+            }
+        }
+    }
+
+    /// Writes to the client; a broken connection is noticed by its next event.
+    pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
+        let total = head.len().saturating_add(body.len()) as u64;
+        d.listener
+            .http_stats()
+            .add(HcmCounter::DownstreamCxTxBytesTotal, total);
+        match d.out.write(&d.fd, head, body) {
+            Ok(_) => true,
+            Err(_) => {
+                d.peer_closed = true;
+                d.readable = true;
+                d.out.clear();
+                false
+            }
+        }
+    }
+
+    /// Writes the access log.
+    pub fn log_stream(&mut self, d: &Downstream, s: &Stream) {
+        let hcm = &d.listener.hcm;
+        let stats = d.listener.http_stats();
+        let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
+        stats.record(
+            crate::telemetry::stats::HcmHistogram::DownstreamRqTime,
+            elapsed_ms,
+        );
+        if hcm.access_logs.is_empty() {
+            return;
+        }
+        let mut info = s.info.clone();
+        self.describe_stream(s, &mut info);
+        info.end = self.clock.now_ns();
+        let context = crate::telemetry::stream_info::LogContext {
+            request: &s.request,
+            response: s.response_started.then_some(&s.response.headers),
+            trailers: (!s.trailers.is_empty()).then_some(&s.trailers),
+            info: &info,
+        };
+        for log in &hcm.access_logs {
+            self.logs.log(log, &context);
+        }
+    }
+
+    /// Fills in what only a log or a header format asks for.
+    pub fn describe_stream(
+        &self,
+        s: &Stream,
+        info: &mut crate::telemetry::stream_info::StreamInfo,
+    ) {
+        if let Some(route) = &s.route {
+            info.route_name = route.route().map(|r| r.name.clone());
+            info.virtual_host_name = route.virtual_host().map(|v| v.name.clone());
+        }
+        if let Some(cluster) = &s.cluster {
+            let config = cluster.config.borrow();
+            info.upstream_cluster_raw = Some(config.name.clone());
+            info.upstream_cluster = Some(config.stat_name.clone());
+        }
+        if let Some(host) = &s.host {
+            info.upstream_host = Some(host.address);
+            info.upstream_host_name = host.hostname.clone();
+        }
+    }
+}
+
+impl Failure {
+    /// Failures whose reply is counted as a response of the cluster.
+    fn is_upstream_reply(self) -> bool {
+        self.is_upstream() || matches!(self, Self::NoHealthyUpstream | Self::Overflow)
+    }
+}

@@ -1,0 +1,10 @@
+//! HTTP: client connections, streams, and what the connection manager does to a message.
+
+pub mod downstream;
+pub mod failure;
+pub mod local_reply;
+pub mod path;
+pub mod request;
+pub mod request_id;
+pub mod response;
+pub mod stream;

@@ -1,0 +1,454 @@
+//! What the HTTP connection manager does to a request, in Envoy's order
+//! (`ConnectionManagerImpl::ActiveStream::decodeHeaders`, `ConnectionManagerUtility`).
+
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
+
+use model::resources::hcm::{Cidr, Hcm, StripPort};
+use proto::h1::{BodyDecoder, HeadError, Scheme};
+use proto::{HeaderMap, Known};
+
+use super::downstream::{Closing, Downstream, after, millis};
+use super::failure::Failure;
+use super::path::{Normalized, normalize};
+use super::request_id::uuid4;
+use super::stream::Stream;
+use crate::telemetry::response_flags::ResponseFlags;
+use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
+use crate::worker::Worker;
+use crate::worker::timers::NEVER;
+
+/// Headers that only a trusted (internal) client may send to steer the router.
+const EXTERNAL_FORBIDDEN: &[Known] = &[
+    Known::XEnvoyRetriableStatusCodes,
+    Known::XEnvoyRetriableHeaderNames,
+    Known::XEnvoyRetryOn,
+    Known::XEnvoyRetryGrpcOn,
+    Known::XEnvoyMaxRetries,
+    Known::XEnvoyUpstreamAltStatName,
+    Known::XEnvoyUpstreamRqTimeoutMs,
+    Known::XEnvoyUpstreamRqPerTryTimeoutMs,
+    Known::XEnvoyUpstreamRqTimeoutAltResponse,
+    Known::XEnvoyExpectedRqTimeoutMs,
+    Known::XEnvoyForceTrace,
+    Known::XEnvoyIpTags,
+    Known::XEnvoyOriginalUrl,
+    Known::XEnvoyHedgeOnPerTryTimeout,
+];
+
+/// And those an edge proxy drops, too.
+const EDGE_FORBIDDEN: &[Known] = &[
+    Known::XEnvoyDecoratorOperation,
+    Known::XEnvoyDownstreamServiceCluster,
+    Known::XEnvoyDownstreamServiceNode,
+    Known::XEnvoyOriginalPath,
+    Known::XEnvoyOriginalHost,
+];
+
+impl Worker {
+    /// Counts a request and starts its clocks.
+    pub fn start_accounting(&mut self, d: &Downstream, s: &mut Stream) {
+        let stats = d.listener.http_stats();
+        stats.inc(HcmCounter::DownstreamRqTotal);
+        stats.inc(HcmCounter::DownstreamRqHttp1Total);
+        stats.gauge_inc(HcmGauge::DownstreamRqActive);
+        s.info.start = self.clock.now_ns();
+        s.info.start_wall = self.clock.wall_ns();
+        s.info.downstream_remote = Some(d.peer);
+        s.info.downstream_direct_remote = Some(d.peer);
+        s.info.downstream_local = Some(d.local);
+        s.info.connection_id = d.id;
+        s.info.protocol = Some(s.request.version);
+        s.info.attempt_count = 1;
+        let now = self.clock.now_ms();
+        let hcm = &d.listener.hcm;
+        s.last_activity = now;
+        s.idle_timeout_ms = hcm.stream_idle_timeout.map_or(NEVER, millis);
+        s.request_deadline = after(now, hcm.request_timeout);
+        s.duration_deadline = after(now, hcm.max_stream_duration);
+    }
+
+    /// A head has been read: from here to the router.
+    pub fn begin_request(&mut self, d: &mut Downstream, mut s: Box<Stream>, head_bytes: usize) {
+        self.start_accounting(d, &mut s);
+        s.info.downstream_header_bytes_received = head_bytes as u64;
+        s.request_decoder = BodyDecoder::new(s.request.body);
+        s.request_complete = s.request_decoder.is_done();
+        s.is_head = s.request.kind == proto::h1::Method::Head;
+        if s.request_complete {
+            s.info.downstream_rx_end = self.clock.now_ns();
+        }
+        let deadline = s.deadline();
+        self.arm_downstream(d, deadline);
+
+        let listener = std::rc::Rc::clone(&d.listener);
+        let hcm = &*listener.hcm;
+
+        if s.request.expect_continue && !hcm.proxy_100_continue {
+            // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
+            if d.out
+                .write(&d.fd, b"HTTP/1.1 100 Continue\r\n\r\n", b"")
+                .is_err()
+            {
+                d.closing = Closing::AfterFlush;
+            }
+            s.request.headers.remove(Known::Expect);
+        }
+        let is_connect = s.request.kind == proto::h1::Method::Connect;
+        if !is_connect && s.request.path().first() != Some(&b'/') {
+            return self.reply_failure(d, s, Failure::NoPath);
+        }
+        match normalize(hcm, s.request.path()) {
+            Normalized::Unchanged => {}
+            Normalized::Changed(path) => {
+                if !s.request.set_path(&path) {
+                    return self.reply_failure(d, s, Failure::PathNormalization);
+                }
+            }
+            Normalized::Redirect(path) => {
+                return self.redirect_to_path(d, s, &path);
+            }
+            Normalized::Refused => return self.reply_failure(d, s, Failure::PathNormalization),
+        }
+        normalize_host(hcm, d.local.port(), &mut s);
+        let upgrade = s.request.upgrade;
+        self.mutate_request(d, hcm, &mut s);
+        if upgrade {
+            return self.reply_failure(d, s, Failure::UpgradeRefused);
+        }
+        self.route(d, s);
+    }
+
+    /// `ConnectionManagerUtility::mutateRequestHeaders`.
+    fn mutate_request(&mut self, d: &Downstream, hcm: &Hcm, s: &mut Stream) {
+        let routes = d.listener.routes();
+        let scheme = hcm.scheme_to_overwrite.as_deref();
+        let headers = &mut s.request.headers;
+        proto::strip_hop_by_hop(headers);
+        sanitize_referer(headers);
+
+        let peer = d.peer.ip().to_canonical();
+        let remote = self.forwarded_for(d, hcm, headers, peer);
+        let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
+        if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
+            headers.set(Known::XForwardedProto, b"http");
+        }
+        if hcm.append_x_forwarded_port && !headers.contains(Known::XForwardedPort) {
+            let mut port = [0; 5];
+            headers.set(
+                Known::XForwardedPort,
+                decimal(&mut port, u64::from(d.local.port())),
+            );
+        }
+        if let Some(scheme) = scheme {
+            s.request.scheme = Some(if scheme == "https" {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            });
+        }
+        let headers = &mut s.request.headers;
+
+        // Internal: one address in all, and it is in the configured ranges.
+        let internal = remote.single
+            && remote
+                .address
+                .is_some_and(|ip| is_internal(hcm.internal_addresses.as_deref(), ip));
+        let edge = !internal && hcm.use_remote_address;
+        headers.remove(Known::XEnvoyInternal);
+        if internal {
+            headers.set(Known::XEnvoyInternal, b"true");
+        } else {
+            if edge {
+                remove_all(headers, EDGE_FORBIDDEN);
+            }
+            remove_all(headers, EXTERNAL_FORBIDDEN);
+            for name in &routes.0.internal_only_headers {
+                headers.remove_name(name.text.as_bytes());
+            }
+        }
+        if let Some(address) = remote.address {
+            let port = if address == peer { d.peer.port() } else { 0 };
+            s.info.downstream_remote = Some(SocketAddr::new(address, port));
+        }
+        if hcm.add_user_agent {
+            let cluster = self.shared.service_cluster.as_bytes();
+            headers.set(Known::XEnvoyDownstreamServiceCluster, cluster);
+            if headers.get(Known::UserAgent).is_none_or(<[u8]>::is_empty) {
+                headers.set(Known::UserAgent, cluster);
+            }
+            if !self.shared.service_node.is_empty() {
+                let node = self.shared.service_node.as_bytes();
+                headers.set(Known::XEnvoyDownstreamServiceNode, node);
+            }
+        }
+        if let Some(via) = &hcm.via {
+            headers.append_value(Known::Via, b", ", via.as_bytes());
+        }
+        if edge {
+            let mut text = Vec::new();
+            // Writing to a Vec cannot fail.
+            let _ = write!(text, "{}", remote.address.unwrap_or(peer));
+            headers.set(Known::XEnvoyExternalAddress, &text);
+        }
+        self.request_id(hcm, edge, headers);
+        // `forward_client_cert_details: SANITIZE`, the default, and all there is without TLS.
+        headers.remove(Known::XForwardedClientCert);
+    }
+
+    fn request_id(&mut self, hcm: &Hcm, edge: bool, headers: &mut HeaderMap) {
+        let absent = headers.get(Known::XRequestId).is_none_or(<[u8]>::is_empty);
+        if hcm.generate_request_id && (absent || (edge && !hcm.preserve_external_request_id)) {
+            headers.set(Known::XRequestId, &uuid4(&mut self.rng));
+        }
+    }
+
+    /// x-forwarded-for, and the address that is trusted as the client's.
+    fn forwarded_for(
+        &self,
+        d: &Downstream,
+        hcm: &Hcm,
+        headers: &mut HeaderMap,
+        peer: IpAddr,
+    ) -> Remote {
+        if !hcm.use_remote_address {
+            let (address, single) = xff_address(headers, hcm.xff_num_trusted_hops as usize);
+            return Remote { address, single };
+        }
+        let single = !headers.contains(Known::XForwardedFor);
+        let mut address = match hcm.xff_num_trusted_hops {
+            0 => None,
+            n => xff_address(headers, n.saturating_sub(1) as usize).0,
+        };
+        address = address.or(Some(peer));
+        if !hcm.skip_xff_append {
+            let own = if peer.is_loopback() {
+                self.shared.local_address
+            } else {
+                peer
+            };
+            let mut text = Vec::with_capacity(40);
+            let _ = match own {
+                IpAddr::V4(v4) if hcm.represent_ipv4_remote_address_as_ipv4_mapped_ipv6 => {
+                    write!(text, "{}", v4.to_ipv6_mapped())
+                }
+                _ => write!(text, "{own}"),
+            };
+            headers.append_value(Known::XForwardedFor, b",", &text);
+        }
+        let _ = d;
+        Remote { address, single }
+    }
+
+    /// A head that is not HTTP/1.1 as we accept it.
+    pub fn refuse_head(&mut self, d: &mut Downstream, mut s: Box<Stream>, error: HeadError) {
+        self.start_accounting(d, &mut s);
+        let status = error.status();
+        let stats = d.listener.http_stats();
+        if status == 400 || status == 501 {
+            stats.inc(HcmCounter::DownstreamCxProtocolError);
+        }
+        s.info
+            .flags
+            .insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
+        s.request_complete = true;
+        if error != HeadError::MissingHost {
+            // What was read of it is not to be trusted, and Envoy logs none of it.
+            s.request.clear();
+        }
+        d.closing = Closing::AfterFlush;
+        d.linger = true;
+        let body = match error {
+            HeadError::MissingHost => "",
+            _ => proto::h1::reason_phrase(status),
+        };
+        self.local_reply(d, s, status, body.as_bytes(), error.details().into());
+    }
+
+    /// Counts a response by its class, where Envoy does.
+    pub fn count_response(&mut self, d: &Downstream, status: u16) {
+        let (hcm, listener) = match status / 100 {
+            1 => (
+                HcmCounter::DownstreamRq1xx,
+                ListenerHttpCounter::DownstreamRq1xx,
+            ),
+            2 => (
+                HcmCounter::DownstreamRq2xx,
+                ListenerHttpCounter::DownstreamRq2xx,
+            ),
+            3 => (
+                HcmCounter::DownstreamRq3xx,
+                ListenerHttpCounter::DownstreamRq3xx,
+            ),
+            4 => (
+                HcmCounter::DownstreamRq4xx,
+                ListenerHttpCounter::DownstreamRq4xx,
+            ),
+            _ => (
+                HcmCounter::DownstreamRq5xx,
+                ListenerHttpCounter::DownstreamRq5xx,
+            ),
+        };
+        let stats = d.listener.http_stats();
+        stats.inc(HcmCounter::DownstreamRqCompleted);
+        stats.inc(hcm);
+        let stats = d.listener.listener_http_stats();
+        stats.inc(ListenerHttpCounter::DownstreamRqCompleted);
+        stats.inc(listener);
+    }
+}
+
+struct Remote {
+    address: Option<IpAddr>,
+    /// Nobody else's address is in x-forwarded-for.
+    single: bool,
+}
+
+fn remove_all(headers: &mut HeaderMap, names: &[Known]) {
+    for name in names {
+        headers.remove(*name);
+    }
+}
+
+fn sanitize_referer(headers: &mut HeaderMap) {
+    let bad = match headers.count(Known::Referer) {
+        0 => return,
+        1 => headers
+            .get(Known::Referer)
+            .is_none_or(|r| !is_absolute_url(r)),
+        _ => true,
+    };
+    if bad {
+        headers.remove(Known::Referer);
+    }
+}
+
+/// What Envoy keeps a referer for: `scheme://host...`, or a path.
+fn is_absolute_url(referer: &[u8]) -> bool {
+    let rest = referer
+        .strip_prefix(b"http://")
+        .or_else(|| referer.strip_prefix(b"https://"));
+    rest.is_some_and(|r| r.first().is_some_and(|b| *b != b'/' && *b != b'?'))
+}
+
+/// `strip_matching_host_port`, `strip_any_host_port`, `strip_trailing_host_dot`.
+fn normalize_host(hcm: &Hcm, local_port: u16, s: &mut Stream) {
+    if hcm.strip_port == StripPort::No && !hcm.strip_trailing_host_dot {
+        return;
+    }
+    let authority = s.request.authority();
+    let (mut host, mut port) = split_port(authority);
+    let strip = match (hcm.strip_port, port) {
+        (StripPort::Any, Some(_)) => true,
+        (StripPort::Matching, Some(p)) => p == local_port,
+        _ => false,
+    };
+    if hcm.strip_trailing_host_dot {
+        host = host.strip_suffix(b".").unwrap_or(host);
+    }
+    if strip {
+        port = None;
+    }
+    let mut new = host.to_vec();
+    if let Some(port) = port {
+        let _ = write!(new, ":{port}");
+    }
+    if new != authority {
+        s.request.set_authority(&new);
+    }
+}
+
+/// Host and port of an authority; an IPv6 address keeps its brackets.
+pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
+    let after = authority.iter().rposition(|b| *b == b']').unwrap_or(0);
+    let Some(colon) = authority
+        .iter()
+        .rposition(|b| *b == b':')
+        .filter(|c| *c > after)
+    else {
+        return (authority, None);
+    };
+    let (host, port) = authority
+        .split_at_checked(colon)
+        .unwrap_or((authority, b""));
+    let port = port
+        .get(1..)
+        .and_then(|p| std::str::from_utf8(p).ok())
+        .and_then(|p| p.parse().ok());
+    match port {
+        Some(port) => (host, Some(port)),
+        None => (authority, None),
+    }
+}
+
+/// `Utility::getLastAddressFromXFF`: the address `skip` places from the right, and whether it is
+/// the only one.
+fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<IpAddr>, bool) {
+    let Some(value) = headers.get(Known::XForwardedFor) else {
+        return (None, false);
+    };
+    let mut all = value.rsplit(|b| *b == b',');
+    let address = all
+        .nth(skip)
+        .and_then(|text| std::str::from_utf8(text.trim_ascii()).ok())
+        .and_then(|text| text.parse::<IpAddr>().ok())
+        .map(|ip| ip.to_canonical());
+    let single = !value.contains(&b',');
+    (address, single)
+}
+
+fn is_internal(ranges: Option<&[Cidr]>, ip: IpAddr) -> bool {
+    ranges.is_some_and(|ranges| ranges.iter().any(|r| r.contains(ip)))
+}
+
+/// The decimal digits of `n`, in `buffer`.
+pub fn decimal<const N: usize>(buffer: &mut [u8; N], mut n: u64) -> &[u8] {
+    let mut at = N;
+    while at > 0 {
+        at = at.saturating_sub(1);
+        if let Some(slot) = buffer.get_mut(at) {
+            *slot = b'0'.wrapping_add((n % 10) as u8);
+        }
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    buffer.get(at..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_ports() {
+        assert_eq!(decimal(&mut [0; 20], 0), b"0");
+        assert_eq!(decimal(&mut [0; 20], 15000), b"15000");
+        assert_eq!(decimal(&mut [0; 20], u64::MAX), b"18446744073709551615");
+        assert_eq!(split_port(b"a:80"), (&b"a"[..], Some(80)));
+        assert_eq!(split_port(b"[::1]"), (&b"[::1]"[..], None));
+        assert_eq!(split_port(b"[::1]:8"), (&b"[::1]"[..], Some(8)));
+        assert_eq!(split_port(b"a:x"), (&b"a:x"[..], None));
+    }
+
+    #[test]
+    fn trusted_hops_count_from_the_right() {
+        let mut h = HeaderMap::new();
+        h.push_known(Known::XForwardedFor, b"1.1.1.1, 2.2.2.2,3.3.3.3");
+        assert_eq!(xff_address(&h, 0), (Some([3, 3, 3, 3].into()), false));
+        assert_eq!(xff_address(&h, 2), (Some([1, 1, 1, 1].into()), false));
+        assert_eq!(xff_address(&h, 3), (None, false));
+    }
+
+    #[test]
+    fn internal_needs_a_range() {
+        let ranges = [Cidr {
+            address: [10, 0, 0, 0].into(),
+            prefix_len: 8,
+        }];
+        assert!(is_internal(Some(&ranges), [10, 9, 8, 7].into()));
+        assert!(!is_internal(Some(&ranges), [11, 0, 0, 1].into()));
+        assert!(!is_internal(None, [10, 9, 8, 7].into()));
+    }
+}

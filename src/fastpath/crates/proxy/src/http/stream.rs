@@ -1,0 +1,184 @@
+//! One request and its response, from the first byte of the request to the access-log line.
+
+use std::rc::Rc;
+
+use model::resources::cluster::RoutingPriority;
+use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
+use proto::{HeaderMap, Known};
+
+use crate::cluster::ClusterRuntime;
+use crate::cluster::host::Host;
+use crate::telemetry::stream_info::StreamInfo;
+use crate::worker::config::RouteRef;
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+
+/// Heads larger than this give their memory back when the stream is reused.
+const KEEP_HEAD_BYTES: usize = 16 * 1024;
+
+/// Reused from request to request: `reset` keeps the buffers.
+#[derive(Debug)]
+pub struct Stream {
+    pub request: RequestHead,
+    pub response: ResponseHead,
+    pub trailers: HeaderMap,
+    pub info: StreamInfo,
+
+    pub route: Option<RouteRef>,
+    /// Index of the weighted cluster that was chosen.
+    pub weighted: Option<usize>,
+    pub cluster: Option<Rc<ClusterRuntime>>,
+    pub host: Option<Rc<Host>>,
+    pub upstream: Upstreaming,
+    pub priority: RoutingPriority,
+
+    pub request_decoder: BodyDecoder,
+    pub response_decoder: BodyDecoder,
+    /// The request has come in whole.
+    pub request_complete: bool,
+    /// The head has left for the upstream.
+    pub request_head_sent: bool,
+    /// The upstream's buffer is full: the client is not read.
+    pub upload_blocked: bool,
+    /// Response head sent to the client.
+    pub response_started: bool,
+    pub response_complete: bool,
+    /// The upstream's connection can take another request after this response.
+    pub response_keep_alive: bool,
+    /// How the response body leaves: chunked, or as it comes.
+    pub chunk_response: bool,
+    /// The request as it came in said how to go on.
+    pub is_head: bool,
+
+    // Milliseconds of the worker's clock; NEVER when off.
+    pub route_timeout_ms: u64,
+    pub route_deadline: u64,
+    pub request_deadline: u64,
+    pub duration_deadline: u64,
+    pub idle_timeout_ms: u64,
+    pub last_activity: u64,
+    /// When the request was handed to the upstream, for x-envoy-upstream-service-time.
+    pub upstream_start_ns: u64,
+}
+
+/// Where the stream stands with its upstream connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Upstreaming {
+    #[default]
+    None,
+    /// In its host's queue for a connection.
+    Waiting,
+    On(Key),
+    /// Its connection cannot take more of the request; the response may still come.
+    Broken(Key),
+}
+
+impl Upstreaming {
+    pub fn key(self) -> Option<Key> {
+        match self {
+            Self::On(key) | Self::Broken(key) => Some(key),
+            Self::None | Self::Waiting => None,
+        }
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            request: RequestHead::new(),
+            response: ResponseHead::new(),
+            trailers: HeaderMap::new(),
+            info: StreamInfo::default(),
+            route: None,
+            weighted: None,
+            cluster: None,
+            host: None,
+            upstream: Upstreaming::None,
+            priority: RoutingPriority::Default,
+            request_decoder: BodyDecoder::new(BodyLength::None),
+            response_decoder: BodyDecoder::new(BodyLength::None),
+            request_complete: false,
+            request_head_sent: false,
+            upload_blocked: false,
+            response_started: false,
+            response_complete: false,
+            response_keep_alive: false,
+            chunk_response: false,
+            is_head: false,
+            route_timeout_ms: NEVER,
+            route_deadline: NEVER,
+            request_deadline: NEVER,
+            duration_deadline: NEVER,
+            idle_timeout_ms: NEVER,
+            last_activity: 0,
+            upstream_start_ns: 0,
+        }
+    }
+}
+
+impl Stream {
+    pub fn reset(&mut self) {
+        self.request.clear();
+        self.request.shrink(KEEP_HEAD_BYTES);
+        self.response.clear();
+        self.response.shrink(KEEP_HEAD_BYTES);
+        self.trailers.clear();
+        self.trailers.shrink(KEEP_HEAD_BYTES);
+        self.info.reset();
+        self.route = None;
+        self.weighted = None;
+        self.cluster = None;
+        self.host = None;
+        self.upstream = Upstreaming::None;
+        self.priority = RoutingPriority::Default;
+        self.request_complete = false;
+        self.request_head_sent = false;
+        self.upload_blocked = false;
+        self.response_started = false;
+        self.response_complete = false;
+        self.response_keep_alive = false;
+        self.chunk_response = false;
+        self.is_head = false;
+        self.route_timeout_ms = NEVER;
+        self.route_deadline = NEVER;
+        self.request_deadline = NEVER;
+        self.duration_deadline = NEVER;
+        self.idle_timeout_ms = NEVER;
+        self.last_activity = 0;
+        self.upstream_start_ns = 0;
+    }
+
+    /// Whether bytes of the request body may be taken from the client now.
+    pub fn wants_body(&self) -> bool {
+        !self.request_complete
+            && !self.upload_blocked
+            && matches!(self.upstream, Upstreaming::On(_))
+    }
+
+    /// The earliest of the stream's deadlines (ms).
+    pub fn deadline(&self) -> u64 {
+        let request = if self.request_complete {
+            NEVER
+        } else {
+            self.request_deadline
+        };
+        self.route_deadline
+            .min(request)
+            .min(self.duration_deadline)
+            .min(self.last_activity.saturating_add(self.idle_timeout_ms))
+    }
+
+    /// Method and path for messages.
+    pub fn describe(&self) -> String {
+        format!(
+            "{} {}",
+            String::from_utf8_lossy(self.request.method()),
+            String::from_utf8_lossy(self.request.path())
+        )
+    }
+
+    /// `x-request-id` of the request.
+    pub fn request_id(&self) -> Option<&[u8]> {
+        self.request.headers.get(Known::XRequestId)
+    }
+}

@@ -1,0 +1,5 @@
+//! Sockets: the only place that talks to the kernel about connections.
+
+pub mod out_buffer;
+pub mod socket;
+pub mod watch;

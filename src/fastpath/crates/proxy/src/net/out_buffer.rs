@@ -1,0 +1,141 @@
+//! Bytes that a socket would not take yet.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendFlags};
+
+/// Buffers above this are given back once empty.
+const KEEP: usize = 4 * 1024;
+
+/// What is still to be written, oldest first. Empty (and without memory) in the common case: what
+/// the socket takes at once never lands here.
+#[derive(Debug, Default)]
+pub struct OutBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+/// The peer is gone; the errno says how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone(pub Errno);
+
+impl OutBuffer {
+    pub fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.start)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Queues without writing (the socket is not connected yet).
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
+    /// One system call in the common case. Returns the number of bytes the kernel took.
+    pub fn write(&mut self, fd: impl AsFd, head: &[u8], body: &[u8]) -> Result<usize, Gone> {
+        if !self.is_empty() {
+            self.push(head);
+            self.push(body);
+            return Ok(0);
+        }
+        let sent = if body.is_empty() {
+            rustix::net::send(fd, head, SendFlags::NOSIGNAL)
+        } else if head.is_empty() {
+            rustix::net::send(fd, body, SendFlags::NOSIGNAL)
+        } else {
+            rustix::net::sendmsg(
+                fd,
+                &[IoSlice::new(head), IoSlice::new(body)],
+                &mut SendAncillaryBuffer::default(),
+                SendFlags::NOSIGNAL,
+            )
+        };
+        let sent = match sent {
+            Ok(n) => n,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(e) => return Err(Gone(e)),
+        };
+        if let Some(rest) = head.get(sent..) {
+            self.push(rest);
+            self.push(body);
+        } else if let Some(rest) = body.get(sent.saturating_sub(head.len())..) {
+            self.push(rest);
+        }
+        Ok(sent)
+    }
+
+    /// Writes what waits. Ok(true): all gone.
+    pub fn flush(&mut self, fd: impl AsFd) -> Result<bool, Gone> {
+        while let Some(rest) = self.bytes.get(self.start..).filter(|r| !r.is_empty()) {
+            match rustix::net::send(&fd, rest, SendFlags::NOSIGNAL) {
+                Ok(n) => self.start = self.start.saturating_add(n),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    self.compact();
+                    return Ok(false);
+                }
+                Err(e) => return Err(Gone(e)),
+            }
+        }
+        self.clear();
+        Ok(true)
+    }
+
+    pub fn clear(&mut self) {
+        self.start = 0;
+        if self.bytes.capacity() > KEEP {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+    }
+
+    /// Moves the rest to the front once more than half of the buffer is spent.
+    fn compact(&mut self) {
+        if self.start > self.bytes.len() / 2 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn keeps_what_the_socket_refuses_and_flushes_it_later() {
+        let (a, b) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK,
+            None,
+        )
+        .unwrap();
+        let mut out = OutBuffer::default();
+        let big = vec![b'x'; 4 << 20];
+        let taken = out.write(&a, b"head", &big).unwrap();
+        assert!(taken > 4 && out.len() == 4 + big.len() - taken);
+        out.write(&a, b"tail", b"").unwrap();
+        let mut got = Vec::new();
+        let mut buf = vec![0; 1 << 16];
+        loop {
+            while let Ok((n, _)) =
+                rustix::net::recv(&b, &mut buf[..], rustix::net::RecvFlags::empty())
+            {
+                got.extend_from_slice(&buf[..n]);
+            }
+            if out.flush(&a).unwrap() && got.len() == big.len() + 8 {
+                break;
+            }
+        }
+        assert!(got.starts_with(b"headx") && got.ends_with(b"xtail"));
+        assert_eq!(out.bytes.capacity(), 0);
+    }
+}

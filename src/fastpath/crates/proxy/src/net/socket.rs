@@ -1,0 +1,74 @@
+//! Listening and connecting: the options and their reasons.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::{Errno, Result};
+use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, ipproto};
+
+fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+fn stream_socket(address: &SocketAddr) -> Result<OwnedFd> {
+    rustix::net::socket_with(
+        family(address),
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        Some(ipproto::TCP),
+    )
+}
+
+/// A bound, listening, non-blocking socket. `TCP_NODELAY` is set here because accepted sockets
+/// inherit it: that saves a call a connection.
+pub fn listen(address: &SocketAddr, backlog: i32, reuse_port: bool) -> Result<OwnedFd> {
+    let fd = stream_socket(address)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    if reuse_port {
+        sockopt::set_socket_reuseport(&fd, true)?;
+    }
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, true)?;
+    }
+    sockopt::set_tcp_nodelay(&fd, true)?;
+    rustix::net::bind(&fd, address)?;
+    rustix::net::listen(&fd, backlog)?;
+    Ok(fd)
+}
+
+/// Accepts one connection; `None` when there is none waiting.
+pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, SocketAddr)>> {
+    match rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+        Ok((fd, Some(address))) => Ok(to_std(address).map(|a| (fd, a))),
+        Ok((_, None)) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how).
+pub fn connect(address: &SocketAddr) -> Result<OwnedFd> {
+    let fd = stream_socket(address)?;
+    sockopt::set_tcp_nodelay(&fd, true)?;
+    match rustix::net::connect(&fd, address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
+        Err(e) => Err(e),
+    }
+}
+
+/// How a connect that was in progress ended.
+pub fn connect_result(fd: impl AsFd) -> Result<()> {
+    sockopt::socket_error(fd).unwrap_or_else(Err)
+}
+
+/// The local address of a socket.
+pub fn local_address(fd: impl AsFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(fd).ok().and_then(to_std)
+}
+
+fn to_std(address: SocketAddrAny) -> Option<SocketAddr> {
+    SocketAddr::try_from(address).ok()
+}

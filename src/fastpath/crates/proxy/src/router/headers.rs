@@ -1,0 +1,142 @@
+//! Headers that the configuration adds and removes, in Envoy's order of levels.
+
+use model::format::Format;
+use model::resources::header_mutation::{AppendAction, HeaderAdd, HeaderMutations, HeaderName};
+use model::resources::route::Action;
+use proto::{HeaderMap, Known};
+
+use crate::http::stream::Stream;
+use crate::telemetry::stream_info::LogContext;
+use crate::worker::Worker;
+use crate::worker::config::RouteRef;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Request,
+    Response,
+}
+
+impl Worker {
+    /// `request_headers_to_add/_remove` of all levels.
+    pub fn route_request_headers(&mut self, s: &mut Stream, route: &RouteRef) {
+        self.mutate(s, route, Side::Request);
+    }
+
+    /// `response_headers_to_add/_remove` of all levels.
+    pub fn route_response_headers(&mut self, s: &mut Stream) {
+        if let Some(route) = s.route.clone() {
+            self.mutate(s, &route, Side::Response);
+        }
+    }
+
+    fn mutate(&mut self, s: &mut Stream, route: &RouteRef, side: Side) {
+        let config = route.config();
+        let weighted = match route.route().map(|r| &r.action) {
+            Some(Action::Forward(forward)) => s
+                .weighted
+                .and_then(|at| super::weighted(&forward.cluster, at))
+                .map(|w| &w.mutations),
+            _ => None,
+        };
+        // Most specific first, unless the flag turns it round (then the last one wins).
+        let levels = [
+            weighted,
+            route.route().map(|r| &r.mutations),
+            route.virtual_host().map(|v| &v.mutations),
+            Some(&config.mutations),
+        ];
+        if config.most_specific_header_mutations_wins {
+            for level in levels.into_iter().rev().flatten() {
+                self.mutate_level(s, level, side);
+            }
+        } else {
+            for level in levels.into_iter().flatten() {
+                self.mutate_level(s, level, side);
+            }
+        }
+    }
+
+    fn mutate_level(&mut self, s: &mut Stream, level: &HeaderMutations, side: Side) {
+        let (remove, add) = match side {
+            Side::Request => (&level.request_remove, &level.request_add),
+            Side::Response => (&level.response_remove, &level.response_add),
+        };
+        for name in remove {
+            remove_name(headers_of(s, side), name);
+        }
+        for add in add {
+            let mut value = Vec::new();
+            self.render(&add.value, s, &mut value);
+            apply(s, side, add, &value);
+        }
+    }
+
+    /// Renders a format for a header or a body.
+    pub fn render(&self, format: &Format, s: &Stream, out: &mut Vec<u8>) {
+        let mut info = s.info.clone();
+        self.describe_stream(s, &mut info);
+        let context = LogContext {
+            request: &s.request,
+            response: Some(&s.response.headers),
+            trailers: None,
+            info: &info,
+        };
+        crate::telemetry::format::render(format, &context, out);
+    }
+}
+
+fn headers_of(s: &mut Stream, side: Side) -> &mut HeaderMap {
+    match side {
+        Side::Request => &mut s.request.headers,
+        Side::Response => &mut s.response.headers,
+    }
+}
+
+fn remove_name(headers: &mut HeaderMap, name: &HeaderName) {
+    if name.known == Known::Other {
+        headers.remove_name(name.text.as_bytes());
+    } else {
+        headers.remove(name.known);
+    }
+}
+
+fn apply(s: &mut Stream, side: Side, add: &HeaderAdd, value: &[u8]) {
+    if value.is_empty() && !add.keep_empty_value {
+        return;
+    }
+    let name = add.name.text.as_bytes();
+    if side == Side::Request {
+        match name {
+            b":path" => {
+                s.request.set_path(value);
+                return;
+            }
+            b":authority" | b"host" => {
+                s.request.set_authority(value);
+                return;
+            }
+            b":method" => {
+                s.request.set_method(value);
+                return;
+            }
+            _ => {}
+        }
+    }
+    let headers = headers_of(s, side);
+    let present = headers.get_name(name).is_some();
+    match add.action {
+        AppendAction::AppendIfExistsOrAdd => {
+            headers.push(name, value);
+        }
+        AppendAction::AddIfAbsent if !present => {
+            headers.push(name, value);
+        }
+        AppendAction::OverwriteIfExistsOrAdd => {
+            headers.set_name(name, value);
+        }
+        AppendAction::OverwriteIfExists if present => {
+            headers.set_name(name, value);
+        }
+        AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
+    }
+}

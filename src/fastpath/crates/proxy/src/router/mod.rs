@@ -1,0 +1,260 @@
+//! The router filter: from a request to a host (`Router::Filter::decodeHeaders`).
+
+pub mod headers;
+pub mod redirect;
+pub mod rewrite;
+pub mod timeouts;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use model::resources::route::{
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, RequireTls,
+    WeightedCluster,
+};
+use proto::Known;
+
+use crate::cluster::ClusterRuntime;
+use crate::http::downstream::{Downstream, after};
+use crate::http::failure::Failure;
+use crate::http::request::decimal;
+use crate::http::stream::Stream;
+use crate::telemetry::stats::{ClusterCounter, HcmCounter};
+use crate::worker::Worker;
+use crate::worker::config::RouteRef;
+use crate::worker::timers::NEVER;
+
+impl Worker {
+    /// Finds the route and does what it says.
+    pub fn route(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
+        if s.request.headers.get(Known::XForwardedProto) == Some(b"") {
+            // No scheme, no route (Envoy).
+            return self.reply_failure(d, s, Failure::NoRoute);
+        }
+        let table = d.listener.routes();
+        let random = self.rng.u64(..);
+        let ignore_port = table.0.ignore_port_in_host_matching;
+        let hosts = &table.0.hosts;
+        let found = hosts
+            .position(s.request.authority(), ignore_port)
+            .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
+        let Some((host_at, host)) = found else {
+            return self.reply_failure(d, s, Failure::NoRoute);
+        };
+        let needs_tls = match host.require_tls {
+            RequireTls::None => false,
+            RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
+            RequireTls::All => true,
+        };
+        if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
+            return self.redirect_to_https(d, s);
+        }
+        let Some(route_at) = host.position(&s.request, random) else {
+            return self.reply_failure(d, s, Failure::NoRoute);
+        };
+        let route_ref = RouteRef::new(table, host_at, route_at);
+        s.route = Some(route_ref.clone());
+        let Some(route) = route_ref.route() else {
+            return self.reply_failure(d, s, Failure::NoRoute);
+        };
+        match &route.action {
+            Action::Forward(_) if s.request.kind == proto::h1::Method::Connect => {
+                self.reply_failure(d, s, Failure::UpgradeRefused);
+            }
+            Action::Forward(forward) => {
+                d.listener.http_stats().inc(HcmCounter::RqTotal);
+                self.forward(d, s, &route_ref, forward, random);
+            }
+            Action::Redirect(redirect) => {
+                d.listener.http_stats().inc(HcmCounter::RqRedirect);
+                self.redirect(d, s, redirect);
+            }
+            Action::DirectResponse(direct) => {
+                d.listener.http_stats().inc(HcmCounter::RqDirectResponse);
+                self.direct_response(d, s, direct);
+            }
+            Action::NonForwarding => self.reply_failure(d, s, Failure::NoRoute),
+        }
+    }
+
+    fn direct_response(&mut self, d: &mut Downstream, mut s: Box<Stream>, direct: &DirectResponse) {
+        let mut rendered = Vec::new();
+        let body: &[u8] = match &direct.body {
+            None => b"",
+            Some(DirectBody::Static(bytes)) => bytes,
+            Some(DirectBody::Format {
+                format,
+                content_type,
+            }) => {
+                s.response
+                    .headers
+                    .push_known(Known::ContentType, content_type.as_bytes());
+                s.info.response_code = Some(direct.status);
+                self.render(format, &s, &mut rendered);
+                &rendered
+            }
+        };
+        let body = body.to_vec();
+        if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
+            s.response
+                .headers
+                .push_known(Known::ContentType, b"text/plain");
+        }
+        self.route_response_headers(&mut s);
+        self.local_reply(d, s, direct.status, &body, "direct_response".into());
+    }
+
+    fn forward(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        route: &RouteRef,
+        forward: &Forward,
+        random: u64,
+    ) {
+        let name = match choose_cluster(&forward.cluster, &s, random) {
+            Some((name, weighted)) => {
+                s.weighted = weighted;
+                name
+            }
+            None => {
+                let status = forward.cluster_not_found_status;
+                return self.reply_failure(d, s, Failure::ClusterNotFound { status });
+            }
+        };
+        let Some(cluster) = self.cluster(&name) else {
+            let status = forward.cluster_not_found_status;
+            return self.reply_failure(d, s, Failure::ClusterNotFound { status });
+        };
+        s.cluster = Some(Rc::clone(&cluster));
+
+        let suppress = d.listener.hcm.router.suppress_envoy_headers;
+        let timeout = timeouts::apply(forward, &mut s, !suppress, &d.listener.hcm.router);
+        s.route_timeout_ms = timeout;
+        let now = self.clock.now_ms();
+        if let Some(idle) = forward.idle_timeout {
+            s.idle_timeout_ms = idle.map_or(NEVER, crate::http::downstream::millis);
+        }
+        if let Some(max) = forward.max_stream_duration {
+            s.duration_deadline = after(now, max);
+        }
+        if s.request_complete {
+            s.route_deadline = now.saturating_add(timeout);
+        }
+        let deadline = s.deadline();
+        self.arm_downstream(d, deadline);
+
+        let Some(host) = cluster.choose(&mut self.rng) else {
+            let stats = cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
+            self.request_headers(&mut s, route, forward, None, suppress);
+            return self.reply_failure(d, s, Failure::NoHealthyUpstream);
+        };
+        self.request_headers(&mut s, route, forward, host.hostname.as_deref(), suppress);
+        s.host = Some(host);
+        s.upstream_start_ns = self.clock.now_ns();
+        self.acquire(d, s, forward.priority);
+    }
+
+    /// `RouteEntryImplBase::finalizeRequestHeaders`: additions, host rewrite, path rewrite.
+    fn request_headers(
+        &mut self,
+        s: &mut Stream,
+        route: &RouteRef,
+        forward: &Forward,
+        hostname: Option<&str>,
+        suppress: bool,
+    ) {
+        self.route_request_headers(s, route);
+        let weighted_host = s
+            .weighted
+            .and_then(|at| weighted(&forward.cluster, at))
+            .and_then(|w| w.host_rewrite.as_deref());
+        rewrite::host(s, forward, weighted_host, hostname, !suppress);
+        rewrite::path(s, route, &forward.rewrite, !suppress);
+        if route
+            .virtual_host()
+            .is_some_and(|v| v.include_request_attempt_count)
+        {
+            s.request.headers.set(Known::XEnvoyAttemptCount, b"1");
+        }
+    }
+
+    pub fn cluster(&self, name: &str) -> Option<Rc<ClusterRuntime>> {
+        self.clusters.get(name).cloned()
+    }
+
+    /// The router's part in a response that came from an upstream.
+    pub fn route_upstream_response(&mut self, d: &Downstream, s: &mut Stream) {
+        let suppress = d.listener.hcm.router.suppress_envoy_headers;
+        if suppress {
+            s.response.headers.remove(Known::XEnvoyUpstreamServiceTime);
+        } else if s.request_complete {
+            let ms = self.clock.now_ns().saturating_sub(s.upstream_start_ns) / 1_000_000;
+            let mut digits = [0; 20];
+            s.response
+                .headers
+                .set(Known::XEnvoyUpstreamServiceTime, decimal(&mut digits, ms));
+        }
+        let counts = s
+            .route
+            .as_ref()
+            .and_then(RouteRef::virtual_host)
+            .is_some_and(|v| v.include_attempt_count_in_response);
+        if counts {
+            s.response.headers.set(Known::XEnvoyAttemptCount, b"1");
+        }
+        self.route_response_headers(s);
+    }
+}
+
+/// The cluster's name, and which of the weighted ones it is.
+fn choose_cluster(
+    choice: &ClusterChoice,
+    s: &Stream,
+    random: u64,
+) -> Option<(Arc<str>, Option<usize>)> {
+    match choice {
+        ClusterChoice::Named(name) => Some((Arc::clone(name), None)),
+        ClusterChoice::Header(header) => {
+            let value = s.request.headers.get_name(header.text.as_bytes())?;
+            Some((std::str::from_utf8(value).ok()?.into(), None))
+        }
+        ClusterChoice::Weighted {
+            clusters,
+            total,
+            header,
+        } => {
+            let value = header
+                .as_ref()
+                .and_then(|h| s.request.headers.get_name(h.text.as_bytes()))
+                .and_then(|v| std::str::from_utf8(v).ok())
+                .and_then(|v| v.parse::<u64>().ok())
+                .unwrap_or(random);
+            let mut left = value.checked_rem(*total)?;
+            for (at, cluster) in clusters.iter().enumerate() {
+                let weight = u64::from(cluster.weight);
+                if left < weight {
+                    let name = match &cluster.name {
+                        ClusterOrHeader::Named(name) => Arc::clone(name),
+                        ClusterOrHeader::Header(header) => {
+                            let value = s.request.headers.get_name(header.text.as_bytes())?;
+                            std::str::from_utf8(value).ok()?.into()
+                        }
+                    };
+                    return Some((name, Some(at)));
+                }
+                left = left.saturating_sub(weight);
+            }
+            None
+        }
+    }
+}
+
+/// The weighted cluster at an index.
+pub fn weighted(choice: &ClusterChoice, at: usize) -> Option<&WeightedCluster> {
+    match choice {
+        ClusterChoice::Weighted { clusters, .. } => clusters.get(at),
+        ClusterChoice::Named(_) | ClusterChoice::Header(_) => None,
+    }
+}

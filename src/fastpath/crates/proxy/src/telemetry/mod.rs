@@ -1,0 +1,12 @@
+//! What the data plane tells about itself: statistics, access logs, the process log.
+
+pub mod access_log;
+pub mod format;
+pub mod json;
+pub mod log;
+pub mod response_flags;
+pub mod stats;
+pub mod stream_info;
+
+pub use response_flags::ResponseFlags;
+pub use stream_info::{LogContext, StreamInfo};

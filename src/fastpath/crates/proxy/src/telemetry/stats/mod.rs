@@ -1,0 +1,410 @@
+//! Statistics: each worker counts in shards of its own, a scrape adds the shards up.
+//!
+//! The process knows an entity (cluster, connection manager, listener, route) by its stat name. A
+//! worker asks for a shard when it first touches the entity; until then the entity costs its name,
+//! and a scrape prints zeros from the tables in `*_names`. Resets keep a baseline on the reading
+//! side: no thread but its owner ever writes to a shard.
+
+mod cluster_names;
+mod codes;
+mod control;
+mod declared;
+mod entity;
+mod hcm_names;
+mod histogram;
+mod listener_names;
+mod names;
+mod process_names;
+mod prometheus;
+mod registry;
+mod route_names;
+mod row;
+mod shard;
+mod tags;
+mod text;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
+pub use declared::Declared;
+pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
+pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, ListenerHttpCounter};
+pub use names::{NoStat, StatName};
+pub use registry::Membership;
+pub use route_names::{RouteCounter, RouteHistogram};
+
+use registry::Registry;
+use row::{Row, Value};
+use shard::Shard;
+
+/// One worker's numbers about a cluster.
+pub type ClusterShard = Shard<
+    ClusterCounter,
+    ClusterGauge,
+    ClusterHistogram,
+    { ClusterCounter::COUNT },
+    { ClusterGauge::COUNT },
+    { ClusterHistogram::COUNT },
+>;
+
+/// One worker's numbers about an HTTP connection manager.
+pub type HcmShard = Shard<
+    HcmCounter,
+    HcmGauge,
+    HcmHistogram,
+    { HcmCounter::COUNT },
+    { HcmGauge::COUNT },
+    { HcmHistogram::COUNT },
+>;
+
+/// One worker's numbers about a listener.
+pub type ListenerShard = Shard<
+    ListenerCounter,
+    ListenerGauge,
+    ListenerHistogram,
+    { ListenerCounter::COUNT },
+    { ListenerGauge::COUNT },
+    { ListenerHistogram::COUNT },
+>;
+
+/// One worker's numbers about a connection manager on one listener.
+pub type ListenerHttpShard =
+    Shard<ListenerHttpCounter, NoStat, NoStat, { ListenerHttpCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about a route (or virtual cluster) with a stat prefix.
+pub type RouteShard = Shard<
+    RouteCounter,
+    NoStat,
+    RouteHistogram,
+    { RouteCounter::COUNT },
+    0,
+    { RouteHistogram::COUNT },
+>;
+
+impl ClusterShard {
+    /// Counts an upstream response (or the local one given in its place): `upstream_rq_completed`,
+    /// `upstream_rq_<code>`, `upstream_rq_<class>xx` and their `internal.` or `external.` twins.
+    #[inline]
+    pub fn response_code(&self, code: u16, internal: bool) {
+        self.codes_or_new().inc(code, internal);
+    }
+
+    /// Records how long an upstream took to answer, in milliseconds.
+    #[inline]
+    pub fn response_time(&self, ms: u64, internal: bool) {
+        self.record(ClusterHistogram::UpstreamRqTime, ms);
+        self.record(
+            if internal {
+                ClusterHistogram::InternalUpstreamRqTime
+            } else {
+                ClusterHistogram::ExternalUpstreamRqTime
+            },
+            ms,
+        );
+    }
+}
+
+impl HcmShard {
+    /// Counts a finished request: `downstream_rq_completed` and its class.
+    #[inline]
+    pub fn response_class(&self, code: u16) {
+        self.inc(HcmCounter::DownstreamRqCompleted);
+        self.inc(match code / 100 {
+            1 => HcmCounter::DownstreamRq1xx,
+            2 => HcmCounter::DownstreamRq2xx,
+            3 => HcmCounter::DownstreamRq3xx,
+            4 => HcmCounter::DownstreamRq4xx,
+            5 => HcmCounter::DownstreamRq5xx,
+            _ => return,
+        });
+    }
+}
+
+impl ListenerHttpShard {
+    /// Counts a finished request: `downstream_rq_completed` and its class.
+    #[inline]
+    pub fn response_class(&self, code: u16) {
+        self.inc(ListenerHttpCounter::DownstreamRqCompleted);
+        self.inc(match code / 100 {
+            1 => ListenerHttpCounter::DownstreamRq1xx,
+            2 => ListenerHttpCounter::DownstreamRq2xx,
+            3 => ListenerHttpCounter::DownstreamRq3xx,
+            4 => ListenerHttpCounter::DownstreamRq4xx,
+            5 => ListenerHttpCounter::DownstreamRq5xx,
+            _ => return,
+        });
+    }
+}
+
+impl RouteShard {
+    /// Counts a response: `upstream_rq_completed`, `upstream_rq_<code>`, `upstream_rq_<class>xx`.
+    #[inline]
+    pub fn response_code(&self, code: u16) {
+        self.codes_or_new().inc(code, false);
+    }
+}
+
+/// `/stats?type=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    All,
+    Counters,
+    Gauges,
+    Histograms,
+    TextReadouts,
+}
+
+impl Kind {
+    /// Envoy's spelling; None for anything else (Envoy: 400, `invalid &type= param`).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "All" => Self::All,
+            "Counters" => Self::Counters,
+            "Gauges" => Self::Gauges,
+            "Histograms" => Self::Histograms,
+            "TextReadouts" => Self::TextReadouts,
+            _ => return None,
+        })
+    }
+
+    fn covers(self, value: &Value) -> bool {
+        match value {
+            Value::Counter(_) => matches!(self, Self::All | Self::Counters),
+            Value::Gauge(_) => matches!(self, Self::All | Self::Gauges),
+            Value::Histogram(_) => matches!(self, Self::All | Self::Histograms),
+            Value::Text(_) => matches!(self, Self::All | Self::TextReadouts),
+        }
+    }
+}
+
+/// A `filter=` that is no regular expression; `Display` is what Envoy answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterError(String);
+
+impl std::fmt::Display for FilterError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Invalid re2 regex: {}", self.0)
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+/// The statistics of the process. Cloning is cheap; all clones are the same statistics.
+#[derive(Clone)]
+pub struct Stats {
+    registry: Arc<Mutex<Registry>>,
+}
+
+impl Stats {
+    /// `concurrency` is the number of workers: the names per worker are printed for each.
+    #[must_use]
+    pub fn new(concurrency: usize) -> Self {
+        let workers = u16::try_from(concurrency).unwrap_or(u16::MAX);
+        Self {
+            registry: Arc::new(Mutex::new(Registry::new(workers))),
+        }
+    }
+
+    // -- shards: for workers, once per entity --
+
+    /// A shard of `cluster.<stat_name>.` for one owner. Give it back by dropping it. The numbers
+    /// of a name that is not declared go with its last shard.
+    #[must_use]
+    pub fn cluster(&self, stat_name: &str) -> Arc<ClusterShard> {
+        self.with(|r| r.clusters.get(stat_name).shard(0))
+    }
+
+    /// A shard of `http.<stat_prefix>.`.
+    #[must_use]
+    pub fn hcm(&self, stat_prefix: &str) -> Arc<HcmShard> {
+        self.with(|r| r.hcms.get(stat_prefix).shard(0))
+    }
+
+    /// A shard of `listener.<stat_prefix>.`; also counts for `worker_<worker>`.
+    #[must_use]
+    pub fn listener(&self, stat_prefix: &str, worker: usize) -> Arc<ListenerShard> {
+        let worker = u16::try_from(worker).unwrap_or(u16::MAX);
+        self.with(|r| r.listeners.get(stat_prefix).shard(worker))
+    }
+
+    /// A shard of `listener.<listener_prefix>.http.<hcm_prefix>.`.
+    #[must_use]
+    pub fn listener_http(&self, listener_prefix: &str, hcm_prefix: &str) -> Arc<ListenerHttpShard> {
+        let name = format!("{listener_prefix}.http.{hcm_prefix}");
+        self.with(|r| r.listener_http.get(&name).shard(0))
+    }
+
+    /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.
+    #[must_use]
+    pub fn route(&self, virtual_host: &str, stat_prefix: &str) -> Arc<RouteShard> {
+        let name = format!("{virtual_host}.route.{stat_prefix}");
+        self.with(|r| r.routes.get(&name).shard(0))
+    }
+
+    // -- names: for whoever applies a configuration --
+
+    /// Prints `cluster.<stat_name>.*` from now on, traffic or not. Counts: each needs its forget.
+    pub fn declare_cluster(&self, stat_name: &str) {
+        self.with(|r| r.clusters.get(stat_name).declare());
+    }
+
+    /// Takes one declaration back; the numbers go when the last worker lets go of them.
+    pub fn forget_cluster(&self, stat_name: &str) {
+        self.with(|r| {
+            r.clusters.forget(stat_name);
+            r.memberships
+                .retain(|name, _| name != stat_name || r.clusters.has(name));
+        });
+    }
+
+    /// The `membership_*` gauges of a cluster; counts a `membership_change` if they differ.
+    pub fn set_membership(&self, stat_name: &str, membership: Membership) {
+        self.with(|r| r.set_membership(stat_name, membership));
+    }
+
+    pub fn declare_hcm(&self, stat_prefix: &str) {
+        self.with(|r| r.hcms.get(stat_prefix).declare());
+    }
+
+    pub fn forget_hcm(&self, stat_prefix: &str) {
+        self.with(|r| r.hcms.forget(stat_prefix));
+    }
+
+    pub fn declare_listener(&self, stat_prefix: &str) {
+        self.with(|r| r.listeners.get(stat_prefix).declare());
+    }
+
+    pub fn forget_listener(&self, stat_prefix: &str) {
+        self.with(|r| r.listeners.forget(stat_prefix));
+    }
+
+    pub fn declare_listener_http(&self, listener_prefix: &str, hcm_prefix: &str) {
+        let name = format!("{listener_prefix}.http.{hcm_prefix}");
+        self.with(|r| r.listener_http.get(&name).declare());
+    }
+
+    pub fn forget_listener_http(&self, listener_prefix: &str, hcm_prefix: &str) {
+        let name = format!("{listener_prefix}.http.{hcm_prefix}");
+        self.with(|r| r.listener_http.forget(&name));
+    }
+
+    pub fn declare_route(&self, virtual_host: &str, stat_prefix: &str) {
+        let name = format!("{virtual_host}.route.{stat_prefix}");
+        self.with(|r| r.routes.get(&name).declare());
+    }
+
+    pub fn forget_route(&self, virtual_host: &str, stat_prefix: &str) {
+        let name = format!("{virtual_host}.route.{stat_prefix}");
+        self.with(|r| r.routes.forget(&name));
+    }
+
+    /// Prints the names of the admin listener; its numbers come by `add` and `set_gauge`.
+    pub fn declare_admin(&self) {
+        self.with(|r| r.admin = true);
+    }
+
+    // -- by name: for the control side, never per request --
+
+    /// Adds to a counter.
+    pub fn add(&self, name: &str, delta: i64) {
+        self.with(|r| r.control.add(name, delta));
+    }
+
+    pub fn set_gauge(&self, name: &str, value: u64) {
+        self.with(|r| r.control.set_gauge(name, value));
+    }
+
+    pub fn set_text(&self, name: &str, value: &str) {
+        self.with(|r| r.control.set_text(name, value));
+    }
+
+    /// Records a value in a histogram, e.g. `server.initialization_time_ms`.
+    pub fn record(&self, name: &str, value: u64) {
+        self.with(|r| r.control.record(name, value));
+    }
+
+    /// Drops every control-side stat whose name begins with `prefix` (with its dot).
+    pub fn forget_prefix(&self, prefix: &str) {
+        self.with(|r| r.control.forget_prefix(prefix));
+    }
+
+    /// Closes the interval of every histogram and makes what it recorded visible.
+    pub fn flush_histograms(&self) {
+        self.with(Registry::flush);
+    }
+
+    /// Counters read zero from here on.
+    pub fn reset_counters(&self) {
+        self.with(Registry::reset);
+    }
+
+    // -- scrapes --
+
+    /// Envoy's `/stats`.
+    pub fn text(
+        &self,
+        filter: Option<&str>,
+        used_only: bool,
+        kind: Kind,
+    ) -> Result<String, FilterError> {
+        Ok(text::text(&self.rows(filter, used_only, kind)?))
+    }
+
+    /// Envoy's `/stats?format=json`.
+    pub fn json(
+        &self,
+        filter: Option<&str>,
+        used_only: bool,
+        kind: Kind,
+    ) -> Result<String, FilterError> {
+        Ok(text::json(&self.rows(filter, used_only, kind)?))
+    }
+
+    /// Envoy's `/stats/prometheus`.
+    pub fn prometheus(&self, filter: Option<&str>, used_only: bool) -> Result<String, FilterError> {
+        Ok(prometheus::prometheus(&self.rows(
+            filter,
+            used_only,
+            Kind::All,
+        )?))
+    }
+
+    fn rows(
+        &self,
+        filter: Option<&str>,
+        used_only: bool,
+        kind: Kind,
+    ) -> Result<Vec<Row>, FilterError> {
+        let filter = filter.map(regex::Regex::new).transpose();
+        let filter = filter.map_err(|error| FilterError(error.to_string()))?;
+        // The lock is held while numbers are read; sorting and printing happen outside.
+        let mut rows = self.with(|r| r.rows());
+        let mut name = String::new();
+        rows.retain(|row| {
+            if (used_only && !row.used) || !kind.covers(&row.value) {
+                return false;
+            }
+            let Some(filter) = &filter else { return true };
+            name.clear();
+            row.write_name(&mut name);
+            filter.is_match(&name)
+        });
+        row::sort_and_merge(&mut rows);
+        Ok(rows)
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Registry) -> T) -> T {
+        // A panic elsewhere leaves numbers, not broken invariants: carry on.
+        f(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stats").finish_non_exhaustive()
+    }
+}

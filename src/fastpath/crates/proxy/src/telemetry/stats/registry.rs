@@ -1,0 +1,275 @@
+//! All entities of the process; lives behind one lock that no request takes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::control::Control;
+use super::entity::{CodeRows, Entity};
+use super::histogram::Summary;
+use super::names::StatName;
+use super::row::{Row, Value};
+use super::shard::Readable;
+use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
+use super::{ListenerCounter, ListenerGauge};
+
+/// How many endpoints of a cluster there are, in each state.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    pub total: u32,
+    pub healthy: u32,
+    pub degraded: u32,
+    pub excluded: u32,
+    /// Of one endpoint; 0 while there are none or their weights are not looked at.
+    pub max_host_weight: u32,
+}
+
+/// Entities of one kind by name.
+pub(super) struct Entities<S> {
+    /// What their names begin with: `cluster.`.
+    kind: &'static str,
+    all: BTreeMap<String, Entity<S>>,
+}
+
+impl<S: Readable> Entities<S> {
+    fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            all: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn get(&mut self, name: &str) -> &mut Entity<S> {
+        let kind = self.kind;
+        self.all
+            .entry(name.to_owned())
+            .or_insert_with(|| Entity::new(format!("{kind}{}.", sanitise(name))))
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        if let Some(entity) = self.all.get_mut(name) {
+            entity.forget();
+            if entity.is_over() {
+                self.all.remove(name);
+            }
+        }
+    }
+
+    pub(super) fn set_declared(&mut self, names: &HashSet<String>) {
+        for name in names {
+            self.get(name);
+        }
+        for (name, entity) in &mut self.all {
+            entity.set_declared(names.contains(name));
+        }
+        self.collect();
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.contains_key(name)
+    }
+
+    /// Drops what was forgotten and is no longer in use.
+    fn collect(&mut self) {
+        self.all.retain(|_, entity| !entity.is_over());
+    }
+
+    fn reset(&mut self) {
+        self.all.values_mut().for_each(Entity::reset);
+    }
+
+    fn flush(&mut self) {
+        self.all.values_mut().for_each(Entity::flush);
+    }
+
+    fn rows(&self, codes: CodeRows, rows: &mut Vec<Row>) {
+        for entity in self.all.values() {
+            entity.rows(codes, rows);
+        }
+    }
+}
+
+/// As Envoy cleans names: a colon would end a tag in statsd.
+fn sanitise(name: &str) -> String {
+    name.replace("://", "_")
+        .replace(":/", "_")
+        .replace([':', '\0'], "_")
+}
+
+pub(super) struct Registry {
+    concurrency: u16,
+    started: Instant,
+    pub(super) admin: bool,
+    pub(super) clusters: Entities<ClusterShard>,
+    pub(super) hcms: Entities<HcmShard>,
+    pub(super) listeners: Entities<ListenerShard>,
+    pub(super) listener_http: Entities<ListenerHttpShard>,
+    pub(super) routes: Entities<RouteShard>,
+    pub(super) control: Control,
+    /// (endpoints, changes)
+    pub(super) memberships: BTreeMap<String, (Membership, u64)>,
+}
+
+impl Registry {
+    pub(super) fn new(concurrency: u16) -> Self {
+        Self {
+            concurrency,
+            started: Instant::now(),
+            admin: false,
+            clusters: Entities::new("cluster."),
+            hcms: Entities::new("http."),
+            listeners: Entities::new("listener."),
+            listener_http: Entities::new("listener."),
+            routes: Entities::new("vhost."),
+            control: Control::default(),
+            memberships: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn set_membership(&mut self, stat_name: &str, now: Membership) {
+        match self.memberships.get_mut(stat_name) {
+            Some((before, changes)) if *before != now => {
+                *before = now;
+                *changes = changes.wrapping_add(1);
+            }
+            Some(_) => {}
+            None => {
+                let changes = u64::from(now.total != 0);
+                self.memberships
+                    .insert(stat_name.to_owned(), (now, changes));
+            }
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.clusters.reset();
+        self.hcms.reset();
+        self.listeners.reset();
+        self.listener_http.reset();
+        self.routes.reset();
+        self.control.reset();
+        self.memberships
+            .values_mut()
+            .for_each(|(_, changes)| *changes = 0);
+    }
+
+    pub(super) fn flush(&mut self) {
+        self.clusters.flush();
+        self.hcms.flush();
+        self.listeners.flush();
+        self.routes.flush();
+        self.control.flush();
+    }
+
+    pub(super) fn rows(&mut self) -> Vec<Row> {
+        self.clusters.collect();
+        self.hcms.collect();
+        self.listeners.collect();
+        self.listener_http.collect();
+        self.routes.collect();
+        let mut rows = Vec::new();
+        self.clusters.rows(CodeRows::WithOrigin, &mut rows);
+        self.membership_rows(&mut rows);
+        self.hcms.rows(CodeRows::None, &mut rows);
+        self.listeners.rows(CodeRows::None, &mut rows);
+        self.listener_worker_rows(&mut rows);
+        self.listener_http.rows(CodeRows::None, &mut rows);
+        self.routes.rows(CodeRows::Plain, &mut rows);
+        self.control.rows(&mut rows);
+        self.process_rows(&mut rows);
+        rows
+    }
+
+    fn membership_rows(&self, rows: &mut Vec<Row>) {
+        for (name, (now, changes)) in &self.memberships {
+            let Some(entity) = self.clusters.all.get(name) else {
+                continue;
+            };
+            rows.push(entity.row("membership_change", Value::Counter(*changes), true));
+            for (name, value) in [
+                ("membership_total", now.total),
+                ("membership_healthy", now.healthy),
+                ("membership_degraded", now.degraded),
+                ("membership_excluded", now.excluded),
+            ] {
+                rows.push(entity.row(name, Value::Gauge(value.into()), true));
+            }
+            let weight = Value::Gauge(now.max_host_weight.into());
+            rows.push(entity.row("max_host_weight", weight, now.max_host_weight != 0));
+        }
+    }
+
+    fn listener_worker_rows(&self, rows: &mut Vec<Row>) {
+        let counters = [ListenerCounter::DownstreamCxTotal.index()];
+        let gauges = [ListenerGauge::DownstreamCxActive.index()];
+        for entity in self.listeners.all.values() {
+            entity.worker_rows(self.concurrency, &counters, &gauges, rows);
+        }
+    }
+
+    /// What every process has, and what only the process itself can say.
+    fn process_rows(&self, rows: &mut Vec<Row>) {
+        let prefix: Arc<str> = Arc::from("");
+        let mut push = |name: std::borrow::Cow<'static, str>, value: Value, used: bool| {
+            rows.push(Row {
+                prefix: Arc::clone(&prefix),
+                name,
+                value,
+                used,
+            });
+        };
+        let none = || Value::histogram(Summary::default(), Summary::default());
+        for &name in process_names::COUNTERS {
+            push(name.into(), Value::Counter(0), false);
+        }
+        for &name in process_names::GAUGES {
+            push(name.into(), Value::Gauge(0), false);
+        }
+        for &name in process_names::HISTOGRAMS {
+            push(name.into(), none(), false);
+        }
+        for worker in 0..self.concurrency {
+            let named = |name: &str| name.replace('#', &worker.to_string()).into();
+            for &name in process_names::WORKER_COUNTERS {
+                push(named(name), Value::Counter(0), false);
+            }
+            for &name in process_names::WORKER_GAUGES {
+                push(named(name), Value::Gauge(0), false);
+            }
+        }
+        if self.admin {
+            for &name in process_names::ADMIN_COUNTERS {
+                push(name.into(), Value::Counter(0), false);
+            }
+            for &name in process_names::ADMIN_GAUGES {
+                push(name.into(), Value::Gauge(0), false);
+            }
+            for &name in process_names::ADMIN_HISTOGRAMS {
+                push(name.into(), none(), false);
+            }
+        }
+        let own: [(&str, u64); 5] = [
+            ("server.concurrency", self.concurrency.into()),
+            ("server.uptime", self.started.elapsed().as_secs()),
+            ("server.memory_allocated", resident_bytes()),
+            ("server.memory_heap_size", resident_bytes()),
+            ("server.memory_physical_size", resident_bytes()),
+        ];
+        for (name, value) in own {
+            push(name.into(), Value::Gauge(value), true);
+        }
+    }
+}
+
+/// Resident memory of this process; 0 where /proc cannot be read.
+fn resident_bytes() -> u64 {
+    let Ok(statm) = std::fs::read_to_string("/proc/self/statm") else {
+        return 0;
+    };
+    let pages = statm
+        .split(' ')
+        .nth(1)
+        .and_then(|field| field.parse::<u64>().ok());
+    let page = u64::try_from(rustix::param::page_size()).unwrap_or(4096);
+    pages.unwrap_or(0).saturating_mul(page)
+}

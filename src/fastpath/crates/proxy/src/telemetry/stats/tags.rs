@@ -1,0 +1,269 @@
+//! Envoy's default tag rules, for the names we print: `cluster.c1.x` is `cluster.x{cluster_name=c1}`.
+
+/// A name without its tags, and the tags in Envoy's order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tagged {
+    pub(super) name: String,
+    pub(super) tags: Vec<(&'static str, String)>,
+}
+
+/// Takes the tags out of a stat's full name.
+pub(super) fn extract(full: &str) -> Tagged {
+    let mut out = Tagged {
+        name: full.to_owned(),
+        tags: Vec::new(),
+    };
+    response_code(&mut out);
+    virtual_cluster(&mut out);
+    if let Some(rest) = full.strip_prefix("http.") {
+        route_config(&mut out);
+        if let Some((prefix, _)) = rest.split_once('.') {
+            out.take("envoy_http_conn_manager_prefix", "http.", prefix);
+        }
+    } else if let Some(rest) = full.strip_prefix("listener.") {
+        listener(&mut out, rest);
+    } else if let Some(rest) = full.strip_prefix("cluster.") {
+        if let Some((cluster, _)) = rest.split_once('.') {
+            out.take("envoy_cluster_name", "cluster.", cluster);
+        }
+    } else if let Some(rest) = full.strip_prefix("tcp.") {
+        if let Some((prefix, _)) = rest.split_once('.') {
+            out.take("envoy_tcp_prefix", "tcp.", prefix);
+        }
+    } else if let Some(rest) = full.strip_prefix("vhost.") {
+        virtual_host(&mut out, rest);
+    } else {
+        for start in [
+            "server.",
+            "thread_local_cluster_manager.",
+            "listener_manager.",
+        ] {
+            if let Some(rest) = full.strip_prefix(start) {
+                worker(&mut out, start, rest);
+            }
+        }
+    }
+    out
+}
+
+impl Tagged {
+    /// Cuts `value` and the dot after it out of the name, where it stands behind `before`.
+    fn take(&mut self, tag: &'static str, before: &str, value: &str) {
+        let whole = format!("{before}{value}.");
+        if let Some(at) = self.name.find(&whole) {
+            let end = at.saturating_add(whole.len());
+            let keep = at.saturating_add(before.len());
+            self.name.replace_range(keep..end, "");
+            self.tags.push((tag, value.to_owned()));
+        }
+    }
+}
+
+/// `_rq_200` becomes `_rq`, `_rq_2xx` becomes `_rq_xx`.
+fn response_code(out: &mut Tagged) {
+    let Some((head, code)) = out.name.rsplit_once("_rq_") else {
+        return;
+    };
+    let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
+    if digits(code, 3) {
+        out.tags.push(("envoy_response_code", code.to_owned()));
+        out.name = format!("{head}_rq");
+    } else if let Some(class) = code.strip_suffix("xx").filter(|class| digits(class, 1)) {
+        out.tags
+            .push(("envoy_response_code_class", class.to_owned()));
+        out.name = format!("{head}_rq_xx");
+    }
+}
+
+/// `http.<prefix>.rds.<route configuration>.<stat>`
+fn route_config(out: &mut Tagged) {
+    let name = out.name.clone();
+    let Some((prefix, rest)) = name.strip_prefix("http.").and_then(|r| r.split_once('.')) else {
+        return;
+    };
+    if let Some((config, _)) = rest.strip_prefix("rds.").and_then(|r| r.rsplit_once('.')) {
+        out.take(
+            "envoy_rds_route_config",
+            &format!("http.{prefix}.rds."),
+            config,
+        );
+    }
+}
+
+/// `vhost.<virtual host>.vcluster.<virtual cluster>.<stat>`
+fn virtual_cluster(out: &mut Tagged) {
+    let name = out.name.clone();
+    let Some((host, rest)) = name.strip_prefix("vhost.").and_then(|r| r.split_once('.')) else {
+        return;
+    };
+    if let Some((cluster, _)) = rest
+        .strip_prefix("vcluster.")
+        .and_then(|r| r.split_once('.'))
+    {
+        out.take(
+            "envoy_virtual_cluster",
+            &format!("vhost.{host}.vcluster."),
+            cluster,
+        );
+    }
+}
+
+/// `vhost.<virtual host>.route.<route>.<stat>`
+fn virtual_host(out: &mut Tagged, rest: &str) {
+    let Some((host, rest)) = rest.split_once('.') else {
+        return;
+    };
+    out.take("envoy_virtual_host", "vhost.", host);
+    if let Some((route, _)) = rest.strip_prefix("route.").and_then(|r| r.split_once('.')) {
+        out.take("envoy_route", "vhost.route.", route);
+    }
+}
+
+/// `listener.<address>.http.<prefix>.<stat>`, `listener.<address>.worker_<n>.<stat>`
+fn listener(out: &mut Tagged, rest: &str) {
+    let Some((address, rest)) = split_address(rest) else {
+        return;
+    };
+    let start = format!("listener.{address}.");
+    if let Some((prefix, _)) = rest.strip_prefix("http.").and_then(|r| r.split_once('.')) {
+        out.take(
+            "envoy_http_conn_manager_prefix",
+            &format!("{start}http."),
+            prefix,
+        );
+    }
+    worker(out, &start, rest);
+    if address != "admin" {
+        out.take("envoy_listener_address", "listener.", address);
+    }
+}
+
+/// An IPv4 address with its port has dots of its own; other names end at the first one.
+fn split_address(rest: &str) -> Option<(&str, &str)> {
+    let end = rest
+        .char_indices()
+        .filter(|&(_, c)| c == '.')
+        .map(|(at, _)| at)
+        .nth(3);
+    if let Some((address, stat)) = end.and_then(|at| rest.split_at_checked(at)) {
+        let numeric = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let (ip, port) = address.rsplit_once('_').unwrap_or((address, ""));
+        if numeric(port) && ip.split('.').count() == 4 && ip.split('.').all(numeric) {
+            return Some((address, stat.strip_prefix('.')?));
+        }
+    }
+    rest.split_once('.')
+}
+
+/// `worker_<n>.` becomes `worker.`.
+fn worker(out: &mut Tagged, start: &str, rest: &str) {
+    let Some((number, _)) = rest.strip_prefix("worker_").and_then(|r| r.split_once('.')) else {
+        return;
+    };
+    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+        let (from, to) = (
+            format!("{start}worker_{number}."),
+            format!("{start}worker."),
+        );
+        out.name = out.name.replacen(&from, &to, 1);
+        out.tags.push(("envoy_worker_id", number.to_owned()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(full: &str) -> String {
+        let tagged = extract(full);
+        let tags: Vec<_> = tagged
+            .tags
+            .iter()
+            .map(|(k, v)| format!("{}={v}", k.trim_start_matches("envoy_")))
+            .collect();
+        format!("{} {}", tagged.name, tags.join(","))
+    }
+
+    /// As Envoy 1.40 printed them, dots in names included.
+    #[test]
+    fn names_lose_their_tags() {
+        for (full, want) in [
+            (
+                "cluster.c1.external.upstream_rq_503",
+                "cluster.external.upstream_rq response_code=503,cluster_name=c1",
+            ),
+            (
+                "cluster.c1.upstream_rq_5xx",
+                "cluster.upstream_rq_xx response_code_class=5,cluster_name=c1",
+            ),
+            (
+                "cluster.out|80||a.b.version",
+                "cluster.b.version cluster_name=out|80||a",
+            ),
+            (
+                "cluster_manager.cds.version",
+                "cluster_manager.cds.version ",
+            ),
+            (
+                "http.a.b.downstream_rq_1xx",
+                "http.b.downstream_rq_xx response_code_class=1,http_conn_manager_prefix=a",
+            ),
+            (
+                "http.p.rds.r1.x.version",
+                "http.rds.version rds_route_config=r1.x,http_conn_manager_prefix=p",
+            ),
+            (
+                "http.a.b.rds.r1.x.version",
+                "http.b.rds.r1.x.version http_conn_manager_prefix=a",
+            ),
+            ("http1.response_flood", "http1.response_flood "),
+            (
+                "listener.127.0.0.1_29001.http.in.downstream_rq_2xx",
+                "listener.http.downstream_rq_xx response_code_class=2,http_conn_manager_prefix=in,listener_address=127.0.0.1_29001",
+            ),
+            (
+                "listener.127.0.0.1_29001.worker_0.downstream_cx_total",
+                "listener.worker.downstream_cx_total worker_id=0,listener_address=127.0.0.1_29001",
+            ),
+            (
+                "listener.[__1]_29102.no_filter_chain_match",
+                "listener.no_filter_chain_match listener_address=[__1]_29102",
+            ),
+            (
+                "listener.in.bound.worker_0.downstream_cx_total",
+                "listener.bound.worker_0.downstream_cx_total listener_address=in",
+            ),
+            (
+                "listener.admin.http.admin.downstream_rq_2xx",
+                "listener.admin.http.downstream_rq_xx response_code_class=2,http_conn_manager_prefix=admin",
+            ),
+            (
+                "listener.admin.main_thread.downstream_cx_total",
+                "listener.admin.main_thread.downstream_cx_total ",
+            ),
+            (
+                "server.worker_1.watchdog_miss",
+                "server.worker.watchdog_miss worker_id=1",
+            ),
+            (
+                "server.main_thread.watchdog_miss",
+                "server.main_thread.watchdog_miss ",
+            ),
+            (
+                "vhost.v.vcluster.vc.upstream_rq_200",
+                "vhost.vcluster.upstream_rq response_code=200,virtual_cluster=vc,virtual_host=v",
+            ),
+            (
+                "vhost.v.route.rp.upstream_rq_time",
+                "vhost.route.upstream_rq_time virtual_host=v,route=rp",
+            ),
+            (
+                "vhost.v.h.route.rp.upstream_rq_time",
+                "vhost.h.route.rp.upstream_rq_time virtual_host=v",
+            ),
+            ("tcp.tp.idle_timeout", "tcp.idle_timeout tcp_prefix=tp"),
+        ] {
+            assert_eq!(shown(full), want, "{full}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is known about one request beyond its headers: filled by the data path, read by formats.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use proto::HeaderMap;
+use proto::h1::{RequestHead, Version};
+
+use super::response_flags::ResponseFlags;
+
+/// One request. Plain fields: whoever learns something writes it.
+///
+/// Times are nanoseconds of the worker's own monotonic clock; 0 is "did not happen (yet)".
+#[derive(Debug, Clone, Default)]
+pub struct StreamInfo {
+    /// Wall clock at `start`, nanoseconds since 1970.
+    pub start_wall: u64,
+    /// First byte of the request (Envoy: the head was complete).
+    pub start: u64,
+    /// Last byte of the request received.
+    pub downstream_rx_end: u64,
+    pub upstream_connect_begin: u64,
+    pub upstream_connect_end: u64,
+    /// A connection for the request was there.
+    pub upstream_pool_ready: u64,
+    pub upstream_tx_begin: u64,
+    pub upstream_tx_end: u64,
+    pub upstream_rx_begin: u64,
+    pub upstream_rx_body_begin: u64,
+    pub upstream_rx_end: u64,
+    pub downstream_tx_begin: u64,
+    pub downstream_tx_end: u64,
+    /// The request is over, well or not.
+    pub end: u64,
+
+    /// None: no response was begun (`RESPONSE_CODE` is 0).
+    pub response_code: Option<u16>,
+    pub flags: ResponseFlags,
+    /// `via_upstream`, `route_not_found` ...
+    pub details: Option<Cow<'static, str>>,
+    pub connection_termination_details: Option<Cow<'static, str>>,
+    pub upstream_transport_failure: Option<Cow<'static, str>>,
+
+    // -- bytes --
+    /// Body received and sent downstream.
+    pub bytes_received: u64,
+    pub bytes_sent: u64,
+    pub response_trailers_bytes: u64,
+    pub downstream_wire_bytes_received: u64,
+    pub downstream_wire_bytes_sent: u64,
+    pub downstream_header_bytes_received: u64,
+    pub downstream_header_bytes_sent: u64,
+    pub upstream_wire_bytes_received: u64,
+    pub upstream_wire_bytes_sent: u64,
+    pub upstream_header_bytes_received: u64,
+    pub upstream_header_bytes_sent: u64,
+
+    // -- downstream --
+    /// None: the head was not readable (`%PROTOCOL%` is `-`).
+    pub protocol: Option<Version>,
+    /// True: the request came by https (`:scheme`).
+    pub scheme_https: bool,
+    pub connection_id: u64,
+    pub downstream_local: Option<SocketAddr>,
+    /// The client as `x-forwarded-for` and trusted hops have it.
+    pub downstream_remote: Option<SocketAddr>,
+    /// The peer of the connection.
+    pub downstream_direct_remote: Option<SocketAddr>,
+    pub filter_chain_name: Option<Arc<str>>,
+
+    // -- route --
+    pub route_name: Option<Arc<str>>,
+    pub virtual_host_name: Option<Arc<str>>,
+    pub virtual_cluster_name: Option<Arc<str>>,
+    pub health_check: bool,
+
+    // -- upstream --
+    /// The chosen cluster's name; its `alt_stat_name` if it has one goes to `upstream_cluster`.
+    pub upstream_cluster_raw: Option<Arc<str>>,
+    pub upstream_cluster: Option<Arc<str>>,
+    /// The chosen endpoint, connected or not (`UPSTREAM_HOST`).
+    pub upstream_host: Option<SocketAddr>,
+    /// Its hostname (DNS clusters); None: its address.
+    pub upstream_host_name: Option<Arc<str>>,
+    /// Of the connection: set once connected.
+    pub upstream_local: Option<SocketAddr>,
+    pub upstream_remote: Option<SocketAddr>,
+    pub upstream_connection_id: u64,
+    pub upstream_protocol: Option<Version>,
+    pub attempt_count: u32,
+    /// Random per request: what `UNIQUE_ID` and runtime-fraction filters are made of. A worker
+    /// fills it when a log format or filter asks; 0 is fine otherwise.
+    pub random: u128,
+}
+
+impl StreamInfo {
+    /// Forgets the request and the connection.
+    pub fn reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Forgets the request, keeps what the next one on the connection has too.
+    pub fn next_request(&mut self) {
+        let old = std::mem::take(self);
+        self.connection_id = old.connection_id;
+        self.scheme_https = old.scheme_https;
+        self.downstream_local = old.downstream_local;
+        self.downstream_remote = old.downstream_direct_remote;
+        self.downstream_direct_remote = old.downstream_direct_remote;
+        self.filter_chain_name = old.filter_chain_name;
+    }
+
+    /// Whole milliseconds from `start` to `point`; None if `point` did not happen.
+    #[must_use]
+    pub fn millis_to(&self, point: u64) -> Option<u64> {
+        (point != 0).then(|| point.saturating_sub(self.start) / 1_000_000)
+    }
+}
+
+/// All that a format can look at.
+#[derive(Debug, Clone, Copy)]
+pub struct LogContext<'a> {
+    /// As it went upstream (after header work).
+    pub request: &'a RequestHead,
+    pub response: Option<&'a HeaderMap>,
+    pub trailers: Option<&'a HeaderMap>,
+    pub info: &'a StreamInfo,
+}

@@ -1,0 +1,453 @@
+//! The server's side: a connection that speaks HTTP/1.1 with an upstream host.
+//!
+//! A connection serves one request at a time and then waits in its host's pool (`pool`). While it
+//! serves, its events move the response straight to the client: what is read into the worker's
+//! scratch buffer is written to the client's socket from there.
+
+pub mod exchange;
+pub mod pool;
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use model::resources::cluster::RoutingPriority;
+use proto::h1::HeadReader;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+use crate::cluster::ClusterRuntime;
+use crate::cluster::breaker::Taken;
+use crate::cluster::host::Host;
+use crate::http::downstream::{Alive, Downstream, after, millis};
+use crate::http::failure::Failure;
+use crate::http::stream::{Stream, Upstreaming};
+use crate::net::out_buffer::OutBuffer;
+use crate::net::socket;
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+use crate::worker::{Kind, Readiness, Worker};
+
+/// Reads in one turn before the others get theirs.
+const MAX_READS: usize = 8;
+
+#[derive(Debug)]
+pub struct Upstream {
+    pub key: Key,
+    pub fd: OwnedFd,
+    pub host: Rc<Host>,
+    pub cluster: Rc<ClusterRuntime>,
+    pub state: State,
+    /// Half a response head.
+    pub inbuf: Vec<u8>,
+    pub out: OutBuffer,
+    pub reader: HeadReader,
+    pub readable: bool,
+    pub peer_closed: bool,
+    pub requests: u32,
+    pub connection_unit: Taken,
+    pub request_unit: Taken,
+    pub priority: RoutingPriority,
+    opened_ns: u64,
+    /// Known once connected.
+    pub local: Option<SocketAddr>,
+    pub idle_since_ms: u64,
+    pub armed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Connecting {
+        deadline_ms: u64,
+    },
+    Idle,
+    /// Serves the stream of this downstream connection.
+    Busy(Key),
+}
+
+impl Upstream {
+    pub fn downstream(&self) -> Option<Key> {
+        match self.state {
+            State::Busy(key) => Some(key),
+            State::Connecting { .. } | State::Idle => None,
+        }
+    }
+
+    pub fn buffer_limit(&self) -> usize {
+        self.cluster
+            .config
+            .borrow()
+            .per_connection_buffer_limit_bytes
+    }
+}
+
+impl Worker {
+    /// Starts a connection to a host of a cluster.
+    pub fn connect(
+        &mut self,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+        priority: RoutingPriority,
+        unit: Taken,
+    ) -> Result<(), Errno> {
+        let fd = socket::connect(&host.address)?;
+        let key = self.upstreams.reserve();
+        if let Err(e) = self.register(Kind::Upstream, key, &fd) {
+            self.upstreams.free(key);
+            return Err(e);
+        }
+        let stats = cluster.stats();
+        stats.inc(ClusterCounter::UpstreamCxTotal);
+        stats.inc(ClusterCounter::UpstreamCxHttp1Total);
+        stats.gauge_inc(ClusterGauge::UpstreamCxActive);
+        host.pool.shard.cx_total.inc();
+        host.pool.shard.cx_active.inc();
+        host.pool
+            .connecting
+            .set(host.pool.connecting.get().saturating_add(1));
+        host.pool.open.set(host.pool.open.get().saturating_add(1));
+        let deadline_ms = self
+            .clock
+            .now_ms()
+            .saturating_add(millis(cluster.config.borrow().connect_timeout));
+        let mut u = Box::new(Upstream {
+            key,
+            fd,
+            host: Rc::clone(host),
+            cluster: Rc::clone(cluster),
+            state: State::Connecting { deadline_ms },
+            inbuf: Vec::new(),
+            out: OutBuffer::default(),
+            reader: HeadReader::default(),
+            readable: false,
+            peer_closed: false,
+            requests: 0,
+            connection_unit: unit,
+            request_unit: Taken::Unlimited,
+            priority,
+            opened_ns: self.clock.now_ns(),
+            local: None,
+            idle_since_ms: 0,
+            armed: NEVER,
+        });
+        self.arm_upstream(&mut u, deadline_ms);
+        self.upstreams.put(key, u);
+        Ok(())
+    }
+
+    pub fn upstream_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut u) = self.upstreams.take(key) else {
+            return;
+        };
+        u.readable |= event.readable | event.closing;
+        u.peer_closed |= event.closing;
+        if let State::Connecting { .. } = u.state {
+            if event.writable || event.closing {
+                self.connected(u);
+            } else {
+                self.upstreams.put(key, u);
+            }
+            return;
+        }
+        if event.writable && !u.out.is_empty() {
+            // An error shows in the read that follows: the response may be there in spite of it.
+            if u.out.flush(&u.fd).is_err() {
+                u.out.clear();
+                u.readable = true;
+            }
+            if u.out.len() < u.buffer_limit() / 2
+                && let Some(downstream) = u.downstream()
+            {
+                self.ready_downstreams.push(downstream);
+            }
+        }
+        self.drive_upstream(u);
+    }
+
+    /// A look at a connection without an event.
+    pub fn upstream_ready(&mut self, key: Key) {
+        let Some(u) = self.upstreams.take(key) else {
+            return;
+        };
+        match u.state {
+            State::Connecting { .. } => self.upstreams.put(key, u),
+            State::Idle => self.offer(u),
+            State::Busy(_) => self.drive_upstream(u),
+        }
+    }
+
+    fn connected(&mut self, mut u: Box<Upstream>) {
+        match socket::connect_result(&u.fd) {
+            Ok(()) => {
+                let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
+                u.cluster
+                    .stats()
+                    .record(ClusterHistogram::UpstreamCxConnectMs, ms);
+                let pool = &u.host.pool;
+                pool.connecting.set(pool.connecting.get().saturating_sub(1));
+                u.state = State::Idle;
+                u.local = socket::local_address(&u.fd);
+                self.offer(u);
+            }
+            Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
+        }
+    }
+
+    fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
+        let stats = u.cluster.stats();
+        stats.inc(ClusterCounter::UpstreamCxConnectFail);
+        if failure == Failure::ConnectTimeout {
+            stats.inc(ClusterCounter::UpstreamCxConnectTimeout);
+        }
+        let host = Rc::clone(&u.host);
+        host.pool.shard.cx_connect_fail.inc();
+        self.close_upstream(u);
+        self.fail_queue(&host, failure);
+    }
+
+    /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
+    pub fn fail_queue(&mut self, host: &Host, failure: Failure) {
+        let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
+        for key in waiting {
+            self.fail_waiting(key, failure);
+        }
+    }
+
+    fn fail_waiting(&mut self, key: Key, failure: Failure) {
+        let Some(mut d) = self.downstreams.take(key) else {
+            return;
+        };
+        let mut alive = Alive::Yes;
+        if let Some(mut s) = d.stream.take() {
+            if s.is_waiting() {
+                self.left_queue(&s);
+                s.upstream = Upstreaming::None;
+                if let Some(host) = &s.host {
+                    host.pool.shard.rq_error.inc();
+                }
+                alive = self.fail_stream(&mut d, s, failure);
+            } else {
+                d.stream = Some(s);
+            }
+        }
+        self.settle(d, alive);
+    }
+
+    /// Reads what the host sent and hands it on.
+    fn drive_upstream(&mut self, mut u: Box<Upstream>) {
+        let State::Busy(downstream) = u.state else {
+            self.drive_idle(u);
+            return;
+        };
+        let Some(mut d) = self.downstreams.take(downstream) else {
+            // Its client is being closed; that takes care of us.
+            self.upstreams.put(u.key, u);
+            return;
+        };
+        let mut alive = Alive::Yes;
+        for _ in 0..MAX_READS {
+            let Some(s) = d.stream.take() else { break };
+            if !u.readable || d.out.len() >= d.buffer_limit() {
+                d.stream = Some(s);
+                break;
+            }
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let step = self.read_upstream(&mut d, s, u, &mut scratch);
+            self.scratch = scratch;
+            match step {
+                Step::Continue(back) => u = back,
+                Step::Done(verdict) => {
+                    self.settle(d, verdict);
+                    return;
+                }
+            }
+        }
+        if u.readable && d.out.len() < d.buffer_limit() {
+            self.ready_upstreams.push(u.key);
+        }
+        self.upstreams.put(u.key, u);
+        if d.peer_closed && d.stream.is_some() && !d.readable {
+            alive = Alive::No;
+        }
+        self.settle(d, alive);
+    }
+
+    fn read_upstream(
+        &mut self,
+        d: &mut Downstream,
+        s: Box<Stream>,
+        mut u: Box<Upstream>,
+        scratch: &mut [u8],
+    ) -> Step {
+        let room = scratch.len();
+        match rustix::net::recv(&u.fd, &mut *scratch, RecvFlags::empty()) {
+            Ok((0, _)) => self.upstream_eof(d, s, u),
+            Ok((n, _)) => {
+                if n < room && !u.peer_closed {
+                    u.readable = false;
+                }
+                u.cluster
+                    .stats()
+                    .add(ClusterCounter::UpstreamCxRxBytesTotal, n as u64);
+                let data = scratch.get(..n).unwrap_or_default();
+                if u.inbuf.is_empty() {
+                    self.respond(d, s, u, data)
+                } else {
+                    let mut held = std::mem::take(&mut u.inbuf);
+                    held.extend_from_slice(data);
+                    self.respond(d, s, u, &held)
+                }
+            }
+            Err(Errno::AGAIN) => {
+                u.readable = false;
+                d.stream = Some(s);
+                Step::Continue(u)
+            }
+            Err(Errno::INTR) => {
+                d.stream = Some(s);
+                Step::Continue(u)
+            }
+            Err(_) => self.upstream_lost(d, s, u, Failure::UpstreamClosed),
+        }
+    }
+
+    /// An idle connection has nothing to say: whatever it says ends it.
+    fn drive_idle(&mut self, u: Box<Upstream>) {
+        if !u.readable {
+            self.upstreams.put(u.key, u);
+            return;
+        }
+        let mut byte = [0_u8; 1];
+        match rustix::net::recv(&u.fd, &mut byte, RecvFlags::empty()) {
+            Err(Errno::AGAIN | Errno::INTR) => {
+                let mut u = u;
+                u.readable = false;
+                self.upstreams.put(u.key, u);
+                return;
+            }
+            Ok((n, _)) if n > 0 => {
+                u.cluster
+                    .stats()
+                    .inc(ClusterCounter::UpstreamCxProtocolError);
+            }
+            _ => u
+                .cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyRemote),
+        }
+        u.host.pool.idle.borrow_mut().retain(|k| *k != u.key);
+        self.close_upstream(u);
+    }
+
+    pub fn upstream_timer(&mut self, key: Key, at: u64) {
+        let Some(mut u) = self.upstreams.take(key) else {
+            return;
+        };
+        if u.armed != at {
+            self.upstreams.put(key, u);
+            return;
+        }
+        u.armed = NEVER;
+        let now = self.clock.now_ms();
+        let http = u.cluster.config.borrow().http.clone();
+        let lifetime_end = after(u.opened_ns / 1_000_000, http.max_connection_duration);
+        match u.state {
+            State::Connecting { deadline_ms } => {
+                if now >= deadline_ms {
+                    self.connect_failed(u, Failure::ConnectTimeout);
+                    return;
+                }
+                self.arm_upstream(&mut u, deadline_ms);
+            }
+            State::Idle => {
+                let idle_end = after(u.idle_since_ms, http.idle_timeout);
+                if now >= idle_end.min(lifetime_end) {
+                    u.cluster.stats().inc(if now >= idle_end {
+                        ClusterCounter::UpstreamCxIdleTimeout
+                    } else {
+                        ClusterCounter::UpstreamCxMaxDurationReached
+                    });
+                    u.host.pool.idle.borrow_mut().retain(|k| *k != key);
+                    self.close_upstream(u);
+                    return;
+                }
+                self.arm_upstream(&mut u, idle_end.min(lifetime_end));
+            }
+            // The stream has its own deadlines; look again when it may be idle.
+            State::Busy(_) => {
+                let again =
+                    after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
+                self.arm_upstream(&mut u, again);
+            }
+        }
+        self.upstreams.put(key, u);
+    }
+
+    /// Closes an idle connection of a host that left.
+    pub fn close_idle_upstream(&mut self, key: Key) {
+        if let Some(u) = self.upstreams.take(key) {
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
+            self.close_upstream(u);
+        }
+    }
+
+    /// Ends a connection: gives back what it held of the limits and counts it off.
+    pub fn close_upstream(&mut self, u: Box<Upstream>) {
+        let pool = &u.host.pool;
+        if let State::Connecting { .. } = u.state {
+            pool.connecting.set(pool.connecting.get().saturating_sub(1));
+        }
+        pool.open.set(pool.open.get().saturating_sub(1));
+        pool.shard.cx_active.dec();
+        let stats = u.cluster.stats();
+        stats.inc(ClusterCounter::UpstreamCxDestroy);
+        stats.gauge_dec(ClusterGauge::UpstreamCxActive);
+        let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
+        stats.record(ClusterHistogram::UpstreamCxLengthMs, ms);
+        if u.connection_unit == Taken::Counted {
+            u.cluster
+                .shared
+                .breakers
+                .usage(u.priority)
+                .connections
+                .give_back();
+        }
+        self.release_request_unit(&u);
+        self.upstreams.free(u.key);
+        // Somebody may have waited for the unit of the connection limit.
+        let is_wanted = !pool.pending.borrow().is_empty();
+        if is_wanted && let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority)
+        {
+            // Later in this turn: our caller may hold one of those that wait.
+            self.doomed_queues.push((Rc::clone(&u.host), failure));
+        }
+    }
+
+    /// The request that the connection served is over for the limits.
+    pub fn release_request_unit(&self, u: &Upstream) {
+        if let State::Busy(_) = u.state {
+            let pool = &u.host.pool;
+            pool.active.set(pool.active.get().saturating_sub(1));
+            pool.shard.rq_active.dec();
+            u.cluster.stats().gauge_dec(ClusterGauge::UpstreamRqActive);
+            if u.request_unit == Taken::Counted {
+                u.cluster
+                    .shared
+                    .breakers
+                    .usage(u.priority)
+                    .requests
+                    .give_back();
+            }
+        }
+    }
+}
+
+/// How a read step ended. The stream is back in its connection, or over.
+pub enum Step {
+    Continue(Box<Upstream>),
+    /// The upstream connection has been dealt with.
+    Done(Alive),
+}

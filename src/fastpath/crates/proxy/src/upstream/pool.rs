@@ -1,0 +1,271 @@
+//! Connection pools: one a host a worker, no pipelining (`Http::Http1::ConnPoolImpl`).
+
+use std::rc::Rc;
+
+use model::resources::cluster::RoutingPriority;
+
+use super::{State, Upstream};
+use crate::cluster::ClusterRuntime;
+use crate::cluster::breaker::Taken;
+use crate::cluster::host::Host;
+use crate::http::downstream::{Downstream, after};
+use crate::http::failure::Failure;
+use crate::http::stream::{Stream, Upstreaming};
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
+use crate::worker::Worker;
+use crate::worker::slots::Key;
+
+impl Worker {
+    /// Finds a connection for a request: an idle one, or the queue and, if there is need, a new
+    /// connection.
+    pub fn acquire(&mut self, d: &mut Downstream, mut s: Box<Stream>, priority: RoutingPriority) {
+        let (Some(cluster), Some(host)) = (s.cluster.clone(), s.host.clone()) else {
+            return self.reply_failure(d, s, Failure::NoHealthyUpstream);
+        };
+        loop {
+            let Some(key) = host.pool.idle.borrow_mut().pop() else {
+                break;
+            };
+            // Closed by the host, and we have not read that yet: skip it.
+            if let Some(u) = self.upstreams.take(key) {
+                if u.peer_closed {
+                    self.close_upstream(u);
+                    continue;
+                }
+                return self.attach(d, s, u, priority);
+            }
+        }
+
+        let config = cluster.config.borrow().clone();
+        let limits = config.thresholds(priority);
+        let usage = cluster.shared.breakers.usage(priority);
+        let stats = cluster.stats();
+        if usage.pending_requests.take(limits.max_pending_requests) == Taken::Full {
+            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+            host.pool.shard.rq_error.inc();
+            s.host = None;
+            return self.reply_failure(d, s, Failure::Overflow);
+        }
+        stats.inc(ClusterCounter::UpstreamRqPendingTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamRqPendingActive);
+        s.upstream = Upstreaming::Waiting;
+        s.priority = priority;
+        host.pool.pending.borrow_mut().push_back(d.key);
+        host.pool.shard.rq_pending_active.inc();
+        d.stream = Some(s);
+        if let Err(failure) = self.connect_for_waiting(&cluster, &host, priority)
+            && let Some(mut s) = d.stream.take()
+        {
+            self.leave_queue(d.key, &mut s);
+            s.upstream = Upstreaming::None;
+            host.pool.shard.rq_error.inc();
+            self.reply_failure(d, s, failure);
+        }
+    }
+
+    /// Opens a connection if more requests wait than connections are being made.
+    pub fn connect_for_waiting(
+        &mut self,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+        priority: RoutingPriority,
+    ) -> Result<(), Failure> {
+        let pool = &host.pool;
+        if pool.connecting.get() as usize >= pool.pending.borrow().len() {
+            return Ok(());
+        }
+        let config = cluster.config.borrow().clone();
+        let connections = &cluster.shared.breakers.usage(priority).connections;
+        let mut unit = connections.take(config.thresholds(priority).max_connections);
+        if unit == Taken::Full {
+            cluster.stats().inc(ClusterCounter::UpstreamCxOverflow);
+            if pool.open.get() > 0 {
+                // One of those will come free.
+                return Ok(());
+            }
+            // As in Envoy a pool may always have one connection, else nothing would ever move.
+            connections.take_anyway();
+            unit = Taken::Counted;
+        }
+        match self.connect(cluster, host, priority, unit) {
+            Ok(()) => Ok(()),
+            Err(e) => {
+                if unit == Taken::Counted {
+                    connections.give_back();
+                }
+                cluster.stats().inc(ClusterCounter::UpstreamCxConnectFail);
+                Err(Failure::ConnectFailure(e))
+            }
+        }
+    }
+
+    /// Counts a request out of the queue.
+    pub fn left_queue(&self, s: &Stream) {
+        if let Some(host) = &s.host {
+            host.pool.shard.rq_pending_active.dec();
+        }
+        if let Some(cluster) = &s.cluster {
+            cluster
+                .stats()
+                .gauge_dec(ClusterGauge::UpstreamRqPendingActive);
+            let limit = cluster
+                .config
+                .borrow()
+                .thresholds(s.priority)
+                .max_pending_requests;
+            if limit != u32::MAX {
+                cluster
+                    .shared
+                    .breakers
+                    .usage(s.priority)
+                    .pending_requests
+                    .give_back();
+            }
+        }
+    }
+
+    /// A request gives up waiting.
+    pub fn leave_queue(&self, downstream: Key, s: &mut Stream) {
+        if let Some(host) = &s.host {
+            host.pool.pending.borrow_mut().retain(|k| *k != downstream);
+        }
+        self.left_queue(s);
+    }
+
+    /// Gives a connection its request and sends what there is of it.
+    fn attach(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        mut u: Box<Upstream>,
+        priority: RoutingPriority,
+    ) {
+        let cluster = Rc::clone(&u.cluster);
+        let stats = cluster.stats();
+        let limit = cluster.config.borrow().thresholds(priority).max_requests;
+        let unit = cluster.shared.breakers.usage(priority).requests.take(limit);
+        if unit == Taken::Full {
+            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+            stats.inc(ClusterCounter::UpstreamRqActiveOverflow);
+            u.host.pool.shard.rq_error.inc();
+            u.host.pool.idle.borrow_mut().push(u.key);
+            self.upstreams.put(u.key, u);
+            return self.reply_failure(d, s, Failure::Overflow);
+        }
+        u.request_unit = unit;
+        u.priority = priority;
+        u.state = State::Busy(d.key);
+        u.requests = u.requests.saturating_add(1);
+        stats.inc(ClusterCounter::UpstreamRqTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamRqActive);
+        let pool = &u.host.pool;
+        pool.active.set(pool.active.get().saturating_add(1));
+        pool.shard.rq_total.inc();
+        pool.shard.rq_active.inc();
+        s.upstream = Upstreaming::On(u.key);
+        s.upload_blocked = false;
+        s.info.upstream_local = u.local;
+        s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_protocol = Some(proto::h1::Version::Http11);
+        s.info.upstream_pool_ready = self.clock.now_ns();
+        if s.request_complete {
+            // Nothing will come to trigger an upload: send the head now.
+            let taken = self.upload_to(d, &mut s, &mut u, b"");
+            self.upstreams.put(u.key, u);
+            d.stream = Some(s);
+            debug_assert_eq!(taken.bytes, 0);
+        } else {
+            self.upstreams.put(u.key, u);
+            d.stream = Some(s);
+        }
+    }
+
+    /// An idle connection takes the first request that waits, or goes to rest.
+    pub fn offer(&mut self, mut u: Box<Upstream>) {
+        if u.peer_closed {
+            self.close_upstream(u);
+            return;
+        }
+        let host = Rc::clone(&u.host);
+        loop {
+            let Some(key) = host.pool.pending.borrow_mut().pop_front() else {
+                break;
+            };
+            let Some(mut d) = self.downstreams.take(key) else {
+                continue;
+            };
+            let Some(s) = d.stream.take_if(|s| s.is_waiting()) else {
+                self.downstreams.put(key, d);
+                continue;
+            };
+            self.left_queue(&s);
+            let priority = s.priority;
+            let ukey = u.key;
+            self.attach(&mut d, s, u, priority);
+            // The rest of the request may lie in the buffer or the socket.
+            let alive = self.drive(&mut d);
+            self.settle(d, alive);
+            // Refused by the request limit, the connection is idle still.
+            match self.upstreams.get(ukey).map(|u| u.state) {
+                Some(State::Idle) => {
+                    host.pool.idle.borrow_mut().retain(|k| *k != ukey);
+                    match self.upstreams.take(ukey) {
+                        Some(back) => u = back,
+                        None => return,
+                    }
+                }
+                _ => return,
+            }
+        }
+        if host.pool.retired.get() || u.cluster.retired.get() {
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
+            self.close_upstream(u);
+            return;
+        }
+        u.idle_since_ms = self.clock.now_ms();
+        let idle = u.cluster.config.borrow().http.idle_timeout;
+        let deadline = after(u.idle_since_ms, idle);
+        self.arm_upstream(&mut u, deadline);
+        host.pool.idle.borrow_mut().push(u.key);
+        self.upstreams.put(u.key, u);
+    }
+
+    /// A response is complete and its connection can go on: back to the pool.
+    pub fn release(&mut self, mut u: Box<Upstream>) {
+        self.release_request_unit(&u);
+        u.state = State::Idle;
+        u.request_unit = Taken::Unlimited;
+        let config = u.cluster.config.borrow().clone();
+        if let Some(max) = config.http.max_requests_per_connection
+            && u.requests >= max
+        {
+            u.cluster.stats().inc(ClusterCounter::UpstreamCxMaxRequests);
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxDestroyLocal);
+            self.close_upstream(u);
+            return;
+        }
+        if !u.host.pool.pending.borrow().is_empty() {
+            // Its next request belongs to a connection that may be in the hands of our caller.
+            self.ready_upstreams.push(u.key);
+            self.upstreams.put(u.key, u);
+            return;
+        }
+        self.offer(u);
+    }
+
+    /// Closes the connection that a given-up request was on.
+    pub fn drop_upstream_of(&mut self, key: Key) {
+        if let Some(u) = self.upstreams.take(key) {
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
+            stats.inc(ClusterCounter::UpstreamCxDestroyLocalWithActiveRq);
+            stats.inc(ClusterCounter::UpstreamCxDestroyWithActiveRq);
+            stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));
+            self.close_upstream(u);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! How the control side talks to a worker: a queue and an eventfd. Nothing here is hot.
+
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::resources::Snapshot;
+use model::resources::cluster::Endpoints;
+use rustix::event::{EventfdFlags, eventfd};
+use std::collections::HashMap;
+
+use crate::cluster::ClusterShared;
+
+/// One command, handled between two turns of the loop.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Install a configuration.
+    Install(Arc<Installation>),
+    /// New addresses of a DNS cluster.
+    Resolved {
+        cluster: Arc<str>,
+        endpoints: Arc<Endpoints>,
+    },
+    /// Close the listening sockets; connections end as they become idle.
+    DrainListeners {
+        inbound_only: bool,
+        graceful: bool,
+    },
+    /// Stop accepting and leave when idle, at the latest after this many milliseconds.
+    Shutdown {
+        deadline_ms: u64,
+    },
+    ReopenLogs,
+}
+
+/// A snapshot with what the workers need to serve it.
+#[derive(Debug)]
+pub struct Installation {
+    pub snapshot: Snapshot,
+    /// Of every cluster in the snapshot.
+    pub clusters: HashMap<Arc<str>, ClusterState>,
+    /// Sockets of every listener in the snapshot: one a worker, or one for all.
+    pub sockets: HashMap<Arc<str>, Vec<Arc<OwnedFd>>>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ClusterState {
+    pub shared: Arc<ClusterShared>,
+    /// From the configuration or from DNS.
+    pub endpoints: Arc<Endpoints>,
+}
+
+/// Facts about the process that workers read while serving.
+#[derive(Debug)]
+pub struct Shared {
+    /// `/healthcheck/fail`: responses carry `connection: close`.
+    pub health_check_failed: AtomicBool,
+    /// SIGTERM or `/drain_listeners?graceful`.
+    pub draining: AtomicBool,
+    pub active_connections: AtomicU64,
+    pub next_connection_id: AtomicU64,
+    /// `--drain-time-s`.
+    pub drain_time_ms: u64,
+    pub service_node: Box<str>,
+    pub service_cluster: Box<str>,
+    /// What XFF gets for a loopback peer, as in Envoy: the machine's own address.
+    pub local_address: std::net::IpAddr,
+}
+
+impl Shared {
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed) || self.health_check_failed.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Debug)]
+pub struct Mailbox {
+    queue: Mutex<Vec<Command>>,
+    wake: OwnedFd,
+}
+
+impl Mailbox {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            queue: Mutex::new(Vec::new()),
+            wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
+    }
+
+    pub fn wake_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    pub fn send(&self, command: Command) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
+        // Fails only when the counter is full, and then the worker is awake already.
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    pub fn take(&self) -> Vec<Command> {
+        let mut counter = [0; 8];
+        // Fails only when nobody woke us, and then the queue is empty.
+        let _ = rustix::io::read(&self.wake, &mut counter);
+        std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The machine's first address that is not loopback, else 127.0.0.1 (Envoy's `LocalInfo::address`).
+pub fn machine_address() -> std::net::IpAddr {
+    let loopback = std::net::IpAddr::from([127, 0, 0, 1]);
+    let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut last = None;
+    for line in table.lines().map(str::trim) {
+        if let Some(address) = line.strip_prefix("|-- ") {
+            last = address.parse::<std::net::Ipv4Addr>().ok();
+        } else if line.starts_with("/32 host LOCAL")
+            && let Some(address) = last.filter(|a| !a.is_loopback())
+        {
+            return address.into();
+        }
+    }
+    loopback
+}
+
+/// The port of an address, for messages.
+pub fn port(address: &SocketAddr) -> u16 {
+    address.port()
+}

@@ -1,0 +1,361 @@
+//! A worker: one thread, one event loop, everything it serves.
+//!
+//! Nothing here is shared on the hot path (docs/adr/0001): a worker owns its listening sockets,
+//! connections, pools, timers and its shard of every counter. Work arrives as epoll events
+//! (edge-triggered, a socket is registered once) and, seldom, as commands in the mailbox.
+//!
+//! The protocol is written as `impl Worker` blocks where it belongs: `http::downstream` (client
+//! side), `http::request` and `router` (what happens to a request), `upstream` (server side).
+
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod listen;
+pub mod slots;
+pub mod timers;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use crate::cluster::ClusterRuntime;
+use crate::cluster::host::Host;
+use crate::http::downstream::Downstream;
+use crate::http::failure::Failure;
+use crate::http::stream::Stream;
+use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::log::Level;
+use crate::telemetry::stats::Stats;
+use crate::upstream::Upstream;
+use clock::Clock;
+use command::{Mailbox, Shared};
+use config::ListenerRuntime;
+use listen::ListenSocket;
+use slots::{Key, Slots};
+use timers::{NEVER, Timers};
+
+/// Events taken from the kernel at once.
+const MAX_EVENTS: usize = 256;
+
+/// The read buffer, one a worker. 128 KiB moves large bodies with few calls and stays in L2.
+pub const SCRATCH_BYTES: usize = 128 * 1024;
+
+/// Streams kept for reuse, with their buffers.
+const MAX_SPARE_STREAMS: usize = 64;
+
+/// What an epoll event is about, in the top bits of its user data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Mailbox,
+    Listener,
+    Downstream,
+    Upstream,
+}
+
+pub fn token(kind: Kind, key: Key) -> u64 {
+    let kind: u64 = match kind {
+        Kind::Mailbox => 0,
+        Kind::Listener => 1,
+        Kind::Downstream => 2,
+        Kind::Upstream => 3,
+    };
+    (kind << 60) | key.to_bits()
+}
+
+fn untoken(token: u64) -> (Kind, Key) {
+    let kind = match token >> 60 {
+        1 => Kind::Listener,
+        2 => Kind::Downstream,
+        3 => Kind::Upstream,
+        _ => Kind::Mailbox,
+    };
+    (kind, Key::from_bits(token))
+}
+
+/// What epoll said of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Readiness {
+    pub readable: bool,
+    pub writable: bool,
+    /// The peer shut its side down (or the connection is broken): a read will tell.
+    pub closing: bool,
+}
+
+pub struct Worker {
+    pub index: usize,
+    epoll: OwnedFd,
+    pub clock: Clock,
+    pub timers: Timers,
+    pub rng: fastrand::Rng,
+
+    pub sockets: Slots<ListenSocket>,
+    pub listeners: HashMap<Arc<str>, Rc<ListenerRuntime>>,
+    /// Replaced listeners that still have connections: they follow route updates until they end.
+    pub draining: Vec<Weak<ListenerRuntime>>,
+    pub clusters: HashMap<Arc<str>, Rc<ClusterRuntime>>,
+
+    pub downstreams: Slots<Downstream>,
+    pub upstreams: Slots<Upstream>,
+    /// Connections to look at again in this turn, without an event.
+    pub ready_downstreams: Vec<Key>,
+    pub ready_upstreams: Vec<Key>,
+    /// Hosts to which no connection could be started: their queues fail later in this turn.
+    pub doomed_queues: Vec<(Rc<Host>, Failure)>,
+    /// Boxed, because that is how connections hold them.
+    #[allow(clippy::vec_box)]
+    spare_streams: Vec<Box<Stream>>,
+
+    /// What a read fills; only what a message leaves over is copied to its connection.
+    pub scratch: Box<[u8]>,
+    /// Where heads are built.
+    pub out: Vec<u8>,
+
+    pub stats: Stats,
+    pub logs: AccessLogs,
+    pub shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    /// Set by `Command::Shutdown`: leave when the last connection has ended, or at this time (ms).
+    stop_at: Option<u64>,
+    next_log_flush: u64,
+}
+
+impl Worker {
+    pub fn new(
+        index: usize,
+        mailbox: Arc<Mailbox>,
+        shared: Arc<Shared>,
+        stats: Stats,
+        logs: AccessLogs,
+    ) -> std::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            mailbox.wake_fd(),
+            epoll::EventData::new_u64(token(Kind::Mailbox, Key::from_bits(0))),
+            epoll::EventFlags::IN,
+        )?;
+        Ok(Self {
+            index,
+            epoll,
+            clock: Clock::default(),
+            timers: Timers::default(),
+            rng: fastrand::Rng::new(),
+            sockets: Slots::default(),
+            listeners: HashMap::new(),
+            draining: Vec::new(),
+            clusters: HashMap::new(),
+            downstreams: Slots::default(),
+            upstreams: Slots::default(),
+            ready_downstreams: Vec::new(),
+            ready_upstreams: Vec::new(),
+            doomed_queues: Vec::new(),
+            spare_streams: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            out: Vec::with_capacity(4096),
+            stats,
+            logs,
+            shared,
+            mailbox,
+            stop_at: None,
+            next_log_flush: 0,
+        })
+    }
+
+    /// Serves until a shutdown command has been carried out.
+    pub fn run(mut self) {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(MAX_EVENTS);
+        loop {
+            events.clear();
+            let timeout = self.wait_time();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => {
+                    crate::log!(Level::Critical, "main", "worker {}: epoll: {e}", self.index);
+                    break;
+                }
+            }
+            self.clock.tick();
+            for event in &events {
+                self.dispatch(event.data.u64(), event.flags);
+            }
+            self.run_ready();
+            self.run_timers();
+            self.flush_logs();
+            if self.is_done() {
+                break;
+            }
+        }
+        self.close_all();
+        self.logs.flush();
+    }
+
+    fn wait_time(&self) -> Option<Timespec> {
+        if !self.ready_downstreams.is_empty() || !self.ready_upstreams.is_empty() {
+            return Some(Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            });
+        }
+        let now = self.clock.now_ms();
+        let mut ms = self.timers.wait_ms(now);
+        for at in [
+            self.stop_at,
+            self.logs.is_pending().then_some(self.next_log_flush),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let until = i64::try_from(at.saturating_sub(now))
+                .unwrap_or(i64::MAX)
+                .max(1);
+            ms = if ms < 0 { until } else { ms.min(until) };
+        }
+        (ms >= 0).then(|| Timespec {
+            tv_sec: ms / 1000,
+            tv_nsec: (ms % 1000).saturating_mul(1_000_000),
+        })
+    }
+
+    fn dispatch(&mut self, data: u64, flags: epoll::EventFlags) {
+        let (kind, key) = untoken(data);
+        let readiness = Readiness {
+            readable: flags.contains(epoll::EventFlags::IN),
+            writable: flags.contains(epoll::EventFlags::OUT),
+            closing: flags.intersects(
+                epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR,
+            ),
+        };
+        match kind {
+            Kind::Mailbox => self.run_commands(),
+            Kind::Listener => self.accept(key),
+            Kind::Downstream => self.downstream_event(key, readiness),
+            Kind::Upstream => self.upstream_event(key, readiness),
+        }
+    }
+
+    fn run_ready(&mut self) {
+        // Each list is taken once a turn: what a connection adds for itself waits for the next
+        // turn, so that one busy connection cannot starve the others.
+        for key in std::mem::take(&mut self.ready_upstreams) {
+            self.upstream_ready(key);
+        }
+        for key in std::mem::take(&mut self.ready_downstreams) {
+            self.downstream_ready(key);
+        }
+        for (host, failure) in std::mem::take(&mut self.doomed_queues) {
+            self.fail_queue(&host, failure);
+        }
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.clock.now_ms();
+        while let Some((token, at)) = self.timers.pop(now) {
+            let (kind, key) = untoken(token);
+            match kind {
+                Kind::Downstream => self.downstream_timer(key, at),
+                Kind::Upstream => self.upstream_timer(key, at),
+                Kind::Listener => self.listener_timer(key),
+                Kind::Mailbox => {}
+            }
+        }
+    }
+
+    fn run_commands(&mut self) {
+        for command in self.mailbox.take() {
+            self.execute(command);
+        }
+    }
+
+    fn flush_logs(&mut self) {
+        let now = self.clock.now_ms();
+        if self.logs.is_pending() && now >= self.next_log_flush {
+            self.logs.tick();
+            self.next_log_flush = now.saturating_add(1000);
+        }
+    }
+
+    /// Asks to leave once idle, at the latest at `at` (ms of this worker's clock).
+    pub fn stop_by(&mut self, at: u64) {
+        self.stop_at = Some(at);
+    }
+
+    fn is_done(&self) -> bool {
+        match self.stop_at {
+            None => false,
+            Some(at) => self.downstreams.count() == 0 || self.clock.now_ms() >= at,
+        }
+    }
+
+    /// Registers a connection once, edge-triggered, for everything.
+    pub fn register(&self, kind: Kind, key: Key, fd: impl AsFd) -> Result<(), Errno> {
+        let flags = match kind {
+            Kind::Listener => epoll::EventFlags::IN,
+            _ => {
+                epoll::EventFlags::IN
+                    | epoll::EventFlags::OUT
+                    | epoll::EventFlags::RDHUP
+                    | epoll::EventFlags::ET
+            }
+        };
+        epoll::add(
+            &self.epoll,
+            fd,
+            epoll::EventData::new_u64(token(kind, key)),
+            flags,
+        )
+    }
+
+    /// Turns a listening socket's events off or on.
+    pub fn listen_events(&self, key: Key, fd: impl AsFd, on: bool) {
+        let flags = if on {
+            epoll::EventFlags::IN
+        } else {
+            epoll::EventFlags::empty()
+        };
+        let data = epoll::EventData::new_u64(token(Kind::Listener, key));
+        if let Err(e) = epoll::modify(&self.epoll, fd, data, flags) {
+            crate::log!(Level::Warning, "main", "epoll of a listening socket: {e}");
+        }
+    }
+
+    /// Stops watching a socket that other workers still use.
+    pub fn unregister(&self, fd: impl AsFd) {
+        // It may be gone from the set already; then there is nothing to undo.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    pub fn arm_downstream(&mut self, d: &mut Downstream, deadline: u64) {
+        let now = self.clock.now_ms();
+        self.timers
+            .arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
+    }
+
+    pub fn arm_upstream(&mut self, u: &mut Upstream, deadline: u64) {
+        let now = self.clock.now_ms();
+        self.timers
+            .arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
+    }
+
+    pub fn arm_listener(&mut self, key: Key, deadline: u64) {
+        let now = self.clock.now_ms();
+        self.timers
+            .arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
+    }
+
+    pub fn new_stream(&mut self) -> Box<Stream> {
+        self.spare_streams.pop().unwrap_or_default()
+    }
+
+    /// Takes a finished stream back, with its buffers.
+    pub fn recycle(&mut self, mut stream: Box<Stream>) {
+        if self.spare_streams.len() < MAX_SPARE_STREAMS {
+            stream.reset();
+            self.spare_streams.push(stream);
+        }
+    }
+}

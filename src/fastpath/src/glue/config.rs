@@ -1,0 +1,157 @@
+//! Configuration text for Python: bootstraps, discovery responses, JSON.
+
+use model::problem::ConfigProblem;
+use pyo3::create_exception;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+create_exception!(mesh._fastpath, ConfigError, PyValueError);
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("ConfigError", module.py().get_type::<ConfigError>())?;
+    module.add_class::<Bootstrap>()?;
+    module.add_function(wrap_pyfunction!(load_bootstrap, module)?)?;
+    module.add_function(wrap_pyfunction!(merge_bootstrap, module)?)?;
+    module.add_function(wrap_pyfunction!(validate, module)?)?;
+    module.add_function(wrap_pyfunction!(load_discovery_response, module)?)?;
+    module.add_function(wrap_pyfunction!(to_json, module)?)
+}
+
+/// (file, line, column, field path, reason)
+type ProblemTuple = (String, u32, u32, String, String);
+
+fn config_error(py: Python<'_>, problems: Vec<ConfigProblem>) -> PyErr {
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let error = ConfigError::new_err(text.join("\n"));
+    let tuples: Vec<ProblemTuple> = problems
+        .into_iter()
+        .map(|p| (p.file, p.line, p.column, p.path, p.reason))
+        .collect();
+    match error.value(py).setattr("problems", tuples) {
+        Ok(()) => error,
+        Err(other) => other,
+    }
+}
+
+#[pyclass(frozen, module = "mesh._fastpath")]
+pub struct Bootstrap(model::bootstrap::Bootstrap);
+
+#[pymethods]
+impl Bootstrap {
+    #[getter]
+    fn body(&self) -> &[u8] {
+        &self.0.body
+    }
+
+    #[getter]
+    fn node_id(&self) -> &str {
+        &self.0.node_id
+    }
+
+    #[getter]
+    fn node_cluster(&self) -> &str {
+        &self.0.node_cluster
+    }
+
+    #[getter]
+    fn admin_address(&self) -> Option<(String, u16)> {
+        self.0.admin_address.map(|a| (a.ip().to_string(), a.port()))
+    }
+
+    #[getter]
+    fn static_listeners(&self) -> Vec<(&str, &[u8])> {
+        pairs(&self.0.static_listeners)
+    }
+
+    #[getter]
+    fn static_clusters(&self) -> Vec<(&str, &[u8])> {
+        pairs(&self.0.static_clusters)
+    }
+
+    #[getter]
+    fn dynamic(&self) -> Vec<(&str, &str, &str, f64)> {
+        self.0
+            .dynamic
+            .iter()
+            .map(|s| {
+                let timeout = s.initial_fetch_timeout.as_secs_f64();
+                (s.type_url, s.path.as_str(), s.watched_directory.as_str(), timeout)
+            })
+            .collect()
+    }
+
+    #[getter]
+    fn stats_flush_interval(&self) -> f64 {
+        self.0.stats_flush_interval.as_secs_f64()
+    }
+}
+
+fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    resources.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+}
+
+#[pyfunction]
+fn load_bootstrap(py: Python<'_>, text: &[u8], filename: &str) -> PyResult<Bootstrap> {
+    py.detach(|| model::bootstrap::load(text, filename))
+        .map(Bootstrap)
+        .map_err(|problems| config_error(py, problems))
+}
+
+#[pyfunction]
+fn merge_bootstrap(
+    py: Python<'_>,
+    base: &Bootstrap,
+    text: &[u8],
+    filename: &str,
+) -> PyResult<Bootstrap> {
+    py.detach(|| model::bootstrap::merge(&base.0, text, filename))
+        .map(Bootstrap)
+        .map_err(|problems| config_error(py, problems))
+}
+
+/// What loading does not see: resources are compiled together, as `Engine.apply` would.
+#[pyfunction]
+fn validate(py: Python<'_>, bootstrap: &Bootstrap) -> PyResult<()> {
+    let problems = py.detach(|| {
+        let mut store = model::store::Store::new();
+        let mut problems = Vec::new();
+        for (type_url, list, resources) in [
+            (model::compile::CLUSTER, "clusters", &bootstrap.0.static_clusters),
+            (model::compile::LISTENER, "listeners", &bootstrap.0.static_listeners),
+        ] {
+            for (name, path, reason) in store.apply(type_url, resources, &[], true).rejected {
+                let index = resources.iter().position(|(n, _)| *n == name).unwrap_or_default();
+                let dot = if path.is_empty() { "" } else { "." };
+                problems.push(ConfigProblem {
+                    file: String::new(),
+                    line: 0,
+                    column: 0,
+                    path: format!("static_resources.{list}[{index}]{dot}{path}"),
+                    reason,
+                });
+            }
+        }
+        problems
+    });
+    if problems.is_empty() { Ok(()) } else { Err(config_error(py, problems)) }
+}
+
+/// (version_info, [(name, bytes)])
+type Response = (String, Vec<(String, Vec<u8>)>);
+
+#[pyfunction]
+fn load_discovery_response(
+    py: Python<'_>,
+    text: &[u8],
+    filename: &str,
+    type_url: &str,
+) -> PyResult<Response> {
+    py.detach(|| model::discovery::load(text, filename, type_url))
+        .map(|response| (response.version_info, response.resources))
+        .map_err(|problems| config_error(py, problems))
+}
+
+#[pyfunction]
+fn to_json(py: Python<'_>, type_url: &str, body: &[u8]) -> PyResult<String> {
+    py.detach(|| model::json::to_json(type_url, body)).map_err(PyValueError::new_err)
+}

@@ -1,0 +1,195 @@
+//! `Engine` for Python.
+
+use std::time::Duration;
+
+use proxy::cluster::report;
+use proxy::telemetry::stats::Kind;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Engine>()?;
+    module.add_class::<Applied>()
+}
+
+#[pyclass(frozen, get_all, module = "mesh._fastpath")]
+pub struct Applied {
+    accepted: Vec<String>,
+    unchanged: Vec<String>,
+    removed: Vec<String>,
+    rejected: Vec<(String, String, String)>,
+    wanted: Vec<(String, String, String, String, f64, String)>,
+}
+
+#[pyclass(frozen, module = "mesh._fastpath")]
+pub struct Engine(proxy::engine::Engine);
+
+fn kind(text: &str) -> PyResult<Kind> {
+    Kind::parse(text)
+        .ok_or_else(|| PyValueError::new_err(format!("no kind of statistics '{text}'")))
+}
+
+fn bad_filter(error: proxy::telemetry::stats::FilterError) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+#[pymethods]
+impl Engine {
+    /// `drain_time` is `--drain-time-s`: how long connections of a replaced or removed listener
+    /// may live on.
+    #[new]
+    fn new(
+        concurrency: usize,
+        drain_time: f64,
+        service_node: &str,
+        service_cluster: &str,
+    ) -> PyResult<Self> {
+        let drain = Duration::try_from_secs_f64(drain_time)
+            .map_err(|e| PyValueError::new_err(format!("drain_time: {e}")))?;
+        proxy::engine::Engine::start(concurrency, drain, service_node, service_cluster)
+            .map(Self)
+            .map_err(|e| PyOSError::new_err(format!("cannot start the workers: {e}")))
+    }
+
+    #[pyo3(signature = (type_url, updated, removed, r#static))]
+    fn apply(
+        &self,
+        py: Python<'_>,
+        type_url: &str,
+        updated: Vec<(String, Vec<u8>)>,
+        removed: Vec<String>,
+        r#static: bool,
+    ) -> Applied {
+        let applied = py.detach(|| self.0.apply(type_url, &updated, &removed, r#static));
+        Applied {
+            accepted: applied.accepted,
+            unchanged: applied.unchanged,
+            removed: applied.removed,
+            rejected: applied.rejected,
+            wanted: applied
+                .wanted
+                .into_iter()
+                .map(|w| {
+                    (
+                        w.type_url.to_owned(),
+                        w.name,
+                        w.path,
+                        w.watched_directory,
+                        w.initial_fetch_timeout.as_secs_f64(),
+                        w.stat_scope,
+                    )
+                })
+                .collect(),
+        }
+    }
+
+    fn fetch_timed_out(&self, py: Python<'_>, type_url: &str, name: &str) {
+        py.detach(|| self.0.fetch_timed_out(type_url, name));
+    }
+
+    fn listeners(&self) -> Vec<(String, String, &'static str)> {
+        self.0.listeners().into_iter().map(|l| (l.name, l.address, l.state)).collect()
+    }
+
+    fn clusters_json(&self, py: Python<'_>) -> String {
+        py.detach(|| {
+            let mut out = String::from("{\"cluster_statuses\":[");
+            let mut first = true;
+            self.0.each_cluster(|view| {
+                if !std::mem::take(&mut first) {
+                    out.push(',');
+                }
+                report::as_json(view, &mut out);
+            });
+            out.push_str("]}");
+            out
+        })
+    }
+
+    fn clusters_text(&self, py: Python<'_>) -> String {
+        py.detach(|| {
+            let mut out = String::new();
+            self.0.each_cluster(|view| report::as_text(view, &mut out));
+            out
+        })
+    }
+
+    fn warming(&self) -> Vec<(String, String)> {
+        self.0.warming()
+    }
+
+    fn drain_listeners(&self, graceful: bool, inbound_only: bool) {
+        self.0.drain_listeners(graceful, inbound_only);
+    }
+
+    fn fail_health_check(&self, fail: bool) {
+        self.0.fail_health_check(fail);
+    }
+
+    fn shutdown(&self, py: Python<'_>, drain_seconds: f64) -> bool {
+        let drain = Duration::try_from_secs_f64(drain_seconds).unwrap_or_default();
+        py.detach(|| self.0.shutdown(drain))
+    }
+
+    fn active_connections(&self) -> u64 {
+        self.0.active_connections()
+    }
+
+    fn reopen_logs(&self, py: Python<'_>) {
+        py.detach(|| self.0.reopen_logs());
+    }
+
+    #[pyo3(signature = (filter, used_only, kind))]
+    fn stats_text(
+        &self,
+        py: Python<'_>,
+        filter: Option<&str>,
+        used_only: bool,
+        kind: &str,
+    ) -> PyResult<String> {
+        let kind = self::kind(kind)?;
+        py.detach(|| self.0.stats().text(filter, used_only, kind)).map_err(bad_filter)
+    }
+
+    #[pyo3(signature = (filter, used_only, kind))]
+    fn stats_json(
+        &self,
+        py: Python<'_>,
+        filter: Option<&str>,
+        used_only: bool,
+        kind: &str,
+    ) -> PyResult<String> {
+        let kind = self::kind(kind)?;
+        py.detach(|| self.0.stats().json(filter, used_only, kind)).map_err(bad_filter)
+    }
+
+    #[pyo3(signature = (filter, used_only))]
+    fn stats_prometheus(
+        &self,
+        py: Python<'_>,
+        filter: Option<&str>,
+        used_only: bool,
+    ) -> PyResult<String> {
+        py.detach(|| self.0.stats().prometheus(filter, used_only)).map_err(bad_filter)
+    }
+
+    fn reset_counters(&self) {
+        self.0.stats().reset_counters();
+    }
+
+    fn count(&self, name: &str, delta: i64) {
+        self.0.stats().add(name, delta);
+    }
+
+    fn gauge(&self, name: &str, value: u64) {
+        self.0.stats().set_gauge(name, value);
+    }
+
+    fn text_readout(&self, name: &str, value: &str) {
+        self.0.stats().set_text(name, value);
+    }
+
+    fn flush_histograms(&self) {
+        self.0.stats().flush_histograms();
+    }
+}

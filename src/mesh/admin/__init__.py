@@ -1,0 +1,1 @@
+"""The admin port: Envoy's endpoints, one file per family."""

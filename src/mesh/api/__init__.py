@@ -1,0 +1,13 @@
+"""Names that the sidecar and the control plane share: the resource types of Envoy's v3 API."""
+
+_PREFIX = "type.googleapis.com/envoy."
+
+BOOTSTRAP = _PREFIX + "config.bootstrap.v3.Bootstrap"
+CLUSTER = _PREFIX + "config.cluster.v3.Cluster"
+ENDPOINT = _PREFIX + "config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = _PREFIX + "config.listener.v3.Listener"
+ROUTE = _PREFIX + "config.route.v3.RouteConfiguration"
+
+#: The order in which an update is applied: what is referred to comes before what refers to it
+#: (make before break).
+ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE)

@@ -1,0 +1,58 @@
+"""The `mesh` command. Each subcommand is imported only when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE = """usage: mesh COMMAND [flags]
+
+  proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
+  demo      upstreams, a proxy and traffic, explained step by step (--once: check and end)
+  bench     measure against Envoy, nginx and HAProxy
+  control   the control plane (comes with the next release)
+  version   print the version"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a subcommand; returns its exit code."""
+    command, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
+    if command == "proxy":
+        from mesh.app import main as proxy
+
+        return proxy(rest)
+    if command == "demo":
+        from mesh.demo import main as demo
+
+        return demo(rest)
+    if command == "bench":
+        return _bench(rest)
+    if command == "control":
+        from controlplane.app import main as control
+
+        return control(rest)
+    if command in {"version", "--version"}:
+        from mesh import __version__
+
+        print(f"mesh {__version__}")
+        return 0
+    if command in {"help", "--help", "-h"}:
+        print(USAGE)
+        return 0
+    problem = f"there is no command '{command}'" if command else "no command"
+    print(f"mesh: {problem}\n{USAGE}", file=sys.stderr)
+    return 1
+
+
+def _bench(rest: list[str]) -> int:
+    from bench.cli import main as bench
+
+    code: int = bench(rest)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The xDS session: which resources are subscribed to, held, refused."""

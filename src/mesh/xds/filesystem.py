@@ -1,0 +1,277 @@
+"""File subscriptions: Envoy's `path_config_source`.
+
+A file is read when it is first wanted, and again when a file of its name is moved into its
+directory; with `watched_directory`, when anything is moved into that directory (that is how
+Kubernetes swaps a ConfigMap). A write in place is not noticed, as in Envoy: a half-written file
+must never be read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from mesh import api, engine
+from mesh.accel.resources import diff
+from mesh.accel.xxhash import xxh64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mesh.loop import Loop, Timer
+    from mesh.xds.store import Store
+
+_SCOPES = {api.CLUSTER: "cluster_manager.cds.", api.LISTENER: "listener_manager.lds."}
+_COUNTERS = ("update_attempt", "update_success", "update_failure", "update_rejected")
+
+
+class Subscription:
+    """One file that is to hold resources of one type."""
+
+    __slots__ = ("answered", "name", "path", "scope", "timeout", "timer", "type_url", "watched")
+
+    def __init__(
+        self, type_url: str, name: str, path: str, watched: str, timeout: float, scope: str
+    ) -> None:
+        self.type_url = type_url
+        #: The one resource it is for; "" for all of the type (LDS, CDS).
+        self.name = name
+        self.path = path
+        self.watched = watched
+        self.timeout = timeout
+        self.scope = scope
+        #: The first fetch has ended, well or badly: nothing waits for it any more.
+        self.answered = False
+        self.timer: Timer | None = None
+
+    def key(self) -> tuple[str, str, str, str]:
+        return self.type_url, self.name, self.path, self.watched
+
+    def directory(self) -> str:
+        return self.watched or os.path.dirname(self.path) or "."
+
+    def concerned(self, directory: str, name: str) -> bool:
+        """Whether what was moved into `directory` may have changed the file."""
+        if directory != self.directory():
+            return False
+        return bool(self.watched) or name == os.path.basename(self.path)
+
+
+class Session:
+    """All file subscriptions. Lives on the main thread."""
+
+    def __init__(
+        self,
+        core: engine.Engine,
+        store: Store,
+        watcher: engine.Watcher,
+        loop: Loop,
+        read: Callable[[str], bytes],
+    ) -> None:
+        self._core = core
+        self._store = store
+        self._watcher = watcher
+        self._loop = loop
+        self._read = read
+        self._subscriptions: dict[tuple[str, str, str, str], Subscription] = {}
+        self._due: list[Subscription] = []
+        self._busy = False
+
+    def subscribe(self, type_url: str, path: str, watched: str, timeout: float) -> None:
+        """Follows a file of `dynamic_resources` and fetches it, and all that it refers to."""
+        subscription = Subscription(type_url, "", path, watched, timeout, _SCOPES[type_url])
+        self._begin(subscription)
+        self._fetch_due()
+
+    def want(self, wanted: list[tuple[str, str, str, str, float, str]]) -> None:
+        """Follows exactly these files, besides those of `dynamic_resources`."""
+        asked = {one[:4]: one for one in wanted}
+        for key in [key for key in self._subscriptions if key[1] and key not in asked]:
+            self._end(self._subscriptions.pop(key))
+        for key, one in asked.items():
+            if key not in self._subscriptions:
+                self._begin(Subscription(*one))
+        self._fetch_due()
+
+    def changed(self, moves: list[tuple[str, str]]) -> None:
+        """Files were moved: reads again what they concern."""
+        lost_track = ("", "") in moves
+        for subscription in self._subscriptions.values():
+            if lost_track or any(subscription.concerned(*move) for move in moves):
+                self._add_due(subscription)
+        self._fetch_due()
+
+    def waiting(self) -> list[tuple[str, str]]:
+        """(type_url, path) of the first fetches that have not ended."""
+        return [
+            (one.type_url, one.path) for one in self._subscriptions.values() if not one.answered
+        ]
+
+    def _begin(self, subscription: Subscription) -> None:
+        self._subscriptions[subscription.key()] = subscription
+        if subscription.type_url != api.ENDPOINT:
+            # A thousand clusters need no thousand zeros.
+            for counter in (*_COUNTERS, "init_fetch_timeout"):
+                self._core.count(subscription.scope + counter, 0)
+        try:
+            self._watcher.add(subscription.directory())
+        except OSError as error:
+            engine.log(
+                "warning",
+                "config",
+                f"cannot watch {subscription.directory()} for {subscription.path}: "
+                f"{error.strerror}; the file is read once",
+            )
+        self._add_due(subscription)
+
+    def _end(self, subscription: Subscription) -> None:
+        if subscription.timer is not None:
+            subscription.timer.cancel()
+        if subscription in self._due:
+            self._due.remove(subscription)
+        directory = subscription.directory()
+        if all(one.directory() != directory for one in self._subscriptions.values()):
+            self._watcher.remove(directory)
+        self._store.drop(subscription.type_url, subscription.name)
+
+    def _add_due(self, subscription: Subscription) -> None:
+        if subscription not in self._due:
+            self._due.append(subscription)
+
+    def _fetch_due(self) -> None:
+        """Fetches in the order of types until nothing is due. A fetch may make others due."""
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._due:
+                self._due.sort(key=lambda one: api.ORDER.index(one.type_url))
+                self._fetch(self._due.pop(0))
+        finally:
+            self._busy = False
+
+    def _fetch(self, subscription: Subscription) -> None:
+        first = not subscription.answered
+        try:
+            text = self._read(subscription.path)
+        except OSError as error:
+            # It may have vanished between two moves, or may still come.
+            self._core.count(subscription.scope + "update_attempt", 1)
+            self._failed(subscription, error.strerror or str(error))
+            if first and subscription.timer is None and subscription.timeout > 0:
+                subscription.timer = self._loop.after(
+                    subscription.timeout, lambda: self._timed_out(subscription)
+                )
+            return
+        self._core.count(subscription.scope + "update_attempt", 1)
+        try:
+            version, offered = engine.load_discovery_response(
+                text, subscription.path, subscription.type_url
+            )
+        except engine.ConfigError as error:
+            self._failed(subscription, str(error))
+        else:
+            self._apply(subscription, version, offered)
+        if first and subscription.path:
+            self._answered(subscription)
+
+    def _apply(
+        self, subscription: Subscription, version: str, offered: list[tuple[str, bytes]]
+    ) -> None:
+        type_url = subscription.type_url
+        if subscription.name and (problem := _not_the_one(subscription, offered)):
+            self._rejected(subscription, [problem])
+            return
+        if subscription.name and not offered:
+            self._core.count(subscription.scope + "update_empty", 1)
+            return
+        if subscription.name:
+            held: dict[str, bytes] = {}
+        else:
+            held = self._store.bodies(type_url)
+        updated, removed, duplicated = diff(held, offered)
+        applied = self._core.apply(type_url, updated, removed, False)
+        bodies = dict(updated)
+        for name in applied.removed:
+            self._store.drop(type_url, name)
+        for name in applied.accepted:
+            self._store.put(type_url, name, bodies[name], version)
+        problems = [f"{kind(type_url)} '{name}' is there twice" for name in duplicated]
+        for name, field, reason in applied.rejected:
+            details = f"{field}: {reason}" if field else reason
+            self._store.fail(type_url, name, bodies.get(name, b""), version, details)
+            problems.append(f"{kind(type_url)} '{name}': {details}")
+        if not subscription.name:
+            self._store.forgive(type_url, {name for name, _, _ in applied.rejected})
+            if applied.accepted or applied.removed or not problems:
+                self._store.set_version(type_url, version)
+        if problems:
+            self._rejected(subscription, problems)
+        else:
+            self._accepted(subscription, version, bool(applied.accepted or applied.removed))
+        self.want(applied.wanted)
+
+    def _accepted(self, subscription: Subscription, version: str, changed: bool) -> None:
+        scope = subscription.scope
+        now = int(time.time() * 1000)
+        self._core.count(scope + "update_success", 1)
+        self._core.gauge(scope + "update_time", now)
+        if subscription.type_url == api.ENDPOINT:
+            return
+        self._core.gauge(scope + "version", xxh64(version.encode()) if version else 0)
+        self._core.text_readout(scope + "version_text", version)
+        if changed and subscription.type_url != api.LISTENER:
+            self._core.count(scope + "config_reload", 1)
+            self._core.gauge(scope + "config_reload_time_ms", now)
+
+    def _rejected(self, subscription: Subscription, problems: list[str]) -> None:
+        self._core.count(subscription.scope + "update_rejected", 1)
+        engine.log(
+            "warning",
+            "config",
+            f"filesystem config for {subscription.type_url} rejected: {subscription.path}: "
+            + "; ".join(problems)
+            + " (what served before keeps serving)",
+        )
+
+    def _failed(self, subscription: Subscription, reason: str) -> None:
+        self._core.count(subscription.scope + "update_failure", 1)
+        engine.log(
+            "warning",
+            "config",
+            f"filesystem config for {subscription.type_url} not read: {subscription.path}: "
+            f"{reason} (what served before keeps serving)",
+        )
+
+    def _answered(self, subscription: Subscription) -> None:
+        """The first fetch has ended. If it brought nothing, what waited for it goes on without,
+        as in Envoy."""
+        subscription.answered = True
+        if subscription.timer is not None:
+            subscription.timer.cancel()
+        if subscription.name and subscription.name not in self._store.bodies(subscription.type_url):
+            self._core.fetch_timed_out(subscription.type_url, subscription.name)
+
+    def _timed_out(self, subscription: Subscription) -> None:
+        subscription.timer = None
+        if subscription.answered or subscription.key() not in self._subscriptions:
+            return
+        self._core.count(subscription.scope + "init_fetch_timeout", 1)
+        self._answered(subscription)
+
+
+def kind(type_url: str) -> str:
+    """`listener`, `cluster`, `endpoints` or `route`: what people call the type."""
+    return {api.LISTENER: "listener", api.CLUSTER: "cluster", api.ROUTE: "route"}.get(
+        type_url, "endpoints"
+    )
+
+
+def _not_the_one(subscription: Subscription, offered: list[tuple[str, bytes]]) -> str:
+    """Envoy takes exactly the one resource that was asked for from such a file."""
+    if len(offered) > 1:
+        return f"{len(offered)} resources where one is expected, '{subscription.name}'"
+    if offered and offered[0][0] != subscription.name:
+        return f"'{offered[0][0]}' where '{subscription.name}' is expected"
+    return ""

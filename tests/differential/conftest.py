@@ -1,0 +1,87 @@
+"""Runs the selected cases through both proxies, a few groups at a time, before they are judged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.differential import oracle
+from tests.differential.groups import GROUPS
+from tests.differential.lab import Lab
+from tests.differential.model import Case, Group
+from tests.support.proxies import ENVOY, OURS
+
+Observed = dict[str, dict[str, Any]]
+# Labs at a time. They mostly wait, so this may exceed the number of cores.
+_AT_ONCE = 4
+
+
+class Bench:
+    """What both proxies did, by group and case; computed in the background."""
+
+    def __init__(self, workdir: Path, wanted: dict[str, list[Case]], kinds: list[str]) -> None:
+        self.golden = {group.name: oracle.load(group) for group in GROUPS}
+        self._workdir = workdir
+        self._given_up = threading.Event()
+        self._pool = ThreadPoolExecutor(_AT_ONCE)
+        self._jobs: dict[tuple[str, str], Future[Observed]] = {
+            (kind, group.name): self._pool.submit(self._run, kind, group, wanted[group.name])
+            for group in GROUPS
+            if group.name in wanted
+            for kind in kinds
+        }
+
+    def observe(self, kind: str, group: Group, case: Case) -> dict[str, Any]:
+        """What that proxy did with the case."""
+        try:
+            return self._jobs[kind, group.name].result()[case.id]
+        except (RuntimeError, OSError) as error:
+            pytest.fail(f"{kind} cannot serve group {group.name}: {error}", pytrace=False)
+
+    def stop(self) -> None:
+        """Give up what has not run yet."""
+        self._given_up.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, kind: str, group: Group, cases: list[Case]) -> Observed:
+        lab = Lab(kind, group, self._workdir)
+        try:
+            seen: Observed = {}
+            for case in cases:
+                if self._given_up.is_set():
+                    break
+                seen[case.id] = lab.observe(case, self.golden[group.name].get(case.id))
+                if (code := lab.proxy.process.poll()) is not None:
+                    # A crash is this case's difference; the others get a new process.
+                    log = lab.proxy.log()[-1000:]
+                    seen[case.id]["connection"] = f"the process ended with {code}: {log}"
+                    lab.stop()
+                    lab = Lab(kind, group, self._workdir)
+            return seen
+        finally:
+            lab.stop()
+
+
+@pytest.fixture(scope="session")
+def bench(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    """Starts on what this run has selected."""
+    wanted: dict[str, list[Case]] = {}
+    kinds = [ENVOY]
+    for item in request.session.items:
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        if "group" in params and "case" in params:
+            cases = wanted.setdefault(params["group"].name, [])
+            if params["case"] not in cases:
+                cases.append(params["case"])
+            if "ours" in item.name and OURS not in kinds:
+                kinds.append(OURS)
+    bench = Bench(tmp_path_factory.mktemp("differential"), wanted, kinds)
+    yield bench
+    bench.stop()

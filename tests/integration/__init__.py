@@ -1,0 +1,1 @@
+"""The real process, driven from outside: raw sockets, curl, wrk, h2load."""

@@ -1,0 +1,1 @@
+"""Shared by every test that talks to a real process: ports, sockets, upstreams, proxies."""

@@ -1,0 +1,28 @@
+"""Free TCP ports below the kernel's ephemeral range: no outgoing connection can take one."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+
+_LOW, _HIGH = 11_000, 31_000
+_taken: set[int] = set()
+_random = random.Random(os.getpid() * 7919)
+
+
+def free_port() -> int:
+    """A port nobody listens on now and that this process has not handed out before."""
+    for _ in range(2_000):
+        port = _random.randrange(_LOW, _HIGH)
+        if port in _taken:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+        _taken.add(port)
+        return port
+    raise RuntimeError(f"no free port between {_LOW} and {_HIGH}")

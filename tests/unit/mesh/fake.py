@@ -1,0 +1,233 @@
+"""An in-memory stand-in for `mesh._fastpath`: resources are JSON, nothing is served."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+VERSION = "0.0.0"
+
+
+class ConfigError(ValueError):
+    """As in _fastpath.pyi."""
+
+    problems: list[tuple[str, int, int, str, str]]
+
+
+class Bootstrap:
+    """Reads the JSON given as `body`."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self.body = json.dumps({"node": document.get("node", {})}).encode()
+        self.node_id = document.get("node", {}).get("id", "")
+        self.node_cluster = document.get("node", {}).get("cluster", "")
+        admin = document.get("admin")
+        self.admin_address = (admin[0], admin[1]) if admin else None
+        self.static_listeners = pairs(document.get("listeners", []))
+        self.static_clusters = pairs(document.get("clusters", []))
+        self.dynamic = [tuple(one) for one in document.get("dynamic", [])]
+        self.stats_flush_interval = 5.0
+
+
+def pairs(resources: list[dict[str, Any]]) -> list[tuple[str, bytes]]:
+    return [(one["name"], json.dumps(one).encode()) for one in resources]
+
+
+def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
+    try:
+        return Bootstrap(json.loads(text))
+    except ValueError as error:
+        raise ConfigError(f"{filename}:1:1: {error}") from None
+
+
+def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
+    return Bootstrap(base.document | load_bootstrap(text, filename).document)
+
+
+def validate(bootstrap: Bootstrap) -> None:
+    for name, body in bootstrap.static_clusters + bootstrap.static_listeners:
+        if reason := json.loads(body).get("bad"):
+            raise ConfigError(f"{name}: {reason}")
+
+
+def load_discovery_response(
+    text: bytes, filename: str, type_url: str
+) -> tuple[str, list[tuple[str, bytes]]]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{filename}:1:1: {error}") from None
+    return document.get("version_info", ""), pairs(document.get("resources", []))
+
+
+def to_json(type_url: str, body: bytes) -> str:
+    return body.decode()
+
+
+class Applied:
+    def __init__(self) -> None:
+        self.accepted: list[str] = []
+        self.unchanged: list[str] = []
+        self.removed: list[str] = []
+        self.rejected: list[tuple[str, str, str]] = []
+        self.wanted: list[tuple[str, str, str, str, float, str]] = []
+
+
+class Engine:
+    """Refuses a resource with `bad`; wants the files listed in `wanted` of what it accepted."""
+
+    def __init__(
+        self,
+        concurrency: int = 1,
+        drain_time: float = 600.0,
+        service_node: str = "",
+        service_cluster: str = "",
+    ) -> None:
+        self.concurrency = concurrency
+        self.calls: list[tuple[Any, ...]] = []
+        self.held: dict[tuple[str, str], dict[str, Any]] = {}
+        self.stats: dict[str, int | str] = {}
+        self.warming_now: list[tuple[str, str]] = []
+
+    def apply(
+        self, type_url: str, updated: list[tuple[str, bytes]], removed: list[str], static: bool
+    ) -> Applied:
+        done = Applied()
+        kind = type_url.rpartition(".")[2]
+        self.calls.append(("apply", kind, [name for name, _ in updated], removed, static))
+        for name in removed:
+            self.held.pop((type_url, name))
+            done.removed.append(name)
+        for name, body in updated:
+            document = json.loads(body)
+            if "bad" in document:
+                done.rejected.append((name, "field", document["bad"]))
+            else:
+                self.held[type_url, name] = document
+                done.accepted.append(name)
+        for document in self.held.values():
+            done.wanted += [tuple(one) for one in document.get("wanted", [])]
+        return done
+
+    def fetch_timed_out(self, type_url: str, name: str) -> None:
+        self.calls.append(("fetch_timed_out", type_url.rpartition(".")[2], name))
+
+    def listeners(self) -> list[tuple[str, str, str]]:
+        return [("web", "127.0.0.1:80", "active"), ("old", "127.0.0.1:81", "draining")]
+
+    def clusters_json(self) -> str:
+        return '{"cluster_statuses": [{"name": "web"}]}'
+
+    def clusters_text(self) -> str:
+        return "web::default_priority::max_connections::1024\n"
+
+    def warming(self) -> list[tuple[str, str]]:
+        return self.warming_now
+
+    def drain_listeners(self, graceful: bool, inbound_only: bool) -> None:
+        self.calls.append(("drain_listeners", graceful, inbound_only))
+
+    def fail_health_check(self, fail: bool) -> None:
+        self.calls.append(("fail_health_check", fail))
+
+    def shutdown(self, drain_seconds: float) -> bool:
+        self.calls.append(("shutdown", drain_seconds))
+        return True
+
+    def active_connections(self) -> int:
+        return 0
+
+    def reopen_logs(self) -> None:
+        self.calls.append(("reopen_logs",))
+
+    def stats_text(self, filter: str | None, used_only: bool, kind: str) -> str:
+        if filter == "(":
+            raise ValueError("missing ): (")
+        return f"filter={filter} used_only={used_only} kind={kind}\n"
+
+    def stats_json(self, filter: str | None, used_only: bool, kind: str) -> str:
+        return '{"stats":[]}'
+
+    def stats_prometheus(self, filter: str | None, used_only: bool) -> str:
+        return "# TYPE envoy_server_live gauge\n"
+
+    def reset_counters(self) -> None:
+        self.calls.append(("reset_counters",))
+
+    def count(self, name: str, delta: int) -> None:
+        self.stats[name] = int(self.stats.get(name, 0)) + delta
+
+    def gauge(self, name: str, value: int) -> None:
+        self.stats[name] = value
+
+    def text_readout(self, name: str, value: str) -> None:
+        self.stats[name] = value
+
+    def flush_histograms(self) -> None:
+        self.calls.append(("flush_histograms",))
+
+
+class Watcher:
+    """`move` is what the kernel would do."""
+
+    def __init__(self) -> None:
+        self.directories: set[str] = set()
+        self.moves: list[tuple[str, str]] = []
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def add(self, directory: str) -> None:
+        if not os.path.isdir(directory):
+            raise FileNotFoundError(2, "No such file or directory", directory)
+        self.directories.add(directory)
+
+    def remove(self, directory: str) -> None:
+        self.directories.discard(directory)
+
+    def move(self, directory: str, name: str) -> None:
+        self.moves.append((directory, name))
+        os.write(self._write, b"\0")
+
+    def read(self) -> list[tuple[str, str]]:
+        os.read(self._read, 4096)
+        moves, self.moves = self.moves, []
+        return moves
+
+
+LOG: list[tuple[str, str, str]] = []
+_LEVELS = {"main": "info", "config": "info", "upstream": "info"}
+
+
+def log(level: str, component: str, message: str) -> None:
+    LOG.append((level, component, message))
+
+
+def set_log_level(component: str, level: str) -> bool:
+    if component and component not in _LEVELS:
+        return False
+    _LEVELS.update(dict.fromkeys([component] if component else _LEVELS, level))
+    return True
+
+
+def log_levels() -> dict[str, str]:
+    return dict(_LEVELS)
+
+
+def parse_request_head(buf: bytes) -> tuple[int, str, str, list[tuple[str, str]], int] | None:
+    head, end, _ = buf.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3:
+        raise ValueError("malformed request line")
+    headers = [
+        (name, value.strip()) for name, _, value in (one.partition(":") for one in lines[1:])
+    ]
+    lengths = {name.lower(): value for name, value in headers}
+    length = -1 if "transfer-encoding" in lengths else int(lengths.get("content-length", "0"))
+    return len(head) + 4, words[0], words[1], headers, length

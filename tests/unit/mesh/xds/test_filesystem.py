@@ -1,0 +1,257 @@
+"""mesh.xds.filesystem"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh import api
+from mesh.config.load import read
+from mesh.loop import Loop
+from mesh.xds.filesystem import Session
+from mesh.xds.store import Store
+from tests.unit.mesh import fake
+
+LDS = "listener_manager.lds."
+RDS = "http.web.rds.r."
+
+
+class Bench:
+    """A session over a directory, with a fake core, clock and inotify."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now = 0.0
+        self.core = fake.Engine()
+        self.store = Store()
+        self.watcher = fake.Watcher()
+        self.loop = Loop(lambda: self.now)
+        self.session = Session(self.core, self.store, self.watcher, self.loop, read)  # type: ignore[arg-type]
+
+    def write(self, name: str, version: str, *resources: dict[str, Any]) -> str:
+        path = self.directory / name
+        path.write_text(json.dumps({"version_info": version, "resources": resources}))
+        return str(path)
+
+    def move(self, name: str, version: str, *resources: dict[str, Any]) -> None:
+        self.write(name, version, *resources)
+        self.moved(name)
+
+    def moved(self, name: str) -> None:
+        self.session.changed([(str(self.directory), name)])
+
+    def path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def subscribe(self, type_url: str, name: str) -> None:
+        self.session.subscribe(type_url, self.path(name), "", 15.0)
+
+    def applied(self) -> list[tuple[Any, ...]]:
+        calls = [call[1:4] for call in self.core.calls if call[0] == "apply"]
+        self.core.calls.clear()
+        return calls
+
+    def stat(self, name: str) -> int | str:
+        return self.core.stats.get(name, "none")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.loop.close()
+
+
+def route(bench: Bench, name: str = "r", timeout: float = 15.0) -> list[Any]:
+    return [api.ROUTE, name, bench.path("rds.json"), "", timeout, f"http.web.rds.{name}."]
+
+
+def test_first_fetch_and_a_change(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"}, {"name": "b"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.applied() == [("Listener", ["a", "b"], [])]
+    assert bench.stat(LDS + "update_success") == 1
+    assert bench.stat(LDS + "version_text") == "1"
+    bench.move("lds.json", "2", {"name": "b"}, {"name": "c"})
+    assert bench.applied() == [("Listener", ["c"], ["a"])]
+    assert bench.stat(LDS + "version_text") == "2"
+    assert bench.store.version(api.LISTENER) == "2"
+    assert set(bench.store.bodies(api.LISTENER)) == {"b", "c"}
+
+
+def test_unchanged_listeners_are_not_offered_again(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.applied()
+    bench.move("lds.json", "2", {"name": "a"})
+    assert bench.applied() == [("Listener", [], [])]
+    held, _ = bench.store.snapshot(api.LISTENER)
+    assert held["a"].version == "1"
+
+
+def test_only_moves_of_that_file_count(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.applied()
+    bench.moved("other.json")
+    bench.session.changed([("/elsewhere", "lds.json")])
+    assert bench.applied() == []
+
+
+def test_lost_events_mean_that_anything_may_have_changed(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.write("lds.json", "2", {"name": "b"})
+    bench.applied()
+    bench.session.changed([("", "")])
+    assert bench.applied() == [("Listener", ["b"], ["a"])]
+
+
+def test_watched_directory_as_kubernetes_swaps_a_config_map(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    mounted = bench.directory / "mount"
+    mounted.mkdir()
+    bench.session.subscribe(api.LISTENER, bench.path("lds.json"), str(mounted), 15.0)
+    assert bench.watcher.directories == {str(mounted)}
+    bench.write("lds.json", "2", {"name": "b"})
+    bench.applied()
+    bench.moved("lds.json")
+    assert bench.applied() == []
+    bench.session.changed([(str(mounted), "..data")])
+    assert bench.applied() == [("Listener", ["b"], ["a"])]
+
+
+def test_a_bad_listener_keeps_its_last_version_and_the_good_ones_change(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"}, {"name": "b"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.move("lds.json", "2", {"name": "a", "bad": "why"}, {"name": "b", "x": 1})
+    held, failed = bench.store.snapshot(api.LISTENER)
+    assert json.loads(held["a"].body) == {"name": "a"}
+    assert (held["a"].version, held["b"].version) == ("1", "2")
+    assert (failed["a"].details, failed["a"].version) == ("field: why", "2")
+    assert bench.stat(LDS + "update_rejected") == 1
+    assert bench.stat(LDS + "version_text") == "1"
+    assert bench.store.version(api.LISTENER) == "2"
+    assert "listener 'a': field: why" in fake.LOG[-1][2]
+    bench.move("lds.json", "3", {"name": "a"}, {"name": "b", "x": 1})
+    assert bench.store.snapshot(api.LISTENER)[1] == {}
+    assert bench.stat(LDS + "version_text") == "3"
+
+
+def test_a_name_that_is_there_twice(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"}, {"name": "a", "x": 1})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.applied() == [("Listener", ["a"], [])]
+    assert bench.stat(LDS + "update_rejected") == 1
+    assert "listener 'a' is there twice" in fake.LOG[-1][2]
+
+
+@pytest.mark.parametrize("damage", ["vanish", "half"])
+def test_a_damaged_file_changes_nothing(bench: Bench, damage: str) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.applied()
+    path = Path(bench.path("lds.json"))
+    if damage == "vanish":
+        path.unlink()
+    else:
+        path.write_text('{"resources": [{"na')
+    bench.moved("lds.json")
+    assert bench.applied() == []
+    assert bench.stat(LDS + "update_failure") == 1
+    assert bench.stat(LDS + "update_rejected") == 0
+    assert fake.LOG[-1][0] == "warning"
+    assert "lds.json" in fake.LOG[-1][2]
+
+
+def test_what_is_referred_to_is_fetched_after_it(bench: Bench) -> None:
+    bench.write("rds.json", "r1", {"name": "r"})
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.applied() == [("Listener", ["a"], []), ("RouteConfiguration", ["r"], [])]
+    assert bench.stat(RDS + "version_text") == "r1"
+    assert bench.session.waiting() == []
+
+
+def test_types_are_read_in_the_order_of_their_references(bench: Bench) -> None:
+    for name in ("cds.json", "lds.json"):
+        bench.write(name, "1", {"name": "x"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.subscribe(api.CLUSTER, "cds.json")
+    bench.write("lds.json", "2", {"name": "y"})
+    bench.write("cds.json", "2", {"name": "y"})
+    bench.applied()
+    bench.session.changed([(str(bench.directory), "lds.json"), (str(bench.directory), "cds.json")])
+    assert [call[0] for call in bench.applied()] == ["Cluster", "Listener"]
+
+
+def test_a_file_nobody_wants_any_more_is_let_go(bench: Bench) -> None:
+    bench.write("rds.json", "r1", {"name": "r"})
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.move("lds.json", "2")
+    bench.applied()
+    bench.move("rds.json", "r2", {"name": "r", "x": 1})
+    assert bench.applied() == []
+    assert bench.store.bodies(api.ROUTE) == {}
+
+
+@pytest.mark.parametrize(
+    ("resources", "says"),
+    [
+        ([{"name": "other"}], "'other' where 'r' is expected"),
+        ([{"name": "r"}, {"name": "s"}], "2 resources where one is expected"),
+    ],
+)
+def test_a_route_file_holds_the_one_route(
+    bench: Bench, resources: list[dict[str, Any]], says: str
+) -> None:
+    bench.write("rds.json", "r1", *resources)
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.stat(RDS + "update_rejected") == 1
+    assert says in fake.LOG[-1][2]
+    assert ("fetch_timed_out", "RouteConfiguration", "r") in bench.core.calls
+
+
+def test_a_missing_route_file_is_waited_for(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.session.waiting() == [(api.ROUTE, bench.path("rds.json"))]
+    bench.move("rds.json", "r1", {"name": "r"})
+    assert bench.session.waiting() == []
+    bench.now = 20.0
+    bench.loop.turn(0)
+    assert bench.stat(RDS + "init_fetch_timeout") == 0
+
+
+def test_a_missing_route_file_is_not_waited_for_longer_than_told(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.now = 14.9
+    bench.loop.turn(0)
+    assert len(bench.session.waiting()) == 1
+    bench.now = 15.1
+    bench.loop.turn(0)
+    assert bench.session.waiting() == []
+    assert bench.stat(RDS + "init_fetch_timeout") == 1
+    assert ("fetch_timed_out", "RouteConfiguration", "r") in bench.core.calls
+    bench.move("rds.json", "r1", {"name": "r"})
+    assert bench.stat(RDS + "version_text") == "r1"
+
+
+def test_no_timeout_waits_for_ever(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench, timeout=0.0)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.now = 1e9
+    bench.loop.turn(0)
+    assert len(bench.session.waiting()) == 1
+
+
+def test_a_directory_that_cannot_be_watched_is_said(bench: Bench) -> None:
+    bench.session.subscribe(api.LISTENER, "/nonexistent/lds.json", "", 15.0)
+    assert "cannot watch /nonexistent" in fake.LOG[0][2]

@@ -62,13 +62,17 @@ fn envoy_types_dir() -> Result<PathBuf, Box<dyn Error>> {
         return Err(format!("cargo metadata: {why}").into());
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata.get("packages").and_then(serde_json::Value::as_array);
+    let packages = metadata
+        .get("packages")
+        .and_then(serde_json::Value::as_array);
     let manifest = packages
         .into_iter()
         .flatten()
         .find(|p| p.get("name").and_then(serde_json::Value::as_str) == Some("envoy-types"))
         .and_then(|p| p.get("manifest_path")?.as_str())
         .ok_or("cargo metadata knows no package envoy-types")?;
-    let dir = Path::new(manifest).parent().ok_or("envoy-types has no directory")?;
+    let dir = Path::new(manifest)
+        .parent()
+        .ok_or("envoy-types has no directory")?;
     Ok(dir.to_path_buf())
 }

@@ -59,20 +59,34 @@ pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec
     let document = Document::parse(text, file)?;
     let over = read(&schema, &document)?;
     let unplaced = |reason: String| {
-        document.locate(vec![Problem { path: String::new(), reason }])
+        document.locate(vec![Problem {
+            path: String::new(),
+            reason,
+        }])
     };
     let Some(descriptor) = schema.message_of_url(BOOTSTRAP) else {
         return Err(unplaced("no descriptor of the bootstrap".to_owned()));
     };
     let mut message = DynamicMessage::decode(descriptor, base.body.as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
-    let lists = ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).count()));
-    message.merge(text::encode(&over).as_slice()).map_err(|error| unplaced(error.to_string()))?;
+    let lists =
+        ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).count()));
+    message
+        .merge(text::encode(&over).as_slice())
+        .map_err(|error| unplaced(error.to_string()))?;
     take_apart(&schema, &message).map_err(|problems| {
         // The base alone was fine: what is wrong is in the text, where lists start at 0.
         let shifted = problems.into_iter().map(|p| (unshift(&p.path, &lists), p));
         let (places, problems): (Vec<_>, Vec<_>) = shifted
-            .map(|(path, p)| (Problem { path, reason: String::new() }, p))
+            .map(|(path, p)| {
+                (
+                    Problem {
+                        path,
+                        reason: String::new(),
+                    },
+                    p,
+                )
+            })
             .unzip();
         let places = document.locate(places).into_iter();
         let join = |(place, problem): (ConfigProblem, Problem)| ConfigProblem {
@@ -91,7 +105,11 @@ fn unshift(path: &str, lists: &[(&str, usize)]) -> String {
         let Some((index, rest)) = path.strip_prefix(&prefix).and_then(|p| p.split_once(']')) else {
             continue;
         };
-        if let Some(index) = index.parse().ok().and_then(|index: usize| index.checked_sub(*count)) {
+        if let Some(index) = index
+            .parse()
+            .ok()
+            .and_then(|index: usize| index.checked_sub(*count))
+        {
             return format!("{prefix}{index}]{rest}");
         }
     }
@@ -115,12 +133,20 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
     }
     let body = text::encode(message);
     let typed = pb::Bootstrap::decode(body.as_slice()).map_err(|error| {
-        vec![Problem { path: String::new(), reason: error.to_string() }]
+        vec![Problem {
+            path: String::new(),
+            reason: error.to_string(),
+        }]
     })?;
     let mut cx = Context::default();
-    let admin_address = typed.admin.as_ref().and_then(|a| admin(a, &mut cx.problems));
+    let admin_address = typed
+        .admin
+        .as_ref()
+        .and_then(|a| admin(a, &mut cx.problems));
     let dynamic = typed.dynamic_resources.as_ref();
-    let dynamic = dynamic.map(|d| subscriptions(d, &mut cx.problems)).unwrap_or_default();
+    let dynamic = dynamic
+        .map(|d| subscriptions(d, &mut cx.problems))
+        .unwrap_or_default();
     let stats_flush_interval = parts::millis_or(
         "stats_flush_interval",
         typed.stats_flush_interval.as_ref(),
@@ -130,7 +156,10 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
     let resources = typed.static_resources.unwrap_or_default();
     check_static(&resources, &mut cx);
     let listener_names = resources.listeners.iter().map(compile::listener_name);
-    let cluster_names = resources.clusters.iter().map(|cluster| cluster.name.clone());
+    let cluster_names = resources
+        .clusters
+        .iter()
+        .map(|cluster| cluster.name.clone());
     let node = typed.node.unwrap_or_default();
     let bootstrap = Bootstrap {
         static_listeners: listener_names
@@ -155,12 +184,19 @@ fn static_resources<'m>(
     list: &str,
 ) -> impl Iterator<Item = &'m DynamicMessage> {
     let resources = field(bootstrap, "static_resources").and_then(Value::as_message);
-    let list = resources.and_then(|r| field(r, list)).and_then(Value::as_list);
-    list.unwrap_or_default().iter().filter_map(Value::as_message)
+    let list = resources
+        .and_then(|r| field(r, list))
+        .and_then(Value::as_list);
+    list.unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_message)
 }
 
 fn field<'m>(message: &'m DynamicMessage, name: &str) -> Option<&'m Value> {
-    message.fields().find(|(field, _)| field.name() == name).map(|(_, value)| value)
+    message
+        .fields()
+        .find(|(field, _)| field.name() == name)
+        .map(|(_, value)| value)
 }
 
 fn admin(message: &pb::Admin, problems: &mut Problems) -> Option<SocketAddr> {
@@ -181,12 +217,14 @@ fn admin(message: &pb::Admin, problems: &mut Problems) -> Option<SocketAddr> {
     address
 }
 
-const NO_ADMIN_LOG: &str = "an access log of the admin port other than /dev/null is not implemented";
+const NO_ADMIN_LOG: &str =
+    "an access log of the admin port other than /dev/null is not implemented";
 
 fn is_to_nowhere(log: &AccessLog) -> bool {
     match log.config_type.as_ref() {
         Some(ConfigType::TypedConfig(any)) => {
-            any.type_url.ends_with("/envoy.extensions.access_loggers.file.v3.FileAccessLog")
+            any.type_url
+                .ends_with("/envoy.extensions.access_loggers.file.v3.FileAccessLog")
                 && FileAccessLog::decode(any.value.as_slice()).is_ok_and(|l| l.path == "/dev/null")
         }
         None => false,

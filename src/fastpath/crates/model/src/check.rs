@@ -16,7 +16,11 @@ const MAX_ANY_DEPTH: usize = 32;
 /// Everything wrong with `message` as far as descriptors tell.
 #[must_use]
 pub fn check(schema: &Schema, message: &DynamicMessage) -> Vec<Problem> {
-    let mut walk = Walk { schema, problems: Problems::default(), any_depth: 0 };
+    let mut walk = Walk {
+        schema,
+        problems: Problems::default(),
+        any_depth: 0,
+    };
     walk.message(message, true);
     walk.problems.into_list()
 }
@@ -44,7 +48,10 @@ impl Walk<'_> {
             return;
         }
         for unknown in message.unknown_fields() {
-            self.problems.report(format!("field number {} of {name} is unknown", unknown.number()));
+            self.problems.report(format!(
+                "field number {} of {name} is unknown",
+                unknown.number()
+            ));
         }
         self.absent(message, &plan);
         let extension = message.get_field_by_name("name");
@@ -122,7 +129,7 @@ impl Walk<'_> {
             }
             Value::Map(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                entries.sort_unstable_by_key(|(key, _)| *key);
                 for (key, item) in entries {
                     if let Value::Message(message) = item {
                         let key = key.as_str().unwrap_or("");
@@ -157,16 +164,21 @@ impl Walk<'_> {
             return;
         };
         let value = any.get_field_by_name("value");
-        let Some(bytes) = value.as_deref().and_then(Value::as_bytes) else { return };
+        let Some(bytes) = value.as_deref().and_then(Value::as_bytes) else {
+            return;
+        };
         if self.any_depth >= MAX_ANY_DEPTH {
-            self.problems.report(format!("Any nested more than {MAX_ANY_DEPTH} deep"));
+            self.problems
+                .report(format!("Any nested more than {MAX_ANY_DEPTH} deep"));
             return;
         }
         self.any_depth = self.any_depth.saturating_add(1);
         let mut message = DynamicMessage::new(descriptor);
         match message.merge(bytes.as_ref()) {
             Ok(()) => self.message(&message, strict),
-            Err(error) => self.problems.report(format!("no {name} in these bytes: {error}")),
+            Err(error) => self
+                .problems
+                .report(format!("no {name} in these bytes: {error}")),
         }
         self.any_depth = self.any_depth.saturating_sub(1);
     }

@@ -22,11 +22,20 @@ pub struct Response {
 pub fn load(bytes: &[u8], file: &str, type_url: &str) -> Result<Response, Vec<ConfigProblem>> {
     if file.ends_with(".pb") {
         let unplaced = |Problem { path, reason }| {
-            vec![ConfigProblem { file: file.to_owned(), line: 0, column: 0, path, reason }]
+            vec![ConfigProblem {
+                file: file.to_owned(),
+                line: 0,
+                column: 0,
+                path,
+                reason,
+            }]
         };
         let wrong = |error: prost::DecodeError| {
             let reason = format!("not a {RESPONSE}: {error}");
-            unplaced(Problem { path: String::new(), reason })
+            unplaced(Problem {
+                path: String::new(),
+                reason,
+            })
         };
         let response = pb::DiscoveryResponse::decode(bytes).map_err(wrong)?;
         return unpack(response, type_url).map_err(unplaced);
@@ -34,7 +43,10 @@ pub fn load(bytes: &[u8], file: &str, type_url: &str) -> Result<Response, Vec<Co
     let schema = schema::get();
     let document = Document::parse(bytes, file)?;
     let unplaced = |reason: String| {
-        document.locate(vec![Problem { path: String::new(), reason }])
+        document.locate(vec![Problem {
+            path: String::new(),
+            reason,
+        }])
     };
     let descriptor = schema.message(RESPONSE);
     let descriptor = descriptor.ok_or_else(|| unplaced(format!("no descriptor of {RESPONSE}")))?;
@@ -45,23 +57,34 @@ pub fn load(bytes: &[u8], file: &str, type_url: &str) -> Result<Response, Vec<Co
 }
 
 fn unpack(message: pb::DiscoveryResponse, type_url: &str) -> Result<Response, Problem> {
-    let at = |index: usize, reason: String| Problem { path: format!("resources[{index}]"), reason };
+    let at = |index: usize, reason: String| Problem {
+        path: format!("resources[{index}]"),
+        reason,
+    };
     let mut resources = Vec::with_capacity(message.resources.len());
     for (index, any) in message.resources.into_iter().enumerate() {
         let any = if any.type_url == WRAPPER {
             let wrapper = pb::Resource::decode(any.value.as_slice());
             let wrapper = wrapper.map_err(|error| at(index, error.to_string()))?;
-            wrapper.resource.ok_or_else(|| at(index, "resource: value is required".to_owned()))?
+            wrapper
+                .resource
+                .ok_or_else(|| at(index, "resource: value is required".to_owned()))?
         } else {
             any
         };
         if schema::name_of_url(&any.type_url) != schema::name_of_url(type_url) {
-            let reason = format!("expected a resource of type {type_url}, found {}", any.type_url);
+            let reason = format!(
+                "expected a resource of type {type_url}, found {}",
+                any.type_url
+            );
             return Err(at(index, reason));
         }
         let name = compile::resource_name(type_url, &any.value)
             .map_err(|problem| at(index, problem.reason))?;
         resources.push((name, any.value));
     }
-    Ok(Response { version_info: message.version_info, resources })
+    Ok(Response {
+        version_info: message.version_info,
+        resources,
+    })
 }

@@ -16,9 +16,11 @@ pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<String, String> {
     let descriptor = schema
         .message_of_url(type_url)
         .ok_or_else(|| format!("no descriptor of {type_url}"))?;
-    let message =
-        DynamicMessage::decode(descriptor, bytes).map_err(|error| error.to_string())?;
-    let mut writer = Writer { schema: &schema, out: String::new() };
+    let message = DynamicMessage::decode(descriptor, bytes).map_err(|error| error.to_string())?;
+    let mut writer = Writer {
+        schema: &schema,
+        out: String::new(),
+    };
     writer.message(&message, None, false);
     Ok(writer.out)
 }
@@ -54,7 +56,10 @@ impl Writer<'_> {
         }
         let plan = self.schema.plan(&descriptor);
         for (field, value) in message.fields() {
-            let secret = secret || plan.field(field.number()).is_some_and(|plan| plan.sensitive);
+            let secret = secret
+                || plan
+                    .field(field.number())
+                    .is_some_and(|plan| plan.sensitive);
             if secret && !is_shown_when_secret(value) {
                 continue;
             }
@@ -78,8 +83,10 @@ impl Writer<'_> {
                 let Kind::Message(entry) = kind else { return };
                 let value_kind = entry.map_entry_value_field().kind();
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-                self.object(&entries, |writer, value| writer.value(&value_kind, value, secret));
+                entries.sort_unstable_by_key(|(key, _)| *key);
+                self.object(&entries, |writer, value| {
+                    writer.value(&value_kind, value, secret)
+                });
             }
             value => self.value(&kind, value, secret),
         }
@@ -96,11 +103,7 @@ impl Writer<'_> {
         self.out.push(']');
     }
 
-    fn object(
-        &mut self,
-        entries: &[(&MapKey, &Value)],
-        mut each: impl FnMut(&mut Self, &Value),
-    ) {
+    fn object(&mut self, entries: &[(&MapKey, &Value)], mut each: impl FnMut(&mut Self, &Value)) {
         self.out.push('{');
         for (index, (key, value)) in entries.iter().enumerate() {
             if index > 0 {
@@ -162,7 +165,7 @@ impl Writer<'_> {
             "Struct" => match field("fields").as_deref() {
                 Some(Value::Map(map)) => {
                     let mut entries: Vec<_> = map.iter().collect();
-                    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                    entries.sort_unstable_by_key(|(key, _)| *key);
                     self.object(&entries, |writer, value| {
                         if let Value::Message(value) = value {
                             writer.well_known(value, secret);
@@ -211,7 +214,11 @@ impl Writer<'_> {
         let url = any.get_field_by_name("type_url");
         let url = url.as_deref().and_then(Value::as_str).unwrap_or("");
         let value = any.get_field_by_name("value");
-        let bytes = value.as_deref().and_then(Value::as_bytes).cloned().unwrap_or_default();
+        let bytes = value
+            .as_deref()
+            .and_then(Value::as_bytes)
+            .cloned()
+            .unwrap_or_default();
         let descriptor = name_of_url(url).and_then(|name| self.schema.message(name));
         let message = descriptor.and_then(|d| DynamicMessage::decode(d, bytes.as_ref()).ok());
         match message {
@@ -220,7 +227,11 @@ impl Writer<'_> {
                 self.out.push_str("{\"@type\":");
                 self.string(url);
                 self.out.push_str(",\"value\":");
-                let text = if secret { REDACTED_BYTES.to_owned() } else { base64(&bytes) };
+                let text = if secret {
+                    REDACTED_BYTES.to_owned()
+                } else {
+                    base64(&bytes)
+                };
                 self.string(&text);
                 self.out.push('}');
             }
@@ -289,7 +300,10 @@ fn duration(seconds: i64, nanos: i32) -> String {
         4..=6 => 6,
         _ => 9,
     };
-    format!("{sign}{seconds}.{}s", fraction.get(..kept).unwrap_or(&fraction))
+    format!(
+        "{sign}{seconds}.{}s",
+        fraction.get(..kept).unwrap_or(&fraction)
+    )
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -300,9 +314,15 @@ fn base64(bytes: &[u8]) -> String {
         let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or(0));
         let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
         for (at, shift) in [18_u32, 12, 6, 0].into_iter().enumerate() {
-            let digit = usize::try_from((bits >> shift) & 63).ok().and_then(|d| ALPHABET.get(d));
+            let digit = usize::try_from((bits >> shift) & 63)
+                .ok()
+                .and_then(|d| ALPHABET.get(d));
             let padded = at > chunk.len();
-            out.push(if padded { '=' } else { char::from(digit.copied().unwrap_or(b'=')) });
+            out.push(if padded {
+                '='
+            } else {
+                char::from(digit.copied().unwrap_or(b'='))
+            });
         }
     }
     out
@@ -314,9 +334,13 @@ mod tests {
 
     #[test]
     fn base64_and_durations() {
-        for (bytes, text) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), (REDACTED, REDACTED_BYTES)]
-        {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            (REDACTED, REDACTED_BYTES),
+        ] {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
         assert_eq!(duration(1, 500_000_000), "1.500s");

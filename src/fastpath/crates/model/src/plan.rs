@@ -33,29 +33,52 @@ impl Plan {
         let mut fields: Vec<FieldPlan> = message
             .fields()
             .map(|field| {
-                let rules = if checked { rules::of_field(pool, &field) } else { None };
+                let rules = if checked {
+                    rules::of_field(pool, &field)
+                } else {
+                    None
+                };
                 let check_absent = rules.is_some() && field.containing_oneof().is_none();
                 let support = supported::of_field(entry, &field);
                 let sensitive = is_sensitive(pool, &field);
-                FieldPlan { field, rules, support, sensitive, check_absent }
+                FieldPlan {
+                    field,
+                    rules,
+                    support,
+                    sensitive,
+                    check_absent,
+                }
             })
             .collect();
         fields.sort_unstable_by_key(|plan| plan.field.number());
-        let oneofs = if checked { required_oneofs(pool, message) } else { Vec::new() };
-        Self { fields, required_oneofs: oneofs, known: entry.is_some() }
+        let oneofs = if checked {
+            required_oneofs(pool, message)
+        } else {
+            Vec::new()
+        };
+        Self {
+            fields,
+            required_oneofs: oneofs,
+            known: entry.is_some(),
+        }
     }
 
     pub fn field(&self, number: u32) -> Option<&FieldPlan> {
-        let at = self.fields.binary_search_by_key(&number, |plan| plan.field.number()).ok()?;
+        let at = self
+            .fields
+            .binary_search_by_key(&number, |plan| plan.field.number())
+            .ok()?;
         self.fields.get(at)
     }
 }
 
 fn is_disabled(pool: &DescriptorPool, message: &MessageDescriptor) -> bool {
-    ["validate.disabled", "validate.ignored"].into_iter().any(|name| {
-        pool.get_extension_by_name(name)
-            .is_some_and(|ext| *message.options().get_extension(&ext) == Value::Bool(true))
-    })
+    ["validate.disabled", "validate.ignored"]
+        .into_iter()
+        .any(|name| {
+            pool.get_extension_by_name(name)
+                .is_some_and(|ext| *message.options().get_extension(&ext) == Value::Bool(true))
+        })
 }
 
 fn is_sensitive(pool: &DescriptorPool, field: &FieldDescriptor) -> bool {

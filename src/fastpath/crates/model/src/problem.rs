@@ -121,7 +121,10 @@ impl Problems {
     /// A problem of the place the walk is at.
     pub fn report(&mut self, reason: impl Into<String>) {
         if !self.is_full() {
-            self.list.push(Problem { path: self.path.clone(), reason: reason.into() });
+            self.list.push(Problem {
+                path: self.path.clone(),
+                reason: reason.into(),
+            });
         }
     }
 
@@ -135,7 +138,10 @@ impl Problems {
     /// A problem of the place the walk is at, for the caller to keep.
     #[must_use]
     pub fn problem(&self, reason: impl Into<String>) -> Problem {
-        Problem { path: self.path.clone(), reason: reason.into() }
+        Problem {
+            path: self.path.clone(),
+            reason: reason.into(),
+        }
     }
 
     #[must_use]
@@ -165,6 +171,10 @@ impl Problems {
 
     /// `value` if nothing was reported.
     pub fn finish<T>(self, value: T) -> Result<T, Vec<Problem>> {
-        if self.list.is_empty() { Ok(value) } else { Err(self.list) }
+        if self.list.is_empty() {
+            Ok(value)
+        } else {
+            Err(self.list)
+        }
     }
 }

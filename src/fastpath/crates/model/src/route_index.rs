@@ -82,7 +82,11 @@ impl RouteIndex {
     /// The places of all routes that `path` (without its query) can match, ascending.
     #[must_use]
     pub fn candidates<'i>(&'i self, path: &[u8]) -> Candidates<'i> {
-        let mut lists = Lists { list: [&[]; MAX_LISTS], len: 0, overflow: false };
+        let mut lists = Lists {
+            list: [&[]; MAX_LISTS],
+            len: 0,
+            overflow: false,
+        };
         lists.add(&self.always);
         let mut at = 0_usize;
         let mut rest = path;
@@ -96,7 +100,9 @@ impl RouteIndex {
             }
             let Some(next) = node.child(rest) else { break };
             let label = self.nodes.get(next).map(|n| &*n.label).unwrap_or_default();
-            let Some(after) = rest.strip_prefix(label) else { break };
+            let Some(after) = rest.strip_prefix(label) else {
+                break;
+            };
             at = next;
             rest = after;
         }
@@ -121,7 +127,11 @@ impl RouteIndex {
             let label = self.nodes.get(child).map(|n| &*n.label).unwrap_or_default();
             let common = label.iter().zip(rest).take_while(|(a, b)| a == b).count();
             let whole = common == label.len();
-            at = if whole { child } else { self.split(at, child, common) };
+            at = if whole {
+                child
+            } else {
+                self.split(at, child, common)
+            };
             rest = rest.get(common..).unwrap_or_default();
         }
         if let Some(node) = self.nodes.get_mut(at) {
@@ -131,7 +141,10 @@ impl RouteIndex {
 
     fn add_child(&mut self, parent: usize, label: &[u8]) -> usize {
         let child = self.nodes.len();
-        self.nodes.push(Node { label: label.into(), ..Node::default() });
+        self.nodes.push(Node {
+            label: label.into(),
+            ..Node::default()
+        });
         if let (Some(node), Some(first)) = (self.nodes.get_mut(parent), label.first()) {
             node.keys.push(*first);
             node.children.push(child);
@@ -142,7 +155,9 @@ impl RouteIndex {
     /// Puts a node between `parent` and `child` at `common` bytes of the child's label.
     fn split(&mut self, parent: usize, child: usize, common: usize) -> usize {
         let middle = self.nodes.len();
-        let Some(node) = self.nodes.get_mut(child) else { return parent };
+        let Some(node) = self.nodes.get_mut(child) else {
+            return parent;
+        };
         let label = std::mem::take(&mut node.label);
         let (upper, lower) = label.split_at_checked(common).unwrap_or((&label, &[]));
         node.label = lower.into();

@@ -80,10 +80,18 @@ mod tests {
     #[test]
     fn pool_is_released_and_made_again() {
         let first = get();
-        assert!(first.message("envoy.config.bootstrap.v3.Bootstrap").is_some());
+        assert!(
+            first
+                .message("envoy.config.bootstrap.v3.Bootstrap")
+                .is_some()
+        );
         assert!(Arc::ptr_eq(&first, &get()) || Arc::strong_count(&first) >= 1);
         release();
         let again = get();
-        assert!(again.message_of_url("type.googleapis.com/envoy.config.cluster.v3.Cluster").is_some());
+        assert!(
+            again
+                .message_of_url("type.googleapis.com/envoy.config.cluster.v3.Cluster")
+                .is_some()
+        );
     }
 }

@@ -35,13 +35,19 @@ fn cases() {
         };
         let differs = text.lines().any(|line| line.starts_with("# differs: "));
         if (accepted == envoy_accepts) == differs {
-            failures.push(format!("{name}: accepted={accepted}, as Envoy: {}", !differs));
+            failures.push(format!(
+                "{name}: accepted={accepted}, as Envoy: {}",
+                !differs
+            ));
         }
         let expected = case.with_extension("expected");
         if update {
             std::fs::write(&expected, &actual).unwrap();
         } else if std::fs::read_to_string(&expected).unwrap_or_default() != actual {
-            failures.push(format!("{name}: differs from {}:\n{actual}", expected.display()));
+            failures.push(format!(
+                "{name}: differs from {}:\n{actual}",
+                expected.display()
+            ));
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -67,8 +73,18 @@ fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     assert!(listeners.rejected.is_empty(), "{:?}", listeners.rejected);
     let snapshot = store.snapshot();
     let mut out = String::new();
-    let bootstrap::Bootstrap { node_id, node_cluster, admin_address, dynamic, .. } = bootstrap;
-    writeln!(out, "node {node_id:?} {node_cluster:?} admin {admin_address:?}").unwrap();
+    let bootstrap::Bootstrap {
+        node_id,
+        node_cluster,
+        admin_address,
+        dynamic,
+        ..
+    } = bootstrap;
+    writeln!(
+        out,
+        "node {node_id:?} {node_cluster:?} admin {admin_address:?}"
+    )
+    .unwrap();
     writeln!(out, "stats every {:?}", bootstrap.stats_flush_interval).unwrap();
     for subscription in dynamic {
         writeln!(out, "{subscription:?}").unwrap();
@@ -95,19 +111,27 @@ fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
 /// Leaves out hashes, which are equal or not and mean nothing else; writes lists of bytes as
 /// text and lists of nothing or one thing on one line.
 fn readable(debug: &str) -> String {
-    let lines: Vec<&str> =
-        debug.lines().filter(|line| !line.trim_start().starts_with("hash: ")).collect();
+    let lines: Vec<&str> = debug
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("hash: "))
+        .collect();
     let mut out = String::new();
     let mut at = 0;
     while at < lines.len() {
         let line = lines[at];
-        let close = lines[at + 1..].iter().position(|l| l.trim_start().starts_with(']'));
+        let close = lines[at + 1..]
+            .iter()
+            .position(|l| l.trim_start().starts_with(']'));
         let inside = &lines[at + 1..at + 1 + close.unwrap_or(0)];
-        let bytes: Option<Vec<u8>> =
-            inside.iter().map(|l| l.trim().trim_end_matches(',').parse().ok()).collect();
+        let bytes: Option<Vec<u8>> = inside
+            .iter()
+            .map(|l| l.trim().trim_end_matches(',').parse().ok())
+            .collect();
         match bytes {
             Some(bytes) if line.ends_with('[') && !bytes.is_empty() => {
-                let end = lines[at + 1 + inside.len()].trim_start().trim_start_matches(']');
+                let end = lines[at + 1 + inside.len()]
+                    .trim_start()
+                    .trim_start_matches(']');
                 let text = String::from_utf8_lossy(&bytes);
                 writeln!(out, "{}{text:?}{end}", line.trim_end_matches('[')).unwrap();
                 at += inside.len() + 2;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::accesslog::v3 as pb;
-use envoy_types::pb::envoy::config::core::v3::{SubstitutionFormatString, substitution_format_string};
+use envoy_types::pb::envoy::config::core::v3::{
+    SubstitutionFormatString, substitution_format_string,
+};
 use envoy_types::pb::envoy::extensions::access_loggers::{file::v3 as file, stream::v3 as stream};
 use envoy_types::pb::google::protobuf::Any;
 use pb::access_log::ConfigType;
@@ -37,14 +39,17 @@ pub(super) fn compile(
     problems: &mut Problems,
 ) -> Vec<Arc<AccessLog>> {
     let each = |(index, message)| problems.within_item(field, index, |p| access_log(message, p));
-    messages.iter().enumerate().filter_map(each).map(Arc::new).collect()
+    messages
+        .iter()
+        .enumerate()
+        .filter_map(each)
+        .map(Arc::new)
+        .collect()
 }
 
 fn access_log(message: &pb::AccessLog, problems: &mut Problems) -> Option<AccessLog> {
-    let filter = match message.filter.as_ref() {
-        Some(message) => Some(problems.within("filter", |p| filter(message, p))),
-        None => None,
-    };
+    let filter = message.filter.as_ref();
+    let filter = filter.map(|message| problems.within("filter", |p| filter_of(message, p)));
     let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
         problems.report(not_implemented(Some(&message.name), ""));
         return None;
@@ -54,7 +59,11 @@ fn access_log(message: &pb::AccessLog, problems: &mut Problems) -> Option<Access
         Some(filter) => Some(filter?),
         None => None,
     };
-    Some(AccessLog { sink, format, filter })
+    Some(AccessLog {
+        sink,
+        format,
+        filter,
+    })
 }
 
 fn logger(name: &str, any: &Any, problems: &mut Problems) -> Option<(Sink, LogFormat)> {
@@ -67,13 +76,19 @@ fn logger(name: &str, any: &Any, problems: &mut Problems) -> Option<(Sink, LogFo
         STDOUT => {
             use stream::stdout_access_log::AccessLogFormat::LogFormat;
             let message = stream::StdoutAccessLog::decode(any.value.as_slice()).ok()?;
-            let format = message.access_log_format.as_ref().map(|LogFormat(format)| format);
+            let format = message
+                .access_log_format
+                .as_ref()
+                .map(|LogFormat(format)| format);
             Some((Sink::Stdout, stream_format(format, problems)?))
         }
         STDERR => {
             use stream::stderr_access_log::AccessLogFormat::LogFormat;
             let message = stream::StderrAccessLog::decode(any.value.as_slice()).ok()?;
-            let format = message.access_log_format.as_ref().map(|LogFormat(format)| format);
+            let format = message
+                .access_log_format
+                .as_ref()
+                .map(|LogFormat(format)| format);
             Some((Sink::Stderr, stream_format(format, problems)?))
         }
         other => {
@@ -170,9 +185,10 @@ pub(super) fn body_format(
         given => given,
     };
     match log_format(message, problems)? {
-        LogFormat::Text(format) => {
-            Some(DirectBody::Format { format, content_type: content_type.into() })
-        }
+        LogFormat::Text(format) => Some(DirectBody::Format {
+            format,
+            content_type: content_type.into(),
+        }),
         LogFormat::Json(_) => {
             problems.report_at("json_format", "a JSON body is not implemented");
             None
@@ -187,13 +203,13 @@ fn filters(
     problems: &mut Problems,
 ) -> Option<Vec<Filter>> {
     let level = problems.enter(field);
-    let each = |(index, message)| problems.within_item("filters", index, |p| filter(message, p));
+    let each = |(index, message)| problems.within_item("filters", index, |p| filter_of(message, p));
     let compiled: Vec<Option<Filter>> = messages.iter().enumerate().map(each).collect();
     problems.leave(level);
     compiled.into_iter().collect()
 }
 
-fn filter(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filter> {
+fn filter_of(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filter> {
     Some(match message.filter_specifier.as_ref()? {
         FilterSpecifier::StatusCodeFilter(filter) => {
             let (op, value) = comparison(filter.comparison.as_ref()?)?;
@@ -205,7 +221,10 @@ fn filter(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filt
         }
         FilterSpecifier::NotHealthCheckFilter(_) => Filter::NotHealthCheck,
         FilterSpecifier::RuntimeFilter(filter) => Filter::Runtime {
-            millionths: filter.percent_sampled.as_ref().map_or(0, matchers::millionths),
+            millionths: filter
+                .percent_sampled
+                .as_ref()
+                .map_or(0, matchers::millionths),
         },
         FilterSpecifier::AndFilter(filter) => {
             Filter::And(filters("and_filter", &filter.filters, problems)?)
@@ -221,7 +240,11 @@ fn filter(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filt
             Filter::Header(matcher?)
         }
         FilterSpecifier::ResponseFlagFilter(filter) => Filter::ResponseFlag {
-            flags: filter.flags.iter().map(|flag| flag_bit(flag)).fold(0, |all, bit| all | bit),
+            flags: filter
+                .flags
+                .iter()
+                .map(|flag| flag_bit(flag))
+                .fold(0, |all, bit| all | bit),
         },
         // Refused by name.
         _ => return None,
@@ -230,7 +253,8 @@ fn filter(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filt
 
 fn flag_bit(flag: &str) -> u64 {
     let at = RESPONSE_FLAGS.iter().position(|name| *name == flag);
-    at.and_then(|at| 1_u64.checked_shl(u32::try_from(at).ok()?)).unwrap_or(0)
+    at.and_then(|at| 1_u64.checked_shl(u32::try_from(at).ok()?))
+        .unwrap_or(0)
 }
 
 fn comparison(message: &pb::ComparisonFilter) -> Option<(Comparison, u32)> {

@@ -68,12 +68,14 @@ pub(super) fn cidr(range: &pb::CidrRange, problems: &mut Problems) -> Option<Cid
     let length = range.prefix_len.as_ref().map_or(0, |v| v.value);
     let Ok(address) = range.address_prefix.parse::<IpAddr>() else {
         let prefix = &range.address_prefix;
-        let reason = format!(
-            "invalid ip/mask combo '{prefix}/{length}' (format is <ip>/<# mask bits>)"
-        );
+        let reason =
+            format!("invalid ip/mask combo '{prefix}/{length}' (format is <ip>/<# mask bits>)");
         problems.report_at("address_prefix", reason);
         return None;
     };
     let bits: u8 = if address.is_ipv4() { 32 } else { 128 };
-    Some(Cidr { address, prefix_len: u8::try_from(length).unwrap_or(bits).min(bits) })
+    Some(Cidr {
+        address,
+        prefix_len: u8::try_from(length).unwrap_or(bits).min(bits),
+    })
 }

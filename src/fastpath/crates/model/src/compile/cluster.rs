@@ -7,10 +7,10 @@ use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use pb::cluster::common_lb_config::LocalityConfigSpecifier;
 use pb::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy as Policy,
 };
-use pb::cluster::common_lb_config::LocalityConfigSpecifier;
 use policies::common::v3::{LocalityLbConfig, locality_lb_config};
 use policies::least_request::v3::{LeastRequest, least_request::SelectionMethod};
 use policies::{random::v3::Random, round_robin::v3::RoundRobin};
@@ -41,7 +41,11 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     let problems = &mut cx.problems;
     let load_balancing = load_balancing(message, problems);
     let http = protocol_options::compile(message, problems);
-    transport_socket("transport_socket", message.transport_socket.as_ref(), problems);
+    transport_socket(
+        "transport_socket",
+        message.transport_socket.as_ref(),
+        problems,
+    );
     let connect_timeout = millis_or(
         "connect_timeout",
         message.connect_timeout.as_ref(),
@@ -49,7 +53,9 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         problems,
     );
     let buffer = message.per_connection_buffer_limit_bytes.as_ref();
-    let weighted = load_balancing.as_ref().is_some_and(|lb| lb.weighted_localities);
+    let weighted = load_balancing
+        .as_ref()
+        .is_some_and(|lb| lb.weighted_localities);
     cx.weighted_localities = weighted;
     let discovery = discovery(message, weighted, cx);
     let name: Arc<str> = message.name.as_str().into();
@@ -76,10 +82,15 @@ struct LoadBalancing {
 
 fn load_balancing(message: &pb::Cluster, problems: &mut Problems) -> Option<LoadBalancing> {
     if let Some(policy) = message.load_balancing_policy.as_ref() {
-        return problems.within("load_balancing_policy", |p| typed_policy(message, policy, p));
+        return problems.within("load_balancing_policy", |p| {
+            typed_policy(message, policy, p)
+        });
     }
     let weighted_localities = matches!(
-        message.common_lb_config.as_ref().and_then(|c| c.locality_config_specifier.as_ref()),
+        message
+            .common_lb_config
+            .as_ref()
+            .and_then(|c| c.locality_config_specifier.as_ref()),
         Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
     );
     let policy = match Policy::try_from(message.lb_policy).ok()? {
@@ -97,11 +108,17 @@ fn load_balancing(message: &pb::Cluster, problems: &mut Problems) -> Option<Load
             return None;
         }
         other => {
-            problems.report_at("lb_policy", format!("{} is not implemented", other.as_str_name()));
+            problems.report_at(
+                "lb_policy",
+                format!("{} is not implemented", other.as_str_name()),
+            );
             return None;
         }
     };
-    Some(LoadBalancing { policy, weighted_localities })
+    Some(LoadBalancing {
+        policy,
+        weighted_localities,
+    })
 }
 
 /// The first of the list: Envoy takes the first it knows, and we refuse those we do not know.
@@ -192,7 +209,10 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
         Some(ClusterDiscoveryType::ClusterType(_)) => return None,
     };
     if kind != DiscoveryType::Eds && message.eds_cluster_config.is_some() {
-        cx.problems.report_at("eds_cluster_config", "eds_cluster_config set in a non-EDS cluster");
+        cx.problems.report_at(
+            "eds_cluster_config",
+            "eds_cluster_config set in a non-EDS cluster",
+        );
     }
     let empty = ClusterLoadAssignment::default();
     let assignment = message.load_assignment.as_ref().unwrap_or(&empty);
@@ -201,9 +221,16 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
             let problems = &mut cx.problems;
             let assignment =
                 problems.within("load_assignment", |p| Assignment::compile(assignment, p));
-            Some(Discovery::Static(Arc::new(assignment.flatten(weighted, false))))
+            Some(Discovery::Static(Arc::new(
+                assignment.flatten(weighted, false),
+            )))
         }
-        DiscoveryType::StrictDns => Some(Discovery::Dns(Arc::new(dns(message, false, weighted, &mut cx.problems)))),
+        DiscoveryType::StrictDns => Some(Discovery::Dns(Arc::new(dns(
+            message,
+            false,
+            weighted,
+            &mut cx.problems,
+        )))),
         DiscoveryType::LogicalDns => {
             let is_one = match assignment.endpoints.as_slice() {
                 [] => true,
@@ -216,11 +243,17 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
                     "LOGICAL_DNS clusters must have a single locality_lb_endpoint and a single lb_endpoint",
                 );
             }
-            Some(Discovery::Dns(Arc::new(dns(message, true, weighted, &mut cx.problems))))
+            Some(Discovery::Dns(Arc::new(dns(
+                message,
+                true,
+                weighted,
+                &mut cx.problems,
+            ))))
         }
         DiscoveryType::Eds => eds(message, cx),
         DiscoveryType::OriginalDst => {
-            cx.problems.report_at("type", "ORIGINAL_DST is not implemented");
+            cx.problems
+                .report_at("type", "ORIGINAL_DST is not implemented");
             None
         }
     }
@@ -228,7 +261,8 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
 
 fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
     let Some(config) = message.eds_cluster_config.as_ref() else {
-        cx.problems.report("cannot create an EDS cluster without an EDS config");
+        cx.problems
+            .report("cannot create an EDS cluster without an EDS config");
         return None;
     };
     if message.load_assignment.is_some() {
@@ -251,8 +285,12 @@ fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
         "" => message.name.as_str(),
         name => name,
     };
-    cx.needs.push(source?.needs(ENDPOINTS, service_name, format!("cluster.{stat_name}.")));
-    Some(Discovery::Eds { service_name: service_name.into(), endpoints: None })
+    cx.needs
+        .push(source?.needs(ENDPOINTS, service_name, format!("cluster.{stat_name}.")));
+    Some(Discovery::Eds {
+        service_name: service_name.into(),
+        endpoints: None,
+    })
 }
 
 fn dns(message: &pb::Cluster, logical: bool, weighted: bool, problems: &mut Problems) -> Dns {
@@ -298,7 +336,10 @@ fn dns(message: &pb::Cluster, logical: bool, weighted: bool, problems: &mut Prob
 
 /// Limits by priority; of several for one priority the first counts, as in Envoy.
 fn thresholds(message: &pb::Cluster) -> [Thresholds; 2] {
-    let given = message.circuit_breakers.as_ref().map(|c| c.thresholds.as_slice());
+    let given = message
+        .circuit_breakers
+        .as_ref()
+        .map(|c| c.thresholds.as_slice());
     let given = given.unwrap_or_default();
     [RoutingPriority::Default, RoutingPriority::High].map(|wanted| {
         let default = Thresholds::default();

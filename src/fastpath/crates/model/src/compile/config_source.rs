@@ -41,7 +41,10 @@ pub(crate) fn file_source(
             Specifier::Path(path) => (path.clone(), String::new()),
             Specifier::PathConfigSource(source) => {
                 let directory = source.watched_directory.as_ref();
-                (source.path.clone(), directory.map(|d| d.path.clone()).unwrap_or_default())
+                (
+                    source.path.clone(),
+                    directory.map(|d| d.path.clone()).unwrap_or_default(),
+                )
             }
             // Refused by name.
             _ => return None,
@@ -52,7 +55,11 @@ pub(crate) fn file_source(
             INITIAL_FETCH_TIMEOUT,
             problems,
         );
-        Some(FileSource { path, watched_directory, initial_fetch_timeout })
+        Some(FileSource {
+            path,
+            watched_directory,
+            initial_fetch_timeout,
+        })
     })
 }
 

@@ -37,13 +37,21 @@ impl Assignment {
             let each = |(index, message): (usize, &pb::LbEndpoint)| {
                 problems.within_item("lb_endpoints", index, |p| endpoint(message, &locality, p))
             };
-            let hosts = group.lb_endpoints.iter().enumerate().filter_map(each).collect();
+            let hosts = group
+                .lb_endpoints
+                .iter()
+                .enumerate()
+                .filter_map(each)
+                .collect();
             // No weight, no share of the load.
             let weight = group.load_balancing_weight.as_ref().map_or(0, |v| v.value);
             localities.push(Hosts { weight, hosts });
             problems.leave(level);
         }
-        Self { cluster_name: message.cluster_name.clone(), localities }
+        Self {
+            cluster_name: message.cluster_name.clone(),
+            localities,
+        }
     }
 
     /// The hosts as a list. `weighted`: localities share the load by their weights, and an
@@ -126,7 +134,10 @@ fn dns_target(message: &pb::LbEndpoint, problems: &mut Problems) -> Option<DnsTa
     let level = problems.enter("endpoint");
     if !endpoint.hostname.is_empty() {
         // Theirs is the name they are resolved by.
-        problems.report_at("hostname", "is not implemented for endpoints resolved by DNS");
+        problems.report_at(
+            "hostname",
+            "is not implemented for endpoints resolved by DNS",
+        );
     }
     let found = problems.within("address", |p| host_port(endpoint.address.as_ref(), p));
     problems.leave(level);
@@ -150,7 +161,9 @@ fn endpoint(
     problems.leave(level);
     Some(Endpoint {
         address: address?,
-        hostname: Some(endpoint.hostname.as_str()).filter(|h| !h.is_empty()).map(Arc::from),
+        hostname: Some(endpoint.hostname.as_str())
+            .filter(|h| !h.is_empty())
+            .map(Arc::from),
         weight: weight(message),
         health: health(message.health_status),
         locality: Arc::clone(locality),
@@ -178,7 +191,10 @@ fn refuse_priority(group: &pb::LocalityLbEndpoints, problems: &mut Problems) {
 }
 
 fn weight(message: &pb::LbEndpoint) -> u32 {
-    message.load_balancing_weight.as_ref().map_or(1, |v| v.value)
+    message
+        .load_balancing_weight
+        .as_ref()
+        .map_or(1, |v| v.value)
 }
 
 fn locality(message: Option<&core::Locality>) -> Locality {
@@ -219,9 +235,18 @@ mod tests {
         let assignment = Assignment {
             cluster_name: "c".into(),
             localities: vec![
-                Hosts { weight: 3, hosts: vec![host(1, 1), host(2, 1)] },
-                Hosts { weight: 1, hosts: vec![host(3, 5)] },
-                Hosts { weight: 0, hosts: vec![host(4, 9)] },
+                Hosts {
+                    weight: 3,
+                    hosts: vec![host(1, 1), host(2, 1)],
+                },
+                Hosts {
+                    weight: 1,
+                    hosts: vec![host(3, 5)],
+                },
+                Hosts {
+                    weight: 0,
+                    hosts: vec![host(4, 9)],
+                },
             ],
         };
         let weights = |e: &Endpoints| e.hosts.iter().map(|h| h.weight).collect::<Vec<_>>();
@@ -232,8 +257,10 @@ mod tests {
     #[test]
     fn one_address_counts_once_where_asked() {
         let hosts = vec![host(1, 1), host(1, 7), host(2, 1)];
-        let assignment =
-            Assignment { cluster_name: "c".into(), localities: vec![Hosts { weight: 0, hosts }] };
+        let assignment = Assignment {
+            cluster_name: "c".into(),
+            localities: vec![Hosts { weight: 0, hosts }],
+        };
         assert_eq!(assignment.flatten(false, true).hosts.len(), 2);
         assert_eq!(assignment.flatten(false, false).hosts.len(), 3);
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use core::http_protocol_options::HeadersWithUnderscoresAction;
+use core::scheme_header_transformation::Transformation;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use envoy_types::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
-use core::http_protocol_options::HeadersWithUnderscoresAction;
-use core::scheme_header_transformation::Transformation;
 pub(super) use pb::HttpConnectionManager as Message;
 use pb::http_connection_manager::{
     CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
@@ -112,7 +112,10 @@ fn codec(message: &Message, problems: &mut Problems) {
     match CodecType::try_from(message.codec_type) {
         Ok(CodecType::Auto | CodecType::Http1) => {}
         Ok(codec @ (CodecType::Http2 | CodecType::Http3)) => {
-            problems.report_at("codec_type", format!("{} is not implemented", codec.as_str_name()));
+            problems.report_at(
+                "codec_type",
+                format!("{} is not implemented", codec.as_str_name()),
+            );
         }
         Err(_) => {}
     }
@@ -137,7 +140,9 @@ fn routes(message: &Message, cx: &mut Context) -> Option<RouteSource> {
             let name = &rds.route_config_name;
             let scope = format!("http.{}.rds.{name}.", message.stat_prefix);
             cx.needs.push(source?.needs(ROUTES, name, scope));
-            Some(RouteSource::Rds { name: rds.route_config_name.as_str().into() })
+            Some(RouteSource::Rds {
+                name: rds.route_config_name.as_str().into(),
+            })
         }
         // Refused by name.
         RouteSpecifier::ScopedRoutes(_) => None,
@@ -252,13 +257,20 @@ fn server_header(message: &Message) -> ServerHeader {
 }
 
 fn scheme_to_overwrite(message: &Message) -> Option<Arc<str>> {
-    match message.scheme_header_transformation.as_ref()?.transformation.as_ref()? {
+    match message
+        .scheme_header_transformation
+        .as_ref()?
+        .transformation
+        .as_ref()?
+    {
         Transformation::SchemeToOverwrite(scheme) => non_empty(scheme),
     }
 }
 
 fn underscores(common: Option<&core::HttpProtocolOptions>) -> Underscores {
-    let action = common.map(|c| c.headers_with_underscores_action).unwrap_or_default();
+    let action = common
+        .map(|c| c.headers_with_underscores_action)
+        .unwrap_or_default();
     match HeadersWithUnderscoresAction::try_from(action) {
         Ok(HeadersWithUnderscoresAction::RejectRequest) => Underscores::RejectRequest,
         Ok(HeadersWithUnderscoresAction::DropHeader) => Underscores::DropHeader,
@@ -278,13 +290,17 @@ fn escaped_slashes(message: &Message) -> EscapedSlashes {
 }
 
 fn strip_port(message: &Message, problems: &mut Problems) -> StripPort {
-    let any = matches!(message.strip_port_mode, Some(StripPortMode::StripAnyHostPort(true)));
+    let any = matches!(
+        message.strip_port_mode,
+        Some(StripPortMode::StripAnyHostPort(true))
+    );
     match (message.strip_matching_host_port, any) {
         (false, false) => StripPort::No,
         (true, false) => StripPort::Matching,
         (false, true) => StripPort::Any,
         (true, true) => {
-            let reason = "Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.";
+            let reason =
+                "Only one of `strip_matching_host_port` or `strip_any_host_port` can be set.";
             problems.report(reason);
             StripPort::Any
         }
@@ -307,17 +323,27 @@ fn internal_ranges(message: &InternalAddressConfig, problems: &mut Problems) -> 
     };
     let private = ranges.iter().filter_map(|(address, length)| {
         let prefix_len = u8::try_from(*length).ok()?;
-        Some(Cidr { address: address.parse().ok()?, prefix_len })
+        Some(Cidr {
+            address: address.parse().ok()?,
+            prefix_len,
+        })
     });
-    let given = message.cidr_ranges.iter().enumerate().filter_map(|(index, range)| {
-        problems.within_item("cidr_ranges", index, |p| address::cidr(range, p))
-    });
+    let given = message
+        .cidr_ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(index, range)| {
+            problems.within_item("cidr_ranges", index, |p| address::cidr(range, p))
+        });
     private.chain(given).collect()
 }
 
 /// `request_id_extension`: UUIDs, the only kind there is.
 fn pack_trace_reason(message: &Message, problems: &mut Problems) -> Option<bool> {
-    let Some(any) = message.request_id_extension.as_ref().and_then(|e| e.typed_config.as_ref())
+    let Some(any) = message
+        .request_id_extension
+        .as_ref()
+        .and_then(|e| e.typed_config.as_ref())
     else {
         return Some(true);
     };

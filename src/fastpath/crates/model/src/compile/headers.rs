@@ -34,18 +34,29 @@ pub(super) fn mutations(lists: &Lists<'_>, problems: &mut Problems) -> HeaderMut
         request_add: additions("request_headers_to_add", lists.request_add, problems),
         request_remove: removals("request_headers_to_remove", lists.request_remove, problems),
         response_add: additions("response_headers_to_add", lists.response_add, problems),
-        response_remove: removals("response_headers_to_remove", lists.response_remove, problems),
+        response_remove: removals(
+            "response_headers_to_remove",
+            lists.response_remove,
+            problems,
+        ),
     }
 }
 
 /// A name to look up: lower-cased, `host` as `:authority`.
 pub(super) fn name(text: &str) -> HeaderName {
     let lower = text.to_ascii_lowercase();
-    HeaderName { known: Known::of(lower.as_bytes()), text: lower.into() }
+    HeaderName {
+        known: Known::of(lower.as_bytes()),
+        text: lower.into(),
+    }
 }
 
 /// A name that a message can carry, reported in `field` otherwise.
-pub(super) fn settable_name(field: &str, text: &str, problems: &mut Problems) -> Option<HeaderName> {
+pub(super) fn settable_name(
+    field: &str,
+    text: &str,
+    problems: &mut Problems,
+) -> Option<HeaderName> {
     if !is_token(text) {
         problems.report_at(field, format!("{text:?} is no HTTP header name"));
         return None;

@@ -55,7 +55,10 @@ pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Op
     if message.bind_to_port.as_ref().is_some_and(|v| !v.value) {
         problems.report_at("bind_to_port", "false is not implemented");
     }
-    let backlog = message.tcp_backlog_size.as_ref().map_or(BACKLOG, |v| v.value);
+    let backlog = message
+        .tcp_backlog_size
+        .as_ref()
+        .map_or(BACKLOG, |v| v.value);
     let buffer = message.per_connection_buffer_limit_bytes.as_ref();
     let buffer = buffer.map_or(BUFFER_LIMIT, |v| v.value);
     let filter_chain = match message.filter_chains.as_slice() {
@@ -71,7 +74,8 @@ pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Op
         }
         [_, ..] => {
             let level = cx.problems.enter_item("filter_chains", 1);
-            cx.problems.report("more than one filter chain is not implemented");
+            cx.problems
+                .report("more than one filter chain is not implemented");
             cx.problems.leave(level);
             None
         }
@@ -98,7 +102,11 @@ pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Op
 }
 
 fn filter_chain(message: &pb::FilterChain, cx: &mut Context) -> Option<FilterChain> {
-    transport_socket("transport_socket", message.transport_socket.as_ref(), &mut cx.problems);
+    transport_socket(
+        "transport_socket",
+        message.transport_socket.as_ref(),
+        &mut cx.problems,
+    );
     let network = match message.filters.as_slice() {
         [filter] => {
             let level = cx.problems.enter_item("filters", 0);
@@ -107,7 +115,8 @@ fn filter_chain(message: &pb::FilterChain, cx: &mut Context) -> Option<FilterCha
             filter
         }
         [] => {
-            cx.problems.report("a filter chain without filters is not implemented");
+            cx.problems
+                .report("a filter chain without filters is not implemented");
             None
         }
         [first, ..] => {
@@ -121,7 +130,10 @@ fn filter_chain(message: &pb::FilterChain, cx: &mut Context) -> Option<FilterCha
             None
         }
     };
-    Some(FilterChain { name: message.name.as_str().into(), network: network? })
+    Some(FilterChain {
+        name: message.name.as_str().into(),
+        network: network?,
+    })
 }
 
 fn network_filter(message: &pb::Filter, cx: &mut Context) -> Option<NetworkFilter> {
@@ -133,9 +145,9 @@ fn network_filter(message: &pb::Filter, cx: &mut Context) -> Option<NetworkFilte
     let filter = match name_of_url(&any.type_url).unwrap_or("") {
         HCM => {
             let decoded = hcm::Message::decode(any.value.as_slice()).ok();
-            decoded.and_then(|message| hcm::compile(&message, cx)).map(|hcm| {
-                NetworkFilter::HttpConnectionManager(Arc::new(hcm))
-            })
+            decoded
+                .and_then(|message| hcm::compile(&message, cx))
+                .map(|hcm| NetworkFilter::HttpConnectionManager(Arc::new(hcm)))
         }
         other => {
             let reason = not_implemented(Some(&message.name), other);

@@ -20,11 +20,13 @@ pub(super) fn full_regex(
     matcher: &matcher::RegexMatcher,
     problems: &mut Problems,
 ) -> Option<regex::bytes::Regex> {
-    problems.within(field, |problems| match pattern::full_match(&matcher.regex) {
-        Ok(regex) => Some(regex),
-        Err(reason) => {
-            problems.report_at("regex", reason);
-            None
+    problems.within(field, |problems| {
+        match pattern::full_match(&matcher.regex) {
+            Ok(regex) => Some(regex),
+            Err(reason) => {
+                problems.report_at("regex", reason);
+                None
+            }
         }
     })
 }
@@ -55,7 +57,10 @@ pub(super) fn string(
         MatchPattern::Custom(_) => return None,
     };
     let is_regex = matches!(pattern, StringPattern::Regex(_));
-    Some(StringMatcher { pattern, ignore_case: ignore_case && !is_regex })
+    Some(StringMatcher {
+        pattern,
+        ignore_case: ignore_case && !is_regex,
+    })
 }
 
 pub(super) fn headers(
@@ -67,24 +72,33 @@ pub(super) fn headers(
     messages.iter().enumerate().filter_map(each).collect()
 }
 
-pub(super) fn header(message: &pb::HeaderMatcher, problems: &mut Problems) -> Option<HeaderMatcher> {
+pub(super) fn header(
+    message: &pb::HeaderMatcher,
+    problems: &mut Problems,
+) -> Option<HeaderMatcher> {
     let plain = |pattern| {
-        HeaderMatchKind::String(StringMatcher { pattern, ignore_case: false })
+        HeaderMatchKind::String(StringMatcher {
+            pattern,
+            ignore_case: false,
+        })
     };
     let bytes = |text: &str| -> Box<[u8]> { text.as_bytes().into() };
     let kind = match &message.header_match_specifier {
         None => HeaderMatchKind::Present(true),
         Some(Specifier::PresentMatch(present)) => HeaderMatchKind::Present(*present),
-        Some(Specifier::RangeMatch(range)) => {
-            HeaderMatchKind::Range { start: range.start, end: range.end }
-        }
+        Some(Specifier::RangeMatch(range)) => HeaderMatchKind::Range {
+            start: range.start,
+            end: range.end,
+        },
         Some(Specifier::ExactMatch(text)) => plain(StringPattern::Exact(bytes(text))),
         Some(Specifier::PrefixMatch(text)) => plain(StringPattern::Prefix(bytes(text))),
         Some(Specifier::SuffixMatch(text)) => plain(StringPattern::Suffix(bytes(text))),
         Some(Specifier::ContainsMatch(text)) => plain(StringPattern::Contains(bytes(text))),
-        Some(Specifier::SafeRegexMatch(regex)) => {
-            plain(StringPattern::Regex(full_regex("safe_regex_match", regex, problems)?))
-        }
+        Some(Specifier::SafeRegexMatch(regex)) => plain(StringPattern::Regex(full_regex(
+            "safe_regex_match",
+            regex,
+            problems,
+        )?)),
         Some(Specifier::StringMatch(matcher)) => {
             let matcher = problems.within("string_match", |p| string(matcher, p));
             HeaderMatchKind::String(matcher?)

@@ -14,8 +14,8 @@ mod hcm;
 mod headers;
 mod listener;
 mod matchers;
-mod protocol_options;
 mod pattern;
+mod protocol_options;
 mod rewrite;
 mod route;
 mod route_action;
@@ -76,9 +76,16 @@ impl ClusterRef {
     /// The refusal of a name that no cluster has.
     #[must_use]
     pub fn unknown(&self) -> Problem {
-        let kind = if self.weighted { "unknown weighted cluster" } else { "unknown cluster" };
+        let kind = if self.weighted {
+            "unknown weighted cluster"
+        } else {
+            "unknown cluster"
+        };
         let reason = format!("route: {kind} '{}'", self.name);
-        Problem { path: self.path.clone(), reason }
+        Problem {
+            path: self.path.clone(),
+            reason,
+        }
     }
 }
 
@@ -105,21 +112,37 @@ pub(crate) struct Context {
 impl Context {
     /// Notes that a field of the current message names a cluster.
     fn refer(&mut self, field: &str, name: &str, weighted: bool, required: bool) -> Arc<str> {
-        if let Some(known) = self.cluster_names.get(name).and_then(|at| self.clusters.get(*at)) {
+        if let Some(known) = self
+            .cluster_names
+            .get(name)
+            .and_then(|at| self.clusters.get(*at))
+        {
             return Arc::clone(&known.name);
         }
         let name: Arc<str> = name.into();
         let level = self.problems.enter(field);
         let path = self.problems.path().to_owned();
         self.problems.leave(level);
-        self.cluster_names.insert(Arc::clone(&name), self.clusters.len());
-        let reference = ClusterRef { path, name: Arc::clone(&name), weighted, required };
+        self.cluster_names
+            .insert(Arc::clone(&name), self.clusters.len());
+        let reference = ClusterRef {
+            path,
+            name: Arc::clone(&name),
+            weighted,
+            required,
+        };
         self.clusters.push(reference);
         name
     }
 
     fn finish<T>(self, resource: Option<T>) -> Result<Compiled<T>, Vec<Problem>> {
-        let Self { mut problems, needs, clusters, weighted_localities, .. } = self;
+        let Self {
+            mut problems,
+            needs,
+            clusters,
+            weighted_localities,
+            ..
+        } = self;
         match resource {
             Some(resource) if problems.is_empty() => Ok(Compiled {
                 resource,
@@ -182,10 +205,12 @@ pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
             Ok(listener::name(&listener))
         }
         CLUSTER => Ok(pb::cluster::v3::Cluster::decode(bytes).map_err(wrong)?.name),
-        ROUTES => Ok(pb::route::v3::RouteConfiguration::decode(bytes).map_err(wrong)?.name),
-        ENDPOINTS => {
-            Ok(pb::endpoint::v3::ClusterLoadAssignment::decode(bytes).map_err(wrong)?.cluster_name)
-        }
+        ROUTES => Ok(pb::route::v3::RouteConfiguration::decode(bytes)
+            .map_err(wrong)?
+            .name),
+        ENDPOINTS => Ok(pb::endpoint::v3::ClusterLoadAssignment::decode(bytes)
+            .map_err(wrong)?
+            .cluster_name),
         _ => Err(Problem {
             path: String::new(),
             reason: format!("resources of type {type_url} are not implemented"),
@@ -219,7 +244,12 @@ pub(crate) mod parts {
 
 /// The message in `bytes`, once it passes every check that its descriptors ask for.
 fn checked<T: Message + Default>(type_url: &str, bytes: &[u8]) -> Result<T, Vec<Problem>> {
-    let problem = |reason: String| vec![Problem { path: String::new(), reason }];
+    let problem = |reason: String| {
+        vec![Problem {
+            path: String::new(),
+            reason,
+        }]
+    };
     let schema = schema::get();
     let Some(descriptor) = schema.message_of_url(type_url) else {
         return Err(problem(format!("{type_url} is not implemented")));

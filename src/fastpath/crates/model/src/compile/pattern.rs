@@ -30,7 +30,9 @@ fn build(pattern: &str, shown: &str) -> Result<Regex, String> {
         match built {
             Ok(regex) => return Ok(regex),
             Err(regex::Error::CompiledTooBig(limit)) => {
-                return Err(format!("the regex {shown:?} compiles to more than {limit} bytes"));
+                return Err(format!(
+                    "the regex {shown:?} compiles to more than {limit} bytes"
+                ));
             }
             Err(_) if !unicode => {}
             Err(error) => return Err(describe(shown, &error)),
@@ -43,7 +45,10 @@ fn build(pattern: &str, shown: &str) -> Result<Regex, String> {
 fn describe(pattern: &str, error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
-    format!("bad regex {pattern:?}: {}", last.trim_start_matches("error: "))
+    format!(
+        "bad regex {pattern:?}: {}",
+        last.trim_start_matches("error: ")
+    )
 }
 
 /// Writes what RE2 reads in another way so that the crate reads it as RE2 does: literal `{`,
@@ -174,7 +179,12 @@ fn posix_class(text: &str) -> Option<(&str, &str)> {
     let inside = text.strip_prefix("[:")?;
     let end = inside.find(":]")?;
     let name = inside.get(..end)?;
-    if !name.strip_prefix('^').unwrap_or(name).bytes().all(|b| b.is_ascii_lowercase()) {
+    if !name
+        .strip_prefix('^')
+        .unwrap_or(name)
+        .bytes()
+        .all(|b| b.is_ascii_lowercase())
+    {
         return None;
     }
     text.split_at_checked(end.saturating_add(4))
@@ -182,7 +192,9 @@ fn posix_class(text: &str) -> Option<(&str, &str)> {
 
 /// Whether `{` followed by `after` repeats: `{n}`, `{n,}`, `{n,m}`. RE2 reads others literally.
 fn is_repetition(after: &str) -> bool {
-    let Some((inside, _)) = after.split_once('}') else { return false };
+    let Some((inside, _)) = after.split_once('}') else {
+        return false;
+    };
     let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
     match inside.split_once(',') {
         None => digits(inside),

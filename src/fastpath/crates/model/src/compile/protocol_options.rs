@@ -44,7 +44,10 @@ pub(super) fn compile(cluster: &Cluster, problems: &mut Problems) -> Option<Upst
         None => options(
             cluster.common_http_protocol_options.as_ref(),
             cluster.http_protocol_options.as_ref(),
-            cluster.max_requests_per_connection.as_ref().map(|v| v.value),
+            cluster
+                .max_requests_per_connection
+                .as_ref()
+                .map(|v| v.value),
             problems,
         ),
     }
@@ -62,7 +65,12 @@ fn extension(bytes: &[u8], problems: &mut Problems) -> Option<UpstreamHttp> {
         }
         _ => return None,
     };
-    options(message.common_http_protocol_options.as_ref(), http1, None, problems)
+    options(
+        message.common_http_protocol_options.as_ref(),
+        http1,
+        None,
+        problems,
+    )
 }
 
 fn options(

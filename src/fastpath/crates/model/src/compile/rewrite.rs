@@ -50,7 +50,9 @@ fn substitution(text: &str, groups: usize) -> Result<Substitution, String> {
                     return Err(format!("\\{digit}: the pattern has {last} groups"));
                 }
                 if !literal.is_empty() {
-                    parts.push(SubstitutionPart::Text(std::mem::take(&mut literal).into_bytes().into()));
+                    parts.push(SubstitutionPart::Text(
+                        std::mem::take(&mut literal).into_bytes().into(),
+                    ));
                 }
                 parts.push(SubstitutionPart::Group(group));
             }

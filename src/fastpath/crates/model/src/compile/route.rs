@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::headers::{self, lists};
 use super::{Context, virtual_host};
-use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts};
+use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
 const MAX_DIRECT_BODY: u32 = 4096;
@@ -42,9 +42,15 @@ pub(super) fn compile(
         ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
     };
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
-    let internal_only_headers =
-        message.internal_only_headers.iter().map(|name| headers::name(name)).collect();
-    let mut hosts = Hosts { name: &message.name, table: VirtualHosts::default() };
+    let internal_only_headers = message
+        .internal_only_headers
+        .iter()
+        .map(|name| headers::name(name))
+        .collect();
+    let mut hosts = Hosts {
+        name: &message.name,
+        table: VirtualHosts::default(),
+    };
     for (index, virtual_host) in message.virtual_hosts.iter().enumerate() {
         let level = cx.problems.enter_item("virtual_hosts", index);
         let compiled = virtual_host::compile(virtual_host, settings, cx);
@@ -86,7 +92,9 @@ impl Hosts<'_> {
         let name = self.name;
         if domain == "*" {
             if self.table.default.replace(at).is_some() {
-                return Err(format!("Only a single wildcard domain is permitted in route {name}"));
+                return Err(format!(
+                    "Only a single wildcard domain is permitted in route {name}"
+                ));
             }
             return Ok(());
         }
@@ -95,7 +103,10 @@ impl Hosts<'_> {
         } else if let Some(prefix) = domain.strip_suffix('*') {
             add_wildcard(&mut self.table.prefix, prefix, at)
         } else {
-            self.table.exact.insert(domain.as_bytes().into(), at).is_some()
+            self.table
+                .exact
+                .insert(domain.as_bytes().into(), at)
+                .is_some()
         };
         if repeated {
             return Err(format!(
@@ -113,11 +124,7 @@ impl Hosts<'_> {
 }
 
 /// Adds to the table of its length; true if it was there.
-fn add_wildcard(
-    tables: &mut Vec<(usize, HashMap<Box<[u8]>, usize>)>,
-    fixed: &str,
-    at: usize,
-) -> bool {
+fn add_wildcard(tables: &mut Vec<WildcardsOfLength>, fixed: &str, at: usize) -> bool {
     let key: Box<[u8]> = fixed.as_bytes().into();
     match tables.iter_mut().find(|(length, _)| *length == fixed.len()) {
         Some((_, table)) => table.insert(key, at).is_some(),

@@ -7,9 +7,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
 use pb::route::Action as Message;
-use pb::route_action::{
-    ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier,
-};
+use pb::route_action::{ClusterNotFoundResponseCode, ClusterSpecifier, HostRewriteSpecifier};
 use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
 
 use super::duration::{millis, timeout};
@@ -60,7 +58,11 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
     let rewrite = path_rewrite(message, problems);
     let host_rewrite = host_rewrite(message, problems);
     let timeout = timeout("timeout", message.timeout.as_ref(), Some(TIMEOUT), problems);
-    let idle_timeout = off_or(millis("idle_timeout", message.idle_timeout.as_ref(), problems));
+    let idle_timeout = off_or(millis(
+        "idle_timeout",
+        message.idle_timeout.as_ref(),
+        problems,
+    ));
     let max_stream_duration = message.max_stream_duration.as_ref().and_then(|limits| {
         let level = problems.enter("max_stream_duration");
         let limit = limits.max_stream_duration.as_ref();
@@ -107,7 +109,9 @@ fn cluster_choice(
     match message.cluster_specifier.as_ref()? {
         ClusterSpecifier::Cluster(name) => {
             let required = settings.validate_clusters;
-            Some(ClusterChoice::Named(cx.refer("cluster", name, false, required)))
+            Some(ClusterChoice::Named(
+                cx.refer("cluster", name, false, required),
+            ))
         }
         ClusterSpecifier::ClusterHeader(name) => Some(ClusterChoice::Header(headers::name(name))),
         ClusterSpecifier::WeightedClusters(weighted) => {
@@ -135,9 +139,13 @@ fn weighted_clusters(
     if clusters.len() < message.clusters.len() {
         return None;
     }
-    let total = clusters.iter().map(|c| u64::from(c.weight)).fold(0_u64, u64::saturating_add);
+    let total = clusters
+        .iter()
+        .map(|c| u64::from(c.weight))
+        .fold(0_u64, u64::saturating_add);
     if total == 0 {
-        cx.problems.report("Sum of weights in the weighted_cluster must be greater than 0.");
+        cx.problems
+            .report("Sum of weights in the weighted_cluster must be greater than 0.");
     } else if total > u64::from(u32::MAX) {
         let reason = "The sum of weights of all weighted clusters exceeds 4294967295";
         cx.problems.report(reason);
@@ -148,7 +156,11 @@ fn weighted_clusters(
         }
         _ => None,
     };
-    Some(ClusterChoice::Weighted { clusters, total, header })
+    Some(ClusterChoice::Weighted {
+        clusters,
+        total,
+        header,
+    })
 }
 
 fn weighted_cluster(
@@ -162,7 +174,8 @@ fn weighted_cluster(
     }
     let name = match (message.name.as_str(), message.cluster_header.as_str()) {
         ("", "") => {
-            cx.problems.report("At least one of name or cluster_header need to be specified");
+            cx.problems
+                .report("At least one of name or cluster_header need to be specified");
             return None;
         }
         (name, "") => {
@@ -170,14 +183,15 @@ fn weighted_cluster(
         }
         ("", header) => ClusterOrHeader::Header(headers::name(header)),
         _ => {
-            cx.problems.report("Only one of name or cluster_header can be specified");
+            cx.problems
+                .report("Only one of name or cluster_header can be specified");
             return None;
         }
     };
     let host_rewrite = match &message.host_rewrite_specifier {
-        Some(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(host)) => {
-            Some(host.as_str()).filter(|host| !host.is_empty()).map(Arc::from)
-        }
+        Some(cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(host)) => Some(host.as_str())
+            .filter(|host| !host.is_empty())
+            .map(Arc::from),
         None => None,
     };
     Some(WeightedCluster {
@@ -189,15 +203,22 @@ fn weighted_cluster(
 }
 
 fn path_rewrite(message: &pb::RouteAction, problems: &mut Problems) -> Option<PathRewrite> {
-    match (message.prefix_rewrite.as_str(), message.regex_rewrite.as_ref()) {
+    match (
+        message.prefix_rewrite.as_str(),
+        message.regex_rewrite.as_ref(),
+    ) {
         ("", None) => Some(PathRewrite::None),
         (prefix, None) => Some(PathRewrite::Prefix(prefix.into())),
         ("", Some(rewrite)) => {
             let (pattern, substitution) = regex_rewrite("regex_rewrite", rewrite, problems)?;
-            Some(PathRewrite::Regex { pattern, substitution })
+            Some(PathRewrite::Regex {
+                pattern,
+                substitution,
+            })
         }
         _ => {
-            problems.report("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy");
+            problems
+                .report("Specify only one of prefix_rewrite, regex_rewrite or path_rewrite_policy");
             None
         }
     }
@@ -214,16 +235,17 @@ fn host_rewrite(message: &pb::RouteAction, problems: &mut Problems) -> Option<Ho
         }
         Some(HostRewriteSpecifier::AutoHostRewrite(auto)) if auto.value => HostRewrite::Auto,
         Some(HostRewriteSpecifier::AutoHostRewrite(_)) => HostRewrite::None,
-        Some(HostRewriteSpecifier::HostRewriteHeader(name)) if name.is_empty() => {
-            HostRewrite::None
-        }
+        Some(HostRewriteSpecifier::HostRewriteHeader(name)) if name.is_empty() => HostRewrite::None,
         Some(HostRewriteSpecifier::HostRewriteHeader(name)) => {
             HostRewrite::Header(headers::name(name))
         }
         Some(HostRewriteSpecifier::HostRewritePathRegex(rewrite)) => {
             let (pattern, substitution) =
                 regex_rewrite("host_rewrite_path_regex", rewrite, problems)?;
-            HostRewrite::PathRegex { pattern, substitution }
+            HostRewrite::PathRegex {
+                pattern,
+                substitution,
+            }
         }
         // Refused by name.
         #[allow(unreachable_patterns)]
@@ -251,7 +273,10 @@ fn redirect(message: &pb::RedirectAction, problems: &mut Problems) -> Option<Red
         }
         Some(PathRewriteSpecifier::RegexRewrite(rewrite)) => {
             let (pattern, substitution) = regex_rewrite("regex_rewrite", rewrite, problems)?;
-            RedirectPath::Rewrite(PathRewrite::Regex { pattern, substitution })
+            RedirectPath::Rewrite(PathRewrite::Regex {
+                pattern,
+                substitution,
+            })
         }
         // Refused by name.
         #[allow(unreachable_patterns)]
@@ -266,7 +291,9 @@ fn redirect(message: &pb::RedirectAction, problems: &mut Problems) -> Option<Red
     };
     Some(Redirect {
         scheme,
-        host: Some(message.host_redirect.as_str()).filter(|h| !h.is_empty()).map(Arc::from),
+        host: Some(message.host_redirect.as_str())
+            .filter(|h| !h.is_empty())
+            .map(Arc::from),
         port: Some(message.port_redirect).filter(|port| *port != 0),
         path,
         status,
@@ -289,9 +316,15 @@ fn direct_response(
         problems.report_at("body", reason);
         return None;
     }
+    if message.body_format.is_some() && body.is_some() {
+        problems.report_at("body_format", "together with body is not implemented");
+        return None;
+    }
     let body = match message.body_format.as_ref() {
         None => body.map(|bytes| DirectBody::Static(bytes.into())),
-        Some(format) => Some(problems.within("body_format", |p| access_log::body_format(format, p))?),
+        Some(format) => {
+            Some(problems.within("body_format", |p| access_log::body_format(format, p))?)
+        }
     };
     Some(DirectResponse { status, body })
 }

@@ -50,7 +50,9 @@ fn route(message: &pb::Route, settings: Settings, cx: &mut Context) -> Option<Ro
         matcher: matcher?,
         action: action?,
         mutations,
-        stat_prefix: Some(message.stat_prefix.as_str()).filter(|p| !p.is_empty()).map(Arc::from),
+        stat_prefix: Some(message.stat_prefix.as_str())
+            .filter(|p| !p.is_empty())
+            .map(Arc::from),
     })
 }
 
@@ -86,9 +88,7 @@ fn path_match(
     Some(match message.path_specifier.as_ref()? {
         PathSpecifier::Prefix(prefix) => PathMatch::Prefix(text(prefix)),
         PathSpecifier::Path(path) => PathMatch::Exact(text(path)),
-        PathSpecifier::PathSeparatedPrefix(prefix) => {
-            PathMatch::PathSeparatedPrefix(text(prefix))
-        }
+        PathSpecifier::PathSeparatedPrefix(prefix) => PathMatch::PathSeparatedPrefix(text(prefix)),
         PathSpecifier::SafeRegex(regex) => {
             PathMatch::Regex(matchers::full_regex("safe_regex", regex, problems)?)
         }

@@ -22,7 +22,11 @@ impl VirtualHosts {
         if self.exact.is_empty() && self.suffix.is_empty() && self.prefix.is_empty() {
             return self.default;
         }
-        let host = if ignore_port { without_port(authority) } else { authority };
+        let host = if ignore_port {
+            without_port(authority)
+        } else {
+            authority
+        };
         let mut stack = [0_u8; STACK];
         let host = lower_case(host, &mut stack);
         self.exact

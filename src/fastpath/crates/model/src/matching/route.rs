@@ -34,11 +34,21 @@ impl VirtualHost {
         } else {
             Cow::Borrowed(path)
         };
-        let request = Request { head, path: &path, query, random, is_connect };
+        let request = Request {
+            head,
+            path: &path,
+            query,
+            random,
+            is_connect,
+        };
         self.index
             .candidates(&path)
             .filter_map(|at| usize::try_from(at).ok())
-            .find(|at| self.routes.get(*at).is_some_and(|r| r.matcher.matches(&request)))
+            .find(|at| {
+                self.routes
+                    .get(*at)
+                    .is_some_and(|r| r.matcher.matches(&request))
+            })
     }
 }
 
@@ -59,11 +69,20 @@ impl RouteMatch {
             // CONNECT without a path is for `connect_matcher` only.
             _ => !request.path.is_empty() && self.path_matches(request.path),
         };
-        path && self.headers.iter().all(|matcher| matcher.matches(request.head))
-            && self.query_parameters.iter().all(|matcher| matcher.matches(request.query))
+        path && self
+            .headers
+            .iter()
+            .all(|matcher| matcher.matches(request.head))
+            && self
+                .query_parameters
+                .iter()
+                .all(|matcher| matcher.matches(request.query))
             && (!self.grpc || is_grpc(request.head))
             && self.fraction_millionths.is_none_or(|limit| {
-                request.random.checked_rem(1_000_000).is_some_and(|n| n < u64::from(limit))
+                request
+                    .random
+                    .checked_rem(1_000_000)
+                    .is_some_and(|n| n < u64::from(limit))
             })
     }
 
@@ -91,9 +110,15 @@ impl RouteMatch {
 
 /// Path and query; a fragment belongs to neither.
 fn split(target: &[u8]) -> (&[u8], &[u8]) {
-    let end = target.iter().position(|b| *b == b'#').unwrap_or(target.len());
+    let end = target
+        .iter()
+        .position(|b| *b == b'#')
+        .unwrap_or(target.len());
     let target = target.get(..end).unwrap_or(target);
-    let mark = target.iter().position(|b| *b == b'?').unwrap_or(target.len());
+    let mark = target
+        .iter()
+        .position(|b| *b == b'?')
+        .unwrap_or(target.len());
     match target.split_at_checked(mark) {
         Some((path, query)) => (path, query.get(1..).unwrap_or_default()),
         None => (target, &[]),
@@ -127,5 +152,8 @@ fn without_parameters<'p>(path: &'p [u8], stack: &'p mut [u8; STACK]) -> Cow<'p,
 
 fn is_grpc(head: &RequestHead) -> bool {
     let kind = head.headers.get(Known::ContentType).unwrap_or_default();
-    matches!(kind.strip_prefix(b"application/grpc"), Some([] | [b'+', ..]))
+    matches!(
+        kind.strip_prefix(b"application/grpc"),
+        Some([] | [b'+', ..])
+    )
 }

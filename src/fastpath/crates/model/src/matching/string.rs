@@ -34,7 +34,8 @@ impl StringMatcher {
 }
 
 pub(super) fn starts_with_ignoring_case(text: &[u8], prefix: &[u8]) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    text.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn contains(text: &[u8], part: &[u8], same: impl Fn(&[u8], &[u8]) -> bool) -> bool {
@@ -64,7 +65,10 @@ mod tests {
             (StringPattern::Regex(regex.clone()), false, "aaa", true),
             (StringPattern::Regex(regex), false, "aab", false),
         ] {
-            let matcher = StringMatcher { pattern, ignore_case };
+            let matcher = StringMatcher {
+                pattern,
+                ignore_case,
+            };
             assert_eq!(matcher.matches(text.as_bytes()), want, "{matcher:?} {text}");
         }
     }

@@ -5,6 +5,8 @@
 //! they name that are known and not ready yet. Until then the version before it serves.
 
 mod slot;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,8 +75,13 @@ impl Store {
 
     /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.
     pub fn fetch_timed_out(&mut self, type_url: &str, name: &str) {
-        let wanted = self.wanted.iter().find(|n| n.type_url == type_url && n.name == name);
-        let Some(Needs { type_url, .. }) = wanted else { return };
+        let wanted = self
+            .wanted
+            .iter()
+            .find(|n| n.type_url == type_url && n.name == name);
+        let Some(Needs { type_url, .. }) = wanted else {
+            return;
+        };
         let type_url = *type_url;
         let is_there = match type_url {
             ROUTES => self.routes.contains_key(name),
@@ -112,7 +119,10 @@ impl Store {
     #[must_use]
     pub fn accepted(&self, type_url: &str) -> Vec<Accepted<'_>> {
         fn of<T>(slots: &BTreeMap<String, Slot<T>>) -> Vec<Accepted<'_>> {
-            slots.iter().map(|(name, slot)| slot.accepted(name)).collect()
+            slots
+                .iter()
+                .map(|(name, slot)| slot.accepted(name))
+                .collect()
         }
         match type_url {
             LISTENER => of(&self.listeners),
@@ -168,7 +178,9 @@ impl Store {
         let clusters = &self.clusters;
         let clusters_ready = |names: &[Arc<str>]| {
             let ready = |name: &Arc<str>| {
-                clusters.get(&**name).is_none_or(|slot| slot.serving.is_some())
+                clusters
+                    .get(&**name)
+                    .is_none_or(|slot| slot.serving.is_some())
             };
             names.iter().all(ready)
         };
@@ -183,7 +195,9 @@ impl Store {
                 let route_ready = match &hcm.routes {
                     RouteSource::Inline(_) => true,
                     RouteSource::Rds { name } => {
-                        routes.get(&**name).is_some_and(|slot| slot.serving.is_some())
+                        routes
+                            .get(&**name)
+                            .is_some_and(|slot| slot.serving.is_some())
                             || timed_out.contains(&(ROUTES, name.to_string()))
                     }
                 };
@@ -219,14 +233,20 @@ impl Store {
     /// Puts endpoints into clusters, keeping what did not change.
     fn assemble(&mut self) {
         let clusters = &self.clusters;
-        self.assembled
-            .retain(|name, _| clusters.get(name).is_some_and(|slot| slot.serving.is_some()));
+        self.assembled.retain(|name, _| {
+            clusters
+                .get(name)
+                .is_some_and(|slot| slot.serving.is_some())
+        });
         for (name, slot) in &self.clusters {
-            let Some(serving) = &slot.serving else { continue };
+            let Some(serving) = &slot.serving else {
+                continue;
+            };
             let assignment = match &serving.resource.discovery {
-                Discovery::Eds { service_name, .. } => {
-                    self.assignments.get(&**service_name).map(|slot| &slot.newest.resource)
-                }
+                Discovery::Eds { service_name, .. } => self
+                    .assignments
+                    .get(&**service_name)
+                    .map(|slot| &slot.newest.resource),
                 _ => None,
             };
             let is_same = self.assembled.get(name).is_some_and(|assembled| {
@@ -269,7 +289,10 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
     Cluster {
         name: Arc::clone(&cluster.name),
         stat_name: Arc::clone(&cluster.stat_name),
-        discovery: Discovery::Eds { service_name, endpoints: Some(Arc::new(endpoints)) },
+        discovery: Discovery::Eds {
+            service_name,
+            endpoints: Some(Arc::new(endpoints)),
+        },
         lb: cluster.lb,
         connect_timeout: cluster.connect_timeout,
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
@@ -296,9 +319,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         };
         a.len() == b.len() && a.iter().all(is_in)
     }
-    same(&a.listeners, &b.listeners)
-        && same(&a.clusters, &b.clusters)
-        && same(&a.routes, &b.routes)
+    same(&a.listeners, &b.listeners) && same(&a.clusters, &b.clusters) && same(&a.routes, &b.routes)
 }
 
 /// Envoy's words for a second listener on one address.

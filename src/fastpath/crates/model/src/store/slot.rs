@@ -41,7 +41,11 @@ impl<T> From<Compiled<T>> for Version<T> {
         Self {
             resource: Arc::new(compiled.resource),
             needs: compiled.needs.into(),
-            clusters: compiled.clusters.into_iter().map(|reference| reference.name).collect(),
+            clusters: compiled
+                .clusters
+                .into_iter()
+                .map(|reference| reference.name)
+                .collect(),
             weighted_localities: compiled.weighted_localities,
         }
     }
@@ -64,7 +68,9 @@ impl<T> Slot<T> {
     /// Back to what served before; false if there was nothing. The next try with the same bytes
     /// is a new one.
     pub fn revert(&mut self) -> bool {
-        let Some(previous) = self.previous.clone() else { return false };
+        let Some(previous) = self.previous.clone() else {
+            return false;
+        };
         self.bytes.clear();
         self.newest = previous.clone();
         self.serving = Some(previous);

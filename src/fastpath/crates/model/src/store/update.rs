@@ -29,15 +29,24 @@ impl Store {
             let outcome = if seen.insert(name.as_str()) {
                 self.update(type_url, name, bytes, is_static)
             } else {
-                let kind = if type_url == LISTENER { "listener" } else { "cluster" };
+                let kind = if type_url == LISTENER {
+                    "listener"
+                } else {
+                    "cluster"
+                };
                 let reason = format!("duplicate {kind} {name} found");
-                Err(vec![Problem { path: String::new(), reason }])
+                Err(vec![Problem {
+                    path: String::new(),
+                    reason,
+                }])
             };
             match outcome {
                 Ok(true) => applied.accepted.push(name.clone()),
                 Ok(false) => applied.unchanged.push(name.clone()),
                 Err(problems) => applied.rejected.extend(
-                    problems.into_iter().map(|p| (name.clone(), p.path, p.reason)),
+                    problems
+                        .into_iter()
+                        .map(|p| (name.clone(), p.path, p.reason)),
                 ),
             }
         }
@@ -115,7 +124,10 @@ impl Store {
             }
             _ => {
                 let reason = format!("resources of type {type_url} are not implemented");
-                return Err(vec![Problem { path: String::new(), reason }]);
+                return Err(vec![Problem {
+                    path: String::new(),
+                    reason,
+                }]);
             }
         }
         Ok(true)
@@ -130,19 +142,29 @@ impl Store {
             .any(|(other, slot)| other != name && slot.newest.resource.address == address);
         if taken && address.port() != 0 {
             let reason = duplicate_address(name, address);
-            return Err(vec![Problem { path: "address".to_owned(), reason }]);
+            return Err(vec![Problem {
+                path: "address".to_owned(),
+                reason,
+            }]);
         }
         Ok(())
     }
 
     /// Clusters that must be known for the resource to be accepted.
     fn check_clusters<T>(&self, compiled: &Compiled<T>) -> Result<(), Vec<Problem>> {
-        let required = compiled.clusters.iter().filter(|reference| reference.required);
+        let required = compiled
+            .clusters
+            .iter()
+            .filter(|reference| reference.required);
         let unknown: Vec<Problem> = required
             .filter(|reference| !self.clusters.contains_key(&*reference.name))
             .map(compile::ClusterRef::unknown)
             .collect();
-        if unknown.is_empty() { Ok(()) } else { Err(unknown) }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(unknown)
+        }
     }
 }
 
@@ -153,7 +175,9 @@ fn remove<T>(slots: &mut BTreeMap<String, Slot<T>>, name: &str) -> bool {
 
 /// Nothing to do: the same bytes, or a static resource, which Envoy does not let be changed.
 fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> bool {
-    slots.get(name).is_some_and(|slot| slot.is_static || slot.bytes == bytes)
+    slots
+        .get(name)
+        .is_some_and(|slot| slot.is_static || slot.bytes == bytes)
 }
 
 fn accept<T>(
@@ -165,6 +189,12 @@ fn accept<T>(
 ) {
     let serving = slots.remove(name).and_then(|slot| slot.serving);
     let previous = serving.clone();
-    let slot = Slot { bytes: bytes.to_vec(), is_static, newest, serving, previous };
+    let slot = Slot {
+        bytes: bytes.to_vec(),
+        is_static,
+        newest,
+        serving,
+        previous,
+    };
     slots.insert(name.to_owned(), slot);
 }

@@ -28,7 +28,9 @@ pub(crate) fn find(full_name: &str) -> Option<&'static Entry> {
 }
 
 pub(crate) fn of_field(entry: Option<&Entry>, field: &FieldDescriptor) -> Support {
-    let Some(entry) = entry else { return Support::Missing };
+    let Some(entry) = entry else {
+        return Support::Missing;
+    };
     let name = field.name();
     if entry.implemented.contains(&name) {
         Support::Implemented
@@ -71,12 +73,22 @@ mod tests {
         for entry in TABLE {
             let name = entry.message;
             assert!(messages.insert(name), "{name} is listed twice");
-            let message = schema.message(name).unwrap_or_else(|| panic!("no message {name}"));
+            let message = schema
+                .message(name)
+                .unwrap_or_else(|| panic!("no message {name}"));
             let mut fields = std::collections::HashSet::new();
             let ignored = entry.ignored.iter().map(|(field, _)| field);
-            for field in entry.implemented.iter().chain(ignored).chain(entry.default_only) {
+            for field in entry
+                .implemented
+                .iter()
+                .chain(ignored)
+                .chain(entry.default_only)
+            {
                 assert!(fields.insert(field), "{name}.{field} is listed twice");
-                assert!(message.get_field_by_name(field).is_some(), "no field {name}.{field}");
+                assert!(
+                    message.get_field_by_name(field).is_some(),
+                    "no field {name}.{field}"
+                );
             }
             assert!(entry.ignored.iter().all(|(_, reason)| !reason.is_empty()));
         }

@@ -15,7 +15,12 @@ pub struct Entry {
 
 /// An entry whose fields are all implemented.
 const fn all(message: &'static str, implemented: &'static [&'static str]) -> Entry {
-    Entry { message, implemented, ignored: &[], default_only: &[] }
+    Entry {
+        message,
+        implemented,
+        ignored: &[],
+        default_only: &[],
+    }
 }
 
 const OPAQUE: &str = "data for other programs; no filter we have reads it";
@@ -44,14 +49,26 @@ pub const TABLE: &[Entry] = &[
             "admin",
         ],
         ignored: &[
-            ("layered_runtime", "read, not acted on: every default value holds"),
+            (
+                "layered_runtime",
+                "read, not acted on: every default value holds",
+            ),
             ("watchdog", DIAGNOSTIC),
             ("watchdogs", DIAGNOSTIC),
             ("enable_dispatcher_stats", DIAGNOSTIC),
             ("perf_tracing_file_path", DIAGNOSTIC),
-            ("memory_allocator_manager", "tunes tcmalloc, which we do not use"),
-            ("deferred_stat_options", "statistics are always created when first touched"),
-            ("stats_server_version_override", "the gauge server.version has no other reader"),
+            (
+                "memory_allocator_manager",
+                "tunes tcmalloc, which we do not use",
+            ),
+            (
+                "deferred_stat_options",
+                "statistics are always created when first touched",
+            ),
+            (
+                "stats_server_version_override",
+                "the gauge server.version has no other reader",
+            ),
         ],
         default_only: &["stats_config", "cluster_manager", "overload_manager"],
     },
@@ -59,7 +76,10 @@ pub const TABLE: &[Entry] = &[
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
         &["listeners", "clusters"],
     ),
-    all("envoy.config.bootstrap.v3.Bootstrap.DynamicResources", &["lds_config", "cds_config"]),
+    all(
+        "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
+        &["lds_config", "cds_config"],
+    ),
     Entry {
         message: "envoy.config.bootstrap.v3.Admin",
         // Access logs: only to /dev/null (bootstrap.rs).
@@ -76,7 +96,10 @@ pub const TABLE: &[Entry] = &[
         ignored: &[
             ("metadata", NODE),
             ("dynamic_parameters", NODE),
-            ("locality", "zone-aware routing needs cluster_manager, which is refused"),
+            (
+                "locality",
+                "zone-aware routing needs cluster_manager, which is refused",
+            ),
             ("user_agent_name", NODE),
             ("user_agent_version", NODE),
             ("user_agent_build_version", NODE),
@@ -88,9 +111,17 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.core.v3.ConfigSource",
-        &["path", "path_config_source", "initial_fetch_timeout", "resource_api_version"],
+        &[
+            "path",
+            "path_config_source",
+            "initial_fetch_timeout",
+            "resource_api_version",
+        ],
     ),
-    all("envoy.config.core.v3.PathConfigSource", &["path", "watched_directory"]),
+    all(
+        "envoy.config.core.v3.PathConfigSource",
+        &["path", "watched_directory"],
+    ),
     all("envoy.config.core.v3.WatchedDirectory", &["path"]),
     // -- listener --
     Entry {
@@ -129,14 +160,26 @@ pub const TABLE: &[Entry] = &[
     Entry {
         message: "envoy.config.listener.v3.FilterChain",
         implemented: &["filters", "name", "transport_socket"],
-        ignored: &[("metadata", OPAQUE), ("transport_socket_connect_timeout", NO_TLS)],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("transport_socket_connect_timeout", NO_TLS),
+        ],
         default_only: &["use_proxy_proto", "filter_chain_match"],
     },
     all("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
-    all("envoy.config.core.v3.TransportSocket", &["name", "typed_config"]),
-    all("envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", &[]),
+    all(
+        "envoy.config.core.v3.TransportSocket",
+        &["name", "typed_config"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+        &[],
+    ),
     all("envoy.config.core.v3.Address", &["socket_address"]),
-    all("envoy.config.core.v3.SocketAddress", &["protocol", "address", "port_value"]),
+    all(
+        "envoy.config.core.v3.SocketAddress",
+        &["protocol", "address", "port_value"],
+    ),
     // -- HTTP connection manager --
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -196,13 +239,19 @@ pub const TABLE: &[Entry] = &[
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
         implemented: &["name", "typed_config"],
-        ignored: &[("is_optional", "says that an unknown filter may be left out; ours are known")],
+        ignored: &[(
+            "is_optional",
+            "says that an unknown filter may be left out; ours are known",
+        )],
         default_only: &[],
     },
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
         implemented: &["cidr_ranges"],
-        ignored: &[("unix_sockets", "acts on peers of Unix sockets, which are refused")],
+        ignored: &[(
+            "unix_sockets",
+            "acts on peers of Unix sockets, which are refused",
+        )],
         default_only: &[],
     },
     all(
@@ -217,12 +266,22 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.extensions.filters.http.router.v3.Router",
-        implemented: &["dynamic_stats", "suppress_envoy_headers", "respect_expected_rq_timeout"],
+        implemented: &[
+            "dynamic_stats",
+            "suppress_envoy_headers",
+            "respect_expected_rq_timeout",
+        ],
         ignored: &[("start_child_span", NO_TRACING)],
         default_only: &["upstream_log_options"],
     },
-    all("envoy.config.core.v3.CidrRange", &["address_prefix", "prefix_len"]),
-    all("envoy.config.core.v3.SchemeHeaderTransformation", &["scheme_to_overwrite"]),
+    all(
+        "envoy.config.core.v3.CidrRange",
+        &["address_prefix", "prefix_len"],
+    ),
+    all(
+        "envoy.config.core.v3.SchemeHeaderTransformation",
+        &["scheme_to_overwrite"],
+    ),
     all(
         "envoy.config.core.v3.HttpProtocolOptions",
         &[
@@ -328,14 +387,20 @@ pub const TABLE: &[Entry] = &[
         ],
     ),
     all("envoy.config.route.v3.RouteMatch.ConnectMatcher", &[]),
-    all("envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions", &[]),
+    all(
+        "envoy.config.route.v3.RouteMatch.GrpcRouteMatchOptions",
+        &[],
+    ),
     Entry {
         message: "envoy.config.core.v3.RuntimeFractionalPercent",
         implemented: &["default_value"],
         ignored: &[("runtime_key", RUNTIME)],
         default_only: &[],
     },
-    all("envoy.type.v3.FractionalPercent", &["numerator", "denominator"]),
+    all(
+        "envoy.type.v3.FractionalPercent",
+        &["numerator", "denominator"],
+    ),
     all("envoy.type.v3.Int64Range", &["start", "end"]),
     all(
         "envoy.config.route.v3.HeaderMatcher",
@@ -359,15 +424,28 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.type.matcher.v3.StringMatcher",
-        &["exact", "prefix", "suffix", "safe_regex", "contains", "ignore_case"],
+        &[
+            "exact",
+            "prefix",
+            "suffix",
+            "safe_regex",
+            "contains",
+            "ignore_case",
+        ],
     ),
     Entry {
         message: "envoy.type.matcher.v3.RegexMatcher",
         implemented: &["regex"],
-        ignored: &[("google_re2", "the only engine; its program size is bounded anyway")],
+        ignored: &[(
+            "google_re2",
+            "the only engine; its program size is bounded anyway",
+        )],
         default_only: &[],
     },
-    all("envoy.type.matcher.v3.RegexMatchAndSubstitute", &["pattern", "substitution"]),
+    all(
+        "envoy.type.matcher.v3.RegexMatchAndSubstitute",
+        &["pattern", "substitution"],
+    ),
     Entry {
         message: "envoy.config.route.v3.RouteAction",
         implemented: &[
@@ -389,11 +467,17 @@ pub const TABLE: &[Entry] = &[
         ],
         ignored: &[
             ("metadata_match", NO_SUBSETS),
-            ("include_vh_rate_limits", "acts only with rate limits, which are refused"),
+            (
+                "include_vh_rate_limits",
+                "acts only with rate limits, which are refused",
+            ),
         ],
         default_only: &[],
     },
-    all("envoy.config.route.v3.RouteAction.MaxStreamDuration", &["max_stream_duration"]),
+    all(
+        "envoy.config.route.v3.RouteAction.MaxStreamDuration",
+        &["max_stream_duration"],
+    ),
     Entry {
         message: "envoy.config.route.v3.WeightedCluster",
         implemented: &["clusters", "total_weight", "header_name"],
@@ -436,7 +520,12 @@ pub const TABLE: &[Entry] = &[
     all("envoy.config.route.v3.NonForwardingAction", &[]),
     all(
         "envoy.config.core.v3.DataSource",
-        &["filename", "inline_bytes", "inline_string", "environment_variable"],
+        &[
+            "filename",
+            "inline_bytes",
+            "inline_string",
+            "environment_variable",
+        ],
     ),
     all(
         "envoy.config.core.v3.HeaderValueOption",
@@ -444,7 +533,10 @@ pub const TABLE: &[Entry] = &[
     ),
     all("envoy.config.core.v3.HeaderValue", &["key", "value"]),
     // -- access logs --
-    all("envoy.config.accesslog.v3.AccessLog", &["name", "filter", "typed_config"]),
+    all(
+        "envoy.config.accesslog.v3.AccessLog",
+        &["name", "filter", "typed_config"],
+    ),
     all(
         "envoy.config.accesslog.v3.AccessLogFilter",
         &[
@@ -458,16 +550,25 @@ pub const TABLE: &[Entry] = &[
             "response_flag_filter",
         ],
     ),
-    all("envoy.config.accesslog.v3.StatusCodeFilter", &["comparison"]),
+    all(
+        "envoy.config.accesslog.v3.StatusCodeFilter",
+        &["comparison"],
+    ),
     all("envoy.config.accesslog.v3.DurationFilter", &["comparison"]),
-    all("envoy.config.accesslog.v3.ComparisonFilter", &["op", "value"]),
+    all(
+        "envoy.config.accesslog.v3.ComparisonFilter",
+        &["op", "value"],
+    ),
     all("envoy.config.accesslog.v3.NotHealthCheckFilter", &[]),
     Entry {
         message: "envoy.config.accesslog.v3.RuntimeFilter",
         implemented: &["percent_sampled"],
         ignored: &[
             ("runtime_key", RUNTIME),
-            ("use_independent_randomness", "every request's number is drawn for itself"),
+            (
+                "use_independent_randomness",
+                "every request's number is drawn for itself",
+            ),
         ],
         default_only: &[],
     },
@@ -483,14 +584,34 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        &["path", "format", "json_format", "typed_json_format", "log_format"],
+        &[
+            "path",
+            "format",
+            "json_format",
+            "typed_json_format",
+            "log_format",
+        ],
     ),
-    all("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", &["log_format"]),
-    all("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", &["log_format"]),
     all(
-        "envoy.config.core.v3.SubstitutionFormatString",
-        &["text_format", "text_format_source", "json_format", "content_type"],
+        "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+        &["log_format"],
     ),
+    all(
+        "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+        &["log_format"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.SubstitutionFormatString",
+        implemented: &[
+            "text_format",
+            "text_format_source",
+            "json_format",
+            "omit_empty_values",
+            "content_type",
+        ],
+        ignored: &[("json_format_options", "keys are always sorted")],
+        default_only: &[],
+    },
     // -- clusters --
     Entry {
         message: "envoy.config.cluster.v3.Cluster",
@@ -522,11 +643,17 @@ pub const TABLE: &[Entry] = &[
             ("upstream_http_protocol_options", NO_TLS),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
-            ("cleanup_interval", "acts only on ORIGINAL_DST clusters, which are refused"),
+            (
+                "cleanup_interval",
+                "acts only on ORIGINAL_DST clusters, which are refused",
+            ),
         ],
         default_only: &[],
     },
-    all("envoy.config.cluster.v3.Cluster.EdsClusterConfig", &["eds_config", "service_name"]),
+    all(
+        "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
+        &["eds_config", "service_name"],
+    ),
     all(
         "envoy.config.cluster.v3.Cluster.RefreshRate",
         &["base_interval", "max_interval"],
@@ -540,13 +667,19 @@ pub const TABLE: &[Entry] = &[
         message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
         implemented: &["locality_weighted_lb_config"],
         ignored: &[
-            ("update_merge_window", "gathers updates of hosts; the last state is the same"),
+            (
+                "update_merge_window",
+                "gathers updates of hosts; the last state is the same",
+            ),
             ("zone_aware_lb_config", NO_ZONES),
             ("ignore_new_hosts_until_first_hc", NO_HEALTH_CHECKS),
         ],
         default_only: &[],
     },
-    all("envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig", &[]),
+    all(
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig",
+        &[],
+    ),
     all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
     all(
         "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
@@ -561,8 +694,14 @@ pub const TABLE: &[Entry] = &[
         ],
     ),
     all("envoy.config.cluster.v3.LoadBalancingPolicy", &["policies"]),
-    all("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", &["typed_extension_config"]),
-    all("envoy.config.core.v3.TypedExtensionConfig", &["name", "typed_config"]),
+    all(
+        "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",
+        &["typed_extension_config"],
+    ),
+    all(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        &["name", "typed_config"],
+    ),
     all(
         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
         &["locality_lb_config"],
@@ -573,7 +712,12 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-        &["choice_count", "active_request_bias", "locality_lb_config", "selection_method"],
+        &[
+            "choice_count",
+            "active_request_bias",
+            "locality_lb_config",
+            "selection_method",
+        ],
     ),
     Entry {
         message: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
@@ -619,8 +763,16 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.config.endpoint.v3.LocalityLbEndpoints",
-        implemented: &["locality", "lb_endpoints", "load_balancing_weight", "priority"],
-        ignored: &[("metadata", OPAQUE), ("proximity", "Envoy does not read it either")],
+        implemented: &[
+            "locality",
+            "lb_endpoints",
+            "load_balancing_weight",
+            "priority",
+        ],
+        ignored: &[
+            ("metadata", OPAQUE),
+            ("proximity", "Envoy does not read it either"),
+        ],
         default_only: &[],
     },
     Entry {
@@ -634,9 +786,15 @@ pub const TABLE: &[Entry] = &[
         implemented: &["address", "hostname"],
         ignored: &[
             ("health_check_config", NO_HEALTH_CHECKS),
-            ("observability_name", "names the endpoint in statistics that we do not have"),
+            (
+                "observability_name",
+                "names the endpoint in statistics that we do not have",
+            ),
         ],
         default_only: &[],
     },
-    all("envoy.config.core.v3.Locality", &["region", "zone", "sub_zone"]),
+    all(
+        "envoy.config.core.v3.Locality",
+        &["region", "zone", "sub_zone"],
+    ),
 ];

@@ -16,11 +16,17 @@ impl Converter<'_> {
     ) -> Option<DynamicMessage> {
         let tree::Kind::Map(entries) = node.kind() else {
             let found = super::scalar::describe(node);
-            self.report(node.mark, format!("expected an object with \"@type\", found {found}"));
+            self.report(
+                node.mark,
+                format!("expected an object with \"@type\", found {found}"),
+            );
             return None;
         };
         let Some(typed) = entries.iter().find(|entry| entry.key == "@type") else {
-            self.report(node.mark, "an object with \"@type\" is needed: the message's type URL");
+            self.report(
+                node.mark,
+                "an object with \"@type\" is needed: the message's type URL",
+            );
             return None;
         };
         let tree::Kind::Scalar { text: type_url, .. } = typed.value.kind() else {

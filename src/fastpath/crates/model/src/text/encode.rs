@@ -25,11 +25,13 @@ fn append(message: &DynamicMessage, out: &mut Vec<u8>) {
             }
             Value::List(_) => packed(message, &field, value, out),
             Value::Map(map) => {
-                let Kind::Message(entry) = field.kind() else { continue };
+                let Kind::Message(entry) = field.kind() else {
+                    continue;
+                };
                 let (key_field, value_field) =
                     (entry.map_entry_key_field(), entry.map_entry_value_field());
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                entries.sort_unstable_by_key(|(key, _)| *key);
                 for (key, value) in entries {
                     delimited(number, out, |out| {
                         scalar(&key_field, &key_value(key), out);
@@ -112,17 +114,29 @@ mod tests {
         let schema = schema::get();
         let descriptor = schema.message("envoy.config.core.v3.Node").unwrap();
         let text = br#"{id: a, metadata: {z: 1, b: {c: [true, null, "x"]}, a: -2},
-            client_features: [x, y], locality: {zone: "..............................................................................................................................................."}}"#;
-        let message = Document::parse(text, "f").unwrap().message(&schema, &descriptor).unwrap();
+            client_features: [x, z], locality: {zone: "..............................................................................................................................................."}}"#;
+        let message = Document::parse(text, "f")
+            .unwrap()
+            .message(&schema, &descriptor)
+            .unwrap();
         let bytes = encode(&message);
-        assert_eq!(DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap(), message);
+        assert_eq!(
+            DynamicMessage::decode(descriptor.clone(), bytes.as_slice()).unwrap(),
+            message
+        );
         for _ in 0..20 {
-            let again = Document::parse(text, "f").unwrap().message(&schema, &descriptor).unwrap();
+            let again = Document::parse(text, "f")
+                .unwrap()
+                .message(&schema, &descriptor)
+                .unwrap();
             assert_eq!(encode(&again), bytes);
         }
         let thresholds = schema.message("envoy.config.route.v3.RetryPolicy").unwrap();
         let text = b"{retriable_status_codes: [1, 500, 70000]}";
-        let message = Document::parse(text, "f").unwrap().message(&schema, &thresholds).unwrap();
+        let message = Document::parse(text, "f")
+            .unwrap()
+            .message(&schema, &thresholds)
+            .unwrap();
         assert_eq!(encode(&message), message.encode_to_vec());
     }
 }

@@ -43,18 +43,24 @@ fn steps(path: &str) -> Vec<Step<'_>> {
     let mut rest = path;
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix("[\"") {
-            let Some((key, after)) = quoted(after) else { break };
+            let Some((key, after)) = quoted(after) else {
+                break;
+            };
             steps.push(Step::Key(key));
             rest = after.strip_prefix(']').unwrap_or(after);
         } else if let Some(after) = rest.strip_prefix('[') {
-            let Some((index, after)) = after.split_once(']') else { break };
+            let Some((index, after)) = after.split_once(']') else {
+                break;
+            };
             let Ok(index) = index.parse() else { break };
             steps.push(Step::Index(index));
             rest = after;
         } else {
             let rest_of_path = rest.strip_prefix('.').unwrap_or(rest);
             let end = rest_of_path.find(['.', '[']).unwrap_or(rest_of_path.len());
-            let Some((field, after)) = rest_of_path.split_at_checked(end) else { break };
+            let Some((field, after)) = rest_of_path.split_at_checked(end) else {
+                break;
+            };
             steps.push(Step::Field(field));
             rest = after;
         }

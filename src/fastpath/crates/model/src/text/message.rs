@@ -16,8 +16,12 @@ pub fn convert(
     descriptor: &MessageDescriptor,
     root: &Node<'_>,
 ) -> Result<DynamicMessage, Vec<(Mark, Problem)>> {
-    let mut converter =
-        Converter { schema, path: Problems::default(), problems: Vec::new(), extension: None };
+    let mut converter = Converter {
+        schema,
+        path: Problems::default(),
+        problems: Vec::new(),
+        extension: None,
+    };
     match converter.message(descriptor, root) {
         Some(message) if converter.problems.is_empty() => Ok(message),
         _ => Err(converter.problems),
@@ -113,9 +117,14 @@ impl Converter<'_> {
             return Some((field, None));
         }
         if let Some(oneof) = field.containing_oneof()
-            && let Some(other) = seen.iter().find(|f| f.containing_oneof().as_ref() == Some(&oneof))
+            && let Some(other) = seen
+                .iter()
+                .find(|f| f.containing_oneof().as_ref() == Some(&oneof))
         {
-            self.report(entry.mark, format!("excludes {}, which is given too", other.name()));
+            self.report(
+                entry.mark,
+                format!("excludes {}, which is given too", other.name()),
+            );
             return None;
         }
         seen.push(field.clone());
@@ -152,7 +161,9 @@ impl Converter<'_> {
     }
 
     fn map(&mut self, field: &FieldDescriptor, node: &Node<'_>) -> Option<Value> {
-        let Kind::Message(entry_type) = field.kind() else { return None };
+        let Kind::Message(entry_type) = field.kind() else {
+            return None;
+        };
         let tree::Kind::Map(entries) = node.kind() else {
             let found = scalar::describe(node);
             self.report(node.mark, format!("expected an object, found {found}"));
@@ -205,7 +216,9 @@ impl Converter<'_> {
 
 /// By its own name or in camelCase.
 fn find_field(descriptor: &MessageDescriptor, key: &str) -> Option<FieldDescriptor> {
-    descriptor.get_field_by_name(key).or_else(|| descriptor.get_field_by_json_name(key))
+    descriptor
+        .get_field_by_name(key)
+        .or_else(|| descriptor.get_field_by_json_name(key))
 }
 
 fn takes_null(field: &FieldDescriptor) -> bool {

@@ -61,5 +61,11 @@ impl<'t> Document<'t> {
 }
 
 fn place(file: &str, mark: Mark, path: String, reason: String) -> ConfigProblem {
-    ConfigProblem { file: file.to_owned(), line: mark.line, column: mark.column, path, reason }
+    ConfigProblem {
+        file: file.to_owned(),
+        line: mark.line,
+        column: mark.column,
+        path,
+        reason,
+    }
 }

@@ -48,13 +48,19 @@ fn yaml_int(text: &str) -> Option<i64> {
     if !digits.as_bytes().first()?.is_ascii_digit() {
         return None;
     }
-    let hex = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"));
+    let hex = digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"));
     let value = match (hex, digits.strip_prefix('0')) {
         (Some(hex), _) => parse_digits(hex, 16)?,
         (None, Some(octal)) if !octal.is_empty() => parse_digits(octal, 8)?,
         _ => parse_digits(digits, 10)?,
     };
-    if negative { value.checked_neg() } else { Some(value) }
+    if negative {
+        value.checked_neg()
+    } else {
+        Some(value)
+    }
 }
 
 fn parse_digits(text: &str, radix: u32) -> Option<i64> {

@@ -9,19 +9,27 @@ use super::tree::{self, Node};
 /// The scalar a field of this kind takes, or why it does not.
 pub fn value(kind: &Kind, node: &Node<'_>) -> Result<Value, String> {
     let tree::Kind::Scalar { text, plain } = node.kind() else {
-        return Err(format!("expected {}, found {}", expectation(kind), describe(node)));
+        return Err(format!(
+            "expected {}, found {}",
+            expectation(kind),
+            describe(node)
+        ));
     };
     let plain = *plain;
     let wrong = || format!("expected {}, found {}", expectation(kind), describe(node));
     match kind {
         Kind::String => string(text, plain).map(Value::String),
-        Kind::Bytes => base64(text).map(|b| Value::Bytes(b.into())).ok_or_else(wrong),
+        Kind::Bytes => base64(text)
+            .map(|b| Value::Bytes(b.into()))
+            .ok_or_else(wrong),
         Kind::Bool => boolean(text, plain).map(Value::Bool).ok_or_else(wrong),
-        Kind::Double => numbers::float(text, plain).map(Value::F64).ok_or_else(wrong),
+        Kind::Double => numbers::float(text, plain)
+            .map(Value::F64)
+            .ok_or_else(wrong),
         #[allow(clippy::cast_possible_truncation)] // What a float field holds.
-        Kind::Float => {
-            numbers::float(text, plain).map(|v| Value::F32(v as f32)).ok_or_else(wrong)
-        }
+        Kind::Float => numbers::float(text, plain)
+            .map(|v| Value::F32(v as f32))
+            .ok_or_else(wrong),
         Kind::Enum(values) => enumeration(values, text, plain),
         Kind::Message(_) => Err(wrong()),
         _ => numbers::integer(text, plain)
@@ -47,7 +55,9 @@ fn string(text: &str, plain: bool) -> Result<String, String> {
         Plain::Int(_) if plain => "the number",
         _ => return Ok(text.to_owned()),
     };
-    Err(format!("expected a string, found {found} {text} (quote it: \"{text}\")"))
+    Err(format!(
+        "expected a string, found {found} {text} (quote it: \"{text}\")"
+    ))
 }
 
 fn boolean(text: &str, plain: bool) -> Option<bool> {
@@ -66,7 +76,10 @@ fn enumeration(values: &EnumDescriptor, text: &str, plain: bool) -> Result<Value
     if let Some(value) = values.get_value_by_name(text) {
         return Ok(Value::EnumNumber(value.number()));
     }
-    if let Some(value) = values.values().find(|v| v.name().eq_ignore_ascii_case(text)) {
+    if let Some(value) = values
+        .values()
+        .find(|v| v.name().eq_ignore_ascii_case(text))
+    {
         return Ok(Value::EnumNumber(value.number()));
     }
     let starts_like_a_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
@@ -83,7 +96,10 @@ fn enumeration(values: &EnumDescriptor, text: &str, plain: bool) -> Result<Value
         None if names.len() <= 8 => format!(" (one of {})", names.join(", ")),
         None => String::new(),
     };
-    Err(format!("{text:?} is no value of {}{hint}", values.full_name()))
+    Err(format!(
+        "{text:?} is no value of {}{hint}",
+        values.full_name()
+    ))
 }
 
 /// A map's key, which is always text.

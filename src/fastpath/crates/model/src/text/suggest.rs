@@ -23,7 +23,9 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
         for (cell, y) in row.iter_mut().skip(1).zip(b) {
             let substituted = diagonal.saturating_add(usize::from(x != y));
             diagonal = *cell;
-            left = substituted.min(left.saturating_add(1)).min(cell.saturating_add(1));
+            left = substituted
+                .min(left.saturating_add(1))
+                .min(cell.saturating_add(1));
             *cell = left;
         }
     }
@@ -37,8 +39,14 @@ mod tests {
     #[test]
     fn finds_slips_only() {
         let fields = ["stat_prefix", "route_config", "rds"];
-        assert_eq!(nearest("stat_prefx", fields.into_iter()), Some("stat_prefix"));
-        assert_eq!(nearest("statprefix", fields.into_iter()), Some("stat_prefix"));
+        assert_eq!(
+            nearest("stat_prefx", fields.into_iter()),
+            Some("stat_prefix")
+        );
+        assert_eq!(
+            nearest("statprefix", fields.into_iter()),
+            Some("stat_prefix")
+        );
         assert_eq!(nearest("unrelated_thing", fields.into_iter()), None);
         assert_eq!(distance(b"kitten", b"sitting"), 3);
     }

@@ -1,7 +1,7 @@
 //! Text → a tree of nodes with their places; bounded in size, depth and alias expansion.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
@@ -29,7 +29,10 @@ pub struct Node<'t> {
 #[derive(Debug, Clone)]
 pub enum Kind<'t> {
     /// A scalar; `plain` if it was not quoted and so may be a number, a boolean or null.
-    Scalar { text: Cow<'t, str>, plain: bool },
+    Scalar {
+        text: Cow<'t, str>,
+        plain: bool,
+    },
     List(Vec<Node<'t>>),
     Map(Vec<Entry<'t>>),
     /// An alias: the node it stands for.
@@ -85,7 +88,10 @@ pub fn parse(text: &[u8]) -> Result<Node<'_>, TreeError> {
     let start = Mark { line: 1, column: 1 };
     if text.len() > MAX_BYTES {
         let reason = format!("{} bytes: the limit is {MAX_BYTES}", text.len());
-        return Err(TreeError { mark: start, reason });
+        return Err(TreeError {
+            mark: start,
+            reason,
+        });
     }
     let text = std::str::from_utf8(text).map_err(|error| not_utf8(text, &error))?;
     let mut builder = Builder::default();
@@ -96,21 +102,42 @@ pub fn parse(text: &[u8]) -> Result<Node<'_>, TreeError> {
         })?;
         builder.event(event, span)?;
     }
-    let nothing = || TreeError { mark: start, reason: "the document is empty".to_owned() };
+    let nothing = || TreeError {
+        mark: start,
+        reason: "the document is empty".to_owned(),
+    };
     builder.root.ok_or_else(nothing)
 }
 
 fn not_utf8(text: &[u8], error: &std::str::Utf8Error) -> TreeError {
-    let (valid, _) = text.split_at_checked(error.valid_up_to()).unwrap_or_default();
-    let line = valid.iter().filter(|b| **b == b'\n').count().saturating_add(1);
+    let (valid, _) = text
+        .split_at_checked(error.valid_up_to())
+        .unwrap_or_default();
+    let line = valid
+        .iter()
+        .filter(|b| **b == b'\n')
+        .count()
+        .saturating_add(1);
     let last = valid.rsplit(|b| *b == b'\n').next().unwrap_or_default();
-    let column = String::from_utf8_lossy(last).chars().count().saturating_add(1);
-    let mark = Mark { line: narrow(line), column: narrow(column) };
-    TreeError { mark, reason: "not UTF-8".to_owned() }
+    let column = String::from_utf8_lossy(last)
+        .chars()
+        .count()
+        .saturating_add(1);
+    let mark = Mark {
+        line: narrow(line),
+        column: narrow(column),
+    };
+    TreeError {
+        mark,
+        reason: "not UTF-8".to_owned(),
+    }
 }
 
 fn mark(marker: Marker) -> Mark {
-    Mark { line: narrow(marker.line()), column: narrow(marker.col().saturating_add(1)) }
+    Mark {
+        line: narrow(marker.line()),
+        column: narrow(marker.col().saturating_add(1)),
+    }
 }
 
 fn narrow(n: usize) -> u32 {
@@ -125,8 +152,7 @@ struct Open<'t> {
     anchor: usize,
     /// Nodes inside, itself included.
     size: usize,
-    /// Keys seen, for maps too long to scan.
-    keys: Option<std::collections::HashSet<Cow<'t, str>>>,
+    keys: Keys,
 }
 
 #[derive(Default)]
@@ -143,7 +169,10 @@ impl<'t> Builder<'t> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !is_string_tag(tag.as_deref());
-                let node = Node { mark, kind: Kind::Scalar { text, plain } };
+                let node = Node {
+                    mark,
+                    kind: Kind::Scalar { text, plain },
+                };
                 self.complete(node, anchor, 1)
             }
             Event::SequenceStart(anchor, _) => self.start(mark, Kind::List(Vec::new()), anchor),
@@ -153,9 +182,10 @@ impl<'t> Builder<'t> {
                 None => Ok(()),
             },
             Event::Alias(anchor) => self.alias(mark, anchor),
-            Event::DocumentStart(_) if self.root.is_some() => {
-                Err(TreeError { mark, reason: "more than one YAML document".to_owned() })
-            }
+            Event::DocumentStart(_) if self.root.is_some() => Err(TreeError {
+                mark,
+                reason: "more than one YAML document".to_owned(),
+            }),
             _ => Ok(()),
         }
     }
@@ -165,19 +195,34 @@ impl<'t> Builder<'t> {
             let reason = format!("nested more than {MAX_DEPTH} deep");
             return Err(TreeError { mark, reason });
         }
-        if self.open.last().is_some_and(|o| o.key.is_none() && matches!(o.node.kind, Kind::Map(_)))
+        if self
+            .open
+            .last()
+            .is_some_and(|o| o.key.is_none() && matches!(o.node.kind, Kind::Map(_)))
         {
-            return Err(TreeError { mark, reason: "a key must be a string".to_owned() });
+            return Err(TreeError {
+                mark,
+                reason: "a key must be a string".to_owned(),
+            });
         }
         let node = Node { mark, kind };
-        self.open.push(Open { node, key: None, anchor, size: 1, keys: None });
+        self.open.push(Open {
+            node,
+            key: None,
+            anchor,
+            size: 1,
+            keys: Keys::default(),
+        });
         Ok(())
     }
 
     fn alias(&mut self, mark: Mark, anchor: usize) -> Result<(), TreeError> {
         let Some((node, size)) = self.anchors.get(&anchor) else {
             // Inside its own anchor.
-            return Err(TreeError { mark, reason: "an alias to what contains it".to_owned() });
+            return Err(TreeError {
+                mark,
+                reason: "an alias to what contains it".to_owned(),
+            });
         };
         let (node, size) = (Rc::clone(node), *size);
         self.alias_nodes = self.alias_nodes.saturating_add(size);
@@ -191,7 +236,14 @@ impl<'t> Builder<'t> {
             return Err(TreeError { mark, reason });
         }
         // Its own place: where the alias is written. What is inside keeps the anchor's places.
-        self.complete(Node { mark, kind: Kind::Shared(node) }, 0, size)
+        self.complete(
+            Node {
+                mark,
+                kind: Kind::Shared(node),
+            },
+            0,
+            size,
+        )
     }
 
     /// A node is complete: it goes where it belongs.
@@ -199,7 +251,10 @@ impl<'t> Builder<'t> {
         let node = if anchor > 0 {
             let shared = Rc::new(node);
             self.anchors.insert(anchor, (Rc::clone(&shared), size));
-            Node { mark: shared.mark, kind: Kind::Shared(shared) }
+            Node {
+                mark: shared.mark,
+                kind: Kind::Shared(shared),
+            }
         } else {
             node
         };
@@ -211,11 +266,15 @@ impl<'t> Builder<'t> {
         match &mut parent.node.kind {
             Kind::List(items) => items.push(node),
             Kind::Map(entries) => match parent.key.take() {
-                Some((key, mark)) => entries.push(Entry { key, mark, value: node }),
+                Some((key, mark)) => entries.push(Entry {
+                    key,
+                    mark,
+                    value: node,
+                }),
                 None => {
                     let mark = node.mark;
                     let key = key_text(node)?;
-                    if is_repeated(entries, &mut parent.keys, &key) {
+                    if parent.keys.is_repeated(entries, &key) {
                         let reason = format!("the key {key:?} is given twice");
                         return Err(TreeError { mark, reason });
                     }
@@ -228,24 +287,32 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// Maps are short: scanning beats hashing, until they are not.
-fn is_repeated<'t>(
-    entries: &[Entry<'t>],
-    keys: &mut Option<std::collections::HashSet<Cow<'t, str>>>,
-    key: &Cow<'t, str>,
-) -> bool {
-    if entries.len() < 32 {
-        return entries.iter().any(|entry| entry.key == *key);
+/// The keys of a map that is too long to scan. Maps are short: scanning beats hashing.
+#[derive(Default)]
+struct Keys(HashSet<Box<str>>);
+
+impl Keys {
+    /// Whether `key` is among the entries, before it becomes one.
+    fn is_repeated(&mut self, entries: &[Entry<'_>], key: &str) -> bool {
+        if entries.len() < 32 {
+            return entries.iter().any(|entry| entry.key == key);
+        }
+        if self.0.is_empty() {
+            self.0
+                .extend(entries.iter().map(|entry| Box::from(&*entry.key)));
+        }
+        !self.0.insert(key.into())
     }
-    let keys = keys.get_or_insert_with(|| entries.iter().map(|e| e.key.clone()).collect());
-    !keys.insert(key.clone())
 }
 
 fn key_text(node: Node<'_>) -> Result<Cow<'_, str>, TreeError> {
     match node.kind {
         Kind::Scalar { text, .. } => Ok(text),
         Kind::Shared(shared) => key_text((*shared).clone()),
-        _ => Err(TreeError { mark: node.mark, reason: "a key must be a string".to_owned() }),
+        _ => Err(TreeError {
+            mark: node.mark,
+            reason: "a key must be a string".to_owned(),
+        }),
     }
 }
 

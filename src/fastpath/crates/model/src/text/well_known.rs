@@ -49,11 +49,16 @@ impl Converter<'_> {
         };
         let Some((seconds, nanos)) = parsed else {
             let found = super::scalar::describe(node);
-            self.report(node.mark, format!("expected a duration like 1.5s, found {found}"));
+            self.report(
+                node.mark,
+                format!("expected a duration like 1.5s, found {found}"),
+            );
             return None;
         };
         let mut message = one_field(descriptor, "seconds", Value::I64(seconds))?;
-        message.try_set_field_by_name("nanos", Value::I32(nanos)).ok()?;
+        message
+            .try_set_field_by_name("nanos", Value::I32(nanos))
+            .ok()?;
         Some(message)
     }
 
@@ -117,8 +122,7 @@ impl Converter<'_> {
             return None;
         };
         let kind = descriptor.get_field_by_name("values")?.kind();
-        let values: Option<Vec<Value>> =
-            items.iter().map(|item| self.value(&kind, item)).collect();
+        let values: Option<Vec<Value>> = items.iter().map(|item| self.value(&kind, item)).collect();
         one_field(descriptor, "values", Value::List(values?))
     }
 }
@@ -152,7 +156,11 @@ fn parse_duration(text: &str) -> Option<(i64, i32)> {
         }
         Some(_) => return None,
     };
-    if negative { Some((seconds.checked_neg()?, nanos.checked_neg()?)) } else { Some((seconds, nanos)) }
+    if negative {
+        Some((seconds.checked_neg()?, nanos.checked_neg()?))
+    } else {
+        Some((seconds, nanos))
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,10 @@ fn kind(rules: &Kind, value: &Value, problems: &mut Problems) {
         }
         (Kind::Any(rules), Value::Message(message)) => {
             let url = message.get_field_by_name("type_url");
-            rules.check(url.as_deref().and_then(Value::as_str).unwrap_or(""), problems);
+            rules.check(
+                url.as_deref().and_then(Value::as_str).unwrap_or(""),
+                problems,
+            );
         }
         (Kind::Repeated(rules), Value::List(items)) => {
             rules.check_count(items.len(), problems);
@@ -104,8 +107,16 @@ fn integer(value: &Value) -> Option<i128> {
 
 /// A `google.protobuf.Duration` in nanoseconds.
 fn nanos_of(message: &DynamicMessage) -> i128 {
-    let field = |name| message.get_field_by_name(name).as_deref().and_then(integer).unwrap_or(0);
-    field("seconds").saturating_mul(1_000_000_000).saturating_add(field("nanos"))
+    let field = |name| {
+        message
+            .get_field_by_name(name)
+            .as_deref()
+            .and_then(integer)
+            .unwrap_or(0)
+    };
+    field("seconds")
+        .saturating_mul(1_000_000_000)
+        .saturating_add(field("nanos"))
 }
 
 fn has_repeated(items: &[Value]) -> bool {
@@ -113,7 +124,10 @@ fn has_repeated(items: &[Value]) -> bool {
     match texts {
         Some(texts) => texts.len() < items.len(),
         None => items.iter().enumerate().any(|(i, item)| {
-            items.iter().skip(i.saturating_add(1)).any(|other| other == item)
+            items
+                .iter()
+                .skip(i.saturating_add(1))
+                .any(|other| other == item)
         }),
     }
 }

@@ -41,15 +41,36 @@ impl<T: PartialOrd + Copy + Display + Default> Range<T> {
             problems.report(format!("value must be in list [{}]", list(&self.among)));
         }
         if self.not_among.contains(&value) {
-            problems.report(format!("value must not be in list [{}]", list(&self.not_among)));
+            problems.report(format!(
+                "value must not be in list [{}]",
+                list(&self.not_among)
+            ));
         }
     }
 
     fn check_bounds(&self, value: T, show: &impl Fn(T) -> String, problems: &mut Problems) {
-        let low = self.above.map(|v| (v, true)).or(self.at_least.map(|v| (v, false)));
-        let high = self.below.map(|v| (v, true)).or(self.at_most.map(|v| (v, false)));
-        let over = |(limit, strict)| if strict { value > limit } else { value >= limit };
-        let under = |(limit, strict)| if strict { value < limit } else { value <= limit };
+        let low = self
+            .above
+            .map(|v| (v, true))
+            .or(self.at_least.map(|v| (v, false)));
+        let high = self
+            .below
+            .map(|v| (v, true))
+            .or(self.at_most.map(|v| (v, false)));
+        let over = |(limit, strict)| {
+            if strict {
+                value > limit
+            } else {
+                value >= limit
+            }
+        };
+        let under = |(limit, strict)| {
+            if strict {
+                value < limit
+            } else {
+                value <= limit
+            }
+        };
         let reason = match (low, high) {
             (Some(low), Some(high)) if low.0 <= high.0 => {
                 let open = if low.1 { '(' } else { '[' };
@@ -64,7 +85,11 @@ impl<T: PartialOrd + Copy + Display + Default> Range<T> {
             }
             // The limits exclude the middle.
             (Some(low), Some(high)) => (!over(low) && !under(high)).then(|| {
-                format!("value must be outside range [{}, {}]", show(high.0), show(low.0))
+                format!(
+                    "value must be outside range [{}, {}]",
+                    show(high.0),
+                    show(low.0)
+                )
             }),
             (Some(low), None) => (!over(low)).then(|| {
                 let or_equal = if low.1 { "" } else { "or equal to " };
@@ -113,7 +138,11 @@ pub struct Enums {
 
 impl Enums {
     pub fn check(&self, number: i32, problems: &mut Problems) {
-        if self.defined.as_ref().is_some_and(|defined| !defined.contains(&number)) {
+        if self
+            .defined
+            .as_ref()
+            .is_some_and(|defined| !defined.contains(&number))
+        {
             problems.report("value must be one of the defined enum values");
         }
         self.range.check(number.into(), problems);

@@ -60,7 +60,9 @@ pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Option
         return None;
     }
     let value = options.get_extension(&extension);
-    let Value::Message(message) = value.as_ref() else { return None };
+    let Value::Message(message) = value.as_ref() else {
+        return None;
+    };
     let rules: pb::FieldRules = message.transcode_to().ok()?;
     Some(FieldRules::new(rules, field))
 }
@@ -79,7 +81,9 @@ impl FieldRules {
             required,
             presence: field.supports_presence(),
             skip: message.skip(),
-            kind: rules.r#type.map_or(Kind::None, |rules| Kind::new(rules, field)),
+            kind: rules
+                .r#type
+                .map_or(Kind::None, |rules| Kind::new(rules, field)),
         }
     }
 }
@@ -163,7 +167,9 @@ fn enums(rules: &pb::EnumRules, field: &FieldDescriptor) -> Enums {
 
 fn durations(rules: &pb::DurationRules) -> Durations {
     let nanos = |d: &Duration| {
-        i128::from(d.seconds).saturating_mul(1_000_000_000).saturating_add(d.nanos.into())
+        i128::from(d.seconds)
+            .saturating_mul(1_000_000_000)
+            .saturating_add(d.nanos.into())
     };
     Durations(Range {
         equal: rules.r#const.as_ref().map(nanos),
@@ -179,13 +185,27 @@ fn durations(rules: &pb::DurationRules) -> Durations {
 
 impl Repeated {
     pub fn check_count(&self, count: usize, problems: &mut Problems) {
-        check_count(count, self.min, self.max, self.ignore_empty, "item(s)", problems);
+        check_count(
+            count,
+            self.min,
+            self.max,
+            self.ignore_empty,
+            "item(s)",
+            problems,
+        );
     }
 }
 
 impl MapRules {
     pub fn check_count(&self, count: usize, problems: &mut Problems) {
-        check_count(count, self.min, self.max, self.ignore_empty, "pair(s)", problems);
+        check_count(
+            count,
+            self.min,
+            self.max,
+            self.ignore_empty,
+            "pair(s)",
+            problems,
+        );
     }
 }
 

@@ -34,7 +34,14 @@ impl Strings {
         }
         if rules.len.is_some() || rules.min_len.is_some() || rules.max_len.is_some() {
             let count = text.chars().count();
-            length(count, rules.len, rules.min_len, rules.max_len, "characters", problems);
+            length(
+                count,
+                rules.len,
+                rules.min_len,
+                rules.max_len,
+                "characters",
+                problems,
+            );
         }
         let [exact, min, max] = [rules.len_bytes, rules.min_bytes, rules.max_bytes];
         length(text.len(), exact, min, max, "bytes", problems);
@@ -43,7 +50,10 @@ impl Strings {
             problems.report(format!("value must be in list [{}]", rules.r#in.join(", ")));
         }
         if rules.not_in.iter().any(|refused| refused == text) {
-            problems.report(format!("value must not be in list [{}]", rules.not_in.join(", ")));
+            problems.report(format!(
+                "value must not be in list [{}]",
+                rules.not_in.join(", ")
+            ));
         }
         if let Some(reason) = well_known(rules, text) {
             problems.report(reason);
@@ -55,7 +65,10 @@ impl Strings {
         if let Some(pattern) = &self.pattern
             && !pattern.is_match(text)
         {
-            problems.report(format!("value does not match regex pattern {:?}", pattern.as_str()));
+            problems.report(format!(
+                "value does not match regex pattern {:?}",
+                pattern.as_str()
+            ));
         }
         if let Some(prefix) = rules.prefix.as_deref().filter(|p| !text.starts_with(p)) {
             problems.report(format!("value does not have prefix {prefix:?}"));
@@ -124,7 +137,9 @@ fn is_hostname(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
@@ -150,10 +165,16 @@ pub struct TypeUrls(pub pb::AnyRules);
 impl TypeUrls {
     pub fn check(&self, url: &str, problems: &mut Problems) {
         if !self.0.r#in.is_empty() && self.0.r#in.iter().all(|allowed| allowed != url) {
-            problems.report(format!("type URL must be in list [{}]", self.0.r#in.join(", ")));
+            problems.report(format!(
+                "type URL must be in list [{}]",
+                self.0.r#in.join(", ")
+            ));
         }
         if self.0.not_in.iter().any(|refused| refused == url) {
-            problems.report(format!("type URL must not be in list [{}]", self.0.not_in.join(", ")));
+            problems.report(format!(
+                "type URL must not be in list [{}]",
+                self.0.not_in.join(", ")
+            ));
         }
     }
 }
@@ -172,8 +193,7 @@ fn length(
     }
     match (min, max) {
         (Some(min), Some(max)) if count < min || count > max => {
-            let reason =
-                format!("value length must be between {min} and {max} {unit}, inclusive");
+            let reason = format!("value length must be between {min} and {max} {unit}, inclusive");
             problems.report(reason);
         }
         (Some(min), None) if count < min => {

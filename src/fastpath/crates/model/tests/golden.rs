@@ -5,6 +5,13 @@
 //! `# envoy: rejects`, from `envoy --mode validate`); where we differ, a line `# differs:` says
 //! why. `UPDATE_GOLDEN=1 cargo test -p model --test golden` rewrites the expectations.
 
+// The lints allow these in tests only, and helpers of tests are none.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

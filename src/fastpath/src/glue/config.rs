@@ -75,7 +75,12 @@ impl Bootstrap {
             .iter()
             .map(|s| {
                 let timeout = s.initial_fetch_timeout.as_secs_f64();
-                (s.type_url, s.path.as_str(), s.watched_directory.as_str(), timeout)
+                (
+                    s.type_url,
+                    s.path.as_str(),
+                    s.watched_directory.as_str(),
+                    timeout,
+                )
             })
             .collect()
     }
@@ -87,7 +92,10 @@ impl Bootstrap {
 }
 
 fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
-    resources.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+    resources
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
+        .collect()
 }
 
 #[pyfunction]
@@ -116,11 +124,22 @@ fn validate(py: Python<'_>, bootstrap: &Bootstrap) -> PyResult<()> {
         let mut store = model::store::Store::new();
         let mut problems = Vec::new();
         for (type_url, list, resources) in [
-            (model::compile::CLUSTER, "clusters", &bootstrap.0.static_clusters),
-            (model::compile::LISTENER, "listeners", &bootstrap.0.static_listeners),
+            (
+                model::compile::CLUSTER,
+                "clusters",
+                &bootstrap.0.static_clusters,
+            ),
+            (
+                model::compile::LISTENER,
+                "listeners",
+                &bootstrap.0.static_listeners,
+            ),
         ] {
             for (name, path, reason) in store.apply(type_url, resources, &[], true).rejected {
-                let index = resources.iter().position(|(n, _)| *n == name).unwrap_or_default();
+                let index = resources
+                    .iter()
+                    .position(|(n, _)| *n == name)
+                    .unwrap_or_default();
                 let dot = if path.is_empty() { "" } else { "." };
                 problems.push(ConfigProblem {
                     file: String::new(),
@@ -133,7 +152,11 @@ fn validate(py: Python<'_>, bootstrap: &Bootstrap) -> PyResult<()> {
         }
         problems
     });
-    if problems.is_empty() { Ok(()) } else { Err(config_error(py, problems)) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(config_error(py, problems))
+    }
 }
 
 /// (version_info, [(name, bytes)])
@@ -153,5 +176,6 @@ fn load_discovery_response(
 
 #[pyfunction]
 fn to_json(py: Python<'_>, type_url: &str, body: &[u8]) -> PyResult<String> {
-    py.detach(|| model::json::to_json(type_url, body)).map_err(PyValueError::new_err)
+    py.detach(|| model::json::to_json(type_url, body))
+        .map_err(PyValueError::new_err)
 }

@@ -88,7 +88,11 @@ impl Engine {
     }
 
     fn listeners(&self) -> Vec<(String, String, &'static str)> {
-        self.0.listeners().into_iter().map(|l| (l.name, l.address, l.state)).collect()
+        self.0
+            .listeners()
+            .into_iter()
+            .map(|l| (l.name, l.address, l.state))
+            .collect()
     }
 
     fn clusters_json(&self, py: Python<'_>) -> String {
@@ -148,7 +152,8 @@ impl Engine {
         kind: &str,
     ) -> PyResult<String> {
         let kind = self::kind(kind)?;
-        py.detach(|| self.0.stats().text(filter, used_only, kind)).map_err(bad_filter)
+        py.detach(|| self.0.stats().text(filter, used_only, kind))
+            .map_err(bad_filter)
     }
 
     #[pyo3(signature = (filter, used_only, kind))]
@@ -160,7 +165,8 @@ impl Engine {
         kind: &str,
     ) -> PyResult<String> {
         let kind = self::kind(kind)?;
-        py.detach(|| self.0.stats().json(filter, used_only, kind)).map_err(bad_filter)
+        py.detach(|| self.0.stats().json(filter, used_only, kind))
+            .map_err(bad_filter)
     }
 
     #[pyo3(signature = (filter, used_only))]
@@ -170,7 +176,8 @@ impl Engine {
         filter: Option<&str>,
         used_only: bool,
     ) -> PyResult<String> {
-        py.detach(|| self.0.stats().prometheus(filter, used_only)).map_err(bad_filter)
+        py.detach(|| self.0.stats().prometheus(filter, used_only))
+            .map_err(bad_filter)
     }
 
     fn reset_counters(&self) {

@@ -24,5 +24,7 @@ pub fn set_log_level(component: &str, level_name: &str) -> PyResult<bool> {
 
 #[pyfunction]
 pub fn log_levels() -> BTreeMap<&'static str, &'static str> {
-    core::levels().map(|(component, level)| (component, level.name())).collect()
+    core::levels()
+        .map(|(component, level)| (component, level.name()))
+        .collect()
 }

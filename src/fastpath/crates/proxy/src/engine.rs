@@ -31,7 +31,6 @@ use crate::worker::command::{
     ClusterState, Command, Installation, Mailbox, Shared, machine_address,
 };
 
-
 /// How long the access logs may take to be written at the end.
 const LOG_GRACE: Duration = Duration::from_secs(2);
 
@@ -182,7 +181,12 @@ impl Engine {
     /// (type URL, name) of what waits for something.
     pub fn warming(&self) -> Vec<(String, String)> {
         let state = self.control.lock();
-        let mut all = state.store.warming().into_iter().map(|(t, n)| (t.to_owned(), n)).collect::<Vec<_>>();
+        let mut all = state
+            .store
+            .warming()
+            .into_iter()
+            .map(|(t, n)| (t.to_owned(), n))
+            .collect::<Vec<_>>();
         for (name, entry) in &state.clusters {
             if entry.unresolved {
                 all.push((CLUSTER.to_owned(), name.to_string()));

@@ -67,12 +67,22 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         name,
         discovery: discovery?,
         lb: load_balancing?.policy,
+        panic_threshold: panic_threshold(message),
         connect_timeout,
         per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
         http: http?,
         hash,
     })
+}
+
+/// Envoy's default is 50 %.
+fn panic_threshold(message: &pb::Cluster) -> f64 {
+    message
+        .common_lb_config
+        .as_ref()
+        .and_then(|config| config.healthy_panic_threshold.as_ref())
+        .map_or(50.0, |percent| percent.value)
 }
 
 struct LoadBalancing {
@@ -357,11 +367,6 @@ fn thresholds(message: &pb::Cluster) -> [Thresholds; 2] {
             ),
             max_requests: limit(&message.max_requests, default.max_requests),
             max_retries: limit(&message.max_retries, default.max_retries),
-            max_connection_pools: limit(
-                &message.max_connection_pools,
-                default.max_connection_pools,
-            ),
-            track_remaining: message.track_remaining,
         }
     })
 }

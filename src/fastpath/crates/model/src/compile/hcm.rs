@@ -8,7 +8,6 @@ use core::scheme_header_transformation::Transformation;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
-use envoy_types::pb::envoy::extensions::request_id::uuid::v3::UuidRequestIdConfig;
 pub(super) use pb::HttpConnectionManager as Message;
 use pb::http_connection_manager::{
     CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
@@ -46,7 +45,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let internal = message.internal_address_config.as_ref();
     let internal_addresses =
         internal.map(|c| problems.within("internal_address_config", |p| internal_ranges(c, p)));
-    let pack_trace_reason = pack_trace_reason(message, problems);
+    check_request_id(message, problems);
     let timeouts = Timeouts::new(message, problems);
     let common = message.common_http_protocol_options.as_ref();
     let http1 = message.http_protocol_options.as_ref();
@@ -54,9 +53,6 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let max_headers_kb = message.max_request_headers_kb.as_ref();
     let max_requests = common.and_then(|c| c.max_requests_per_connection.as_ref());
     let absolute_url = http1.and_then(|h| h.allow_absolute_url.as_ref());
-    let invalid_stays = http1
-        .and_then(|h| h.override_stream_error_on_invalid_http_message.as_ref())
-        .or(message.stream_error_on_invalid_http_message.as_ref());
     Some(Hcm {
         stat_prefix: message.stat_prefix.as_str().into(),
         routes: routes?,
@@ -78,7 +74,8 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         allow_absolute_url: absolute_url.is_none_or(|v| v.value),
         enable_trailers: http1.is_some_and(|h| h.enable_trailers),
         proxy_100_continue: message.proxy_100_continue,
-        stream_error_on_invalid_http_message: invalid_stays.is_some_and(|v| v.value),
+        allow_chunked_length: http1.is_some_and(|h| h.allow_chunked_length),
+        allow_custom_methods: http1.is_some_and(|h| h.allow_custom_methods),
         server_name: non_empty(&message.server_name).unwrap_or_else(|| "envoy".into()),
         server_header: server_header(message),
         via: non_empty(&message.via),
@@ -90,7 +87,6 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         generate_request_id: message.generate_request_id.as_ref().is_none_or(|v| v.value),
         preserve_external_request_id: message.preserve_external_request_id,
         always_set_request_id_in_response: message.always_set_request_id_in_response,
-        pack_trace_reason: pack_trace_reason?,
         internal_addresses,
         represent_ipv4_remote_address_as_ipv4_mapped_ipv6: message
             .represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
@@ -339,19 +335,14 @@ fn internal_ranges(message: &InternalAddressConfig, problems: &mut Problems) -> 
 }
 
 /// `request_id_extension`: UUIDs, the only kind there is.
-fn pack_trace_reason(message: &Message, problems: &mut Problems) -> Option<bool> {
-    let Some(any) = message
+fn check_request_id(message: &Message, problems: &mut Problems) {
+    let any = message
         .request_id_extension
         .as_ref()
-        .and_then(|e| e.typed_config.as_ref())
-    else {
-        return Some(true);
-    };
+        .and_then(|e| e.typed_config.as_ref());
+    let Some(any) = any else { return };
     let type_name = name_of_url(&any.type_url).unwrap_or("");
     if type_name != UUID {
         problems.report_at("request_id_extension", not_implemented(None, type_name));
-        return None;
     }
-    let config = UuidRequestIdConfig::decode(any.value.as_slice()).ok()?;
-    Some(config.pack_trace_reason.as_ref().is_none_or(|v| v.value))
 }

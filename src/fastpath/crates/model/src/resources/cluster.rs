@@ -11,6 +11,8 @@ pub struct Cluster {
     pub stat_name: Arc<str>,
     pub discovery: Discovery,
     pub lb: LbPolicy,
+    /// `common_lb_config.healthy_panic_threshold`, per cent; below it all hosts are used.
+    pub panic_threshold: f64,
     /// Default 5 s.
     pub connect_timeout: Duration,
     /// Default 1 MiB.
@@ -138,9 +140,6 @@ pub struct Thresholds {
     pub max_pending_requests: u32,
     pub max_requests: u32,
     pub max_retries: u32,
-    pub max_connection_pools: u32,
-    /// `track_remaining`: publish `remaining_*` gauges.
-    pub track_remaining: bool,
 }
 
 impl Default for Thresholds {
@@ -150,8 +149,6 @@ impl Default for Thresholds {
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
-            max_connection_pools: u32::MAX,
-            track_remaining: false,
         }
     }
 }

@@ -45,9 +45,10 @@ pub struct Hcm {
     pub allow_absolute_url: bool,
     pub enable_trailers: bool,
     pub proxy_100_continue: bool,
-    /// `http_protocol_options.override_stream_error_on_invalid_http_message` and its HCM twin:
-    /// keep the connection open after a bad message.
-    pub stream_error_on_invalid_http_message: bool,
+    /// With both, content-length goes and the connection closes afterwards.
+    pub allow_chunked_length: bool,
+    /// Any token is a method.
+    pub allow_custom_methods: bool,
 
     // -- headers --
     pub server_name: Arc<str>,
@@ -61,8 +62,6 @@ pub struct Hcm {
     pub generate_request_id: bool,
     pub preserve_external_request_id: bool,
     pub always_set_request_id_in_response: bool,
-    /// Pack the trace reason into character 14 of the UUID (default true).
-    pub pack_trace_reason: bool,
     /// None: the block is absent and nothing is internal, as in Envoy 1.40.
     pub internal_addresses: Option<Vec<Cidr>>,
     pub represent_ipv4_remote_address_as_ipv4_mapped_ipv6: bool,

@@ -294,6 +294,7 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
             endpoints: Some(Arc::new(endpoints)),
         },
         lb: cluster.lb,
+        panic_threshold: cluster.panic_threshold,
         connect_timeout: cluster.connect_timeout,
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
         thresholds: cluster.thresholds,

@@ -218,7 +218,6 @@ pub const TABLE: &[Entry] = &[
             "request_id_extension",
             "strip_matching_host_port",
             "strip_any_host_port",
-            "stream_error_on_invalid_http_message",
             "strip_trailing_host_dot",
             "append_x_forwarded_port",
         ],
@@ -260,8 +259,11 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
-        implemented: &["pack_trace_reason"],
-        ignored: &[("use_request_id_for_trace_sampling", NO_TRACING)],
+        implemented: &[],
+        ignored: &[
+            ("pack_trace_reason", NO_TRACING),
+            ("use_request_id_for_trace_sampling", NO_TRACING),
+        ],
         default_only: &[],
     },
     Entry {
@@ -301,7 +303,8 @@ pub const TABLE: &[Entry] = &[
             "accept_http_10",
             "default_host_for_http_10",
             "enable_trailers",
-            "override_stream_error_on_invalid_http_message",
+            "allow_chunked_length",
+            "allow_custom_methods",
         ],
         ignored: &[("use_balsa_parser", "chooses between Envoy's two parsers")],
         default_only: &[],
@@ -665,7 +668,7 @@ pub const TABLE: &[Entry] = &[
     all("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
     Entry {
         message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
-        implemented: &["locality_weighted_lb_config"],
+        implemented: &["locality_weighted_lb_config", "healthy_panic_threshold"],
         ignored: &[
             (
                 "update_merge_window",
@@ -681,18 +684,25 @@ pub const TABLE: &[Entry] = &[
         &[],
     ),
     all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
-    all(
-        "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
-        &[
+    Entry {
+        message: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+        implemented: &[
             "priority",
             "max_connections",
             "max_pending_requests",
             "max_requests",
+            // Shown by /clusters; there are no retries to limit yet.
             "max_retries",
-            "track_remaining",
-            "max_connection_pools",
         ],
-    ),
+        ignored: &[
+            ("track_remaining", "only publishes gauges of what is left"),
+            (
+                "max_connection_pools",
+                "one host has one pool a worker: there is nothing to limit",
+            ),
+        ],
+        default_only: &[],
+    },
     all("envoy.config.cluster.v3.LoadBalancingPolicy", &["policies"]),
     all(
         "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",

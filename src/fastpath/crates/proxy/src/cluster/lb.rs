@@ -3,8 +3,8 @@
 //! Rules from Envoy's "Supported load balancers": equal weights: plain round robin from a random
 //! start, or power of two choices; unequal weights: earliest deadline first (EDF) with
 //! deadline = now + 1/weight, ties by insertion; LEAST_REQUEST then weighs by
-//! weight/(active+1)^bias. Hosts that are UNHEALTHY take no traffic unless less than half of the
-//! hosts are healthy (panic threshold 50 %): then all do. DEGRADED hosts serve when no healthy
+//! weight/(active+1)^bias. Hosts that are UNHEALTHY take no traffic unless fewer than the panic
+//! threshold (50 %) are healthy: then all do. DEGRADED hosts serve when no healthy
 //! one is left.
 
 use std::cmp::{Ordering, Reverse};
@@ -18,6 +18,7 @@ use super::host::Host;
 #[derive(Debug)]
 pub struct LoadBalancer {
     policy: LbPolicy,
+    panic_threshold: f64,
     all: Vec<Rc<Host>>,
     /// Those that take traffic.
     eligible: Vec<Rc<Host>>,
@@ -29,9 +30,11 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    pub fn new(policy: LbPolicy, random: u64) -> Self {
+    /// `panic_threshold`: per cent of hosts that must be available, else all are used.
+    pub fn new(policy: LbPolicy, panic_threshold: f64, random: u64) -> Self {
         Self {
             policy,
+            panic_threshold,
             all: Vec::new(),
             eligible: Vec::new(),
             panic: false,
@@ -56,7 +59,8 @@ impl LoadBalancer {
         };
         let healthy = with(|h| h.is_available() && h.health != HealthStatus::Degraded);
         let usable = with(Host::is_available);
-        self.panic = !self.all.is_empty() && usable.len().saturating_mul(2) < self.all.len();
+        let available = usable.len() as f64 * 100.0;
+        self.panic = available < self.panic_threshold * self.all.len() as f64;
         self.eligible = if self.panic {
             self.all.clone()
         } else if healthy.is_empty() {
@@ -189,7 +193,7 @@ mod tests {
     }
 
     fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {
-        let mut lb = LoadBalancer::new(policy, 0);
+        let mut lb = LoadBalancer::new(policy, 50.0, 0);
         lb.set_hosts(hosts);
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
@@ -241,7 +245,7 @@ mod tests {
 
     #[test]
     fn an_empty_cluster_has_no_host() {
-        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
+        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 50.0, 5);
         lb.set_hosts(vec![]);
         assert!(lb.choose(&mut fastrand::Rng::with_seed(1)).is_none());
     }

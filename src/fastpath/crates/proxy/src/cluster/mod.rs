@@ -46,7 +46,7 @@ impl ClusterRuntime {
         registry: Stats,
         random: u64,
     ) -> Self {
-        let lb = LoadBalancer::new(config.lb, random);
+        let lb = LoadBalancer::new(config.lb, config.panic_threshold, random);
         let this = Self {
             config: RefCell::new(config),
             shared,

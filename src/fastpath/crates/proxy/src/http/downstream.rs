@@ -89,7 +89,11 @@ impl Downstream {
     }
 
     pub fn is_draining(&self, worker: &Worker) -> bool {
-        self.draining || self.listener.draining.get() || worker.shared.is_draining()
+        self.draining
+            || self.listener.draining.get()
+            || worker
+                .shared
+                .is_draining(self.listener.config.drain_modify_only)
     }
 
     fn wants_bytes(&self) -> bool {

@@ -39,6 +39,7 @@ impl Worker {
         }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
+            && d.listener.hcm.router.dynamic_stats
         {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);

@@ -19,7 +19,9 @@ use crate::http::downstream::{Downstream, after};
 use crate::http::failure::Failure;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
-use crate::telemetry::stats::{ClusterCounter, HcmCounter};
+use crate::telemetry::stats::{
+    ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
+};
 use crate::worker::Worker;
 use crate::worker::config::RouteRef;
 use crate::worker::timers::NEVER;
@@ -177,6 +179,31 @@ impl Worker {
             .is_some_and(|v| v.include_request_attempt_count)
         {
             s.request.headers.set(Known::XEnvoyAttemptCount, b"1");
+        }
+    }
+
+    /// The statistics of a route with a `stat_prefix`.
+    fn route_shard(&mut self, s: &Stream) -> Option<&RouteShard> {
+        let route = s.route.as_ref()?;
+        let prefix = route.route()?.stat_prefix.as_ref()?;
+        let host = &route.virtual_host()?.name;
+        let shard = self
+            .route_stats
+            .entry((Arc::clone(host), Arc::clone(prefix)))
+            .or_insert_with(|| self.stats.route(host, prefix));
+        Some(shard)
+    }
+
+    pub fn count_route_response(&mut self, s: &Stream) {
+        if let Some(shard) = self.route_shard(s) {
+            shard.inc(RouteCounter::UpstreamRqTotal);
+            shard.response_code(s.response.status);
+        }
+    }
+
+    pub fn count_route_time(&mut self, s: &Stream, ms: u64) {
+        if let Some(shard) = self.route_shard(s) {
+            shard.record(RouteHistogram::UpstreamRqTime, ms);
         }
     }
 

@@ -408,7 +408,10 @@ impl Worker {
         s.info.upstream_rx_begin = now_ns;
         s.info.details = Some("via_upstream".into());
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
-        u.cluster.stats().response_code(s.response.status, internal);
+        if d.listener.hcm.router.dynamic_stats {
+            u.cluster.stats().response_code(s.response.status, internal);
+        }
+        self.count_route_response(s);
         let shard = &u.host.pool.shard;
         if s.response.status >= 500 {
             shard.rq_error.inc()
@@ -437,6 +440,7 @@ impl Worker {
         let ms = now_ns.saturating_sub(s.upstream_start_ns) / 1_000_000;
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
         u.cluster.stats().response_time(ms, internal);
+        self.count_route_time(&s, ms);
 
         let reusable = s.response_keep_alive
             && s.request_complete

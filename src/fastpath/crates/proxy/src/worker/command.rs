@@ -69,8 +69,10 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed) || self.health_check_failed.load(Ordering::Relaxed)
+    /// `modify_only`: the listener's `drain_type` leaves failed health checks out.
+    pub fn is_draining(&self, modify_only: bool) -> bool {
+        self.draining.load(Ordering::Relaxed)
+            || (!modify_only && self.health_check_failed.load(Ordering::Relaxed))
     }
 }
 

@@ -139,6 +139,7 @@ impl Worker {
     }
 
     fn install(&mut self, installation: &Installation) {
+        self.route_stats.clear();
         self.install_clusters(installation);
         self.install_listeners(installation);
     }
@@ -293,12 +294,13 @@ fn request_policy(hcm: &Hcm) -> RequestPolicy {
             .as_ref()
             .map(|h| h.as_bytes().into()),
         allow_absolute_url: hcm.allow_absolute_url,
+        allow_chunked_length: hcm.allow_chunked_length,
+        allow_custom_methods: hcm.allow_custom_methods,
         underscores: match hcm.underscores {
             model::resources::hcm::Underscores::Allow => Underscores::Allow,
             model::resources::hcm::Underscores::RejectRequest => Underscores::Reject,
             model::resources::hcm::Underscores::DropHeader => Underscores::Drop,
         },
-        ..RequestPolicy::default()
     }
 }
 

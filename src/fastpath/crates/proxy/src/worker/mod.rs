@@ -30,7 +30,7 @@ use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::Stats;
+use crate::telemetry::stats::{RouteShard, Stats};
 use crate::upstream::Upstream;
 use clock::Clock;
 use command::{Mailbox, Shared};
@@ -116,6 +116,8 @@ pub struct Worker {
     pub out: Vec<u8>,
 
     pub stats: Stats,
+    /// (virtual host, stat_prefix) of routes that have one; emptied with every configuration.
+    pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -158,6 +160,7 @@ impl Worker {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(4096),
             stats,
+            route_stats: HashMap::new(),
             logs,
             shared,
             mailbox,

@@ -404,6 +404,7 @@ pub const TABLE: &[Entry] = &[
         "envoy.type.v3.FractionalPercent",
         &["numerator", "denominator"],
     ),
+    all("envoy.type.v3.Percent", &["value"]),
     all("envoy.type.v3.Int64Range", &["start", "end"]),
     all(
         "envoy.config.route.v3.HeaderMatcher",

@@ -69,6 +69,7 @@ class Bad:
             if a != b:
                 break
             same += 1
+        same += self.new[same : same + 1] == "\n"  # a line that was added
         return (before + self.new[:same]).count("\n") + 1
 
 

@@ -117,6 +117,32 @@ ACCEPTED: list[Accepted] = [
     ),
 ]
 
+# Listeners whose configuration ours refuses so far, naming the field: group/listener -> the name.
+# Their cases pass while that is so; docs/parity.md must contain the name.
+NOT_YET = {
+    "http1_framing/chunked_length": "allow_chunked_length",
+    "http1_framing/custom_methods": "allow_custom_methods",
+    "routes/template": "uri_template_matcher",
+    "http1_connection/preserve_case": "preserve_case",
+    "forwarded/xff_ext": "envoy.http.original_ip_detection.xff",
+    "panic/main": "healthy_panic_threshold",
+    "vhosts/vhost_header": "vhost_header",
+    "limits/proxy_status": "proxy_status_config",
+    "limits/local_reply": "local_reply_config",
+    "limits/strict": "strict_check_headers",
+    "hop_by_hop/ignore_upgrade": "ignore_http_11_upgrade",
+    "access_log/json_omit": "omit_empty_values",
+    "access_log/text_omit": "omit_empty_values",
+    "headers/metadata": "DYNAMIC_METADATA",
+    "http1_connection/proper_case": "header_key_format",
+    "priority/main": "priorities other than 0",
+    "access_log/rare_LOCAL_REPLY_BODY": "LOCAL_REPLY_BODY",
+    "access_log/rare_DYNAMIC_METADATA": "DYNAMIC_METADATA",
+    "access_log/rare_FILTER_STATE": "FILTER_STATE",
+    "access_log/rare_METADATA": "METADATA",
+    "access_log/rare_UPSTREAM_HOSTS_ATTEMPTED": "UPSTREAM_HOSTS_ATTEMPTED",
+}
+
 # Stats of Envoy's that ours need not have, as globs; mirrored in docs/differences.md.
 ACCEPTED_STATS = (
     "http.admin.*",  # the admin port is served by Python: it has no stats of a data plane

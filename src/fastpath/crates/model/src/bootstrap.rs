@@ -70,7 +70,7 @@ pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec
     let mut message = DynamicMessage::decode(descriptor, base.body.as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
     let lists =
-        ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).len()));
+        ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).count()));
     message
         .merge(text::encode(&over).as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
@@ -153,21 +153,21 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         STATS_FLUSH_INTERVAL,
         &mut cx.problems,
     );
-    if let Some(resources) = typed.static_resources.as_ref() {
-        check_static(resources, &mut cx);
-    }
+    let resources = typed.static_resources.unwrap_or_default();
+    check_static(&resources, &mut cx);
+    let listener_names = resources.listeners.iter().map(compile::listener_name);
+    let cluster_names = resources
+        .clusters
+        .iter()
+        .map(|cluster| cluster.name.clone());
     let node = typed.node.unwrap_or_default();
     let bootstrap = Bootstrap {
-        static_listeners: named(
-            LISTENER,
-            &static_resources(message, "listeners"),
-            &mut cx.problems,
-        ),
-        static_clusters: named(
-            CLUSTER,
-            &static_resources(message, "clusters"),
-            &mut cx.problems,
-        ),
+        static_listeners: listener_names
+            .zip(static_resources(message, "listeners").map(text::encode))
+            .collect(),
+        static_clusters: cluster_names
+            .zip(static_resources(message, "clusters").map(text::encode))
+            .collect(),
         body,
         node_id: node.id,
         node_cluster: node.cluster,
@@ -179,28 +179,24 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
 }
 
 /// The messages in a list of `static_resources`.
-fn static_resources(bootstrap: &DynamicMessage, list: &str) -> Vec<DynamicMessage> {
-    let resources = bootstrap.get_field_by_name("static_resources");
-    let resources = resources.as_deref().and_then(Value::as_message);
-    let list = resources.and_then(|r| r.get_field_by_name(list));
-    let list = list.as_deref().and_then(Value::as_list).unwrap_or_default();
-    list.iter().filter_map(Value::as_message).cloned().collect()
+fn static_resources<'m>(
+    bootstrap: &'m DynamicMessage,
+    list: &str,
+) -> impl Iterator<Item = &'m DynamicMessage> {
+    let resources = field(bootstrap, "static_resources").and_then(Value::as_message);
+    let list = resources
+        .and_then(|r| field(r, list))
+        .and_then(Value::as_list);
+    list.unwrap_or_default()
+        .iter()
+        .filter_map(Value::as_message)
 }
 
-fn named(
-    type_url: &str,
-    messages: &[DynamicMessage],
-    problems: &mut Problems,
-) -> Vec<(String, Vec<u8>)> {
-    let mut named = Vec::with_capacity(messages.len());
-    for message in messages {
-        let bytes = text::encode(message);
-        match compile::resource_name(type_url, &bytes) {
-            Ok(name) => named.push((name, bytes)),
-            Err(problem) => problems.report(problem.reason),
-        }
-    }
-    named
+fn field<'m>(message: &'m DynamicMessage, name: &str) -> Option<&'m Value> {
+    message
+        .fields()
+        .find(|(field, _)| field.name() == name)
+        .map(|(_, value)| value)
 }
 
 fn admin(message: &pb::Admin, problems: &mut Problems) -> Option<SocketAddr> {

@@ -129,7 +129,7 @@ impl Walk<'_> {
             }
             Value::Map(map) => {
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                entries.sort_unstable_by_key(|(key, _)| *key);
                 for (key, item) in entries {
                     if let Value::Message(message) = item {
                         let key = key.as_str().unwrap_or("");

@@ -83,7 +83,7 @@ impl Writer<'_> {
                 let Kind::Message(entry) = kind else { return };
                 let value_kind = entry.map_entry_value_field().kind();
                 let mut entries: Vec<_> = map.iter().collect();
-                entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                entries.sort_unstable_by_key(|(key, _)| *key);
                 self.object(&entries, |writer, value| {
                     writer.value(&value_kind, value, secret)
                 });
@@ -165,7 +165,7 @@ impl Writer<'_> {
             "Struct" => match field("fields").as_deref() {
                 Some(Value::Map(map)) => {
                     let mut entries: Vec<_> = map.iter().collect();
-                    entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                    entries.sort_unstable_by_key(|(key, _)| *key);
                     self.object(&entries, |writer, value| {
                         if let Value::Message(value) = value {
                             writer.well_known(value, secret);

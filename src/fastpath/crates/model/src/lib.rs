@@ -19,5 +19,7 @@ pub mod route_index;
 pub mod schema;
 pub mod store;
 pub mod supported;
+#[cfg(test)]
+mod testing;
 pub mod text;
 mod validate;

@@ -12,7 +12,7 @@ use crate::resources::route::{PathMatch, Route};
 /// Lists that one walk may gather; deeper nesting of prefixes falls back to trying all routes.
 const MAX_LISTS: usize = 32;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct RouteIndex {
     nodes: Vec<Node>,
     /// Routes that any path may match, ascending.
@@ -33,6 +33,16 @@ struct Node {
     prefix: Vec<u32>,
     separated: Vec<u32>,
     exact: Vec<u32>,
+}
+
+impl std::fmt::Debug for RouteIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Derived from the routes; only its size is news.
+        f.debug_struct("RouteIndex")
+            .field("nodes", &self.nodes.len())
+            .field("always", &self.always)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RouteIndex {

@@ -48,10 +48,8 @@ pub(super) fn compile(
 }
 
 fn access_log(message: &pb::AccessLog, problems: &mut Problems) -> Option<AccessLog> {
-    let filter = match message.filter.as_ref() {
-        Some(message) => Some(problems.within("filter", |p| filter(message, p))),
-        None => None,
-    };
+    let filter = message.filter.as_ref();
+    let filter = filter.map(|message| problems.within("filter", |p| filter_of(message, p)));
     let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
         problems.report(not_implemented(Some(&message.name), ""));
         return None;
@@ -205,13 +203,13 @@ fn filters(
     problems: &mut Problems,
 ) -> Option<Vec<Filter>> {
     let level = problems.enter(field);
-    let each = |(index, message)| problems.within_item("filters", index, |p| filter(message, p));
+    let each = |(index, message)| problems.within_item("filters", index, |p| filter_of(message, p));
     let compiled: Vec<Option<Filter>> = messages.iter().enumerate().map(each).collect();
     problems.leave(level);
     compiled.into_iter().collect()
 }
 
-fn filter(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filter> {
+fn filter_of(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<Filter> {
     Some(match message.filter_specifier.as_ref()? {
         FilterSpecifier::StatusCodeFilter(filter) => {
             let (op, value) = comparison(filter.comparison.as_ref()?)?;

@@ -26,7 +26,7 @@ const BUFFER_LIMIT: u32 = 1 << 20;
 const BACKLOG: u32 = 128;
 
 /// `name`, or the address for a listener without one (Envoy makes up a UUID).
-pub(super) fn name(message: &pb::Listener) -> String {
+pub(crate) fn name(message: &pb::Listener) -> String {
     if !message.name.is_empty() {
         return message.name.clone();
     }

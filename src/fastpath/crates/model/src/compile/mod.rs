@@ -31,6 +31,7 @@ use prost_reflect::DynamicMessage;
 
 pub use address::is_ip_address;
 pub use endpoints::Assignment;
+pub(crate) use listener::name as listener_name;
 
 use crate::check;
 use crate::problem::{Problem, Problems};

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::headers::{self, lists};
 use super::{Context, virtual_host};
-use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts};
+use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
 const MAX_DIRECT_BODY: u32 = 4096;
@@ -124,11 +124,7 @@ impl Hosts<'_> {
 }
 
 /// Adds to the table of its length; true if it was there.
-fn add_wildcard(
-    tables: &mut Vec<(usize, HashMap<Box<[u8]>, usize>)>,
-    fixed: &str,
-    at: usize,
-) -> bool {
+fn add_wildcard(tables: &mut Vec<WildcardsOfLength>, fixed: &str, at: usize) -> bool {
     let key: Box<[u8]> = fixed.as_bytes().into();
     match tables.iter_mut().find(|(length, _)| *length == fixed.len()) {
         Some((_, table)) => table.insert(key, at).is_some(),

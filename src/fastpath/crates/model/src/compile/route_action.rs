@@ -316,6 +316,10 @@ fn direct_response(
         problems.report_at("body", reason);
         return None;
     }
+    if message.body_format.is_some() && body.is_some() {
+        problems.report_at("body_format", "together with body is not implemented");
+        return None;
+    }
     let body = match message.body_format.as_ref() {
         None => body.map(|bytes| DirectBody::Static(bytes.into())),
         Some(format) => {

@@ -1,6 +1,5 @@
 //! Domains: exact, longest `*.suffix`, longest `prefix.*`, `*`.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::resources::route::{VirtualHost, VirtualHosts, WildcardsOfLength};
@@ -27,14 +26,28 @@ impl VirtualHosts {
         } else {
             authority
         };
+        if !host.iter().any(u8::is_ascii_uppercase) {
+            return self.search(host);
+        }
         let mut stack = [0_u8; STACK];
-        let host = lower_case(host, &mut stack);
+        match stack.get_mut(..host.len()) {
+            Some(buffer) => {
+                buffer.copy_from_slice(host);
+                buffer.make_ascii_lowercase();
+                self.search(buffer)
+            }
+            None => self.search(&host.to_ascii_lowercase()),
+        }
+    }
+
+    /// As `position`, for a host in lower case.
+    fn search(&self, host: &[u8]) -> Option<usize> {
         self.exact
-            .get(&*host)
+            .get(host)
             .copied()
-            .or_else(|| longest(&self.suffix, &host, |host, from| host.get(from..)))
+            .or_else(|| longest(&self.suffix, host, |host, from| host.get(from..)))
             .or_else(|| {
-                longest(&self.prefix, &host, |host, from| {
+                longest(&self.prefix, host, |host, from| {
                     host.get(..host.len().saturating_sub(from))
                 })
             })
@@ -53,20 +66,6 @@ fn longest<'h>(
         let star = host.len().checked_sub(*length).filter(|star| *star > 0)?;
         table.get(part(host, star)?).copied()
     })
-}
-
-fn lower_case<'h>(host: &'h [u8], stack: &'h mut [u8; STACK]) -> Cow<'h, [u8]> {
-    if !host.iter().any(u8::is_ascii_uppercase) {
-        return Cow::Borrowed(host);
-    }
-    match stack.get_mut(..host.len()) {
-        Some(buffer) => {
-            buffer.copy_from_slice(host);
-            buffer.make_ascii_lowercase();
-            Cow::Borrowed(buffer)
-        }
-        None => Cow::Owned(host.to_ascii_lowercase()),
-    }
 }
 
 /// What precedes the last colon that is not inside brackets.

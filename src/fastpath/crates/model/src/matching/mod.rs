@@ -6,3 +6,6 @@ mod hosts;
 mod query;
 mod route;
 mod string;
+
+#[cfg(test)]
+mod tests;

@@ -28,26 +28,30 @@ impl VirtualHost {
         if path.first().is_none_or(|first| *first != b'/') && !is_connect {
             return None;
         }
+        if !self.index.ignore_path_parameters {
+            return self.search(head, path, query, random);
+        }
         let mut stack = [0_u8; STACK];
-        let path = if self.index.ignore_path_parameters {
-            without_parameters(path, &mut stack)
-        } else {
-            Cow::Borrowed(path)
-        };
+        let path = without_parameters(path, &mut stack);
+        self.search(head, &path, query, random)
+    }
+
+    #[inline]
+    fn search(&self, head: &RequestHead, path: &[u8], query: &[u8], random: u64) -> Option<usize> {
         let request = Request {
             head,
-            path: &path,
+            path,
             query,
             random,
-            is_connect,
+            is_connect: head.kind == Method::Connect,
         };
         self.index
-            .candidates(&path)
+            .candidates(path)
             .filter_map(|at| usize::try_from(at).ok())
             .find(|at| {
                 self.routes
                     .get(*at)
-                    .is_some_and(|r| r.matcher.matches(&request))
+                    .is_some_and(|route| route.matcher.matches(&request))
             })
     }
 }

@@ -5,6 +5,8 @@
 //! they name that are known and not ready yet. Until then the version before it serves.
 
 mod slot;
+#[cfg(test)]
+mod tests;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};

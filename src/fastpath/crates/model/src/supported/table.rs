@@ -404,6 +404,7 @@ pub const TABLE: &[Entry] = &[
         "envoy.type.v3.FractionalPercent",
         &["numerator", "denominator"],
     ),
+    all("envoy.type.v3.Percent", &["value"]),
     all("envoy.type.v3.Int64Range", &["start", "end"]),
     all(
         "envoy.config.route.v3.HeaderMatcher",
@@ -603,16 +604,18 @@ pub const TABLE: &[Entry] = &[
         "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
         &["log_format"],
     ),
-    all(
-        "envoy.config.core.v3.SubstitutionFormatString",
-        &[
+    Entry {
+        message: "envoy.config.core.v3.SubstitutionFormatString",
+        implemented: &[
             "text_format",
             "text_format_source",
             "json_format",
-            "content_type",
             "omit_empty_values",
+            "content_type",
         ],
-    ),
+        ignored: &[("json_format_options", "keys are always sorted")],
+        default_only: &[],
+    },
     // -- clusters --
     Entry {
         message: "envoy.config.cluster.v3.Cluster",
@@ -729,7 +732,7 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
-        implemented: &["locality_weighted_lb_config", "healthy_panic_threshold"],
+        implemented: &["locality_weighted_lb_config"],
         ignored: &[("zone_aware_lb_config", NO_ZONES)],
         default_only: &[],
     },

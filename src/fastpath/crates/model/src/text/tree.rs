@@ -1,7 +1,7 @@
 //! Text → a tree of nodes with their places; bounded in size, depth and alias expansion.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
@@ -152,8 +152,7 @@ struct Open<'t> {
     anchor: usize,
     /// Nodes inside, itself included.
     size: usize,
-    /// Keys seen, for maps too long to scan.
-    keys: Option<std::collections::HashSet<Cow<'t, str>>>,
+    keys: Keys,
 }
 
 #[derive(Default)]
@@ -212,7 +211,7 @@ impl<'t> Builder<'t> {
             key: None,
             anchor,
             size: 1,
-            keys: None,
+            keys: Keys::default(),
         });
         Ok(())
     }
@@ -275,7 +274,7 @@ impl<'t> Builder<'t> {
                 None => {
                     let mark = node.mark;
                     let key = key_text(node)?;
-                    if is_repeated(entries, &mut parent.keys, &key) {
+                    if parent.keys.is_repeated(entries, &key) {
                         let reason = format!("the key {key:?} is given twice");
                         return Err(TreeError { mark, reason });
                     }
@@ -288,17 +287,22 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// Maps are short: scanning beats hashing, until they are not.
-fn is_repeated<'t>(
-    entries: &[Entry<'t>],
-    keys: &mut Option<std::collections::HashSet<Cow<'t, str>>>,
-    key: &Cow<'t, str>,
-) -> bool {
-    if entries.len() < 32 {
-        return entries.iter().any(|entry| entry.key == *key);
+/// The keys of a map that is too long to scan. Maps are short: scanning beats hashing.
+#[derive(Default)]
+struct Keys(HashSet<Box<str>>);
+
+impl Keys {
+    /// Whether `key` is among the entries, before it becomes one.
+    fn is_repeated(&mut self, entries: &[Entry<'_>], key: &str) -> bool {
+        if entries.len() < 32 {
+            return entries.iter().any(|entry| entry.key == key);
+        }
+        if self.0.is_empty() {
+            self.0
+                .extend(entries.iter().map(|entry| Box::from(&*entry.key)));
+        }
+        !self.0.insert(key.into())
     }
-    let keys = keys.get_or_insert_with(|| entries.iter().map(|e| e.key.clone()).collect());
-    !keys.insert(key.clone())
 }
 
 fn key_text(node: Node<'_>) -> Result<Cow<'_, str>, TreeError> {

@@ -30,7 +30,9 @@ impl Worker {
         if !headers.contains(Known::Date) {
             headers.push_known(Known::Date, self.clock.date().as_bytes());
         }
-        if hcm.always_set_request_id_in_response
+        let echo_id = hcm.always_set_request_id_in_response
+            || s.request.headers.contains(Known::XEnvoyForceTrace);
+        if echo_id
             && let Some(id) = s.request.headers.get(Known::XRequestId)
         {
             headers.set(Known::XRequestId, id);
@@ -63,8 +65,7 @@ impl Worker {
                 .push_known(Known::Connection, b"keep-alive");
         }
         let options = ResponseOptions {
-            // As Envoy: a server says what it speaks (RFC 9112 §2.3); HTTP/1.0 clients cope.
-            version: Version::Http11,
+            version: s.request.version,
             request: if s.is_head {
                 Method::Head
             } else {

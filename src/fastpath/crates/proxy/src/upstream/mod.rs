@@ -202,13 +202,18 @@ impl Worker {
         }
         let host = Rc::clone(&u.host);
         host.pool.shard.cx_connect_fail.inc();
+        let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
         self.close_upstream(u);
-        self.fail_queue(&host, failure);
+        self.fail_waiting_all(waiting, failure);
     }
 
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
     pub fn fail_queue(&mut self, host: &Host, failure: Failure) {
         let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
+        self.fail_waiting_all(waiting, failure);
+    }
+
+    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure) {
         for key in waiting {
             self.fail_waiting(key, failure);
         }

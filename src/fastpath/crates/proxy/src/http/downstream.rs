@@ -473,7 +473,9 @@ impl Worker {
             let failure = head_failure(d, now);
             if let Some(mut stream) = d.reading.take() {
                 if failure == Failure::HeaderTimeout {
-                    d.listener.http_stats().inc(HcmCounter::DownstreamRqHeaderTimeout);
+                    d.listener
+                        .http_stats()
+                        .inc(HcmCounter::DownstreamRqHeaderTimeout);
                 }
                 stream.request.clear();
                 d.close_after_response();
@@ -618,7 +620,9 @@ fn head_failure(d: &Downstream, now: u64) -> Failure {
     } else if now >= after(d.head_started_ms, hcm.request_timeout) {
         Failure::RequestTimeout
     } else {
-        Failure::StreamIdle { request_complete: false }
+        Failure::StreamIdle {
+            request_complete: false,
+        }
     }
 }
 
@@ -639,7 +643,9 @@ fn expired(stream: &Stream, now: u64) -> Option<Failure> {
     if now >= stream.duration_deadline {
         Some(Failure::MaxDuration)
     } else if now >= stream.route_deadline {
-        Some(Failure::ResponseTimeout { per_try: stream.route_timeout_is_per_try })
+        Some(Failure::ResponseTimeout {
+            per_try: stream.route_timeout_is_per_try,
+        })
     } else if !stream.request_complete && now >= stream.request_deadline {
         Some(Failure::RequestTimeout)
     } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {

@@ -29,7 +29,9 @@ pub enum Failure {
     /// The upstream's bytes are not HTTP.
     UpstreamProtocol,
     /// The route's timeout, or the one for a single try.
-    ResponseTimeout { per_try: bool },
+    ResponseTimeout {
+        per_try: bool,
+    },
     /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
     /// missing, 504 if the upstream's.
     StreamIdle {

@@ -67,7 +67,11 @@ impl Worker {
         s.info.details = Some(details);
         s.response.status = status;
         // RFC 9110 §6.4.1: these have no content, whatever a configuration says.
-        let body = if matches!(status, 100..200 | 204 | 304) { &[][..] } else { body };
+        let body = if matches!(status, 100..200 | 204 | 304) {
+            &[][..]
+        } else {
+            body
+        };
         s.response.body = BodyLength::Length(body.len() as u64);
         if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
             s.response
@@ -81,7 +85,7 @@ impl Worker {
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        self.encode_response_head(d, &mut s, false, &mut out);
+        self.encode_response_head(d, &mut s, &mut out);
         let body = if s.is_head { &[][..] } else { body };
         s.info.bytes_sent = body.len() as u64;
         self.write_downstream(d, &out, body);

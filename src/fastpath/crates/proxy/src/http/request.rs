@@ -85,6 +85,10 @@ impl Worker {
         let listener = std::rc::Rc::clone(&d.listener);
         let hcm = &*listener.hcm;
 
+        if s.request.version == proto::h1::Version::Http10 {
+            // RFC 9110 §10.1.1: an expectation of HTTP/1.0 is ignored, so it is not passed on.
+            s.request.headers.remove(Known::Expect);
+        }
         if s.request.expect_continue && !hcm.proxy_100_continue {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
             if d.out
@@ -262,7 +266,9 @@ impl Worker {
         }
         s.request_complete = true;
         if error != HeadError::MissingHost {
-            s.info.flags.insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
+            s.info
+                .flags
+                .insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
             // What was read of it is not to be trusted, and Envoy logs none of it.
             s.request.clear();
         }
@@ -321,7 +327,10 @@ fn remove_all(headers: &mut HeaderMap, names: &[Known]) {
 }
 
 fn sanitize_referer(headers: &mut HeaderMap) {
-    if headers.get(Known::Referer).is_some_and(|referer| !is_absolute_url(referer)) {
+    if headers
+        .get(Known::Referer)
+        .is_some_and(|referer| !is_absolute_url(referer))
+    {
         headers.remove(Known::Referer);
     }
 }

@@ -33,6 +33,7 @@ impl Worker {
             // No scheme, no route (Envoy).
             return self.reply_failure(d, s, Failure::NoRoute);
         }
+        d.listener.http_stats().inc(HcmCounter::RqTotal);
         let table = d.listener.routes();
         let random = self.rng.u64(..);
         let ignore_port = table.0.ignore_port_in_host_matching;
@@ -61,7 +62,6 @@ impl Worker {
         };
         match &route.action {
             Action::Forward(forward) => {
-                d.listener.http_stats().inc(HcmCounter::RqTotal);
                 self.forward(d, s, &route_ref, forward, random);
             }
             Action::Redirect(redirect) => {

@@ -422,7 +422,7 @@ impl Worker {
         s.response_decoder = BodyDecoder::new(s.response.body);
         s.response_keep_alive = s.response.keep_alive;
         self.route_upstream_response(d, s);
-        self.encode_response_head(d, s, true, out);
+        self.encode_response_head(d, s, out);
         Ok(Some(used))
     }
 

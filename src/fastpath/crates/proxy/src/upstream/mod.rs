@@ -16,9 +16,9 @@ use proto::h1::HeadReader;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::downstream::{Alive, Downstream, after, millis};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
@@ -419,6 +419,8 @@ impl Worker {
                 .usage(u.priority)
                 .connections
                 .give_back();
+            u.cluster
+                .breaker_open(u.priority, Limit::Connections, false);
         }
         self.release_request_unit(&u);
         self.upstreams.free(u.key);
@@ -445,6 +447,7 @@ impl Worker {
                     .usage(u.priority)
                     .requests
                     .give_back();
+                u.cluster.breaker_open(u.priority, Limit::Requests, false);
             }
         }
     }

@@ -4,6 +4,7 @@ mod config;
 mod engine;
 mod head;
 mod log;
+mod memory;
 mod watcher;
 
 use pyo3::prelude::*;
@@ -15,6 +16,7 @@ fn _fastpath(module: &Bound<'_, PyModule>) -> PyResult<()> {
     engine::register(module)?;
     module.add_class::<watcher::Watcher>()?;
     module.add_function(wrap_pyfunction!(head::parse_request_head, module)?)?;
+    module.add_function(wrap_pyfunction!(memory::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(log::log, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log_level, module)?)?;
     module.add_function(wrap_pyfunction!(log::log_levels, module)?)?;

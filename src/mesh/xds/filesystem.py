@@ -215,7 +215,7 @@ class Session:
             failed.setdefault(name, []).append(details)
             problems.append(f"{kind(type_url)} '{name}': {details}")
         for name, reasons in failed.items():
-            body = bodies.get(name, b"")
+            body = b"" if name in unreadable else bodies.get(name, b"")
             self._store.fail(type_url, name, body, version, "; ".join(reasons))
         if not subscription.name:
             self._store.forgive(type_url, set(failed))

@@ -181,6 +181,7 @@ def test_a_name_that_is_there_twice_and_once_unreadable(bench: Bench) -> None:
     assert bench.applied() == [("Listener", ["a"], [])]
     held, failed = bench.store.snapshot(api.LISTENER)
     assert (set(held), set(failed)) == ({"a"}, {"a"})
+    assert failed["a"].body == b""
 
 
 def test_a_route_that_cannot_be_read_keeps_its_last_version(bench: Bench) -> None:

@@ -197,11 +197,7 @@ fn a_bad_resource_of_a_file_leaves_the_others() {
         format!("- '@type': {LISTENER}\n  name: a\n"),
     ] {
         let problems = load(&format!("{good}{hopeless}")).unwrap_err();
-        assert!(
-            (5..=6).contains(&problems[0].line),
-            "{hopeless}: {}",
-            problems[0]
-        );
+        assert!(problems[0].line >= 5, "{hopeless}: {}", problems[0]);
     }
 }
 

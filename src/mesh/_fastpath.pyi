@@ -46,11 +46,14 @@ def validate(bootstrap: Bootstrap) -> None:
 
 def load_discovery_response(
     text: bytes, filename: str, type_url: str
-) -> tuple[str, list[tuple[str, bytes]]]:
-    """Reads a DiscoveryResponse in YAML, JSON or binary (`.pb`): (version_info, [(name, bytes)]).
+) -> tuple[str, list[tuple[str, bytes]], list[tuple[str, str, str]]]:
+    """Reads a DiscoveryResponse in YAML, JSON or binary (`.pb`): (version_info, [(name, bytes)],
+    [(name, field path, reason)]).
 
-    Raises ConfigError for what cannot be read at all; a resource that is readable but wrong is
-    refused by `Engine.apply`.
+    The last are the resources of a text that have a name but cannot be made into bytes (an
+    unknown field or extension, a wrong type), one tuple per problem: to be treated as those that
+    `Engine.apply` refuses, not as absent. Raises ConfigError for what cannot be read at all; a
+    resource that is readable but wrong is refused by `Engine.apply`.
     """
 
 def to_json(type_url: str, body: bytes) -> str:

@@ -166,24 +166,32 @@ class Session:
             return
         self._core.count(subscription.scope + "update_attempt", 1)
         try:
-            version, offered = engine.load_discovery_response(
+            version, offered, refused = engine.load_discovery_response(
                 text, subscription.path, subscription.type_url
             )
         except engine.ConfigError as error:
             self._failed(subscription, str(error))
         else:
-            self._apply(subscription, version, offered)
+            self._apply(subscription, version, offered, refused)
         if first and subscription.path:
             self._answered(subscription)
 
     def _apply(
-        self, subscription: Subscription, version: str, offered: list[tuple[str, bytes]]
+        self,
+        subscription: Subscription,
+        version: str,
+        offered: list[tuple[str, bytes]],
+        refused: list[tuple[str, str, str]],
     ) -> None:
+        """Takes what is offered. `refused` (name, field, reason) was offered too, but could not
+        be read: like what the core refuses, it keeps its last version."""
         type_url = subscription.type_url
-        if subscription.name and (problem := _not_the_one(subscription, offered)):
+        unreadable = dict.fromkeys(name for name, _, _ in refused)
+        names = [name for name, _ in offered] + list(unreadable)
+        if subscription.name and (problem := _not_the_one(subscription, names)):
             self._rejected(subscription, [problem])
             return
-        if subscription.name and not offered:
+        if subscription.name and not names:
             self._core.count(subscription.scope + "update_empty", 1)
             return
         if subscription.name:
@@ -191,6 +199,7 @@ class Session:
         else:
             held = self._store.bodies(type_url)
         updated, removed, duplicated = diff(held, offered)
+        removed = [name for name in removed if name not in unreadable]
         applied = self._core.apply(type_url, updated, removed, False)
         bodies = dict(updated)
         for name in applied.removed:
@@ -198,12 +207,18 @@ class Session:
         for name in applied.accepted:
             self._store.put(type_url, name, bodies[name], version)
         problems = [f"{kind(type_url)} '{name}' is there twice" for name in duplicated]
-        for name, field, reason in applied.rejected:
+        for name in applied.unchanged:
+            self._store.mend(type_url, name)
+        failed: dict[str, list[str]] = {}
+        for name, field, reason in (*refused, *applied.rejected):
             details = f"{field}: {reason}" if field else reason
-            self._store.fail(type_url, name, bodies.get(name, b""), version, details)
+            failed.setdefault(name, []).append(details)
             problems.append(f"{kind(type_url)} '{name}': {details}")
+        for name, reasons in failed.items():
+            body = b"" if name in unreadable else bodies.get(name, b"")
+            self._store.fail(type_url, name, body, version, "; ".join(reasons))
         if not subscription.name:
-            self._store.forgive(type_url, {name for name, _, _ in applied.rejected})
+            self._store.forgive(type_url, set(failed))
             if applied.accepted or applied.removed or not problems:
                 self._store.set_version(type_url, version)
         if problems:
@@ -268,10 +283,10 @@ def kind(type_url: str) -> str:
     )
 
 
-def _not_the_one(subscription: Subscription, offered: list[tuple[str, bytes]]) -> str:
+def _not_the_one(subscription: Subscription, names: list[str]) -> str:
     """Envoy takes exactly the one resource that was asked for from such a file."""
-    if len(offered) > 1:
-        return f"{len(offered)} resources where one is expected, '{subscription.name}'"
-    if offered and offered[0][0] != subscription.name:
-        return f"'{offered[0][0]}' where '{subscription.name}' is expected"
+    if len(names) > 1:
+        return f"{len(names)} resources where one is expected, '{subscription.name}'"
+    if names and names[0] != subscription.name:
+        return f"'{names[0]}' where '{subscription.name}' is expected"
     return ""

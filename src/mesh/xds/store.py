@@ -53,6 +53,10 @@ class Store:
     def fail(self, type_url: str, name: str, body: bytes, version: str, details: str) -> None:
         self._failed[type_url][name] = Failure(body, version, timestamp(), details)
 
+    def mend(self, type_url: str, name: str) -> None:
+        """The version in use is offered again: its error is over."""
+        self._failed[type_url].pop(name, None)
+
     def forgive(self, type_url: str, names: set[str]) -> None:
         """Forgets the errors of all but `names`: what was wrong is no longer offered."""
         failed = self._failed[type_url]

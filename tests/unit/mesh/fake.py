@@ -54,12 +54,20 @@ def validate(bootstrap: Bootstrap) -> None:
 
 def load_discovery_response(
     text: bytes, filename: str, type_url: str
-) -> tuple[str, list[tuple[str, bytes]]]:
+) -> tuple[str, list[tuple[str, bytes]], list[tuple[str, str, str]]]:
+    """Each of a resource's `unreadable` is a problem that keeps it from becoming bytes."""
     try:
         document = json.loads(text)
     except ValueError as error:
         raise ConfigError(f"{filename}:1:1: {error}") from None
-    return document.get("version_info", ""), pairs(document.get("resources", []))
+    resources = document.get("resources", [])
+    refused = [
+        (one["name"], "field", f"{filename}:1:1: {reason}")
+        for one in resources
+        for reason in one.get("unreadable", [])
+    ]
+    readable = [one for one in resources if "unreadable" not in one]
+    return document.get("version_info", ""), pairs(readable), refused
 
 
 def to_json(type_url: str, body: bytes) -> str:
@@ -104,6 +112,8 @@ class Engine:
             document = json.loads(body)
             if "bad" in document:
                 done.rejected.append((name, "field", document["bad"]))
+            elif self.held.get((type_url, name)) == document:
+                done.unchanged.append(name)
             else:
                 self.held[type_url, name] = document
                 done.accepted.append(name)

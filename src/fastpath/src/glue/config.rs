@@ -159,8 +159,11 @@ fn validate(py: Python<'_>, bootstrap: &Bootstrap) -> PyResult<()> {
     }
 }
 
-/// (version_info, [(name, bytes)])
-type Response = (String, Vec<(String, Vec<u8>)>);
+/// (name, field path, file:line:column and reason)
+type Rejected = (String, String, String);
+
+/// (version_info, [(name, bytes)], [rejected])
+type Response = (String, Vec<(String, Vec<u8>)>, Vec<Rejected>);
 
 #[pyfunction]
 fn load_discovery_response(
@@ -170,7 +173,7 @@ fn load_discovery_response(
     type_url: &str,
 ) -> PyResult<Response> {
     py.detach(|| model::discovery::load(text, filename, type_url))
-        .map(|response| (response.version_info, response.resources))
+        .map(|response| (response.version_info, response.resources, response.rejected))
         .map_err(|problems| config_error(py, problems))
 }
 

@@ -142,6 +142,68 @@ def test_a_bad_listener_keeps_its_last_version_and_the_good_ones_change(bench: B
     assert bench.stat(LDS + "version_text") == "3"
 
 
+def test_a_listener_that_cannot_be_read_is_refused_and_not_removed(bench: Bench) -> None:
+    path = bench.write("lds.json", "1", {"name": "a"}, {"name": "b"}, {"name": "gone"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.applied()
+    unreadable = {"name": "a", "unreadable": ["why", "and why"]}
+    new = {"name": "new", "unreadable": ["never seen"]}
+    bench.move("lds.json", "2", unreadable, {"name": "b", "x": 1}, new)
+    assert bench.applied() == [("Listener", ["b"], ["gone"])]
+    held, failed = bench.store.snapshot(api.LISTENER)
+    assert (held["a"].version, held["b"].version) == ("1", "2")
+    assert (failed["a"].body, failed["a"].version) == (b"", "2")
+    assert failed["a"].details == f"field: {path}:1:1: why; field: {path}:1:1: and why"
+    assert set(failed) == {"a", "new"}
+    assert bench.stat(LDS + "update_rejected") == 1
+    assert bench.stat(LDS + "update_failure") == 0
+    assert bench.stat(LDS + "version_text") == "1"
+    assert bench.store.version(api.LISTENER) == "2"
+    assert f"listener 'a': field: {path}:1:1: why" in fake.LOG[-1][2]
+    bench.move("lds.json", "3", {"name": "a"}, {"name": "b", "x": 1})
+    assert bench.store.snapshot(api.LISTENER)[1] == {}
+    assert bench.stat(LDS + "version_text") == "3"
+
+
+def test_nothing_but_unreadable_listeners(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.applied()
+    bench.move("lds.json", "2", {"name": "a", "unreadable": ["why"]})
+    assert bench.applied() == [("Listener", [], [])]
+    assert bench.store.version(api.LISTENER) == "1"
+    assert bench.stat(LDS + "update_rejected") == 1
+
+
+def test_a_name_that_is_there_twice_and_once_unreadable(bench: Bench) -> None:
+    bench.write("lds.json", "1", {"name": "a", "unreadable": ["why"]}, {"name": "a"})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.applied() == [("Listener", ["a"], [])]
+    held, failed = bench.store.snapshot(api.LISTENER)
+    assert (set(held), set(failed)) == ({"a"}, {"a"})
+    assert failed["a"].body == b""
+
+
+def test_a_route_that_cannot_be_read_keeps_its_last_version(bench: Bench) -> None:
+    bench.write("rds.json", "r1", {"name": "r"})
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    bench.move("rds.json", "r2", {"name": "r", "unreadable": ["why"]})
+    held, failed = bench.store.snapshot(api.ROUTE)
+    assert (held["r"].version, failed["r"].version) == ("r1", "r2")
+    assert (bench.stat(RDS + "update_rejected"), bench.stat(RDS + "update_empty")) == (1, "none")
+    bench.move("rds.json", "r1", {"name": "r"})
+    assert bench.store.snapshot(api.ROUTE)[1] == {}
+
+
+def test_a_route_that_cannot_be_read_at_first_is_not_waited_for(bench: Bench) -> None:
+    bench.write("rds.json", "r1", {"name": "r", "unreadable": ["why"]})
+    bench.write("lds.json", "1", {"name": "a", "wanted": [route(bench)]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.session.waiting() == []
+    assert ("fetch_timed_out", "RouteConfiguration", "r") in bench.core.calls
+
+
 def test_a_name_that_is_there_twice(bench: Bench) -> None:
     bench.write("lds.json", "1", {"name": "a"}, {"name": "a", "x": 1})
     bench.subscribe(api.LISTENER, "lds.json")
@@ -204,6 +266,8 @@ def test_a_file_nobody_wants_any_more_is_let_go(bench: Bench) -> None:
     ("resources", "says"),
     [
         ([{"name": "other"}], "'other' where 'r' is expected"),
+        ([{"name": "other", "unreadable": ["why"]}], "'other' where 'r' is expected"),
+        ([{"name": "r"}, {"name": "s", "unreadable": ["why"]}], "2 resources where one is"),
         ([{"name": "r"}, {"name": "s"}], "2 resources where one is expected"),
     ],
 )

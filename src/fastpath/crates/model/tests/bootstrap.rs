@@ -117,6 +117,91 @@ fn responses_from_files() {
 }
 
 #[test]
+fn a_bad_resource_of_a_file_leaves_the_others() {
+    let head = "version_info: '7'\nresources:\n";
+    let entry = |rest: &str| format!("- '@type': {CLUSTER}\n  {rest}\n");
+    let load = |entries: &str| {
+        let text = format!("{head}{entries}");
+        discovery::load(text.as_bytes(), "cds.yaml", CLUSTER)
+    };
+    let one = |name: &str, path: &str, reason: &str| (name.into(), path.into(), reason.into());
+
+    let tls = "transport_socket: {name: t, typed_config: {'@type': a/b.C}}";
+    let bad = [
+        entry("name: a"),
+        entry("name: b\n  bogus: 1\n  connect_timeout: x"),
+        entry("name: c"),
+        entry(&format!("name: d\n  {tls}")),
+    ];
+    let response = load(&bad.concat()).unwrap();
+    assert_eq!(response.version_info, "7");
+    let names: Vec<&str> = response.resources.iter().map(|(n, _)| &**n).collect();
+    assert_eq!(names, ["a", "c"]);
+    let refused: Vec<(&str, &str)> = response
+        .rejected
+        .iter()
+        .map(|(name, path, _)| (&**name, &**path))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            ("b", "bogus"),
+            ("b", "connect_timeout"),
+            ("d", "transport_socket.typed_config"),
+        ]
+    );
+    for ((_, _, reason), place) in response.rejected.iter().zip(["7:3", "8:20", "13:"]) {
+        assert!(reason.starts_with(&format!("cds.yaml:{place}")), "{reason}");
+    }
+
+    // A hundred problems of one do not hide that its sibling is bad too.
+    let many: String = (0..200).map(|n| format!("\n  f{n}: 1")).collect();
+    let response = load(&[entry(&format!("name: a{many}")), entry("name: b\n  c: 1")].concat());
+    let response = response.unwrap();
+    assert_eq!(response.rejected.len(), 101);
+    assert_eq!(response.rejected[100].0, "b");
+
+    // In a wrapper the name is the inner one and the path starts there.
+    let wrapper = "type.googleapis.com/envoy.service.discovery.v3.Resource";
+    let wrapped = format!(
+        "- '@type': {wrapper}\n  name: x\n  resource: {{'@type': {CLUSTER}, name: b, bogus: 1}}\n"
+    );
+    let response = load(&wrapped).unwrap();
+    let (name, path, _) = &response.rejected[0];
+    assert_eq!((&**name, &**path), ("b", "bogus"));
+
+    // The load assignment's name is `cluster_name`, in either spelling.
+    let endpoints = model::compile::ENDPOINTS;
+    let text = format!("{head}- '@type': {endpoints}\n  clusterName: e\n  bogus: 1\n");
+    let response = discovery::load(text.as_bytes(), "eds.yaml", endpoints).unwrap();
+    assert_eq!(
+        response.rejected,
+        [one(
+            "e",
+            "bogus",
+            "eds.yaml:5:3: no such field in envoy.config.endpoint.v3.ClusterLoadAssignment"
+        )]
+    );
+
+    // Where it cannot be told what is bad, all of it is.
+    let good = entry("name: a");
+    for hopeless in [
+        "bogus: 1\n".to_owned(),
+        "- 5\n".to_owned(),
+        "-\n".to_owned(),
+        "- name: a\n".to_owned(),
+        entry("bogus: 1"),
+        entry("name: [a]"),
+        "- '@type': type.googleapis.com/bogus.Type\n  name: a\n".to_owned(),
+        format!("- '@type': {LISTENER}\n  name: a\n  bogus: 1\n"),
+        format!("- '@type': {LISTENER}\n  name: a\n"),
+    ] {
+        let problems = load(&format!("{good}{hopeless}")).unwrap_err();
+        assert!(problems[0].line >= 5, "{hopeless}: {}", problems[0]);
+    }
+}
+
+#[test]
 fn bombs_are_refused() {
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for n in 1..9 {

@@ -30,6 +30,19 @@ pub fn mark(root: &Node<'_>, path: &str) -> Mark {
     mark
 }
 
+/// The text of the scalar that these fields lead to.
+pub fn text<'n>(root: &'n Node<'_>, fields: &[&str]) -> Option<&'n str> {
+    let mut node = root;
+    for name in fields {
+        let Kind::Map(entries) = node.kind() else {
+            return None;
+        };
+        let entry = entries.iter().find(|e| is_same_field(&e.key, name))?;
+        node = &entry.value;
+    }
+    node.text().filter(|_| !node.is_null())
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'p> {
     Field(&'p str),

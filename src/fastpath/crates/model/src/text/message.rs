@@ -15,16 +15,60 @@ pub fn convert(
     schema: &Schema,
     descriptor: &MessageDescriptor,
     root: &Node<'_>,
-) -> Result<DynamicMessage, Vec<(Mark, Problem)>> {
-    let mut converter = Converter {
-        schema,
-        path: Problems::default(),
-        problems: Vec::new(),
-        extension: None,
-    };
+) -> Read<DynamicMessage> {
+    let mut converter = Converter::new(schema);
     match converter.message(descriptor, root) {
         Some(message) if converter.problems.is_empty() => Ok(message),
         _ => Err(converter.problems),
+    }
+}
+
+/// The message without its field `list`, and each element of that list on its own: what is wrong
+/// with one leaves the others readable.
+pub fn convert_apart<'n, 't>(
+    schema: &Schema,
+    descriptor: &MessageDescriptor,
+    root: &'n Node<'t>,
+    list: &str,
+) -> Read<(DynamicMessage, Vec<Element<'n, 't>>)> {
+    let (tree::Kind::Map(entries), Some(field)) = (root.kind(), descriptor.get_field_by_name(list))
+    else {
+        return convert(schema, descriptor, root).map(|message| (message, Vec::new()));
+    };
+    let rest: Vec<Entry<'_>> = entries.iter().filter(|e| e.key != list).cloned().collect();
+    let mut converter = Converter::new(schema);
+    let message = match converter.fields(descriptor, &rest) {
+        Some(message) if converter.problems.is_empty() => message,
+        _ => return Err(converter.problems),
+    };
+    let items = match entries.iter().find(|entry| entry.key == list) {
+        Some(entry) if !entry.value.is_null() => items(&entry.value),
+        _ => &[],
+    };
+    let kind = field.kind();
+    let element = |(index, node)| {
+        let mut converter = Converter::new(schema);
+        let _ = converter.path.enter_item(list, index);
+        let value = match converter.element(&kind, node) {
+            Some(Value::Message(value)) if converter.problems.is_empty() => Ok(value),
+            _ => Err(converter.problems),
+        };
+        (node, value)
+    };
+    Ok((message, items.iter().enumerate().map(element).collect()))
+}
+
+/// An element of a list: its node and its message, or what is wrong with it.
+pub type Element<'n, 't> = (&'n Node<'t>, Read<DynamicMessage>);
+
+/// What was read, or what is wrong and where.
+pub type Read<T> = Result<T, Vec<(Mark, Problem)>>;
+
+/// The elements of a list; one value stands for a list of one, as in Envoy.
+fn items<'n, 't>(node: &'n Node<'t>) -> &'n [Node<'t>] {
+    match node.kind() {
+        tree::Kind::List(items) => items,
+        _ => std::slice::from_ref(node),
     }
 }
 
@@ -35,6 +79,17 @@ pub(super) struct Converter<'s> {
     problems: Vec<(Mark, Problem)>,
     /// The `name` beside the `Any` that is read now.
     pub(super) extension: Option<String>,
+}
+
+impl<'s> Converter<'s> {
+    fn new(schema: &'s Schema) -> Self {
+        Self {
+            schema,
+            path: Problems::default(),
+            problems: Vec::new(),
+            extension: None,
+        }
+    }
 }
 
 impl Converter<'_> {
@@ -141,23 +196,23 @@ impl Converter<'_> {
             return self.value(&field.kind(), node);
         }
         let kind = field.kind();
-        let items = match node.kind() {
-            tree::Kind::List(items) => items.as_slice(),
-            // One value stands for a list of one, as in Envoy.
-            _ => std::slice::from_ref(node),
-        };
+        let items = items(node);
         let mut values = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let level = self.path.enter_index(index);
-            if item.is_null() {
-                self.report(item.mark, "null in a list");
-            } else {
-                values.extend(self.value(&kind, item));
-            }
+            values.extend(self.element(&kind, item));
             self.path.leave(level);
         }
         // What is missing was reported.
         (values.len() == items.len()).then_some(Value::List(values))
+    }
+
+    fn element(&mut self, kind: &Kind, item: &Node<'_>) -> Option<Value> {
+        if item.is_null() {
+            self.report(item.mark, "null in a list");
+            return None;
+        }
+        self.value(kind, item)
     }
 
     fn map(&mut self, field: &FieldDescriptor, node: &Node<'_>) -> Option<Value> {

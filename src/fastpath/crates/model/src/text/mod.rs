@@ -44,10 +44,29 @@ impl<'t> Document<'t> {
         schema: &Schema,
         descriptor: &MessageDescriptor,
     ) -> Result<DynamicMessage, Vec<ConfigProblem>> {
-        message::convert(schema, descriptor, &self.root).map_err(|problems| {
-            let place = |(mark, Problem { path, reason })| place(self.file, mark, path, reason);
-            problems.into_iter().map(place).collect()
-        })
+        message::convert(schema, descriptor, &self.root).map_err(|problems| self.place(problems))
+    }
+
+    /// The document as a message of this type without its field `list`, and each element of that
+    /// list on its own: what is wrong with one leaves the others readable.
+    pub fn message_apart(
+        &self,
+        schema: &Schema,
+        descriptor: &MessageDescriptor,
+        list: &str,
+    ) -> Result<(DynamicMessage, Vec<Element<'_, 't>>), Vec<ConfigProblem>> {
+        let (message, elements) = message::convert_apart(schema, descriptor, &self.root, list)
+            .map_err(|problems| self.place(problems))?;
+        let elements = elements.into_iter().map(|(node, message)| Element {
+            node,
+            message: message.map_err(|problems| self.place(problems)),
+        });
+        Ok((message, elements.collect()))
+    }
+
+    fn place(&self, problems: Vec<(Mark, Problem)>) -> Vec<ConfigProblem> {
+        let place = |(mark, Problem { path, reason })| place(self.file, mark, path, reason);
+        problems.into_iter().map(place).collect()
     }
 
     /// Gives problems that were found in the message their places in the text.
@@ -57,6 +76,22 @@ impl<'t> Document<'t> {
             place(self.file, locate::mark(&self.root, &path), path, reason)
         };
         problems.into_iter().map(place).collect()
+    }
+}
+
+/// An element of a list in a document.
+#[derive(Debug)]
+pub struct Element<'d, 't> {
+    node: &'d Node<'t>,
+    /// It, or what is wrong with it.
+    pub message: Result<DynamicMessage, Vec<ConfigProblem>>,
+}
+
+impl Element<'_, '_> {
+    /// The text of the scalar that these fields lead to, even where the message cannot be made.
+    #[must_use]
+    pub fn text(&self, fields: &[&str]) -> Option<&str> {
+        locate::text(self.node, fields)
     }
 }
 

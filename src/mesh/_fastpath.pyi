@@ -164,4 +164,7 @@ def parse_request_head(
     """The data plane's own strict parser, for the admin port: (bytes of the head, method, target,
     headers, body length or -1 for chunked); None if incomplete; ValueError says why not."""
 
+def release_memory() -> None:
+    """Gives back what reading a configuration took and left free. Takes milliseconds."""
+
 VERSION: str

@@ -56,6 +56,8 @@ class App:
         self._unhealthy = False
         self._stopping = False
         self._exit_code = 0
+        #: `Store.changes` at the last time memory was given back.
+        self._trimmed = 0
 
     # -- what the admin port sees --
 
@@ -191,6 +193,7 @@ class App:
             self.loop.after(_WARMING_SECONDS, self._see_whether_live)
             return
         self._state = "LIVE"
+        self._give_memory_back()
         took = time.monotonic() - self.started
         engine.log(
             "info",
@@ -204,7 +207,14 @@ class App:
     def _flush(self) -> None:
         self.core.flush_histograms()
         self.refresh_stats()
+        self._give_memory_back()
         self.loop.after(self.bootstrap.stats_flush_interval, self._flush)
+
+    def _give_memory_back(self) -> None:
+        """Reading a configuration takes several times the memory that it then needs."""
+        if self.store.changes != self._trimmed:
+            self._trimmed = self.store.changes
+            engine.release_memory()
 
     def _asked_to_end(self) -> None:
         if self._stopping:

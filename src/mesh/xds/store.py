@@ -39,14 +39,18 @@ class Store:
         self._held: dict[str, dict[str, Held]] = {type_url: {} for type_url in api.ORDER}
         self._failed: dict[str, dict[str, Failure]] = {type_url: {} for type_url in api.ORDER}
         self._version = dict.fromkeys(api.ORDER, "")
+        #: Grows with every resource that comes or goes.
+        self.changes = 0
 
     def put(
         self, type_url: str, name: str, body: bytes, version: str = "", static: bool = False
     ) -> None:
+        self.changes += 1
         self._held[type_url][name] = Held(body, version, timestamp(), static)
         self._failed[type_url].pop(name, None)
 
     def drop(self, type_url: str, name: str) -> None:
+        self.changes += 1
         self._held[type_url].pop(name, None)
         self._failed[type_url].pop(name, None)
 

@@ -212,6 +212,10 @@ LOG: list[tuple[str, str, str]] = []
 _LEVELS = {"main": "info", "config": "info", "upstream": "info"}
 
 
+def release_memory() -> None:
+    LOG.append(("debug", "main", "memory released"))
+
+
 def log(level: str, component: str, message: str) -> None:
     LOG.append((level, component, message))
 

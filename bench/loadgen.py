@@ -95,9 +95,29 @@ def run(binary: Path, port: int, load: Load, *limits: str) -> LoadResult:
     return LoadResult.parse(done.stdout)
 
 
+class IdleConnections:
+    """Connections that have each carried one request, and are held."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.opened = self._report()
+
+    def close(self) -> LoadResult:
+        """Ends them; what was lost while they were held is among the errors."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return self._report()
+
+    def _report(self) -> LoadResult:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchError("the generator could not open that many connections")
+        return LoadResult.parse(line.decode())
+
+
 @contextlib.contextmanager
-def idle_connections(binary: Path, port: int, count: int) -> Iterator[LoadResult]:
-    """Holds `count` connections that have each carried one request."""
+def idle_connections(binary: Path, port: int, count: int) -> Iterator[IdleConnections]:
     command = [str(binary), "load", "--target", f"127.0.0.1:{port}", "--idle"]
     command += ["--connections", str(count), "--path", "/small", "--expect-body", "12"]
     process = subprocess.Popen(
@@ -107,11 +127,7 @@ def idle_connections(binary: Path, port: int, count: int) -> Iterator[LoadResult
         start_new_session=True,
     )
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise BenchError(f"the generator could not open {count} connections")
-        yield LoadResult.parse(line.decode())
+        yield IdleConnections(process)
     finally:
         stop(process)
 

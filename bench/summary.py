@@ -58,7 +58,7 @@ def summarise_peer(rounds: Sequence[Round], failure: str | None) -> PeerSummary:
     strangers = 0.0
     kept, dropped = quiet(rounds)
     if dropped:
-        notes[f"left out, strangers had more than 30 % of a core: {dropped} of {len(rounds)}"] = 1
+        notes[f"left out, strangers had more than 30 % of a core: {dropped} rounds"] = 1
     for one in kept:
         for key, value in one.figures.items():
             values.setdefault(key, []).append(value)
@@ -75,6 +75,7 @@ def summarise_peer(rounds: Sequence[Round], failure: str | None) -> PeerSummary:
 def quiet(rounds: Sequence[Round]) -> tuple[Sequence[Round], int]:
     """The rounds that strangers left alone, and how many others there were; all, if too few were
     left alone."""
+    # What `once` measures has no cores, and no repetition to speak of.
     alone = [one for one in rounds if not one.disturbed]
     if sum(bool(one.cores) for one in alone) < ENOUGH:
         return rounds, 0

@@ -4,7 +4,7 @@ from time import sleep
 
 from bench import gates
 from bench.http_scenario import MIB
-from bench.loadgen import Load, idle_connections
+from bench.loadgen import Load, LoadResult, idle_connections
 from bench.measure import GateError, Rig, started, warm_up
 from bench.peer import Peer
 from bench.scenario import Bar, Figure, Round, Scenario
@@ -32,12 +32,18 @@ class Here(Scenario):
         with started(rig, peer, Setup(connections=CONNECTIONS + 1000)) as proxy:
             warm_up(proxy, WARM_UP)
             before = proxy.rss()
-            with idle_connections(rig.generator, proxy.port, CONNECTIONS) as answers:
-                if reason := gates.failure(answers):
-                    raise GateError(reason)
+            with idle_connections(rig.generator, proxy.port, CONNECTIONS) as idle:
+                require(idle.opened)
                 sleep(SETTLE_SECONDS)
                 held = proxy.rss()
+                require(idle.close())
         result.put("rss_before", before / MIB)
         result.put("rss_with", held / MIB)
         result.put("bytes_each", (held - before) / CONNECTIONS)
         return result
+
+
+def require(result: LoadResult) -> None:
+    """Every connection answered, and none was lost."""
+    if reason := gates.failure(result):
+        raise GateError(reason)

@@ -69,6 +69,7 @@ class Bad:
             if a != b:
                 break
             same += 1
+        same += self.new[same : same + 1] == "\n"  # a line that was added
         return (before + self.new[:same]).count("\n") + 1
 
 
@@ -96,7 +97,7 @@ BAD = [
     Bad("pgv_domains_empty", 'domains: ["*"]', "domains: []", ("domains",)),
     Bad("pgv_vhost_name_empty", "- name: all", '- name: ""', ("name",)),
     Bad("pgv_direct_status", _ROUTE, "direct_response: {status: 99}", ("status",)),
-    Bad("pgv_path_specifier", _MATCH, "match: {}", ("path_specifier",)),
+    Bad("pgv_path_specifier", _MATCH, "match: {}", ("match",)),
     Bad("pgv_address_missing",
         "    address:\n      socket_address: {address: 127.0.0.1, port_value: 10000}\n", "", ("address",)),
     Bad("pgv_endpoint_weight", "        - endpoint:", "        - load_balancing_weight: 0\n          endpoint:", ("load_balancing_weight",)),
@@ -114,15 +115,18 @@ BAD = [
     Bad("duplicate_cluster", "  clusters:\n", "  clusters:\n  - {name: a, type: STATIC, connect_timeout: 1s}\n", ("a",)),
     Bad("duplicate_listener_address", "  clusters:\n",
         "  - name: second\n    address: {socket_address: {address: 127.0.0.1, port_value: 10000}}\n"
-        "    filter_chains: [{filters: []}]\n  clusters:\n", ("127.0.0.1:10000",)),
+        "    filter_chains: [{filters: [{name: hcm, typed_config: {'@type': "
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, "
+        "stat_prefix: second, route_config: {name: none}, http_filters: [{name: router, typed_config: {"
+        + _ROUTER + "}}]}}]}]\n  clusters:\n", ("127.0.0.1:10000",)),
     Bad("duplicate_domain", 'domains: ["*"]', 'domains: ["a.example", "a.example"]', ("a.example",)),
     Bad("duplicate_star", "            - name: all",
-        "            - {name: other, domains: ['*']}\n            - name: all", ("*",)),
+        "            - {name: other, domains: ['*']}\n            - name: all", ("wildcard",)),
     Bad("bad_regex", _MATCH, 'match: {safe_regex: {regex: "a("}}', ("regex",)),
     Bad("unknown_cluster_in_route", _ROUTE, "route: {cluster: nowhere}", ("nowhere",)),
     Bad("two_actions", _ROUTE, "route: {cluster: a}\n                direct_response: {status: 200}", ("direct_response",)),
     Bad("two_path_specifiers", _MATCH, "match: {prefix: /, path: /x}", ("path",)),
-    Bad("modify_pseudo_header", _MATCH, 'match: {prefix: /}\n                request_headers_to_add: [{header: {key: ":path", value: x}}]', (":path",)),
+    Bad("modify_pseudo_header", _MATCH, 'match: {prefix: /}\n                request_headers_to_add: [{header: {key: ":path", value: x}}]', ("header",)),
     Bad("bad_operator", _MATCH, 'match: {prefix: /}\n                request_headers_to_add: [{header: {key: x, value: "%NO_SUCH_OPERATOR%"}}]', ("NO_SUCH_OPERATOR",)),
     Bad("unclosed_operator", _MATCH, 'match: {prefix: /}\n                request_headers_to_add: [{header: {key: x, value: "%PROTOCOL"}}]', ("PROTOCOL",)),
     Bad("hostname_in_static", "{address: 127.0.0.1, port_value: 8080}", "{address: localhost, port_value: 8080}", ("localhost",)),

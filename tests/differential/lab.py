@@ -10,6 +10,7 @@ import socket
 import struct
 import tempfile
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Template
@@ -133,9 +134,12 @@ def static_cluster(name: str, port: int) -> dict[str, Any]:
 class Lab:
     """One proxy serving one group's bootstrap, with upstreams of its own."""
 
-    def __init__(self, kind: str, group: Group, workdir: Path) -> None:
+    def __init__(
+        self, kind: str, group: Group, workdir: Path, without: Collection[str] = ()
+    ) -> None:
         self.kind = kind
         self.group = group
+        self.listeners = {k: v for k, v in group.listeners.items() if k not in without}
         self.workdir = Path(tempfile.mkdtemp(prefix=f"{group.name}-{kind}-", dir=workdir))
         self.upstreams = {name: Upstream() for name in group.upstreams}
         self.blackhole = Blackhole() if "blackhole" in group.clusters else None
@@ -144,12 +148,12 @@ class Lab:
         ports["admin"] = free_port()
         if self.blackhole:
             ports["blackhole"] = self.blackhole.port
-        ports |= {f"l_{name}": free_port() for name in group.listeners}
+        ports |= {f"l_{name}": free_port() for name in self.listeners}
         self.ports = ports
         self._names = {str(port): name for name, port in ports.items()}
         self._port_re = re.compile(r"\b(" + "|".join(self._names) + r")\b")
-        self._log_at = dict.fromkeys(group.listeners, 0)
-        for name in group.listeners:
+        self._log_at = dict.fromkeys(self.listeners, 0)
+        for name in self.listeners:
             self._log_path(name).touch()
         text = self.bootstrap()
         self.proxy = Proxy(kind, text, self.workdir, ports["admin"])
@@ -186,7 +190,7 @@ class Lab:
                 self.ports[f"l_{name}"],
                 str(self._log_path(name)),
             )
-            for name, spec in group.listeners.items()
+            for name, spec in self.listeners.items()
         ]
         admin = {"socket_address": {"address": "127.0.0.1", "port_value": self.ports["admin"]}}
         tree = {

@@ -92,8 +92,9 @@ def test_whole_texts(pair: Pair, name: str) -> None:
 
 def test_clusters_text(pair: Pair) -> None:
     """`cluster::host::stat::value` lines: the same set."""
-    envoy = set(pair.texts[ENVOY]["clusters.txt"].splitlines())
-    assert set(pair.texts[OURS]["clusters.txt"].splitlines()) == envoy
+    envoy, ours = (set(pair.texts[kind]["clusters.txt"].splitlines()) for kind in (ENVOY, OURS))
+    assert sorted(ours - envoy) == []
+    assert sorted(envoy - ours) == []
 
 
 def test_clusters_json(pair: Pair) -> None:
@@ -118,7 +119,7 @@ def test_stats_of_envoy_are_there(pair: Pair) -> None:
         if name not in pair.stats[OURS]
         and not any(fnmatchcase(name, pattern) for pattern in ACCEPTED_STATS)
     ]
-    assert not missing
+    assert not missing, "\n".join(["", *missing])
 
 
 def test_stats_have_the_same_values(pair: Pair) -> None:
@@ -133,7 +134,8 @@ def test_stats_have_the_same_values(pair: Pair) -> None:
         and not any(fnmatchcase(name, pattern) for pattern in ACCEPTED_STATS)
         and pair.stats[OURS][name] != value
     }
-    assert not wrong
+    rows = [f"{name}: envoy {a}, ours {b}" for name, (a, b) in wrong.items()]
+    assert not wrong, "\n".join(["", *rows])
 
 
 def test_prometheus_series(pair: Pair) -> None:
@@ -150,7 +152,8 @@ def test_prometheus_series(pair: Pair) -> None:
                             "envoy_http_downstream_rq", "envoy_cluster_membership"))
         and "admin" not in line
     }  # fmt: skip
-    assert not envoy - series(pair.texts[OURS]["prometheus.txt"])
+    missing = sorted(envoy - series(pair.texts[OURS]["prometheus.txt"]))
+    assert not missing, "\n".join(["", *missing])
 
 
 def test_prometheus_types(pair: Pair) -> None:

@@ -419,20 +419,43 @@ def test_rejection_is_counted_logged_and_dumped(mesh: Mesh) -> None:
     assert _serves(mesh.port)
 
 
-def test_error_state_in_config_dump(mesh: Mesh) -> None:
-    """A listener that compiles to nothing: Envoy shows the attempt and the reason."""
-    proxy = mesh.start()
-    assert _serves(mesh.port)
-    bad = mesh.listener(http_filters=[{"name": "x", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-        "default_source_code": {"inline_string": "this is ( not lua"}}}])  # fmt: skip
-    mesh.put_listeners(bad)
-    proxy.wait_stat("listener_manager.lds.update_rejected", 1)
+def _listener_entry(proxy: Proxy, name: str) -> dict[str, Any]:
+    """The listener's entry in /config_dump."""
     dump = json.loads(proxy.admin("GET", "/config_dump")[1])
     section = next(c for c in dump["configs"] if c["@type"].endswith("ListenersConfigDump"))
-    entry = next(d for d in section["dynamic_listeners"] if d["name"] == "web")
+    entry: dict[str, Any] = next(d for d in section["dynamic_listeners"] if d["name"] == name)
+    return entry
+
+
+def test_error_state_in_config_dump(mesh: Mesh) -> None:
+    """A listener that does not compile: Envoy shows the attempt and the reason."""
+    proxy = mesh.start()
+    assert _serves(mesh.port)
+    hosts = [{"name": n, "domains": ["*"], "routes": [config.route("/", "one")]} for n in "ab"]
+    routes = {"name": "x", "virtual_hosts": hosts}
+    mesh.put_listeners(config.listener("web", mesh.port, config.hcm(routes)))
+    proxy.wait_stat("listener_manager.lds.update_rejected", 1)
+    entry = _listener_entry(proxy, "web")
     assert entry["error_state"]["details"]
     assert entry["active_state"]["listener"]["name"] == "web"
+    assert _serves(mesh.port)
+
+
+def test_a_filter_that_cannot_be_built_is_a_rejection(mesh: Mesh) -> None:
+    """Of its listener, with error_state; the others of the file are applied. (Envoy cannot build it
+    because of its text, ours because it has no such filter.)"""
+    proxy = mesh.start()
+    assert _serves(mesh.port)
+    lua = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": "this is ( not lua"},
+    }
+    fine = free_port()
+    bad = mesh.listener(http_filters=[{"name": "x", "typed_config": lua}])
+    mesh.put_listeners(bad, mesh.listener("fine", fine))
+    proxy.wait_stat("listener_manager.lds.update_rejected", 1)
+    assert _serves(fine)
+    assert _listener_entry(proxy, "web")["error_state"]["details"]
     assert _serves(mesh.port)
 
 

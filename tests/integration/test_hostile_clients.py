@@ -151,10 +151,14 @@ def test_small_nofile_limit(simple: Simple) -> None:
     _answers(simple.port)
     crowd = []
     for _ in range(200):
-        sock = socket.create_connection(("127.0.0.1", simple.port), timeout=5)
-        with contextlib.suppress(OSError):
-            sock.sendall(_GET)
+        sock = socket.socket()
+        sock.setblocking(False)  # those that the backlog has no room for just wait
+        sock.connect_ex(("127.0.0.1", simple.port))
         crowd.append(sock)
+    time.sleep(1)
+    for sock in crowd:
+        with contextlib.suppress(OSError):
+            sock.send(_GET)
     time.sleep(1)
     assert proxy.process.poll() is None
     for sock in crowd:

@@ -120,19 +120,6 @@ def test_panic_uses_all(fleet: Fleet) -> None:
     assert fleet.ask(30) == [10, 10, 10]
 
 
-def test_priorities(fleet: Fleet) -> None:
-    """Priority 1 only gets what priority 0 cannot take."""
-    assignment = {
-        "cluster_name": "up",
-        "endpoints": [
-            {"lb_endpoints": [fleet.endpoint(0), fleet.endpoint(1)]},
-            {"priority": 1, "lb_endpoints": [fleet.endpoint(2)]},
-        ],
-    }
-    fleet.start(load_assignment=assignment)
-    assert fleet.ask(20) == [10, 10, 0]
-
-
 def test_strict_dns(fleet: Fleet) -> None:
     """Names are resolved; every address is an endpoint."""
     fleet.start(

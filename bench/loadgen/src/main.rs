@@ -20,7 +20,7 @@ loadgen load --target IP:PORT [--path /small] [--path-count N: {} in the path ru
     [--connections 64] [--duration SECONDS] [--warmup SECONDS] [--requests N]
     [--rate R: open loop] [--new-connection-per-request]
     [--idle: one request on each connection, then hold them until stdin closes]
-    Prints one JSON object.";
+    Prints one JSON object; --idle prints it again at the end.";
 
 fn main() {
     let mut raw = std::env::args().skip(1);

@@ -17,17 +17,24 @@ _OPERATORS = [
     "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%",
     "%DOWNSTREAM_LOCAL_ADDRESS%", "%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%",
     "%DOWNSTREAM_LOCAL_PORT%", "%REQUESTED_SERVER_NAME%", "%FILTER_CHAIN_NAME%",
-    "%VIRTUAL_CLUSTER_NAME%", "%GRPC_STATUS%", "%LOCAL_REPLY_BODY%", "%ACCESS_LOG_TYPE%",
+    "%VIRTUAL_CLUSTER_NAME%", "%GRPC_STATUS%", "%ACCESS_LOG_TYPE%",
     "%PATH%", "%PATH(NQ)%", "%QUERY_PARAM(q)%", "%CONNECTION_TERMINATION_DETAILS%",
-    "%DYNAMIC_METADATA(a)%", "%FILTER_STATE(a)%", "%METADATA(ROUTE:a:b)%", "%ENVIRONMENT(NOPE)%",
+    "%ENVIRONMENT(NOPE)%",
     "%RESPONSE_TRAILERS_BYTES%", "%UPSTREAM_WIRE_BYTES_SENT%", "%UPSTREAM_WIRE_BYTES_RECEIVED%",
     "%UPSTREAM_HEADER_BYTES_SENT%", "%UPSTREAM_HEADER_BYTES_RECEIVED%",
     "%DOWNSTREAM_WIRE_BYTES_SENT%", "%DOWNSTREAM_WIRE_BYTES_RECEIVED%",
     "%DOWNSTREAM_HEADER_BYTES_SENT%", "%DOWNSTREAM_HEADER_BYTES_RECEIVED%",
     "%RESPONSE_HEADERS_BYTES%", "%DOWNSTREAM_TLS_VERSION%", "%STREAM_ID%", "%TRACE_ID%",
-    "%UPSTREAM_HOSTS_ATTEMPTED%", "%COALESCE({\"operators\":[\"REQUESTED_SERVER_NAME\"]})%", "%%",
+    "%%",
 ]
-_OPERATORS.remove('%COALESCE({"operators":["REQUESTED_SERVER_NAME"]})%')
+# Each on a listener of its own: they are rare, and one that is refused must not hide the others.
+_RARE = {
+    "LOCAL_REPLY_BODY": "%LOCAL_REPLY_BODY%",
+    "DYNAMIC_METADATA": "%DYNAMIC_METADATA(a)%",
+    "FILTER_STATE": "%FILTER_STATE(a)%",
+    "METADATA": "%METADATA(ROUTE:a:b)%",
+    "UPSTREAM_HOSTS_ATTEMPTED": "%UPSTREAM_HOSTS_ATTEMPTED%",
+}
 # Byte counts of whole messages depend on the digits of ports and times.
 _VOLATILE = ("WIRE_BYTES", "HEADER_BYTES", "HEADERS_BYTES", "STREAM_ID")
 _OPERATORS = [o for o in _OPERATORS if not any(v in o for v in _VOLATILE)]
@@ -62,6 +69,7 @@ GROUP = Group(
             log="built-in",
         ),
         "operators": Listener(TO_A, log=_ALL),
+        **{f"rare_{k}": Listener(TO_A, log=v + "\n") for k, v in _RARE.items()},
         "json": Listener(
             TO_A,
             _logger("log_format: {json_format: {code: '%RESPONSE_CODE%', mixed: 'c%RESPONSE_CODE%', missing: '%REQ(x-none)%', "
@@ -131,6 +139,7 @@ GROUP = Group(
         Case("operators_none", req("/"), "operators"),
         Case("operators_reset", req("/"), "operators", script=raw("reset")),
         Case("operators_bad_request", b"GET / HTTP/1.1\r\n\r\n", "operators"),
+        *(Case(f"rare_{k}", req(), f"rare_{k}", script=raw("reset")) for k in _RARE),
         Case("json", req("/p", 'x-a: say "hi" \\ \t é'), "json"),
         Case("json_local", req("/p"), "json", script=raw("reset")),
         Case("json_omit", req(), "json_omit"),

@@ -6,8 +6,8 @@ from tests.differential.model import Case, Group, Listener, raw, req, response
 from tests.support.client import AwaitHead, Pause, Reset
 from tests.support.upstream import Reply
 
-_CLUSTERS = ["a", "refused", "blackhole", "none", "unhealthy", "no_requests", "no_pending",
-             "no_connections", "one_request", "dns_fails", "limited", "two"]
+_CLUSTERS = ["a", "refused", "blackhole", "none", "no_requests", "no_pending",
+             "no_connections", "one_request", "dns_fails", "limited"]
 
 
 def _routes() -> str:
@@ -39,15 +39,6 @@ _CLUSTER_YAML = (
     _static("refused", "", "${refused}")
     + _static("blackhole", "", "${blackhole}")
     + "\n- {name: none, type: STATIC, connect_timeout: 1s}\n"
-    + """
-- name: unhealthy
-  type: STATIC
-  connect_timeout: 0.3s
-  common_lb_config: {healthy_panic_threshold: {value: 0}}
-  load_assignment:
-    cluster_name: unhealthy
-    endpoints: [{lb_endpoints: [{health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${a}}}}}]}]
-"""
     + _static("no_requests", "  circuit_breakers: {thresholds: [{max_requests: 0}]}")
     + _static("no_pending", "  circuit_breakers: {thresholds: [{max_pending_requests: 0}]}")
     + _static("no_connections", "  circuit_breakers: {thresholds: [{max_connections: 0}]}")
@@ -64,18 +55,6 @@ _CLUSTER_YAML = (
         "limited",
         _PROTO + "      common_http_protocol_options: {max_headers_count: 5, max_response_headers_kb: 1}\n",
     )
-    + """
-- name: two
-  type: STATIC
-  connect_timeout: 0.3s
-  load_assignment:
-    cluster_name: two
-    endpoints:
-    - priority: 0
-      lb_endpoints: [{health_status: UNHEALTHY, endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${a}}}}}]
-    - priority: 1
-      lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ${b}}}}}]
-"""
 )
 _CL10 = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
 _CH = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -116,8 +95,6 @@ GROUP = Group(
              req("/refused/", "Content-Length: 10", method="POST") + b"abc"),
         Case("connect_timeout", req("/blackhole/")),
         Case("no_hosts", req("/none/")),
-        Case("unhealthy_no_panic", req("/unhealthy/")),
-        Case("priority_1", req("/two/")),
         Case("dns_fails", req("/dns_fails/")),
         Case("overflow_requests", req("/no_requests/")),
         Case("overflow_pending", req("/no_pending/")),

@@ -63,7 +63,6 @@ _OPERATORS = {
     "x-hostname-env": "%ENVIRONMENT(NOT_SET_ANYWHERE)%",
     "x-route": "%ROUTE_NAME%",
     "x-cluster": "%UPSTREAM_CLUSTER%",
-    "x-dyn": "%DYNAMIC_METADATA(a:b)%",
     "x-tls": "%DOWNSTREAM_TLS_VERSION%",
     "x-host-up": "%UPSTREAM_HOST%",
     "x-up-addr": "%UPSTREAM_REMOTE_ADDRESS%",
@@ -109,6 +108,15 @@ virtual_hosts:
     route: {{cluster: a}}
     request_headers_to_add: {_operators()}
     response_headers_to_add: {_RESPONSE_OPERATORS}
+"""
+
+_METADATA = """
+virtual_hosts:
+- name: all
+  domains: ["*"]
+  request_headers_to_add: [{header: {key: x-dyn, value: "%DYNAMIC_METADATA(a:b)%"}}]
+  routes:
+  - {match: {prefix: /}, route: {cluster: a}}
 """
 
 _MORE = """
@@ -184,6 +192,7 @@ GROUP = Group(
         "reverse": Listener("most_specific_header_mutations_wins: true\n" + _LEVELS),
         "ops": Listener(_OPERATOR_ROUTES),
         "more": Listener(_MORE),
+        "metadata": Listener(_METADATA),
     },
     clusters="""
 - name: refused
@@ -207,6 +216,7 @@ GROUP = Group(
         Case("operators_missing", req("/p"), "ops"),
         Case("operators_multi_value", req("/p", "x-in: one", "x-in: two"), "ops"),
         Case("operators_local_reply", req("/gone", "x-in: hello"), "ops"),
+        Case("dynamic_metadata", req(), "metadata"),
         Case("empty_values", req("/empty"), "more"),
         Case("append_bool", req("/append", "x-bool: old", "x-bool-true: old"), "more"),
         Case("add_and_remove", req("/order", "x-both: client"), "more"),

@@ -40,7 +40,6 @@ GROUP = Group(
         "v10_no_default": Listener(TO_A, "http_protocol_options: {accept_http_10: true}"),
         "no_absolute": Listener(TO_A, "http_protocol_options: {allow_absolute_url: false}"),
         "connect_route": Listener(_CONNECT_ROUTE),
-        "scheme_match": Listener(TO_A, "scheme_header_transformation: {match_upstream: true}"),
         "preserve_case": Listener(
             TO_A,
             "http_protocol_options: {header_key_format: {stateful_formatter: {name: preserve_case, "

@@ -31,8 +31,10 @@ _PATHS = {
     "never": "{prefix: /half, runtime_fraction: {default_value: {numerator: 0, denominator: HUNDRED}}}",
     "always": "{prefix: /half, runtime_fraction: {default_value: {numerator: 1000000, denominator: MILLION}}}",
     "connect": "{connect_matcher: {}}",
-    "template": "{path_match_policy: {name: envoy.path.match.uri_template.uri_template_matcher, typed_config: {'@type': type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, path_template: '/t/{id}/x'}}}",
     "empty_prefix_query": "{prefix: /q, query_parameters: [{name: a, string_match: {exact: '1'}}]}",
+}
+_TEMPLATE = {
+    "template": "{path_match_policy: {name: envoy.path.match.uri_template.uri_template_matcher, typed_config: {'@type': type.googleapis.com/envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig, path_template: '/t/{id}/x'}}}",
 }
 _TARGETS = {
     "exact": "/exact",
@@ -56,8 +58,6 @@ _TARGETS = {
     "prefix_partial_segment": "/prelude",
     "first_match_wins": "/prefix/y",
     "runtime_fraction": "/half",
-    "template": "/t/42/x",
-    "template_no": "/t/42/43/x",
     "none": "/nothing",
     "percent_encoded_is_not_decoded": "/%65xact",
     "query_of_match": "/q?a=1",
@@ -176,6 +176,7 @@ GROUP = Group(
     name="routes",
     listeners={
         "path": Listener(_table(_PATHS)),
+        "template": Listener(_table(_TEMPLATE)),
         "headers": Listener(
             _table({k: "{prefix: /, headers: [" + v + "]}" for k, v in _HEADERS.items()})
         ),
@@ -183,6 +184,8 @@ GROUP = Group(
     },
     cases=[
         *(Case(f"path_{k}", req(v), "path") for k, v in _TARGETS.items()),
+        Case("template", req("/t/42/x"), "template"),
+        Case("template_no", req("/t/42/43/x"), "template"),
         *(Case(f"header_{k}", v, "headers") for k, v in _HEADER_REQUESTS.items()),
         *(Case(f"query_{k}", req(v), "query") for k, v in _QUERIES.items()),
     ],

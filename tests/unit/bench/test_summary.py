@@ -56,7 +56,7 @@ def test_disturbed_rounds_count_only_if_there_are_too_few_others() -> None:
     calm = Round({"cpu_us": 10.0}, [Cores(0.9, 0.9, 0.1)])
     enough = summarise_peer([calm, loud, calm, calm], None)
     assert enough.figures["cpu_us"].high == 10
-    assert enough.notes == ["left out, strangers had more than 30 % of a core: 1 of 4"]
+    assert enough.notes == ["left out, strangers had more than 30 % of a core: 1 rounds"]
     assert summarise_peer([calm, loud, calm], None).figures["cpu_us"].high == 99
 
 

@@ -32,6 +32,8 @@ pub fn run(plan: &Plan, tally: &mut Tally) -> io::Result<()> {
         poller.wait(None, &mut ready)?;
         for &(token, readable, writable) in &ready {
             if token == STDIN {
+                // Again, with what was lost meanwhile.
+                println!("{}", tally.json());
                 return Ok(());
             }
             let slot = &mut clients[token as usize];

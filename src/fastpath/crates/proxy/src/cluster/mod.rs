@@ -11,12 +11,28 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::{Cluster, Discovery, Endpoints};
+use model::resources::cluster::{Cluster, Discovery, Endpoints, RoutingPriority};
 
 use crate::telemetry::stats::{ClusterGauge, ClusterShard, Stats};
 use breaker::Breakers;
 use host::{Host, HostShards};
 use lb::LoadBalancer;
+
+/// A limit of a circuit breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Connections,
+    Pending,
+    Requests,
+}
+
+/// Shown from the first use of a cluster on, as Envoy does.
+const OPEN_GAUGES: &[ClusterGauge] = &[
+    ClusterGauge::CircuitBreakersDefaultCxOpen,
+    ClusterGauge::CircuitBreakersDefaultCxPoolOpen,
+    ClusterGauge::CircuitBreakersDefaultRqOpen,
+    ClusterGauge::CircuitBreakersDefaultRqPendingOpen,
+];
 
 /// What all workers share of a cluster: it outlives configuration changes of the same name.
 #[derive(Debug, Default)]
@@ -61,8 +77,37 @@ impl ClusterRuntime {
 
     /// This worker's statistics of the cluster, made when first touched.
     pub fn stats(&self) -> &ClusterShard {
-        self.stats
-            .get_or_init(|| self.registry.cluster(&self.config.borrow().stat_name))
+        self.stats.get_or_init(|| {
+            let shard = self.registry.cluster(&self.config.borrow().stat_name);
+            for gauge in OPEN_GAUGES {
+                shard.gauge_set(*gauge, 0);
+            }
+            shard
+        })
+    }
+
+    /// Notes that a limit was met, or no longer is (`circuit_breakers.<priority>.<what>_open`).
+    pub fn breaker_open(&self, priority: RoutingPriority, what: Limit, open: bool) {
+        let gauge = match (priority, what) {
+            (RoutingPriority::Default, Limit::Connections) => {
+                ClusterGauge::CircuitBreakersDefaultCxOpen
+            }
+            (RoutingPriority::Default, Limit::Pending) => {
+                ClusterGauge::CircuitBreakersDefaultRqPendingOpen
+            }
+            (RoutingPriority::Default, Limit::Requests) => {
+                ClusterGauge::CircuitBreakersDefaultRqOpen
+            }
+            (RoutingPriority::High, Limit::Connections) => ClusterGauge::CircuitBreakersHighCxOpen,
+            (RoutingPriority::High, Limit::Pending) => {
+                ClusterGauge::CircuitBreakersHighRqPendingOpen
+            }
+            (RoutingPriority::High, Limit::Requests) => ClusterGauge::CircuitBreakersHighRqOpen,
+        };
+        let stats = self.stats();
+        if (stats.gauge(gauge) != 0) != open {
+            stats.gauge_set(gauge, u64::from(open));
+        }
     }
 
     /// Replaces the endpoints; a host that stays keeps its pool. Returns the hosts that left.

@@ -96,6 +96,14 @@ impl Downstream {
                 .is_draining(self.listener.config.drain_modify_only)
     }
 
+    /// The response to come is the last; the client does not know yet.
+    pub fn close_after_response(&mut self) {
+        if self.closing == Closing::No {
+            self.closing = Closing::AfterFlush;
+            self.linger = true;
+        }
+    }
+
     fn wants_bytes(&self) -> bool {
         match (&self.stream, self.closing) {
             (_, Closing::Lingering) => true,
@@ -167,7 +175,7 @@ impl Worker {
             drain_end: NEVER,
             armed: NEVER,
         });
-        let deadline = idle_deadline(&d);
+        let deadline = next_deadline(&d);
         self.arm_downstream(&mut d, deadline);
         self.downstreams.put(key, d);
     }
@@ -408,8 +416,7 @@ impl Worker {
             .gauge_dec(HcmGauge::DownstreamRqActive);
         if !stream.request_complete && d.closing == Closing::No {
             // The rest of the request would be taken for the next one.
-            d.closing = Closing::AfterFlush;
-            d.linger = true;
+            d.close_after_response();
         }
         self.recycle(stream);
         d.idle_since_ms = self.clock.now_ms();
@@ -419,6 +426,8 @@ impl Worker {
         if d.is_draining(self) && d.closing == Closing::No {
             self.set_drain_deadline(d);
         }
+        let deadline = next_deadline(d);
+        self.arm_downstream(d, deadline);
     }
 
     pub fn downstream_timer(&mut self, key: Key, at: u64) {
@@ -461,14 +470,17 @@ impl Worker {
             };
         }
         if now >= head_deadline(d) {
+            let failure = head_failure(d, now);
             if let Some(mut stream) = d.reading.take() {
-                d.listener
-                    .http_stats()
-                    .inc(HcmCounter::DownstreamRqHeaderTimeout);
-                stream.request_complete = true;
-                d.closing = Closing::AfterFlush;
+                if failure == Failure::HeaderTimeout {
+                    d.listener
+                        .http_stats()
+                        .inc(HcmCounter::DownstreamRqHeaderTimeout);
+                }
+                stream.request.clear();
+                d.close_after_response();
                 self.start_accounting(d, &mut stream);
-                return self.fail_stream(d, stream, Failure::HeaderTimeout);
+                return self.fail_stream(d, stream, failure);
             }
             return Alive::No;
         }
@@ -531,6 +543,12 @@ impl Worker {
             d.listener.http_stats().inc(HcmCounter::DownstreamRqRxReset);
             self.abandon_stream(&mut d, stream);
         }
+        if let Some(mut stream) = d.reading.take() {
+            // A request that never got whole is one that was given up.
+            stream.request.clear();
+            self.start_accounting(&d, &mut stream);
+            self.abandon_stream(&mut d, stream);
+        }
         let stats = d.listener.stats();
         stats.inc(ListenerCounter::DownstreamCxDestroy);
         stats.gauge_dec(ListenerGauge::DownstreamCxActive);
@@ -588,7 +606,24 @@ fn head_deadline(d: &Downstream) -> u64 {
     if d.head_started_ms == NEVER {
         return NEVER;
     }
-    after(d.head_started_ms, d.listener.hcm.request_headers_timeout)
+    let hcm = &d.listener.hcm;
+    after(d.head_started_ms, hcm.request_headers_timeout)
+        .min(after(d.head_started_ms, hcm.request_timeout))
+        .min(after(d.head_started_ms, hcm.stream_idle_timeout))
+}
+
+/// Which limit an incomplete head has passed.
+fn head_failure(d: &Downstream, now: u64) -> Failure {
+    let hcm = &d.listener.hcm;
+    if now >= after(d.head_started_ms, hcm.request_headers_timeout) {
+        Failure::HeaderTimeout
+    } else if now >= after(d.head_started_ms, hcm.request_timeout) {
+        Failure::RequestTimeout
+    } else {
+        Failure::StreamIdle {
+            request_complete: false,
+        }
+    }
 }
 
 fn next_deadline(d: &Downstream) -> u64 {
@@ -608,7 +643,9 @@ fn expired(stream: &Stream, now: u64) -> Option<Failure> {
     if now >= stream.duration_deadline {
         Some(Failure::MaxDuration)
     } else if now >= stream.route_deadline {
-        Some(Failure::ResponseTimeout)
+        Some(Failure::ResponseTimeout {
+            per_try: stream.route_timeout_is_per_try,
+        })
     } else if !stream.request_complete && now >= stream.request_deadline {
         Some(Failure::RequestTimeout)
     } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {

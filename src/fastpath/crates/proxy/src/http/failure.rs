@@ -28,8 +28,10 @@ pub enum Failure {
     UpstreamClosed,
     /// The upstream's bytes are not HTTP.
     UpstreamProtocol,
-    /// The route's timeout.
-    ResponseTimeout,
+    /// The route's timeout, or the one for a single try.
+    ResponseTimeout {
+        per_try: bool,
+    },
     /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
     /// missing, 504 if the upstream's.
     StreamIdle {
@@ -54,7 +56,7 @@ impl Failure {
         match self {
             Self::NoRoute | Self::NoPath => 404,
             Self::ClusterNotFound { status } => status,
-            Self::ResponseTimeout
+            Self::ResponseTimeout { .. }
             | Self::MaxDuration
             | Self::StreamIdle {
                 request_complete: true,
@@ -90,7 +92,7 @@ impl Failure {
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
             Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-            Self::ResponseTimeout => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
+            Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
             Self::RequestTimeout
@@ -127,7 +129,7 @@ impl Failure {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  protocol error"
             }
-            Self::ResponseTimeout => "upstream request timeout",
+            Self::ResponseTimeout { .. } => "upstream request timeout",
             Self::StreamIdle { .. } => "stream timeout",
             Self::RequestTimeout => "request timeout",
             Self::HeaderTimeout => "request header timeout",
@@ -141,7 +143,8 @@ impl Failure {
             Self::NoRoute => return "route_not_found".into(),
             Self::ClusterNotFound { .. } => return "cluster_not_found".into(),
             Self::NoHealthyUpstream => return "no_healthy_upstream".into(),
-            Self::ResponseTimeout => return "response_timeout".into(),
+            Self::ResponseTimeout { per_try: true } => return "upstream_per_try_timeout".into(),
+            Self::ResponseTimeout { per_try: false } => return "response_timeout".into(),
             Self::StreamIdle { .. } => return "stream_idle_timeout".into(),
             Self::RequestTimeout => return "request_overall_timeout".into(),
             Self::HeaderTimeout => return "request_header_timeout".into(),
@@ -175,7 +178,7 @@ impl Failure {
                 | Self::ConnectTimeout
                 | Self::UpstreamClosed
                 | Self::UpstreamProtocol
-                | Self::ResponseTimeout
+                | Self::ResponseTimeout { .. }
         )
     }
 }

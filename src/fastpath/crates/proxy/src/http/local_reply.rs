@@ -32,6 +32,9 @@ impl Worker {
             Failure::UpgradeRefused => stats.inc(HcmCounter::DownstreamRqWsOnNonWsRoute),
             _ => {}
         }
+        if s.route.is_some() {
+            self.route_response_headers(&mut s);
+        }
         if failure == Failure::Overflow {
             s.response
                 .headers
@@ -45,6 +48,9 @@ impl Worker {
             cluster.stats().response_code(failure.status(), internal);
         }
         let details = failure.details(false);
+        if s.timeout_alt_response && matches!(failure, Failure::ResponseTimeout { .. }) {
+            return self.local_reply(d, s, 204, b"", details);
+        }
         self.local_reply(d, s, failure.status(), failure.body().as_bytes(), details);
     }
 
@@ -60,6 +66,12 @@ impl Worker {
     ) {
         s.info.details = Some(details);
         s.response.status = status;
+        // RFC 9110 §6.4.1: these have no content, whatever a configuration says.
+        let body = if matches!(status, 100..200 | 204 | 304) {
+            &[][..]
+        } else {
+            body
+        };
         s.response.body = BodyLength::Length(body.len() as u64);
         if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
             s.response
@@ -73,7 +85,7 @@ impl Worker {
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        self.encode_response_head(d, &mut s, false, &mut out);
+        self.encode_response_head(d, &mut s, &mut out);
         let body = if s.is_head { &[][..] } else { body };
         s.info.bytes_sent = body.len() as u64;
         self.write_downstream(d, &out, body);
@@ -89,6 +101,7 @@ impl Worker {
             .http_stats()
             .inc(HcmCounter::DownstreamRqRedirectedWithNormalizedPath);
         s.response.headers.push_known(Known::Location, path);
+        s.request.set_path(path);
         self.local_reply(d, s, 307, b"", "path_normalization_failed".into());
     }
 
@@ -102,6 +115,8 @@ impl Worker {
     ) -> Alive {
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_started {
+            // Half a head of the upstream's must not get into our reply.
+            s.response.clear();
             self.reply_failure(d, s, failure);
             return Alive::Yes;
         }
@@ -142,7 +157,7 @@ impl Worker {
                 if let Some(cluster) = &s.cluster {
                     let stats = cluster.stats();
                     match failure {
-                        Failure::ResponseTimeout => {
+                        Failure::ResponseTimeout { .. } => {
                             stats.inc(ClusterCounter::UpstreamRqTimeout);
                             stats.inc(ClusterCounter::UpstreamRqTxReset);
                         }
@@ -158,7 +173,7 @@ impl Worker {
                 if let Some(host) = &s.host {
                     let shard = &host.pool.shard;
                     match failure {
-                        Failure::ResponseTimeout => shard.rq_timeout.inc(),
+                        Failure::ResponseTimeout { .. } => shard.rq_timeout.inc(),
                         _ => shard.rq_error.inc(),
                     }
                 }

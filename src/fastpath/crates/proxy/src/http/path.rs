@@ -114,11 +114,19 @@ fn canonical(path: &[u8]) -> Option<Vec<u8>> {
                 }
                 _ => decoded.push(b'%'),
             },
+            // What no URL may hold unescaped.
+            byte @ (b'"' | b'<' | b'>' | b'`' | b'{' | b'}') => {
+                decoded.push(b'%');
+                decoded.push(HEX.get(usize::from(byte >> 4)).copied().unwrap_or(b'0'));
+                decoded.push(HEX.get(usize::from(byte & 0xf)).copied().unwrap_or(b'0'));
+            }
             byte => decoded.push(byte),
         }
     }
     Some(remove_dot_segments(&decoded))
 }
+
+const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 fn hex(digit: u8) -> u8 {
     char::from(digit).to_digit(16).map_or(0, |d| d as u8)
@@ -178,6 +186,7 @@ mod tests {
             ("/a//b", "/a//b"),
             ("/%41%2f", "/A%2f"),
             ("/a%zz", "/a%zz"),
+            ("/a\"b", "/a%22b"),
         ] {
             assert_eq!(canon(from), to, "{from}");
         }

@@ -34,6 +34,7 @@ const EXTERNAL_FORBIDDEN: &[Known] = &[
     Known::XEnvoyIpTags,
     Known::XEnvoyOriginalUrl,
     Known::XEnvoyHedgeOnPerTryTimeout,
+    Known::XEnvoyUpstreamStreamDurationMs,
 ];
 
 /// And those an edge proxy drops, too.
@@ -84,6 +85,10 @@ impl Worker {
         let listener = std::rc::Rc::clone(&d.listener);
         let hcm = &*listener.hcm;
 
+        if s.request.version == proto::h1::Version::Http10 {
+            // RFC 9110 §10.1.1: an expectation of HTTP/1.0 is ignored, so it is not passed on.
+            s.request.headers.remove(Known::Expect);
+        }
         if s.request.expect_continue && !hcm.proxy_100_continue {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
             if d.out
@@ -102,21 +107,26 @@ impl Worker {
             Normalized::Unchanged => {}
             Normalized::Changed(path) => {
                 if !s.request.set_path(&path) {
-                    return self.reply_failure(d, s, Failure::PathNormalization);
+                    return self.refuse_path(d, s);
                 }
             }
             Normalized::Redirect(path) => {
                 return self.redirect_to_path(d, s, &path);
             }
-            Normalized::Refused => return self.reply_failure(d, s, Failure::PathNormalization),
+            Normalized::Refused => return self.refuse_path(d, s),
         }
         normalize_host(hcm, d.local.port(), &mut s);
-        let upgrade = s.request.upgrade;
-        self.mutate_request(d, hcm, &mut s);
-        if upgrade {
-            return self.reply_failure(d, s, Failure::UpgradeRefused);
+        if s.request.headers.get(Known::Upgrade) == Some(b"h2c") {
+            // Offered, not demanded: HTTP/1.1 goes on (RFC 9110 §7.8).
+            s.request.upgrade = false;
         }
+        self.mutate_request(d, hcm, &mut s);
         self.route(d, s);
+    }
+
+    fn refuse_path(&mut self, d: &mut Downstream, s: Box<Stream>) {
+        d.close_after_response();
+        self.reply_failure(d, s, Failure::PathNormalization);
     }
 
     /// `ConnectionManagerUtility::mutateRequestHeaders`.
@@ -125,6 +135,7 @@ impl Worker {
         let scheme = hcm.scheme_to_overwrite.as_deref();
         let headers = &mut s.request.headers;
         proto::strip_hop_by_hop(headers);
+        join_inline(headers);
         sanitize_referer(headers);
 
         let peer = d.peer.ip().to_canonical();
@@ -133,7 +144,9 @@ impl Worker {
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
             headers.set(Known::XForwardedProto, b"http");
         }
-        if hcm.append_x_forwarded_port && !headers.contains(Known::XForwardedPort) {
+        if hcm.append_x_forwarded_port
+            && (hcm.use_remote_address || !headers.contains(Known::XForwardedPort))
+        {
             let mut port = [0; 5];
             headers.set(
                 Known::XForwardedPort,
@@ -141,6 +154,7 @@ impl Worker {
             );
         }
         if let Some(scheme) = scheme {
+            headers.set(Known::XForwardedProto, scheme.as_bytes());
             s.request.scheme = Some(if scheme == "https" {
                 Scheme::Https
             } else {
@@ -229,7 +243,9 @@ impl Worker {
             };
             let mut text = Vec::with_capacity(40);
             let _ = match own {
-                IpAddr::V4(v4) if hcm.represent_ipv4_remote_address_as_ipv4_mapped_ipv6 => {
+                IpAddr::V4(v4)
+                    if hcm.represent_ipv4_remote_address_as_ipv4_mapped_ipv6 && own == peer =>
+                {
                     write!(text, "{}", v4.to_ipv6_mapped())
                 }
                 _ => write!(text, "{own}"),
@@ -248,11 +264,11 @@ impl Worker {
         if status == 400 || status == 501 {
             stats.inc(HcmCounter::DownstreamCxProtocolError);
         }
-        s.info
-            .flags
-            .insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
         s.request_complete = true;
         if error != HeadError::MissingHost {
+            s.info
+                .flags
+                .insert(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR);
             // What was read of it is not to be trusted, and Envoy logs none of it.
             s.request.clear();
         }
@@ -311,20 +327,42 @@ fn remove_all(headers: &mut HeaderMap, names: &[Known]) {
 }
 
 fn sanitize_referer(headers: &mut HeaderMap) {
-    let bad = match headers.count(Known::Referer) {
-        0 => return,
-        1 => headers
-            .get(Known::Referer)
-            .is_none_or(|r| !is_absolute_url(r)),
-        _ => true,
-    };
-    if bad {
+    if headers
+        .get(Known::Referer)
+        .is_some_and(|referer| !is_absolute_url(referer))
+    {
         headers.remove(Known::Referer);
+    }
+}
+
+/// Headers that Envoy keeps one line of: more lines are joined with a comma, so that nobody can
+/// hide a value from whoever looks at the first.
+const INLINE: &[Known] = &[
+    Known::Accept,
+    Known::AcceptEncoding,
+    Known::UserAgent,
+    Known::Via,
+    Known::Referer,
+    Known::XForwardedFor,
+    Known::XForwardedProto,
+    Known::XForwardedHost,
+    Known::XRequestId,
+];
+
+fn join_inline(headers: &mut HeaderMap) {
+    for name in INLINE {
+        if headers.contains(*name) && headers.count(*name) > 1 {
+            let joined = headers.values(*name).collect::<Vec<_>>().join(&b","[..]);
+            headers.set(*name, &joined);
+        }
     }
 }
 
 /// What Envoy keeps a referer for: `scheme://host...`, or a path.
 fn is_absolute_url(referer: &[u8]) -> bool {
+    if referer.first() == Some(&b'/') {
+        return true;
+    }
     let rest = referer
         .strip_prefix(b"http://")
         .or_else(|| referer.strip_prefix(b"https://"));

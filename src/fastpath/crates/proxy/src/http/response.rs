@@ -12,13 +12,7 @@ use crate::worker::Worker;
 
 impl Worker {
     /// Finishes the response head and appends it to `out`. From here on the response has started.
-    pub fn encode_response_head(
-        &mut self,
-        d: &mut Downstream,
-        s: &mut Stream,
-        from_upstream: bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn encode_response_head(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
         let listener = std::rc::Rc::clone(&d.listener);
         let hcm = &*listener.hcm;
         let headers = &mut s.response.headers;
@@ -26,13 +20,13 @@ impl Worker {
         if let Some(via) = &hcm.via {
             headers.append_value(Known::Via, b", ", via.as_bytes());
         }
-        server_header(hcm, headers, from_upstream);
+        server_header(hcm, headers);
         if !headers.contains(Known::Date) {
             headers.push_known(Known::Date, self.clock.date().as_bytes());
         }
-        if hcm.always_set_request_id_in_response
-            && let Some(id) = s.request.headers.get(Known::XRequestId)
-        {
+        let echo_id = hcm.always_set_request_id_in_response
+            || s.request.headers.contains(Known::XEnvoyForceTrace);
+        if echo_id && let Some(id) = s.request.headers.get(Known::XRequestId) {
             headers.set(Known::XRequestId, id);
         }
 
@@ -63,8 +57,7 @@ impl Worker {
                 .push_known(Known::Connection, b"keep-alive");
         }
         let options = ResponseOptions {
-            // As Envoy: a server says what it speaks (RFC 9112 §2.3); HTTP/1.0 clients cope.
-            version: Version::Http11,
+            version: s.request.version,
             request: if s.is_head {
                 Method::Head
             } else {
@@ -108,7 +101,7 @@ impl Worker {
     }
 }
 
-fn server_header(hcm: &Hcm, headers: &mut HeaderMap, from_upstream: bool) {
+fn server_header(hcm: &Hcm, headers: &mut HeaderMap) {
     let name = hcm.server_name.as_bytes();
     match hcm.server_header {
         ServerHeader::Overwrite => {
@@ -119,10 +112,7 @@ fn server_header(hcm: &Hcm, headers: &mut HeaderMap, from_upstream: bool) {
                 headers.push_known(Known::Server, name);
             }
         }
-        ServerHeader::PassThrough => {
-            if !from_upstream && !headers.contains(Known::Server) {
-                headers.push_known(Known::Server, name);
-            }
-        }
+        // What the upstream says; nothing on replies of ours.
+        ServerHeader::PassThrough => {}
     }
 }

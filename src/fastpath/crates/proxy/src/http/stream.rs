@@ -52,6 +52,9 @@ pub struct Stream {
 
     // Milliseconds of the worker's clock; NEVER when off.
     pub route_timeout_ms: u64,
+    pub route_timeout_is_per_try: bool,
+    /// `x-envoy-upstream-rq-timeout-alt-response`: a timeout answers 204.
+    pub timeout_alt_response: bool,
     pub route_deadline: u64,
     pub request_deadline: u64,
     pub duration_deadline: u64,
@@ -106,6 +109,8 @@ impl Default for Stream {
             chunk_response: false,
             is_head: false,
             route_timeout_ms: NEVER,
+            route_timeout_is_per_try: false,
+            timeout_alt_response: false,
             route_deadline: NEVER,
             request_deadline: NEVER,
             duration_deadline: NEVER,
@@ -140,6 +145,8 @@ impl Stream {
         self.chunk_response = false;
         self.is_head = false;
         self.route_timeout_ms = NEVER;
+        self.route_timeout_is_per_try = false;
+        self.timeout_alt_response = false;
         self.route_deadline = NEVER;
         self.request_deadline = NEVER;
         self.duration_deadline = NEVER;

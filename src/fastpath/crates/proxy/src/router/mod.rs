@@ -33,6 +33,7 @@ impl Worker {
             // No scheme, no route (Envoy).
             return self.reply_failure(d, s, Failure::NoRoute);
         }
+        d.listener.http_stats().inc(HcmCounter::RqTotal);
         let table = d.listener.routes();
         let random = self.rng.u64(..);
         let ignore_port = table.0.ignore_port_in_host_matching;
@@ -60,11 +61,7 @@ impl Worker {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
         match &route.action {
-            Action::Forward(_) if s.request.kind == proto::h1::Method::Connect => {
-                self.reply_failure(d, s, Failure::UpgradeRefused);
-            }
             Action::Forward(forward) => {
-                d.listener.http_stats().inc(HcmCounter::RqTotal);
                 self.forward(d, s, &route_ref, forward, random);
             }
             Action::Redirect(redirect) => {
@@ -75,7 +72,9 @@ impl Worker {
                 d.listener.http_stats().inc(HcmCounter::RqDirectResponse);
                 self.direct_response(d, s, direct);
             }
-            Action::NonForwarding => self.reply_failure(d, s, Failure::NoRoute),
+            Action::NonForwarding => {
+                self.reply_failure(d, s, Failure::ClusterNotFound { status: 503 });
+            }
         }
     }
 
@@ -91,7 +90,6 @@ impl Worker {
                 s.response
                     .headers
                     .push_known(Known::ContentType, content_type.as_bytes());
-                s.info.response_code = Some(direct.status);
                 self.render(format, &s, &mut rendered);
                 &rendered
             }
@@ -129,6 +127,11 @@ impl Worker {
             return self.reply_failure(d, s, Failure::ClusterNotFound { status });
         };
         s.cluster = Some(Rc::clone(&cluster));
+        if s.request.upgrade || s.request.kind == proto::h1::Method::Connect {
+            // No `upgrade_configs` yet; bytes of another protocol may follow.
+            d.close_after_response();
+            return self.reply_failure(d, s, Failure::UpgradeRefused);
+        }
 
         let suppress = d.listener.hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.listener.hcm.router);

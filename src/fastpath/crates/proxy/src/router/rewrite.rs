@@ -43,7 +43,7 @@ pub fn host(
     };
     let Some(new) = new else { return };
     let old = s.request.authority().to_vec();
-    if new == old || !s.request.set_authority(&new) {
+    if !s.request.set_authority(&new) {
         return;
     }
     if forward.append_x_forwarded_host {
@@ -51,10 +51,8 @@ pub fn host(
             .headers
             .append_value(Known::XForwardedHost, b",", &old);
     }
-    if tell && !s.request.headers.contains(Known::XEnvoyOriginalHost) {
-        s.request
-            .headers
-            .push_known(Known::XEnvoyOriginalHost, &old);
+    if tell {
+        s.request.headers.set(Known::XEnvoyOriginalHost, &old);
     }
 }
 
@@ -67,10 +65,8 @@ pub fn path(s: &mut Stream, route: &RouteRef, rewrite: &PathRewrite, tell: bool)
     if !s.request.set_path(&new) {
         return;
     }
-    if tell && !s.request.headers.contains(Known::XEnvoyOriginalPath) {
-        s.request
-            .headers
-            .push_known(Known::XEnvoyOriginalPath, &old);
+    if tell {
+        s.request.headers.set(Known::XEnvoyOriginalPath, &old);
     }
 }
 

@@ -9,6 +9,16 @@ use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::worker::timers::NEVER;
 
+/// What a trusted client says about retries is for this hop only.
+const RETRY_CONTROL: &[Known] = &[
+    Known::XEnvoyRetryOn,
+    Known::XEnvoyRetryGrpcOn,
+    Known::XEnvoyMaxRetries,
+    Known::XEnvoyRetriableHeaderNames,
+    Known::XEnvoyRetriableStatusCodes,
+    Known::XEnvoyHedgeOnPerTryTimeout,
+];
+
 /// Milliseconds for the whole response, `NEVER` for no limit. Takes the steering headers off and
 /// tells the upstream what it has (`x-envoy-expected-rq-timeout-ms`) if `tell`.
 pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilter) -> u64 {
@@ -25,6 +35,10 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
     headers.remove(Known::XEnvoyUpstreamRqTimeoutMs);
     let per_try = number(headers.get(Known::XEnvoyUpstreamRqPerTryTimeoutMs)).unwrap_or(0);
     headers.remove(Known::XEnvoyUpstreamRqPerTryTimeoutMs);
+    s.timeout_alt_response = headers.remove(Known::XEnvoyUpstreamRqTimeoutAltResponse);
+    for name in RETRY_CONTROL {
+        headers.remove(*name);
+    }
     let per_try = if per_try >= timeout && timeout != 0 {
         0
     } else {
@@ -38,6 +52,7 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
             decimal(&mut [0; 20], expected),
         );
     }
+    s.route_timeout_is_per_try = per_try > 0;
     match (timeout, per_try) {
         (0, 0) => NEVER,
         (0, per_try) => per_try,

@@ -407,6 +407,7 @@ impl Worker {
         let now_ns = self.clock.now_ns();
         s.info.upstream_rx_begin = now_ns;
         s.info.details = Some("via_upstream".into());
+        s.info.response_code = Some(s.response.status);
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
         if d.listener.hcm.router.dynamic_stats {
             u.cluster.stats().response_code(s.response.status, internal);
@@ -421,7 +422,7 @@ impl Worker {
         s.response_decoder = BodyDecoder::new(s.response.body);
         s.response_keep_alive = s.response.keep_alive;
         self.route_upstream_response(d, s);
-        self.encode_response_head(d, s, true, out);
+        self.encode_response_head(d, s, out);
         Ok(Some(used))
     }
 
@@ -480,7 +481,13 @@ impl Worker {
             s.response_keep_alive = false;
             return self.response_done(d, s, u, false);
         }
-        self.upstream_lost(d, s, u, Failure::UpstreamClosed)
+        // Half a head is a fault of the protocol; none at all is a closed connection.
+        let failure = if !s.response_started && u.reader.started() {
+            Failure::UpstreamProtocol
+        } else {
+            Failure::UpstreamClosed
+        };
+        self.upstream_lost(d, s, u, failure)
     }
 
     /// The exchange cannot go on with this connection.

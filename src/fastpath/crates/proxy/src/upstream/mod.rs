@@ -16,9 +16,9 @@ use proto::h1::HeadReader;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::downstream::{Alive, Downstream, after, millis};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
@@ -202,13 +202,18 @@ impl Worker {
         }
         let host = Rc::clone(&u.host);
         host.pool.shard.cx_connect_fail.inc();
+        let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
         self.close_upstream(u);
-        self.fail_queue(&host, failure);
+        self.fail_waiting_all(waiting, failure);
     }
 
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
     pub fn fail_queue(&mut self, host: &Host, failure: Failure) {
         let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
+        self.fail_waiting_all(waiting, failure);
+    }
+
+    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure) {
         for key in waiting {
             self.fail_waiting(key, failure);
         }
@@ -414,6 +419,8 @@ impl Worker {
                 .usage(u.priority)
                 .connections
                 .give_back();
+            u.cluster
+                .breaker_open(u.priority, Limit::Connections, false);
         }
         self.release_request_unit(&u);
         self.upstreams.free(u.key);
@@ -440,6 +447,7 @@ impl Worker {
                     .usage(u.priority)
                     .requests
                     .give_back();
+                u.cluster.breaker_open(u.priority, Limit::Requests, false);
             }
         }
     }

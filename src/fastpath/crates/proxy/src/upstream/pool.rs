@@ -5,9 +5,9 @@ use std::rc::Rc;
 use model::resources::cluster::RoutingPriority;
 
 use super::{State, Upstream};
-use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::downstream::{Downstream, after};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
@@ -42,6 +42,7 @@ impl Worker {
         let stats = cluster.stats();
         if usage.pending_requests.take(limits.max_pending_requests) == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+            cluster.breaker_open(priority, Limit::Pending, true);
             host.pool.shard.rq_error.inc();
             s.host = None;
             return self.reply_failure(d, s, Failure::Overflow);
@@ -79,6 +80,7 @@ impl Worker {
         let mut unit = connections.take(config.thresholds(priority).max_connections);
         if unit == Taken::Full {
             cluster.stats().inc(ClusterCounter::UpstreamCxOverflow);
+            cluster.breaker_open(priority, Limit::Connections, true);
             if pool.open.get() > 0 {
                 // One of those will come free.
                 return Ok(());
@@ -120,6 +122,7 @@ impl Worker {
                     .usage(s.priority)
                     .pending_requests
                     .give_back();
+                cluster.breaker_open(s.priority, Limit::Pending, false);
             }
         }
     }
@@ -147,6 +150,7 @@ impl Worker {
         if unit == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
             stats.inc(ClusterCounter::UpstreamRqActiveOverflow);
+            cluster.breaker_open(priority, Limit::Requests, true);
             u.host.pool.shard.rq_error.inc();
             u.host.pool.idle.borrow_mut().push(u.key);
             self.upstreams.put(u.key, u);

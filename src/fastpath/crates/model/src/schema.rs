@@ -41,6 +41,11 @@ impl Schema {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
     /// A message by its full name (`envoy.config.cluster.v3.Cluster`).
     #[must_use]
     pub fn message(&self, full_name: &str) -> Option<MessageDescriptor> {

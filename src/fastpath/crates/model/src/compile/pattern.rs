@@ -52,7 +52,7 @@ fn describe(pattern: &str, error: &regex::Error) -> String {
 }
 
 /// Writes what RE2 reads in another way so that the crate reads it as RE2 does: literal `{`,
-/// set operators and `[` inside classes, `\<`, `\Q..\E`, `\C`.
+/// set operators and `[` inside classes, `\<`, octal, `\Q..\E`, `\C`.
 fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
@@ -60,7 +60,10 @@ fn translate(pattern: &str) -> String {
     while let Some(c) = rest.chars().next() {
         let after = rest.get(c.len_utf8()..).unwrap_or_default();
         rest = match (c, class) {
-            ('\\', _) => escape(after, &mut out),
+            ('\\', _) => {
+                class = class.after_item();
+                escape(after, &mut out)
+            }
             ('[', Class::Outside) => {
                 class = Class::Start;
                 out.push('[');
@@ -72,46 +75,6 @@ fn translate(pattern: &str) -> String {
                     None => after,
                 }
             }
-            (']', Class::Start) => {
-                // First in a class: itself.
-                class = Class::Inside;
-                out.push_str("\\]");
-                after
-            }
-            (']', Class::Inside) => {
-                class = Class::Outside;
-                out.push(']');
-                after
-            }
-            ('[', Class::Start | Class::Inside) => {
-                class = Class::Inside;
-                match posix_class(rest) {
-                    Some((name, after)) => {
-                        out.push_str(name);
-                        after
-                    }
-                    None => {
-                        out.push_str("\\[");
-                        after
-                    }
-                }
-            }
-            ('&' | '~', Class::Start | Class::Inside) => {
-                class = Class::Inside;
-                out.push('\\');
-                out.push(c);
-                after
-            }
-            ('-', Class::Start | Class::Inside) if after.starts_with('-') => {
-                class = Class::Inside;
-                out.push_str("\\-");
-                after
-            }
-            (c, Class::Start | Class::Inside) => {
-                class = Class::Inside;
-                out.push(c);
-                after
-            }
             ('{', Class::Outside) if !is_repetition(after) => {
                 out.push_str("\\{");
                 after
@@ -120,17 +83,59 @@ fn translate(pattern: &str) -> String {
                 out.push(c);
                 after
             }
+            (']', Class::Item | Class::Done) => {
+                class = Class::Outside;
+                out.push(']');
+                after
+            }
+            ('-', Class::Item) if !after.starts_with(']') => {
+                class = Class::RangeEnd;
+                out.push('-');
+                after
+            }
+            ('[', _) if posix_class(rest).is_some() => {
+                let (name, after) = posix_class(rest).unwrap_or(("", after));
+                class = Class::Done;
+                out.push_str(name);
+                after
+            }
+            (c, _) => {
+                // Itself, whatever it means to the crate: `]` that comes first, `[`, `&&`, `~~`.
+                class = class.after_item();
+                if c.is_ascii_punctuation() {
+                    out.push('\\');
+                }
+                out.push(c);
+                after
+            }
         };
     }
     out
 }
 
+/// Where in a character class a pattern is.
 #[derive(Clone, Copy)]
 enum Class {
     Outside,
     /// Right after `[` or `[^`.
     Start,
-    Inside,
+    /// After a character that may begin a range.
+    Item,
+    /// After the `-` of a range.
+    RangeEnd,
+    /// After a range or a named class, where `-` is itself.
+    Done,
+}
+
+impl Class {
+    /// A character or an escape was read.
+    fn after_item(self) -> Self {
+        match self {
+            Self::Outside => Self::Outside,
+            Self::RangeEnd => Self::Done,
+            Self::Start | Self::Item | Self::Done => Self::Item,
+        }
+    }
 }
 
 /// What follows a backslash.
@@ -148,6 +153,18 @@ fn escape<'p>(after: &'p str, out: &mut String) -> &'p str {
         'Q' => {
             let (literal, rest) = rest.split_once("\\E").unwrap_or((rest, ""));
             out.push_str(&regex::escape(literal));
+            return rest;
+        }
+        // Octal, up to three digits; a single digit but 0 would be a backreference.
+        '0'..='7' if c == '0' || rest.starts_with(|d: char| d.is_digit(8)) => {
+            let more = rest
+                .bytes()
+                .take(2)
+                .take_while(|b| matches!(b, b'0'..=b'7'))
+                .count();
+            let (digits, rest) = rest.split_at_checked(more).unwrap_or(("", rest));
+            let value = u32::from_str_radix(&format!("{c}{digits}"), 8).unwrap_or(0);
+            out.push_str(&format!("\\x{{{value:x}}}"));
             return rest;
         }
         'p' | 'P' if rest.starts_with('{') => {
@@ -229,6 +246,21 @@ mod tests {
             (r"/(?P<x>a)(?i)B", "/ab", true),
             (r"/.", "/\n", false),
             (r"/\x{41}", "/A", true),
+            (r"/[\d]+", "/12", true),
+            (r"/[\d]+", "/1a", false),
+            (r"/[^\n]", "/a", true),
+            (r"/[^\d][a]", "/xa", true),
+            (r"/[\w-]+", "/a-b", true),
+            (r"/[\]]", "/]", true),
+            (r"/[\[a]+", "/[a", true),
+            (r"/[^]a]", "/b", true),
+            (r"/[+--]", "/,", true),
+            (r"/[--0]", "/.", true),
+            (r"/[a-]", "/-", true),
+            (r"/[a-c-e]", "/d", false),
+            (r"/[^-a]", "/-", false),
+            (r"/[!-~]", "/m", true),
+            (r"/\101\0", "/A\0", true),
         ] {
             let regex = full_match(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
             assert_eq!(regex.is_match(text.as_bytes()), want, "{pattern} {text}");
@@ -236,5 +268,25 @@ mod tests {
         for bad in ["(", "[", "a(?=b)", r"\1", "*", "a{1000}{1000}{1000}"] {
             assert!(full_match(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn matches_what_envoy_matched() {
+        let mut lines = include_str!("pattern_envoy.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'));
+        let paths: Vec<&str> = lines.next().unwrap().split('\t').skip(1).collect();
+        let mut checked = 0;
+        for line in lines {
+            let (pattern, matched) = line.split_once('\t').unwrap_or((line, ""));
+            let matched: Vec<&str> = matched.split('\t').collect();
+            let regex = full_match(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
+            for path in &paths {
+                let want = matched.contains(path);
+                assert_eq!(regex.is_match(path.as_bytes()), want, "{pattern} {path}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 500, "only {checked}");
     }
 }

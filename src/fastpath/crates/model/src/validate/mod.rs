@@ -131,3 +131,81 @@ fn has_repeated(items: &[Value]) -> bool {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::validate as pb;
+    use envoy_types::pb::validate::field_rules::Type;
+    use envoy_types::pb::validate::string_rules::WellKnown;
+    use prost_reflect::Value;
+
+    use crate::schema;
+
+    /// Rules inside rules, of lists and maps.
+    fn with_nested(rules: pb::FieldRules) -> Vec<pb::FieldRules> {
+        let nested = match &rules.r#type {
+            Some(Type::Repeated(r)) => vec![r.items.clone()],
+            Some(Type::Map(m)) => vec![m.keys.clone(), m.values.clone()],
+            _ => Vec::new(),
+        };
+        let nested = nested.into_iter().flatten();
+        let mut all: Vec<_> = nested.flat_map(|rules| with_nested(*rules)).collect();
+        all.push(rules);
+        all
+    }
+
+    /// What we do not evaluate, no field of the descriptors asks for.
+    fn is_evaluated(rules: &pb::FieldRules) -> bool {
+        match &rules.r#type {
+            Some(Type::String(s)) => {
+                let form = !matches!(
+                    s.well_known,
+                    Some(WellKnown::Email(true) | WellKnown::UriRef(true) | WellKnown::Uuid(true))
+                );
+                let pattern = s
+                    .pattern
+                    .as_deref()
+                    .is_none_or(|p| regex::Regex::new(p).is_ok());
+                form && pattern
+            }
+            Some(Type::Bytes(b)) => {
+                let text = b.pattern.is_none() && b.prefix.is_none() && b.suffix.is_none();
+                let sets = b.contains.is_none() && b.r#in.is_empty() && b.not_in.is_empty();
+                text && sets && b.r#const.is_none() && b.well_known.is_none()
+            }
+            Some(Type::Map(m)) => !m.no_sparse(),
+            Some(Type::Timestamp(_)) => false,
+            _ => true,
+        }
+    }
+
+    #[test]
+    fn every_rule_of_the_descriptors_is_evaluated() {
+        let schema = schema::get();
+        let extension = schema
+            .pool()
+            .get_extension_by_name("validate.rules")
+            .unwrap();
+        let (mut seen, mut missed) = (0, Vec::new());
+        for message in schema.pool().all_messages() {
+            for field in message.fields() {
+                let options = field.options();
+                if !options.has_extension(&extension) {
+                    continue;
+                }
+                let value = options.get_extension(&extension);
+                let Value::Message(rules) = value.as_ref() else {
+                    panic!("{value:?}")
+                };
+                for rules in with_nested(rules.transcode_to().unwrap()) {
+                    seen += 1;
+                    if !is_evaluated(&rules) {
+                        missed.push(format!("{}: {rules:?}", field.full_name()));
+                    }
+                }
+            }
+        }
+        assert!(seen > 300, "only {seen} rules");
+        assert!(missed.is_empty(), "{missed:#?}");
+    }
+}

@@ -206,6 +206,8 @@ NOT_YET = {
     "vhosts/vhost_header": "vhost_header",
     "limits/proxy_status": "proxy_status_config",
     "limits/local_reply": "local_reply_config",
+    "limits/invalid_messages": "stream_error_on_invalid_http_message",
+    "limits/override_invalid": "override_stream_error_on_invalid_http_message",
     "limits/strict": "strict_check_headers",
     "hop_by_hop/ignore_upgrade": "ignore_http_11_upgrade",
     "headers/metadata": "DYNAMIC_METADATA",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.differential.model import TO_A, TRAILERS_CLUSTER, Case, Group, Listener, req
+from tests.differential.model import (
+    TO_A,
+    TRAILERS_CLUSTER,
+    Case,
+    Group,
+    Listener,
+    raw,
+    req,
+    response,
+)
 from tests.support.client import HalfClose
 
 _H = b"Host: h\r\n"
@@ -216,8 +225,12 @@ GROUP = Group(
         Case("auto_get", req(), "auto"),
         Case("eof_mid_head", (b"GET / HTTP/1.1\r\nHos", HalfClose()), responses=0, settle=0.4),
         Case("eof_mid_body",
-             (_post(b"Content-Length: 9\r\n", b"abc"), HalfClose()), responses=0, settle=0.4),
-        Case("eof_after_request", (req(), HalfClose()), settle=0.4),
-        Case("eof_mid_chunked", (_chunked(b"3\r\nab"), HalfClose()), responses=0, settle=0.4),
+             (_post(b"Content-Length: 9\r\n", b"abc"), HalfClose()), responses=0, settle=0.4,
+             ignore=("upstream*", "log.*.upstream")),
+        Case("eof_after_request", (req(), HalfClose()), script=raw(0.5, response()), responses=0,
+             settle=1.0, ignore=("upstream*", "log.*.upstream"),
+             note="a client that closes its sending side while it waits has gone"),
+        Case("eof_mid_chunked", (_chunked(b"3\r\nab"), HalfClose()), responses=0, settle=0.4,
+             ignore=("upstream*", "log.*.upstream")),
     ],
 )

@@ -16,7 +16,7 @@ from mesh.config import flags, load
 from mesh.config.concurrency import default_concurrency
 from mesh.loop import Loop
 from mesh.xds.filesystem import Session, kind
-from mesh.xds.store import Store
+from mesh.xds.store import Store, timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class App:
         self.options = options
         self.bootstrap = bootstrap
         self.started = time.monotonic()
+        self.started_at = timestamp()
         self.concurrency = options.concurrency or default_concurrency()
         self.store = Store()
         self.loop = Loop()
@@ -103,6 +104,7 @@ class App:
             self._watcher.fileno(), lambda: self._session.changed(self._watcher.read())
         )
         self.core.gauge("server.concurrency", self.concurrency)
+        self.core.gauge("server.version", _version_number())
         self.core.gauge("server.hot_restart_epoch", 0)
         self._open_admin()
         try:
@@ -227,6 +229,12 @@ class App:
             f"({self.core.active_connections()} connections); a second signal ends at once",
         )
         self.shut_down(float(self.options.drain_time_s))
+
+
+def _version_number() -> int:
+    """0.1.2 is 102: Envoy's gauge is a number, too (of its commit)."""
+    major, minor, patch = (int(part) for part in engine.VERSION.split(".")[:3])
+    return (major * 100 + minor) * 100 + patch
 
 
 def redirect_log(path: str) -> None:

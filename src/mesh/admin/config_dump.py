@@ -70,7 +70,13 @@ def dump(process: Process, include_eds: bool, keep: Callable[[str], bool]) -> li
     """The sections of /config_dump, in Envoy's order."""
     node = _json(api.BOOTSTRAP, process.bootstrap.body)
     del node["@type"]
-    sections: list[Message] = [{"@type": _DUMP + "BootstrapConfigDump", "bootstrap": node}]
+    sections: list[Message] = [
+        {
+            "@type": _DUMP + "BootstrapConfigDump",
+            "bootstrap": node,
+            "last_updated": process.started_at,
+        }
+    ]
     warming = set(process.core.warming())
     sections.append(_clusters(process, keep, warming))
     if include_eds:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         bootstrap: engine.Bootstrap
         concurrency: int
         started: float
+        #: The same moment on the wall clock, as /config_dump prints times.
+        started_at: str
 
         def state(self) -> str:
             """LIVE, DRAINING, PRE_INITIALIZING or INITIALIZING."""

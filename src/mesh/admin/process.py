@@ -32,6 +32,7 @@ def server_info(process: Process, query: Query) -> Answer:
         "uptime_current_epoch": uptime,
         "uptime_all_epochs": uptime,
         "hot_restart_version": "disabled",
+        "hot_restart_initializing": False,
         "command_line_options": {
             "base_id": str(options.base_id),
             "concurrency": process.concurrency,

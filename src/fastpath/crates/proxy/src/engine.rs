@@ -343,6 +343,7 @@ impl Control {
             .map(|(name, bound)| (Arc::clone(name), bound.fds.clone()))
             .collect();
         self.declare_stats(&snapshot);
+        self.gauge_warming(state);
         self.count_changes(&state.installed, &snapshot);
         state.installed = snapshot.clone();
         let installation = Arc::new(Installation {
@@ -544,6 +545,23 @@ impl Control {
         );
     }
 
+    fn gauge_warming(&self, state: &State) {
+        let warming = state.store.warming();
+        let of = |kind: &str| {
+            warming
+                .iter()
+                .filter(|(type_url, _)| *type_url == kind)
+                .count()
+        };
+        let unresolved = state.clusters.values().filter(|c| c.unresolved).count();
+        let clusters = of(CLUSTER).saturating_add(unresolved) as u64;
+        self.stats
+            .set_gauge("cluster_manager.warming_clusters", clusters);
+        let listeners = of(LISTENER) as u64;
+        self.stats
+            .set_gauge("listener_manager.total_listeners_warming", listeners);
+    }
+
     /// Envoy's counters of what happened to listeners and clusters.
     fn count_changes(&self, before: &Snapshot, now: &Snapshot) {
         let mut clusters = Changes::default();
@@ -571,6 +589,15 @@ impl Control {
             .filter(|n| !now.listeners.contains_key(*n))
             .count();
         listeners.count(&self.stats, "listener_manager.listener");
+        let created = listeners
+            .added
+            .saturating_add(listeners.modified)
+            .saturating_mul(self.mailboxes.len());
+        self.stats.add(
+            "listener_manager.listener_create_success",
+            i64::try_from(created).unwrap_or(i64::MAX),
+        );
+        self.stats.set_gauge("listener_manager.workers_started", 1);
     }
 }
 

@@ -32,6 +32,8 @@ const OPEN_GAUGES: &[ClusterGauge] = &[
     ClusterGauge::CircuitBreakersDefaultCxPoolOpen,
     ClusterGauge::CircuitBreakersDefaultRqOpen,
     ClusterGauge::CircuitBreakersDefaultRqPendingOpen,
+    ClusterGauge::UpstreamCxRxBytesBuffered,
+    ClusterGauge::WarmingState,
 ];
 
 /// What all workers share of a cluster: it outlives configuration changes of the same name.

@@ -197,6 +197,7 @@ impl Worker {
     fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
         let stats = u.cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxConnectFail);
+        stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
         if failure == Failure::ConnectTimeout {
             stats.inc(ClusterCounter::UpstreamCxConnectTimeout);
         }
@@ -227,6 +228,11 @@ impl Worker {
         if let Some(mut s) = d.stream.take() {
             if s.is_waiting() {
                 self.left_queue(&s);
+                if let Some(cluster) = &s.cluster {
+                    cluster
+                        .stats()
+                        .inc(ClusterCounter::UpstreamRqPendingFailureEject);
+                }
                 s.upstream = Upstreaming::None;
                 if let Some(host) = &s.host {
                     host.pool.shard.rq_error.inc();

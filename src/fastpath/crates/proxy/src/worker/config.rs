@@ -16,7 +16,7 @@ use super::command::{Command, Installation};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
-use crate::telemetry::stats::{HcmShard, ListenerHttpShard, ListenerShard, Stats};
+use crate::telemetry::stats::{HcmShard, ListenerGauge, ListenerHttpShard, ListenerShard, Stats};
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
 /// same socket; the old one lives on in its connections, draining.
@@ -95,8 +95,11 @@ impl ListenerRuntime {
 
     pub fn stats(&self) -> &ListenerShard {
         self.stats.get_or_init(|| {
-            self.registry
-                .listener(&self.config.stat_prefix, self.worker)
+            let shard = self
+                .registry
+                .listener(&self.config.stat_prefix, self.worker);
+            shard.gauge_set(ListenerGauge::DownstreamPreCxActive, 0);
+            shard
         })
     }
 

@@ -32,6 +32,11 @@ impl Worker {
             Failure::UpgradeRefused => stats.inc(HcmCounter::DownstreamRqWsOnNonWsRoute),
             _ => {}
         }
+        s.info.details = Some(failure.details(false));
+        if s.request.kind == proto::h1::Method::Connect {
+            // What follows may be for a tunnel that there is not.
+            d.close_after_response();
+        }
         if s.route.is_some() {
             self.route_response_headers(&mut s);
         }

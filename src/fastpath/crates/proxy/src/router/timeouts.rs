@@ -9,14 +9,16 @@ use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::worker::timers::NEVER;
 
-/// What a trusted client says about retries is for this hop only.
-const RETRY_CONTROL: &[Known] = &[
+/// What a trusted client says to this hop's router only.
+const ROUTER_CONTROL: &[Known] = &[
     Known::XEnvoyRetryOn,
     Known::XEnvoyRetryGrpcOn,
     Known::XEnvoyMaxRetries,
     Known::XEnvoyRetriableHeaderNames,
     Known::XEnvoyRetriableStatusCodes,
     Known::XEnvoyHedgeOnPerTryTimeout,
+    Known::XEnvoyUpstreamAltStatName,
+    Known::XEnvoyUpstreamStreamDurationMs,
 ];
 
 /// Milliseconds for the whole response, `NEVER` for no limit. Takes the steering headers off and
@@ -36,7 +38,7 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
     let per_try = number(headers.get(Known::XEnvoyUpstreamRqPerTryTimeoutMs)).unwrap_or(0);
     headers.remove(Known::XEnvoyUpstreamRqPerTryTimeoutMs);
     s.timeout_alt_response = headers.remove(Known::XEnvoyUpstreamRqTimeoutAltResponse);
-    for name in RETRY_CONTROL {
+    for name in ROUTER_CONTROL {
         headers.remove(*name);
     }
     let per_try = if per_try >= timeout && timeout != 0 {

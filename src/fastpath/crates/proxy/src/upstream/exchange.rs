@@ -482,7 +482,7 @@ impl Worker {
             return self.response_done(d, s, u, false);
         }
         // Half a head is a fault of the protocol; none at all is a closed connection.
-        let failure = if !s.response_started && u.reader.started() {
+        let failure = if !s.response_started && !u.inbuf.is_empty() {
             Failure::UpstreamProtocol
         } else {
             Failure::UpstreamClosed

@@ -202,7 +202,6 @@ NOT_YET = {
     "routes/template": "uri_template_matcher",
     "http1_connection/preserve_case": "preserve_case",
     "forwarded/xff_ext": "envoy.http.original_ip_detection.xff",
-    "panic/main": "healthy_panic_threshold",
     "vhosts/vhost_header": "vhost_header",
     "limits/proxy_status": "proxy_status_config",
     "limits/local_reply": "local_reply_config",

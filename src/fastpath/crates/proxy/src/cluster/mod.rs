@@ -7,7 +7,6 @@ pub mod lb;
 pub mod report;
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -156,14 +155,6 @@ impl ClusterRuntime {
         }
         lb.choose(random)
     }
-
-    pub fn gauge_inc(&self, gauge: ClusterGauge) {
-        self.stats().gauge_inc(gauge);
-    }
-
-    pub fn gauge_dec(&self, gauge: ClusterGauge) {
-        self.stats().gauge_dec(gauge);
-    }
 }
 
 /// The endpoints that the configuration itself carries (DNS clusters: none).
@@ -173,9 +164,4 @@ pub fn configured_endpoints(cluster: &Cluster) -> Option<&Arc<Endpoints>> {
         Discovery::Eds { endpoints, .. } => endpoints.as_ref(),
         Discovery::Dns(_) => None,
     }
-}
-
-/// `1.2.3.4:80` / `[::1]:80`, as Envoy prints addresses.
-pub fn address_text(address: SocketAddr) -> String {
-    address.to_string()
 }

@@ -139,7 +139,7 @@ impl Worker {
         sanitize_referer(headers);
 
         let peer = d.peer.ip().to_canonical();
-        let remote = self.forwarded_for(d, hcm, headers, peer);
+        let remote = self.forwarded_for(hcm, headers, peer);
         let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
             headers.set(Known::XForwardedProto, b"http");
@@ -218,13 +218,7 @@ impl Worker {
     }
 
     /// x-forwarded-for, and the address that is trusted as the client's.
-    fn forwarded_for(
-        &self,
-        d: &Downstream,
-        hcm: &Hcm,
-        headers: &mut HeaderMap,
-        peer: IpAddr,
-    ) -> Remote {
+    fn forwarded_for(&self, hcm: &Hcm, headers: &mut HeaderMap, peer: IpAddr) -> Remote {
         if !hcm.use_remote_address {
             let (address, single) = xff_address(headers, hcm.xff_num_trusted_hops as usize);
             return Remote { address, single };
@@ -252,7 +246,6 @@ impl Worker {
             };
             headers.append_value(Known::XForwardedFor, b",", &text);
         }
-        let _ = d;
         Remote { address, single }
     }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use model::resources::cluster::RoutingPriority;
+use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
-use proto::{HeaderMap, Known};
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
@@ -173,19 +173,5 @@ impl Stream {
             .min(request)
             .min(self.duration_deadline)
             .min(self.last_activity.saturating_add(self.idle_timeout_ms))
-    }
-
-    /// Method and path for messages.
-    pub fn describe(&self) -> String {
-        format!(
-            "{} {}",
-            String::from_utf8_lossy(self.request.method()),
-            String::from_utf8_lossy(self.request.path())
-        )
-    }
-
-    /// `x-request-id` of the request.
-    pub fn request_id(&self) -> Option<&[u8]> {
-        self.request.headers.get(Known::XRequestId)
     }
 }

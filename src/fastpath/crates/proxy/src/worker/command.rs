@@ -1,6 +1,5 @@
 //! How the control side talks to a worker: a queue and an eventfd. Nothing here is hot.
 
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -126,9 +125,4 @@ pub fn machine_address() -> std::net::IpAddr {
         }
     }
     loopback
-}
-
-/// The port of an address, for messages.
-pub fn port(address: &SocketAddr) -> u16 {
-    address.port()
 }

@@ -28,6 +28,7 @@ class FakeProcess:
         self.bootstrap = fake.Bootstrap({"node": {"id": "n", "cluster": "c"}})
         self.concurrency = 2
         self.started = time.monotonic()
+        self.started_at = "2026-11-22T12:00:00.000Z"
         self.calls: list[str] = []
         self.now = "LIVE"
 

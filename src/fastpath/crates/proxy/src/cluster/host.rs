@@ -61,6 +61,15 @@ impl Host {
         }
     }
 
+    /// Whether it is as `endpoint` says.
+    pub fn is_same(&self, endpoint: &Endpoint) -> bool {
+        self.address == endpoint.address
+            && self.weight == endpoint.weight
+            && self.health == endpoint.health
+            && self.hostname == endpoint.hostname
+            && self.locality == endpoint.locality
+    }
+
     /// Whether the configuration lets it take traffic.
     pub fn is_available(&self) -> bool {
         !matches!(

@@ -7,10 +7,12 @@ pub mod lb;
 pub mod report;
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::{Cluster, Discovery, Endpoints, RoutingPriority};
+use model::resources::cluster::{Cluster, Discovery, Endpoints, RoutingPriority, Thresholds};
 
 use crate::telemetry::stats::{ClusterGauge, ClusterShard, Stats};
 use breaker::Breakers;
@@ -49,6 +51,8 @@ pub struct ClusterRuntime {
     pub config: RefCell<Arc<Cluster>>,
     pub shared: Arc<ClusterShared>,
     lb: RefCell<LoadBalancer>,
+    /// What the load balancer was made of.
+    endpoints: RefCell<Arc<Endpoints>>,
     stats: OnceCell<Arc<ClusterShard>>,
     registry: Stats,
     /// Out of the configuration: connections close once idle.
@@ -59,7 +63,7 @@ impl ClusterRuntime {
     pub fn new(
         config: Arc<Cluster>,
         shared: Arc<ClusterShared>,
-        endpoints: &Endpoints,
+        endpoints: &Arc<Endpoints>,
         registry: Stats,
         random: u64,
     ) -> Self {
@@ -68,6 +72,7 @@ impl ClusterRuntime {
             config: RefCell::new(config),
             shared,
             lb: RefCell::new(lb),
+            endpoints: RefCell::default(),
             stats: OnceCell::new(),
             registry,
             retired: Cell::new(false),
@@ -85,6 +90,11 @@ impl ClusterRuntime {
             }
             shard
         })
+    }
+
+    /// Circuit-breaker limits of a priority.
+    pub fn limits(&self, priority: RoutingPriority) -> Thresholds {
+        *self.config.borrow().thresholds(priority)
     }
 
     /// Notes that a limit was met, or no longer is (`circuit_breakers.<priority>.<what>_open`).
@@ -111,34 +121,30 @@ impl ClusterRuntime {
         }
     }
 
-    /// Replaces the endpoints; a host that stays keeps its pool. Returns the hosts that left.
-    pub fn set_endpoints(&self, endpoints: &Endpoints) -> Vec<Rc<Host>> {
+    /// Replaces the endpoints; a host that stays keeps its pool, and the same set changes nothing
+    /// (not the load balancer's turns either). Returns the hosts that left.
+    pub fn set_endpoints(&self, endpoints: &Arc<Endpoints>) -> Vec<Rc<Host>> {
+        if Arc::ptr_eq(&self.endpoints.borrow(), endpoints) {
+            return Vec::new();
+        }
+        self.endpoints.replace(Arc::clone(endpoints));
         let mut lb = self.lb.borrow_mut();
-        let old = lb.hosts().to_vec();
+        let mut old: HashMap<SocketAddr, Rc<Host>> = lb
+            .hosts()
+            .iter()
+            .map(|h| (h.address, Rc::clone(h)))
+            .collect();
         let mut new = Vec::with_capacity(endpoints.hosts.len());
         for endpoint in &endpoints.hosts {
-            let kept = old.iter().find(|h| {
-                h.address == endpoint.address
-                    && h.weight == endpoint.weight
-                    && h.health == endpoint.health
-                    && h.hostname == endpoint.hostname
-            });
-            new.push(kept.cloned().unwrap_or_else(|| {
+            let before = old.remove(&endpoint.address);
+            new.push(match before {
+                Some(host) if host.is_same(endpoint) => host,
                 // Same address, other weight or health: a new entry over the same pool.
-                let before = old.iter().find(|h| h.address == endpoint.address);
-                Rc::new(Host::new(
-                    endpoint,
-                    before.map(|h| &**h),
-                    &self.shared.hosts,
-                ))
-            }));
+                before => Rc::new(Host::new(endpoint, before.as_deref(), &self.shared.hosts)),
+            });
         }
-        let gone: Vec<Rc<Host>> = old
-            .into_iter()
-            .filter(|h| !new.iter().any(|n| n.address == h.address))
-            .collect();
         lb.set_hosts(new);
-        gone
+        old.into_values().collect()
     }
 
     /// All hosts, whatever their health.
@@ -163,5 +169,86 @@ pub fn configured_endpoints(cluster: &Cluster) -> Option<&Arc<Endpoints>> {
         Discovery::Static(endpoints) => Some(endpoints),
         Discovery::Eds { endpoints, .. } => endpoints.as_ref(),
         Discovery::Dns(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::resources::cluster::{Endpoint, HealthStatus, LbPolicy, UpstreamHttp};
+    use std::time::Duration;
+
+    fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
+        let host = |(port, weight): &(u16, u32)| Endpoint {
+            address: ([127, 0, 0, 1], *port).into(),
+            hostname: None,
+            weight: *weight,
+            health: HealthStatus::Healthy,
+            locality: Arc::default(),
+        };
+        Arc::new(Endpoints {
+            hosts: hosts.iter().map(host).collect(),
+        })
+    }
+
+    fn cluster(endpoints: &Arc<Endpoints>) -> ClusterRuntime {
+        let config = Cluster {
+            name: "c".into(),
+            stat_name: "c".into(),
+            discovery: Discovery::Static(Arc::clone(endpoints)),
+            lb: LbPolicy::RoundRobin,
+            panic_threshold: 50.0,
+            connect_timeout: Duration::from_secs(5),
+            per_connection_buffer_limit_bytes: 1 << 20,
+            thresholds: [Thresholds::default(); 2],
+            http: UpstreamHttp {
+                idle_timeout: None,
+                max_connection_duration: None,
+                max_requests_per_connection: None,
+                max_response_headers_bytes: 61_440,
+                max_headers_count: 100,
+                enable_trailers: false,
+            },
+            hash: 1,
+        };
+        ClusterRuntime::new(
+            Arc::new(config),
+            Arc::default(),
+            endpoints,
+            Stats::new(1),
+            0,
+        )
+    }
+
+    fn ports(cluster: &ClusterRuntime, n: usize) -> Vec<u16> {
+        let mut rng = fastrand::Rng::with_seed(1);
+        (0..n)
+            .map(|_| cluster.choose(&mut rng).unwrap().address.port())
+            .collect()
+    }
+
+    #[test]
+    fn the_same_endpoints_do_not_restart_the_schedule() {
+        let two = endpoints(&[(1, 1), (2, 3)]);
+        let undisturbed = ports(&cluster(&two), 8);
+        let cluster = cluster(&two);
+        let mut got = ports(&cluster, 3);
+        assert!(cluster.set_endpoints(&two).is_empty());
+        got.extend(ports(&cluster, 5));
+        assert_eq!(got, undisturbed);
+    }
+
+    #[test]
+    fn hosts_that_stay_keep_their_pool_and_leavers_are_told() {
+        let cluster = cluster(&endpoints(&[(1, 1), (2, 1)]));
+        let before = cluster.hosts();
+        let gone = cluster.set_endpoints(&endpoints(&[(2, 5), (3, 1)]));
+        assert_eq!(
+            gone.iter().map(|h| h.address.port()).collect::<Vec<_>>(),
+            [1]
+        );
+        let after = cluster.hosts();
+        assert_eq!((after[0].weight, after[1].address.port()), (5, 3));
+        assert!(Rc::ptr_eq(&before[1].pool, &after[0].pool));
     }
 }

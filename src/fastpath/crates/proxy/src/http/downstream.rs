@@ -15,7 +15,7 @@ use proto::h1::{HeadLimits, HeadReader};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 
-use super::failure::Failure;
+use super::deadlines::{head_deadline, millis, next_deadline};
 use super::stream::{Stream, Upstreaming};
 use crate::net::out_buffer::OutBuffer;
 use crate::net::socket;
@@ -27,9 +27,6 @@ use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
-
-/// Leftover buffers above this are given back when empty.
-const KEEP_INBUF: usize = 0;
 
 #[derive(Debug)]
 pub struct Downstream {
@@ -44,7 +41,7 @@ pub struct Downstream {
     pub out: OutBuffer,
     reader: HeadReader,
     /// The stream whose head is incomplete.
-    reading: Option<Box<Stream>>,
+    pub(super) reading: Option<Box<Stream>>,
     pub stream: Option<Box<Stream>>,
     pub readable: bool,
     pub peer_closed: bool,
@@ -55,13 +52,13 @@ pub struct Downstream {
     /// The next response is the last.
     pub draining: bool,
     pub requests: u64,
-    opened_ms: u64,
-    idle_since_ms: u64,
-    head_started_ms: u64,
+    pub(super) opened_ms: u64,
+    pub(super) idle_since_ms: u64,
+    pub(super) head_started_ms: u64,
     /// While lingering, or while drained and idle.
-    close_deadline: u64,
+    pub(super) close_deadline: u64,
     /// End of its listener's drain time: closed whatever it does.
-    drain_end: u64,
+    pub(super) drain_end: u64,
     pub armed: u64,
 }
 
@@ -409,8 +406,8 @@ impl Worker {
     }
 
     /// The stream is over: account for it and get ready for the next request.
-    pub fn end_stream(&mut self, d: &mut Downstream, stream: Box<Stream>) {
-        self.log_stream(d, &stream);
+    pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
+        self.log_stream(d, &mut stream);
         d.listener
             .http_stats()
             .gauge_dec(HcmGauge::DownstreamRqActive);
@@ -427,113 +424,6 @@ impl Worker {
             self.set_drain_deadline(d);
         }
         let deadline = next_deadline(d);
-        self.arm_downstream(d, deadline);
-    }
-
-    pub fn downstream_timer(&mut self, key: Key, at: u64) {
-        let Some(mut d) = self.downstreams.take(key) else {
-            return;
-        };
-        if d.armed != at {
-            // A later entry of an earlier arming.
-            self.downstreams.put(key, d);
-            return;
-        }
-        d.armed = NEVER;
-        let now = self.clock.now_ms();
-        let alive = self.check_deadlines(&mut d, now);
-        let next = next_deadline(&d);
-        if alive == Alive::Yes {
-            self.arm_downstream(&mut d, next);
-        }
-        self.settle(d, alive);
-    }
-
-    fn check_deadlines(&mut self, d: &mut Downstream, now: u64) -> Alive {
-        if d.closing == Closing::Lingering {
-            return if now >= d.close_deadline {
-                Alive::No
-            } else {
-                Alive::Yes
-            };
-        }
-        if now >= d.drain_end {
-            return Alive::No;
-        }
-        if let Some(stream) = d.stream.take() {
-            return match expired(&stream, now) {
-                None => {
-                    d.stream = Some(stream);
-                    Alive::Yes
-                }
-                Some(failure) => self.fail_stream(d, stream, failure),
-            };
-        }
-        if now >= head_deadline(d) {
-            let failure = head_failure(d, now);
-            if let Some(mut stream) = d.reading.take() {
-                if failure == Failure::HeaderTimeout {
-                    d.listener
-                        .http_stats()
-                        .inc(HcmCounter::DownstreamRqHeaderTimeout);
-                }
-                stream.request.clear();
-                d.close_after_response();
-                self.start_accounting(d, &mut stream);
-                return self.fail_stream(d, stream, failure);
-            }
-            return Alive::No;
-        }
-        if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
-            d.listener
-                .http_stats()
-                .inc(HcmCounter::DownstreamCxIdleTimeout);
-            if d.requests == 0 {
-                return Alive::No;
-            }
-            // The client may be about to send the next one: it gets the drain time for that.
-            d.draining = true;
-            self.set_drain_deadline(d);
-        }
-        if d.reading.is_none() && now >= d.close_deadline {
-            return Alive::No;
-        }
-        if let Some(max) = d.listener.hcm.max_connection_duration
-            && now >= d.opened_ms.saturating_add(millis(max))
-            && d.reading.is_none()
-        {
-            d.listener
-                .http_stats()
-                .inc(HcmCounter::DownstreamCxMaxDurationReached);
-            return Alive::No;
-        }
-        Alive::Yes
-    }
-
-    /// Its listener drains: an idle connection may send one more request within the drain timeout.
-    pub fn drain_downstream(&mut self, key: Key) {
-        let Some(mut d) = self.downstreams.take(key) else {
-            return;
-        };
-        d.drain_end = self
-            .clock
-            .now_ms()
-            .saturating_add(self.shared.drain_time_ms);
-        if d.stream.is_none() && d.closing == Closing::No {
-            self.set_drain_deadline(&mut d);
-        }
-        let deadline = next_deadline(&d);
-        self.arm_downstream(&mut d, deadline);
-        self.downstreams.put(key, d);
-    }
-
-    fn set_drain_deadline(&mut self, d: &mut Downstream) {
-        let at = self
-            .clock
-            .now_ms()
-            .saturating_add(millis(d.listener.hcm.drain_timeout));
-        d.close_deadline = d.close_deadline.min(at);
-        let deadline = d.close_deadline;
         self.arm_downstream(d, deadline);
     }
 
@@ -583,78 +473,12 @@ enum Step {
 
 fn keep_rest(d: &mut Downstream, held: &mut Vec<u8>, used: usize) {
     held.drain(..used.min(held.len()));
-    if held.is_empty() && held.capacity() > KEEP_INBUF {
-        *held = Vec::new();
-    }
-    d.inbuf = std::mem::take(held);
-}
-
-pub fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
-}
-
-/// Adds an optional duration to a time; `NEVER` when it is off.
-pub fn after(since: u64, duration: Option<std::time::Duration>) -> u64 {
-    duration.map_or(NEVER, |d| since.saturating_add(millis(d)))
-}
-
-fn idle_deadline(d: &Downstream) -> u64 {
-    after(d.idle_since_ms, d.listener.hcm.idle_timeout)
-}
-
-fn head_deadline(d: &Downstream) -> u64 {
-    if d.head_started_ms == NEVER {
-        return NEVER;
-    }
-    let hcm = &d.listener.hcm;
-    after(d.head_started_ms, hcm.request_headers_timeout)
-        .min(after(d.head_started_ms, hcm.request_timeout))
-        .min(after(d.head_started_ms, hcm.stream_idle_timeout))
-}
-
-/// Which limit an incomplete head has passed.
-fn head_failure(d: &Downstream, now: u64) -> Failure {
-    let hcm = &d.listener.hcm;
-    if now >= after(d.head_started_ms, hcm.request_headers_timeout) {
-        Failure::HeaderTimeout
-    } else if now >= after(d.head_started_ms, hcm.request_timeout) {
-        Failure::RequestTimeout
+    // Empty, its memory goes: an idle connection holds none.
+    d.inbuf = if held.is_empty() {
+        Vec::new()
     } else {
-        Failure::StreamIdle {
-            request_complete: false,
-        }
-    }
-}
-
-fn next_deadline(d: &Downstream) -> u64 {
-    if d.closing == Closing::Lingering {
-        return d.close_deadline;
-    }
-    match &d.stream {
-        Some(stream) => stream.deadline().min(d.drain_end),
-        None => if d.draining { NEVER } else { idle_deadline(d) }
-            .min(head_deadline(d))
-            .min(d.close_deadline)
-            .min(after(d.opened_ms, d.listener.hcm.max_connection_duration)),
-    }
-}
-
-fn expired(stream: &Stream, now: u64) -> Option<Failure> {
-    if now >= stream.duration_deadline {
-        Some(Failure::MaxDuration)
-    } else if now >= stream.route_deadline {
-        Some(Failure::ResponseTimeout {
-            per_try: stream.route_timeout_is_per_try,
-        })
-    } else if !stream.request_complete && now >= stream.request_deadline {
-        Some(Failure::RequestTimeout)
-    } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {
-        Some(Failure::StreamIdle {
-            request_complete: stream.request_complete,
-        })
-    } else {
-        None
-    }
+        std::mem::take(held)
+    };
 }
 
 impl Stream {

@@ -205,7 +205,7 @@ impl Worker {
     }
 
     /// Writes the access log.
-    pub fn log_stream(&mut self, d: &Downstream, s: &Stream) {
+    pub fn log_stream(&mut self, d: &Downstream, s: &mut Stream) {
         let hcm = &d.listener.hcm;
         let stats = d.listener.http_stats();
         let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
@@ -216,38 +216,16 @@ impl Worker {
         if hcm.access_logs.is_empty() {
             return;
         }
-        let mut info = s.info.clone();
-        self.describe_stream(s, &mut info);
-        info.end = self.clock.now_ns();
+        s.describe();
+        s.info.end = self.clock.now_ns();
         let context = crate::telemetry::stream_info::LogContext {
             request: &s.request,
             response: s.response_started.then_some(&s.response.headers),
             trailers: (!s.trailers.is_empty()).then_some(&s.trailers),
-            info: &info,
+            info: &s.info,
         };
         for log in &hcm.access_logs {
             self.logs.log(log, &context);
-        }
-    }
-
-    /// Fills in what only a log or a header format asks for.
-    pub fn describe_stream(
-        &self,
-        s: &Stream,
-        info: &mut crate::telemetry::stream_info::StreamInfo,
-    ) {
-        if let Some(route) = &s.route {
-            info.route_name = route.route().map(|r| r.name.clone());
-            info.virtual_host_name = route.virtual_host().map(|v| v.name.clone());
-        }
-        if let Some(cluster) = &s.cluster {
-            let config = cluster.config.borrow();
-            info.upstream_cluster_raw = Some(config.name.clone());
-            info.upstream_cluster = Some(config.stat_name.clone());
-        }
-        if let Some(host) = &s.host {
-            info.upstream_host = Some(host.address);
-            info.upstream_host_name = host.hostname.clone();
         }
     }
 }

@@ -8,7 +8,8 @@ use model::resources::hcm::{Cidr, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
 use proto::{HeaderMap, Known};
 
-use super::downstream::{Closing, Downstream, after, millis};
+use super::deadlines::{after, millis};
+use super::downstream::{Closing, Downstream};
 use super::failure::Failure;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;

@@ -162,6 +162,23 @@ impl Stream {
             && matches!(self.upstream, Upstreaming::On(_))
     }
 
+    /// Puts into `info` what only logs and header formats ask for.
+    pub fn describe(&mut self) {
+        if let Some(route) = &self.route {
+            self.info.route_name = route.route().map(|r| r.name.clone());
+            self.info.virtual_host_name = route.virtual_host().map(|v| v.name.clone());
+        }
+        if let Some(cluster) = &self.cluster {
+            let config = cluster.config.borrow();
+            self.info.upstream_cluster_raw = Some(config.name.clone());
+            self.info.upstream_cluster = Some(config.stat_name.clone());
+        }
+        if let Some(host) = &self.host {
+            self.info.upstream_host = Some(host.address);
+            self.info.upstream_host_name = host.hostname.clone();
+        }
+    }
+
     /// The earliest of the stream's deadlines (ms).
     pub fn deadline(&self) -> u64 {
         let request = if self.request_complete {

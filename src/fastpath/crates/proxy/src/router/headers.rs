@@ -65,6 +65,11 @@ impl Worker {
             remove_name(headers_of(s, side), name);
         }
         for add in add {
+            // Most values are plain text: nothing to render, nothing to allocate.
+            if let Some(text) = add.value.as_literal() {
+                apply(s, side, add, text);
+                continue;
+            }
             let mut value = Vec::new();
             self.render(&add.value, s, &mut value);
             apply(s, side, add, &value);
@@ -72,14 +77,13 @@ impl Worker {
     }
 
     /// Renders a format for a header or a body.
-    pub fn render(&self, format: &Format, s: &Stream, out: &mut Vec<u8>) {
-        let mut info = s.info.clone();
-        self.describe_stream(s, &mut info);
+    pub fn render(&self, format: &Format, s: &mut Stream, out: &mut Vec<u8>) {
+        s.describe();
         let context = LogContext {
             request: &s.request,
             response: Some(&s.response.headers),
             trailers: None,
-            info: &info,
+            info: &s.info,
         };
         crate::telemetry::format::render(format, &context, out);
     }

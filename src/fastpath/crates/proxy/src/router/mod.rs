@@ -8,14 +8,15 @@ pub mod timeouts;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::header_mutation::HeaderName;
 use model::resources::route::{
     Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, RequireTls,
     WeightedCluster,
 };
 use proto::Known;
 
-use crate::cluster::ClusterRuntime;
-use crate::http::downstream::{Downstream, after};
+use crate::http::deadlines::after;
+use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
@@ -90,18 +91,17 @@ impl Worker {
                 s.response
                     .headers
                     .push_known(Known::ContentType, content_type.as_bytes());
-                self.render(format, &s, &mut rendered);
+                self.render(format, &mut s, &mut rendered);
                 &rendered
             }
         };
-        let body = body.to_vec();
         if !body.is_empty() && !s.response.headers.contains(Known::ContentType) {
             s.response
                 .headers
                 .push_known(Known::ContentType, b"text/plain");
         }
         self.route_response_headers(&mut s);
-        self.local_reply(d, s, direct.status, &body, "direct_response".into());
+        self.local_reply(d, s, direct.status, body, "direct_response".into());
     }
 
     fn forward(
@@ -112,20 +112,14 @@ impl Worker {
         forward: &Forward,
         random: u64,
     ) {
-        let name = match choose_cluster(&forward.cluster, &s, random) {
-            Some((name, weighted)) => {
-                s.weighted = weighted;
-                name
-            }
-            None => {
-                let status = forward.cluster_not_found_status;
-                return self.reply_failure(d, s, Failure::ClusterNotFound { status });
-            }
-        };
-        let Some(cluster) = self.cluster(&name) else {
+        let found = choose_cluster(&forward.cluster, &s, random)
+            .and_then(|(name, weighted)| Some((self.clusters.get(name)?, weighted)));
+        let Some((cluster, weighted)) = found else {
             let status = forward.cluster_not_found_status;
             return self.reply_failure(d, s, Failure::ClusterNotFound { status });
         };
+        let cluster = Rc::clone(cluster);
+        s.weighted = weighted;
         s.cluster = Some(Rc::clone(&cluster));
         if s.request.upgrade || s.request.kind == proto::h1::Method::Connect {
             // No `upgrade_configs` yet; bytes of another protocol may follow.
@@ -138,7 +132,7 @@ impl Worker {
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
         if let Some(idle) = forward.idle_timeout {
-            s.idle_timeout_ms = idle.map_or(NEVER, crate::http::downstream::millis);
+            s.idle_timeout_ms = idle.map_or(NEVER, crate::http::deadlines::millis);
         }
         if let Some(max) = forward.max_stream_duration {
             s.duration_deadline = after(now, max);
@@ -210,10 +204,6 @@ impl Worker {
         }
     }
 
-    pub fn cluster(&self, name: &str) -> Option<Rc<ClusterRuntime>> {
-        self.clusters.get(name).cloned()
-    }
-
     /// The router's part in a response that came from an upstream.
     pub fn route_upstream_response(&mut self, d: &Downstream, s: &mut Stream) {
         let suppress = d.listener.hcm.router.suppress_envoy_headers;
@@ -239,17 +229,18 @@ impl Worker {
 }
 
 /// The cluster's name, and which of the weighted ones it is.
-fn choose_cluster(
-    choice: &ClusterChoice,
-    s: &Stream,
+fn choose_cluster<'a>(
+    choice: &'a ClusterChoice,
+    s: &'a Stream,
     random: u64,
-) -> Option<(Arc<str>, Option<usize>)> {
+) -> Option<(&'a str, Option<usize>)> {
+    let header_text = |name: &HeaderName| {
+        let value = s.request.headers.get_name(name.text.as_bytes())?;
+        std::str::from_utf8(value).ok()
+    };
     match choice {
-        ClusterChoice::Named(name) => Some((Arc::clone(name), None)),
-        ClusterChoice::Header(header) => {
-            let value = s.request.headers.get_name(header.text.as_bytes())?;
-            Some((std::str::from_utf8(value).ok()?.into(), None))
-        }
+        ClusterChoice::Named(name) => Some((name, None)),
+        ClusterChoice::Header(header) => Some((header_text(header)?, None)),
         ClusterChoice::Weighted {
             clusters,
             total,
@@ -257,8 +248,7 @@ fn choose_cluster(
         } => {
             let value = header
                 .as_ref()
-                .and_then(|h| s.request.headers.get_name(h.text.as_bytes()))
-                .and_then(|v| std::str::from_utf8(v).ok())
+                .and_then(header_text)
                 .and_then(|v| v.parse::<u64>().ok())
                 .unwrap_or(random);
             let mut left = value.checked_rem(*total)?;
@@ -266,11 +256,8 @@ fn choose_cluster(
                 let weight = u64::from(cluster.weight);
                 if left < weight {
                     let name = match &cluster.name {
-                        ClusterOrHeader::Named(name) => Arc::clone(name),
-                        ClusterOrHeader::Header(header) => {
-                            let value = s.request.headers.get_name(header.text.as_bytes())?;
-                            std::str::from_utf8(value).ok()?.into()
-                        }
+                        ClusterOrHeader::Named(name) => name,
+                        ClusterOrHeader::Header(header) => header_text(header)?,
                     };
                     return Some((name, Some(at)));
                 }

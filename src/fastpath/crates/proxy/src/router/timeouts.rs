@@ -4,7 +4,7 @@ use model::resources::hcm::RouterFilter;
 use model::resources::route::Forward;
 use proto::Known;
 
-use crate::http::downstream::millis;
+use crate::http::deadlines::millis;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::worker::timers::NEVER;

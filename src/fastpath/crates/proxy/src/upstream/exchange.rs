@@ -257,10 +257,6 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         let mut used = 0_usize;
-        s.info.upstream_wire_bytes_received = s
-            .info
-            .upstream_wire_bytes_received
-            .saturating_add(data.len() as u64);
         if !s.response_started {
             match self.read_response_head(d, &mut s, &mut u, data, out) {
                 Ok(Some(n)) => used = n,

@@ -19,7 +19,8 @@ use rustix::net::RecvFlags;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
 use crate::cluster::{ClusterRuntime, Limit};
-use crate::http::downstream::{Alive, Downstream, after, millis};
+use crate::http::deadlines::{after, millis};
+use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::net::out_buffer::OutBuffer;
@@ -287,7 +288,7 @@ impl Worker {
     fn read_upstream(
         &mut self,
         d: &mut Downstream,
-        s: Box<Stream>,
+        mut s: Box<Stream>,
         mut u: Box<Upstream>,
         scratch: &mut [u8],
     ) -> Step {
@@ -301,6 +302,8 @@ impl Worker {
                 u.cluster
                     .stats()
                     .add(ClusterCounter::UpstreamCxRxBytesTotal, n as u64);
+                s.info.upstream_wire_bytes_received =
+                    s.info.upstream_wire_bytes_received.saturating_add(n as u64);
                 let data = scratch.get(..n).unwrap_or_default();
                 if u.inbuf.is_empty() {
                     self.respond(d, s, u, data)

@@ -8,7 +8,8 @@ use super::{State, Upstream};
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
 use crate::cluster::{ClusterRuntime, Limit};
-use crate::http::downstream::{Downstream, after};
+use crate::http::deadlines::after;
+use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
@@ -36,11 +37,10 @@ impl Worker {
             }
         }
 
-        let config = cluster.config.borrow().clone();
-        let limits = config.thresholds(priority);
+        let limit = cluster.limits(priority).max_pending_requests;
         let usage = cluster.shared.breakers.usage(priority);
         let stats = cluster.stats();
-        if usage.pending_requests.take(limits.max_pending_requests) == Taken::Full {
+        if usage.pending_requests.take(limit) == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
             cluster.breaker_open(priority, Limit::Pending, true);
             host.pool.shard.rq_error.inc();
@@ -75,9 +75,8 @@ impl Worker {
         if pool.connecting.get() as usize >= pool.pending.borrow().len() {
             return Ok(());
         }
-        let config = cluster.config.borrow().clone();
         let connections = &cluster.shared.breakers.usage(priority).connections;
-        let mut unit = connections.take(config.thresholds(priority).max_connections);
+        let mut unit = connections.take(cluster.limits(priority).max_connections);
         if unit == Taken::Full {
             cluster.stats().inc(ClusterCounter::UpstreamCxOverflow);
             cluster.breaker_open(priority, Limit::Connections, true);
@@ -110,12 +109,7 @@ impl Worker {
             cluster
                 .stats()
                 .gauge_dec(ClusterGauge::UpstreamRqPendingActive);
-            let limit = cluster
-                .config
-                .borrow()
-                .thresholds(s.priority)
-                .max_pending_requests;
-            if limit != u32::MAX {
+            if cluster.limits(s.priority).max_pending_requests != u32::MAX {
                 cluster
                     .shared
                     .breakers
@@ -145,7 +139,7 @@ impl Worker {
     ) {
         let cluster = Rc::clone(&u.cluster);
         let stats = cluster.stats();
-        let limit = cluster.config.borrow().thresholds(priority).max_requests;
+        let limit = cluster.limits(priority).max_requests;
         let unit = cluster.shared.breakers.usage(priority).requests.take(limit);
         if unit == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
@@ -241,10 +235,8 @@ impl Worker {
         self.release_request_unit(&u);
         u.state = State::Idle;
         u.request_unit = Taken::Unlimited;
-        let config = u.cluster.config.borrow().clone();
-        if let Some(max) = config.http.max_requests_per_connection
-            && u.requests >= max
-        {
+        let most = u.cluster.config.borrow().http.max_requests_per_connection;
+        if most.is_some_and(|most| u.requests >= most) {
             u.cluster.stats().inc(ClusterCounter::UpstreamCxMaxRequests);
             u.cluster
                 .stats()

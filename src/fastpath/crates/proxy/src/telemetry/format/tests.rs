@@ -329,24 +329,3 @@ fn json_types_are_envoys() {
         assert_eq!(kind, want, "{operator}");
     }
 }
-
-/// `cargo test --release -- --ignored --nocapture cost_of_a_line`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_line() {
-    let x = Exchange::forwarded();
-    let format = Format::default_access_log();
-    let mut out = Vec::with_capacity(1 << 16);
-    let rounds = 2_000_000_u32;
-    let begin = std::time::Instant::now();
-    for _ in 0..rounds {
-        out.clear();
-        render(std::hint::black_box(&format), &x.context(), &mut out);
-        std::hint::black_box(&out);
-    }
-    println!(
-        "default line: {:?}, {} bytes",
-        begin.elapsed() / rounds,
-        out.len()
-    );
-}

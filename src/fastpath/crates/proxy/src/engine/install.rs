@@ -1,0 +1,228 @@
+//! Bringing the workers to a configuration: sockets bound, logs opened, names looked up, then one
+//! installation for all of them.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
+
+use model::resources::Snapshot;
+use model::resources::access_log::Sink;
+use model::resources::cluster::Discovery;
+use model::resources::listener::{Listener, NetworkFilter};
+use model::store::Applied;
+
+use super::{BoundListener, ClusterEntry, Control, State};
+use crate::cluster::configured_endpoints;
+use crate::cluster::dns::{Outcome, Resolver};
+use crate::net::socket;
+use crate::telemetry::log::Level;
+use crate::worker::command::{ClusterState, Command, Installation};
+
+impl Control {
+    /// Brings the workers to the store's state.
+    pub(super) fn install(self: &Arc<Self>, state: &mut State, applied: &mut Applied) {
+        let mut snapshot = state.store.snapshot();
+        self.bind_listeners(state, &mut snapshot, applied);
+        self.prepare_clusters(state, &snapshot);
+        // A new version of a DNS cluster serves once it is resolved; until then the old one does.
+        for (name, config) in &mut snapshot.clusters {
+            let resolving = state.clusters.get(name).is_some_and(|e| e.unresolved);
+            if resolving && let Some(old) = state.installed.clusters.get(name) {
+                *config = Arc::clone(old);
+            }
+        }
+        let clusters = state
+            .clusters
+            .iter()
+            .map(|(name, entry)| {
+                let cluster = ClusterState {
+                    shared: Arc::clone(&entry.shared),
+                    endpoints: Arc::clone(&entry.endpoints),
+                };
+                (Arc::clone(name), cluster)
+            })
+            .collect();
+        let sockets = state
+            .sockets
+            .iter()
+            .map(|(name, bound)| (Arc::clone(name), bound.fds.clone()))
+            .collect();
+        self.declare_stats(&snapshot);
+        self.gauge_warming(state);
+        self.count_changes(&state.installed, &snapshot);
+        state.installed = snapshot.clone();
+        let installation = Arc::new(Installation {
+            snapshot,
+            clusters,
+            sockets,
+        });
+        self.broadcast(&Command::Install(installation));
+    }
+
+    /// Binds listeners that are new or moved and opens their logs; what fails is refused and
+    /// keeps its last good version.
+    fn bind_listeners(&self, state: &mut State, snapshot: &mut Snapshot, applied: &mut Applied) {
+        state
+            .sockets
+            .retain(|name, _| snapshot.listeners.contains_key(name));
+        let mut refused: Vec<(Arc<str>, &str, String)> = Vec::new();
+        let mut sinks = HashSet::new();
+        for (name, listener) in &snapshot.listeners {
+            if let Err(reason) = self.open_logs(listener, &mut sinks) {
+                refused.push((Arc::clone(name), "access_log", reason));
+                continue;
+            }
+            let unchanged = state.sockets.get(name).is_some_and(|b| {
+                b.address == listener.address && b.reuse_port == listener.reuse_port
+            });
+            if unchanged {
+                continue;
+            }
+            match bind(listener, self.mailboxes.len()) {
+                Ok(bound) => {
+                    state.sockets.insert(Arc::clone(name), bound);
+                }
+                Err(e) => {
+                    let reason = format!("cannot bind '{}': {e}", listener.address);
+                    refused.push((Arc::clone(name), "address", reason));
+                }
+            }
+        }
+        for (name, field, reason) in refused {
+            match state.installed.listeners.get(&name) {
+                Some(old) => {
+                    snapshot
+                        .listeners
+                        .insert(Arc::clone(&name), Arc::clone(old));
+                }
+                None => {
+                    snapshot.listeners.remove(&name);
+                }
+            }
+            state.store.reject_listener(&name);
+            applied.accepted.retain(|n| **n != *name);
+            applied
+                .rejected
+                .push((name.to_string(), field.to_owned(), reason));
+        }
+        self.logs.retain(&sinks);
+    }
+
+    fn open_logs(&self, listener: &Listener, sinks: &mut HashSet<Sink>) -> Result<(), String> {
+        let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
+        for log in &hcm.access_logs {
+            self.logs
+                .open(&log.sink)
+                .map_err(|e| format!("cannot open {:?}: {e}", log.sink))?;
+            sinks.insert(log.sink.clone());
+        }
+        Ok(())
+    }
+
+    /// Endpoints, limits and look-ups of every cluster of the snapshot.
+    fn prepare_clusters(self: &Arc<Self>, state: &mut State, snapshot: &Snapshot) {
+        let resolver = || {
+            let control: Weak<Self> = Arc::downgrade(self);
+            self.resolver.get_or_init(|| {
+                Resolver::new(Box::new(move |cluster, outcome| {
+                    if let Some(control) = control.upgrade() {
+                        control.resolved(cluster, outcome);
+                    }
+                }))
+            })
+        };
+        state.clusters.retain(|name, _| {
+            let keep = snapshot.clusters.contains_key(name);
+            if !keep && let Some(resolver) = self.resolver.get() {
+                resolver.forget(name);
+            }
+            keep
+        });
+        for (name, config) in &snapshot.clusters {
+            let old = state.clusters.get(name);
+            if old.is_some_and(|e| Arc::ptr_eq(&e.config, config)) {
+                continue;
+            }
+            let same = old.is_some_and(|e| e.config.hash == config.hash);
+            let shared = old.map(|e| Arc::clone(&e.shared)).unwrap_or_default();
+            let last = old.map(|e| Arc::clone(&e.endpoints)).unwrap_or_default();
+            let mut unresolved = false;
+            let endpoints = match &config.discovery {
+                Discovery::Dns(dns) => {
+                    if !same {
+                        unresolved = true;
+                        resolver().watch(name, Arc::clone(dns));
+                    }
+                    last
+                }
+                _ => configured_endpoints(config).cloned().unwrap_or_default(),
+            };
+            self.count_members(config, &endpoints);
+            let config = Arc::clone(config);
+            state.clusters.insert(
+                Arc::clone(name),
+                ClusterEntry {
+                    config,
+                    shared,
+                    endpoints,
+                    unresolved,
+                },
+            );
+        }
+    }
+
+    /// A look-up ended.
+    fn resolved(self: &Arc<Self>, name: &Arc<str>, outcome: Outcome) {
+        let mut state = self.lock();
+        let Some(entry) = state.clusters.get_mut(name) else {
+            return;
+        };
+        let prefix = format!("cluster.{}", entry.config.stat_name);
+        self.stats.add(&format!("{prefix}.update_attempt"), 1);
+        let first = std::mem::replace(&mut entry.unresolved, false);
+        let counter = match &outcome {
+            Outcome::Changed(_) => "update_success",
+            Outcome::Unchanged => "update_no_rebuild",
+            Outcome::Empty => "update_empty",
+            Outcome::Failed => "update_failure",
+        };
+        self.stats.add(&format!("{prefix}.{counter}"), 1);
+        if let Outcome::Changed(endpoints) = outcome {
+            entry.endpoints = Arc::clone(&endpoints);
+            let config = Arc::clone(&entry.config);
+            self.count_members(&config, &endpoints);
+            if !first {
+                self.broadcast(&Command::Resolved {
+                    cluster: Arc::clone(name),
+                    endpoints,
+                });
+            }
+        } else if let Outcome::Failed = outcome {
+            crate::log!(
+                Level::Warning,
+                "dns",
+                "cluster {name}: a name could not be looked up; the last addresses stay"
+            );
+        }
+        if first {
+            self.install(&mut state, &mut Applied::default());
+        }
+    }
+}
+
+fn bind(listener: &Listener, workers: usize) -> rustix::io::Result<BoundListener> {
+    let count = if listener.reuse_port { workers } else { 1 };
+    let mut fds = Vec::with_capacity(count);
+    let mut address = listener.address;
+    for _ in 0..count {
+        let fd = socket::listen(&address, listener.backlog, listener.reuse_port)?;
+        // Port 0: the first socket chooses, the others share.
+        address = socket::local_address(&fd).unwrap_or(address);
+        fds.push(Arc::new(fd));
+    }
+    Ok(BoundListener {
+        address: listener.address,
+        reuse_port: listener.reuse_port,
+        bound: address,
+        fds,
+    })
+}

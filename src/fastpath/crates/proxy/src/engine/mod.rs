@@ -1,0 +1,314 @@
+//! The data plane as its owner sees it: configuration in, listeners and numbers out.
+//!
+//! `apply` is the only way a configuration gets in, whether it came from a bootstrap, a file or
+//! ADS. It validates and compiles (`model::store`), binds what has to be bound, and hands every
+//! worker the same immutable installation. Whatever cannot be done is reported by name and leaves
+//! the last good state in place.
+
+mod install;
+mod statistics;
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use model::compile::{CLUSTER, LISTENER};
+use model::resources::Snapshot;
+use model::resources::cluster::{Cluster, Endpoints};
+use model::store::{Applied, Store};
+
+use crate::cluster::ClusterShared;
+use crate::cluster::dns::Resolver;
+use crate::cluster::report::ClusterView;
+use crate::telemetry::access_log::Sinks;
+use crate::telemetry::log::Level;
+use crate::telemetry::stats::Stats;
+use crate::worker::Worker;
+use crate::worker::command::{Command, Mailbox, Shared, machine_address};
+
+/// How long the access logs may take to be written at the end.
+const LOG_GRACE: Duration = Duration::from_secs(2);
+
+/// How long `shutdown` waits for workers beyond their deadline.
+const JOIN_GRACE: Duration = Duration::from_secs(2);
+
+pub struct Engine {
+    control: Arc<Control>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the control side knows; the resolver's threads reach it, too.
+struct Control {
+    state: Mutex<State>,
+    mailboxes: Vec<Arc<Mailbox>>,
+    shared: Arc<Shared>,
+    stats: Stats,
+    logs: Sinks,
+    resolver: std::sync::OnceLock<Resolver>,
+    drained: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    store: Store,
+    /// What the workers have.
+    installed: Snapshot,
+    clusters: HashMap<Arc<str>, ClusterEntry>,
+    static_clusters: HashSet<String>,
+    sockets: HashMap<Arc<str>, BoundListener>,
+}
+
+struct ClusterEntry {
+    config: Arc<Cluster>,
+    shared: Arc<ClusterShared>,
+    endpoints: Arc<Endpoints>,
+    /// A DNS cluster whose first look-up has not ended.
+    unresolved: bool,
+}
+
+struct BoundListener {
+    address: std::net::SocketAddr,
+    reuse_port: bool,
+    /// With the port that the kernel chose for port 0.
+    bound: std::net::SocketAddr,
+    fds: Vec<Arc<OwnedFd>>,
+}
+
+/// A listener for `/listeners`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerStatus {
+    pub name: String,
+    pub address: String,
+    pub state: &'static str,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts `concurrency` workers that serve nothing yet. `drain_time`: how long connections
+    /// of a replaced or removed listener may live on.
+    pub fn start(
+        concurrency: usize,
+        drain_time: Duration,
+        service_node: &str,
+        service_cluster: &str,
+    ) -> std::io::Result<Self> {
+        let concurrency = concurrency.max(1);
+        let stats = Stats::new(concurrency);
+        let logs = Sinks::new(stats.clone())?;
+        let shared = Arc::new(Shared {
+            health_check_failed: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            active_connections: AtomicU64::new(0),
+            next_connection_id: AtomicU64::new(0),
+            drain_time_ms: u64::try_from(drain_time.as_millis()).unwrap_or(u64::MAX),
+            service_node: service_node.into(),
+            service_cluster: service_cluster.into(),
+            local_address: machine_address(),
+        });
+        let mut mailboxes = Vec::with_capacity(concurrency);
+        for _ in 0..concurrency {
+            mailboxes.push(Arc::new(Mailbox::new()?));
+        }
+        let control = Arc::new(Control {
+            state: Mutex::default(),
+            mailboxes,
+            shared: Arc::clone(&shared),
+            stats: stats.clone(),
+            logs: logs.clone(),
+            resolver: std::sync::OnceLock::new(),
+            drained: AtomicBool::new(false),
+        });
+        let mut workers = Vec::with_capacity(concurrency);
+        for (index, mailbox) in control.mailboxes.iter().enumerate() {
+            let (mailbox, shared) = (Arc::clone(mailbox), Arc::clone(&shared));
+            let (stats, logs) = (stats.clone(), logs.worker());
+            let handle = std::thread::Builder::new()
+                .name(format!("wrk:{index}"))
+                .stack_size(512 * 1024)
+                .spawn(
+                    move || match Worker::new(index, mailbox, shared, stats, logs) {
+                        Ok(worker) => worker.run(),
+                        Err(e) => {
+                            crate::log!(Level::Critical, "main", "worker {index}: {e}");
+                        }
+                    },
+                )?;
+            workers.push(handle);
+        }
+        Ok(Self {
+            control,
+            workers: Mutex::new(workers),
+        })
+    }
+
+    /// Validates, compiles and installs; see `model::store::Store::apply`.
+    pub fn apply(
+        &self,
+        type_url: &str,
+        updated: &[(String, Vec<u8>)],
+        removed: &[String],
+        is_static: bool,
+    ) -> Applied {
+        let mut state = self.control.lock();
+        let mut applied = state.store.apply(type_url, updated, removed, is_static);
+        if is_static && type_url == CLUSTER {
+            state
+                .static_clusters
+                .extend(applied.accepted.iter().cloned());
+        }
+        self.control.install(&mut state, &mut applied);
+        applied
+    }
+
+    /// `initial_fetch_timeout` passed for a resource.
+    pub fn fetch_timed_out(&self, type_url: &str, name: &str) {
+        let mut state = self.control.lock();
+        state.store.fetch_timed_out(type_url, name);
+        let mut applied = Applied::default();
+        self.control.install(&mut state, &mut applied);
+    }
+
+    /// (type URL, name) of what waits for something.
+    pub fn warming(&self) -> Vec<(String, String)> {
+        let state = self.control.lock();
+        let mut all = state
+            .store
+            .warming()
+            .into_iter()
+            .map(|(t, n)| (t.to_owned(), n))
+            .collect::<Vec<_>>();
+        for (name, entry) in &state.clusters {
+            if entry.unresolved {
+                all.push((CLUSTER.to_owned(), name.to_string()));
+            }
+        }
+        all
+    }
+
+    pub fn listeners(&self) -> Vec<ListenerStatus> {
+        let state = self.control.lock();
+        let drained = self.control.drained.load(Ordering::Relaxed);
+        let mut all: Vec<ListenerStatus> = state
+            .sockets
+            .iter()
+            .map(|(name, bound)| ListenerStatus {
+                name: name.to_string(),
+                address: bound.bound.to_string(),
+                state: if drained { "draining" } else { "active" },
+            })
+            .collect();
+        for (type_url, name) in state.store.warming() {
+            if type_url == LISTENER && !state.sockets.contains_key(name.as_str()) {
+                all.push(ListenerStatus {
+                    name,
+                    address: String::new(),
+                    state: "warming",
+                });
+            }
+        }
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// Calls `each` for every cluster that serves, in order of name.
+    pub fn each_cluster(&self, mut each: impl FnMut(ClusterView<'_>)) {
+        let state = self.control.lock();
+        let mut names: Vec<&Arc<str>> = state.clusters.keys().collect();
+        names.sort();
+        for entry in names
+            .into_iter()
+            .filter_map(|name| state.clusters.get(name))
+        {
+            each(ClusterView {
+                config: &entry.config,
+                shared: &entry.shared,
+                endpoints: &entry.endpoints,
+                added_via_api: !state.static_clusters.contains(&*entry.config.name),
+            });
+        }
+    }
+
+    pub fn stats(&self) -> &Stats {
+        &self.control.stats
+    }
+
+    pub fn active_connections(&self) -> u64 {
+        self.control
+            .shared
+            .active_connections
+            .load(Ordering::Relaxed)
+    }
+
+    pub fn fail_health_check(&self, fail: bool) {
+        self.control
+            .shared
+            .health_check_failed
+            .store(fail, Ordering::Relaxed);
+    }
+
+    pub fn drain_listeners(&self, graceful: bool, inbound_only: bool) {
+        if !graceful {
+            self.control.drained.store(true, Ordering::Relaxed);
+        }
+        self.control.broadcast(&Command::DrainListeners {
+            inbound_only,
+            graceful,
+        });
+    }
+
+    pub fn reopen_logs(&self) {
+        self.control.broadcast(&Command::ReopenLogs);
+        self.control.logs.reopen();
+    }
+
+    /// Stops accepting, lets requests end, joins the workers. True: all ended before the deadline.
+    pub fn shutdown(&self, drain: Duration) -> bool {
+        self.control.shared.draining.store(true, Ordering::Relaxed);
+        self.control.drained.store(true, Ordering::Relaxed);
+        let deadline_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX);
+        // Our own references to the listening sockets: nobody may keep them open.
+        self.control.lock().sockets.clear();
+        self.control.broadcast(&Command::Shutdown { deadline_ms });
+        if let Some(resolver) = self.control.resolver.get() {
+            resolver.stop();
+        }
+        let until = Instant::now().checked_add(drain.saturating_add(JOIN_GRACE));
+        let mut workers =
+            std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        loop {
+            workers.retain(|w| !w.is_finished());
+            if workers.is_empty() || until.is_none_or(|u| Instant::now() >= u) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if !self.control.logs.shutdown(LOG_GRACE) {
+            crate::log!(
+                Level::Warning,
+                "main",
+                "access logs: not all lines could be written"
+            );
+        }
+        workers.is_empty() && self.active_connections() == 0
+    }
+}
+
+impl Control {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn broadcast(&self, command: &Command) {
+        for mailbox in &self.mailboxes {
+            mailbox.send(command.clone());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the control side counts: members, changes, what is configured and what warms.
+
+use model::compile::{CLUSTER, LISTENER};
+use model::resources::Snapshot;
+use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::listener::NetworkFilter;
+
+use super::{Control, State};
+use crate::telemetry::stats::{Declared, Membership, Stats};
+
+impl Control {
+    pub(super) fn count_members(&self, cluster: &Cluster, endpoints: &Endpoints) {
+        use model::resources::cluster::HealthStatus as H;
+        let count = |want: fn(H) -> bool| {
+            u32::try_from(endpoints.hosts.iter().filter(|h| want(h.health)).count())
+                .unwrap_or(u32::MAX)
+        };
+        let membership = Membership {
+            total: count(|_| true),
+            healthy: count(|h| matches!(h, H::Healthy | H::Unknown)),
+            degraded: count(|h| h == H::Degraded),
+            excluded: 0,
+            max_host_weight: 0,
+        };
+        self.stats.set_membership(&cluster.stat_name, membership);
+    }
+
+    /// Every configured entity is listed with its zeros, as in Envoy.
+    pub(super) fn declare_stats(&self, now: &Snapshot) {
+        let mut declared = Declared::default();
+        for cluster in now.clusters.values() {
+            declared.clusters.insert(cluster.stat_name.to_string());
+        }
+        for listener in now.listeners.values() {
+            let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
+            let (listener, hcm) = (
+                listener.stat_prefix.to_string(),
+                hcm.stat_prefix.to_string(),
+            );
+            declared.listeners.insert(listener.clone());
+            declared.hcms.insert(hcm.clone());
+            declared.listener_http.insert((listener, hcm));
+        }
+        self.stats.set_declared(&declared);
+        self.stats
+            .set_gauge("cluster_manager.active_clusters", now.clusters.len() as u64);
+        self.stats.set_gauge(
+            "listener_manager.total_listeners_active",
+            now.listeners.len() as u64,
+        );
+    }
+
+    pub(super) fn gauge_warming(&self, state: &State) {
+        let warming = state.store.warming();
+        let of = |kind: &str| {
+            warming
+                .iter()
+                .filter(|(type_url, _)| *type_url == kind)
+                .count()
+        };
+        let unresolved = state.clusters.values().filter(|c| c.unresolved).count();
+        let clusters = of(CLUSTER).saturating_add(unresolved) as u64;
+        self.stats
+            .set_gauge("cluster_manager.warming_clusters", clusters);
+        let listeners = of(LISTENER) as u64;
+        self.stats
+            .set_gauge("listener_manager.total_listeners_warming", listeners);
+    }
+
+    /// Envoy's counters of what happened to listeners and clusters.
+    pub(super) fn count_changes(&self, before: &Snapshot, now: &Snapshot) {
+        let mut clusters = Changes::default();
+        for (name, config) in &now.clusters {
+            clusters.see(before.clusters.get(name).map(|old| old.hash == config.hash));
+        }
+        clusters.removed = before
+            .clusters
+            .keys()
+            .filter(|n| !now.clusters.contains_key(*n))
+            .count();
+        clusters.count(&self.stats, "cluster_manager.cluster");
+        let mut listeners = Changes::default();
+        for (name, config) in &now.listeners {
+            listeners.see(
+                before
+                    .listeners
+                    .get(name)
+                    .map(|old| old.hash == config.hash),
+            );
+        }
+        listeners.removed = before
+            .listeners
+            .keys()
+            .filter(|n| !now.listeners.contains_key(*n))
+            .count();
+        listeners.count(&self.stats, "listener_manager.listener");
+        let created = listeners
+            .added
+            .saturating_add(listeners.modified)
+            .saturating_mul(self.mailboxes.len());
+        self.stats.add(
+            "listener_manager.listener_create_success",
+            i64::try_from(created).unwrap_or(i64::MAX),
+        );
+        self.stats.set_gauge("listener_manager.workers_started", 1);
+    }
+}
+
+#[derive(Default)]
+struct Changes {
+    added: usize,
+    modified: usize,
+    removed: usize,
+}
+
+impl Changes {
+    /// `same`: None if it was not there before.
+    fn see(&mut self, same: Option<bool>) {
+        match same {
+            None => self.added = self.added.saturating_add(1),
+            Some(false) => self.modified = self.modified.saturating_add(1),
+            Some(true) => {}
+        }
+    }
+
+    fn count(&self, stats: &Stats, prefix: &str) {
+        for (what, n) in [
+            ("added", self.added),
+            ("modified", self.modified),
+            ("removed", self.removed),
+        ] {
+            stats.add(
+                &format!("{prefix}_{what}"),
+                i64::try_from(n).unwrap_or(i64::MAX),
+            );
+        }
+    }
+}

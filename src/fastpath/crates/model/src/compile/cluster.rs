@@ -26,7 +26,7 @@ use super::{
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, Thresholds,
+    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, Thresholds, Transport,
 };
 use crate::schema::name_of_url;
 
@@ -72,6 +72,9 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
         http: http?,
+        transport: Transport::Plain,
+        transport_matches: Vec::new(),
+        keepalive: None,
         hash,
     })
 }

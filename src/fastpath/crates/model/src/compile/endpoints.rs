@@ -167,6 +167,7 @@ fn endpoint(
         weight: weight(message),
         health: health(message.health_status),
         locality: Arc::clone(locality),
+        metadata: None,
     })
 }
 
@@ -227,6 +228,7 @@ mod tests {
             weight,
             health: HealthStatus::Unknown,
             locality: Arc::default(),
+            metadata: None,
         }
     }
 

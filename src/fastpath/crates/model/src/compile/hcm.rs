@@ -22,8 +22,10 @@ use super::{Context, ROUTES, access_log, address, config_source, route};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::{
-    Cidr, EscapedSlashes, Hcm, RouteSource, RouterFilter, ServerHeader, StripPort, Underscores,
+    Cidr, Codec, EscapedSlashes, ForwardClientCert, Hcm, RouteSource, RouterFilter, ServerHeader,
+    StripPort, Underscores,
 };
+use crate::resources::http::Http2Options;
 use crate::schema::name_of_url;
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -56,6 +58,10 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     Some(Hcm {
         stat_prefix: message.stat_prefix.as_str().into(),
         routes: routes?,
+        codec: Codec::Auto,
+        http2: Http2Options::default(),
+        upgrades: Vec::new(),
+        filters: Vec::new(),
         router: router?,
         access_logs,
         idle_timeout: timeouts.idle,
@@ -92,6 +98,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
             .represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
         scheme_to_overwrite: scheme_to_overwrite(message),
         underscores: underscores(common),
+        client_cert: ForwardClientCert::default(),
         strip_port,
         strip_trailing_host_dot: message.strip_trailing_host_dot,
         normalize_path: message.normalize_path.as_ref().is_some_and(|v| v.value),

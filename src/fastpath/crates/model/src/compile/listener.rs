@@ -13,7 +13,9 @@ use prost::Message as _;
 use super::{Context, address::socket_address, hcm};
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::listener::{FilterChain, Listener, NetworkFilter};
+use crate::resources::listener::{
+    FilterChain, FilterChains, Listener, NetworkFilter, SocketOptions,
+};
 use crate::schema::name_of_url;
 
 const HCM: &str =
@@ -89,6 +91,15 @@ pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Op
     Some(Listener {
         name,
         address,
+        additional_addresses: Vec::new(),
+        exact_balance: false,
+        bind_to_port: true,
+        use_original_dst: false,
+        socket: SocketOptions::default(),
+        filters: Vec::new(),
+        filters_timeout: None,
+        continue_on_filters_timeout: false,
+        access_logs: Vec::new(),
         stat_prefix: stat_prefix.replace(':', "_").into(),
         per_connection_buffer_limit_bytes: usize::try_from(buffer).unwrap_or(usize::MAX),
         // The deprecated `reuse_port: true` asks for the default.
@@ -96,8 +107,12 @@ pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Op
         backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
         drain_modify_only: message.drain_type == i32::from(DrainType::ModifyOnly),
         inbound: message.traffic_direction == i32::from(TrafficDirection::Inbound),
-        filter_chain: filter_chain?,
+        chains: FilterChains {
+            list: vec![Arc::new(filter_chain?)],
+            ..FilterChains::default()
+        },
         hash,
+        frame_hash: hash,
     })
 }
 
@@ -132,7 +147,12 @@ fn filter_chain(message: &pb::FilterChain, cx: &mut Context) -> Option<FilterCha
     };
     Some(FilterChain {
         name: message.name.as_str().into(),
+        tls: None,
+        handshake_timeout: None,
+        sni_cluster: false,
+        connection_limit: None,
         network: network?,
+        hash: 0,
     })
 }
 

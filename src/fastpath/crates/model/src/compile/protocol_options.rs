@@ -12,7 +12,8 @@ use prost::Message as _;
 use super::duration::timeout;
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::cluster::UpstreamHttp;
+use crate::resources::cluster::{UpstreamHttp, UpstreamProtocol};
+use crate::resources::http::Http2Options;
 use crate::schema::name_of_url;
 
 const NAME: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -94,6 +95,11 @@ fn options(
     let max_kb = common.and_then(|c| c.max_response_headers_kb.as_ref());
     let max_kb = max_kb.map_or(MAX_HEADERS_KB, |v| v.value);
     Some(UpstreamHttp {
+        protocol: UpstreamProtocol::Http1,
+        http2: Http2Options::default(),
+        auto_sni: false,
+        auto_san_validation: false,
+        auto_sni_header: None,
         idle_timeout,
         max_connection_duration,
         max_requests_per_connection: max_requests

@@ -85,6 +85,9 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         idle_timeout,
         max_stream_duration,
         priority: priority(message.priority),
+        upgrades: Vec::new(),
+        grpc_timeout_max: None,
+        grpc_timeout_offset: None,
     })
 }
 

@@ -69,6 +69,7 @@ fn route_match(message: &pb::RouteMatch, problems: &mut Problems) -> Option<Rout
         query_parameters,
         fraction_millionths: message.runtime_fraction.as_ref().map(matchers::fraction),
         grpc: message.grpc.is_some(),
+        tls: None,
     })
 }
 

@@ -17,7 +17,7 @@ use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES};
 use crate::resources::Snapshot;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
 use crate::resources::hcm::RouteSource;
-use crate::resources::listener::{Listener, NetworkFilter};
+use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
 use slot::{Slot, Version};
 
@@ -153,6 +153,7 @@ impl Store {
                 .map(|a| (Arc::clone(&a.cluster.name), Arc::clone(&a.cluster)))
                 .collect(),
             routes: serving(&self.routes),
+            secrets: std::collections::HashMap::new(),
         };
         if !is_same(&self.snapshot, &next) {
             let generation = self.snapshot.generation.saturating_add(1);
@@ -190,9 +191,7 @@ impl Store {
         let routes = &self.routes;
         for slot in self.listeners.values_mut() {
             slot.promote_if(|version| {
-                let NetworkFilter::HttpConnectionManager(hcm) =
-                    &version.resource.filter_chain.network;
-                let route_ready = match &hcm.routes {
+                let route_ready = version.resource.chains.hcms().all(|hcm| match &hcm.routes {
                     RouteSource::Inline(_) => true,
                     RouteSource::Rds { name } => {
                         routes
@@ -200,7 +199,7 @@ impl Store {
                             .is_some_and(|slot| slot.serving.is_some())
                             || timed_out.contains(&(ROUTES, name.to_string()))
                     }
-                };
+                });
                 route_ready && clusters_ready(&version.clusters)
             });
         }
@@ -299,6 +298,9 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
         thresholds: cluster.thresholds,
         http: cluster.http.clone(),
+        transport: cluster.transport.clone(),
+        transport_matches: cluster.transport_matches.clone(),
+        keepalive: cluster.keepalive,
         hash: cluster.hash,
     }
 }

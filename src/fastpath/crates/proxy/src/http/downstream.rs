@@ -31,14 +31,14 @@ const MAX_READS: usize = 8;
 #[derive(Debug)]
 pub struct Downstream {
     pub key: Key,
-    pub fd: OwnedFd,
+    pub io: Io,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub id: u64,
     pub listener: Rc<ListenerRuntime>,
+    pub http: Rc<HttpRuntime>,
     /// Bytes that nobody could take yet.
     pub inbuf: Vec<u8>,
-    pub out: OutBuffer,
     reader: HeadReader,
     /// The stream whose head is incomplete.
     pub(super) reading: Option<Box<Stream>>,
@@ -87,7 +87,7 @@ impl Downstream {
 
     pub fn is_draining(&self, worker: &Worker) -> bool {
         self.draining
-            || self.listener.draining.get()
+            || self.http.draining.get()
             || worker
                 .shared
                 .is_draining(self.listener.config.drain_modify_only)
@@ -106,7 +106,7 @@ impl Downstream {
             (_, Closing::Lingering) => true,
             (Some(stream), _) => stream.wants_body(),
             (None, Closing::AfterFlush) => false,
-            (None, Closing::No) => self.out.len() < self.buffer_limit(),
+            (None, Closing::No) => self.io.backlog() < self.buffer_limit(),
         }
     }
 }
@@ -181,7 +181,7 @@ impl Worker {
         let Some(mut d) = self.downstreams.take(key) else {
             return;
         };
-        if event.writable && !d.out.is_empty() && d.out.flush(&d.fd).is_err() {
+        if event.writable && d.io.backlog() > 0 && d.io.flush().is_err() {
             self.close_downstream(d, true);
             return;
         }
@@ -205,7 +205,7 @@ impl Worker {
     /// Reads the upstream again once the client has taken what it had to wait for.
     fn resume_response(&mut self, d: &Downstream) {
         if let Some(key) = d.stream.as_ref().and_then(|s| s.upstream.key())
-            && d.out.len() < d.buffer_limit() / 2
+            && d.io.backlog() < d.buffer_limit() / 2
             && self.upstreams.get(key).is_some_and(|u| u.readable)
         {
             self.ready_upstreams.push(key);
@@ -218,7 +218,7 @@ impl Worker {
             self.close_downstream(d, true);
             return;
         }
-        let is_flushed = d.stream.is_none() && d.out.is_empty();
+        let is_flushed = d.stream.is_none() && d.io.backlog() == 0;
         if d.closing == Closing::AfterFlush
             && is_flushed
             && (d.peer_closed || !self.begin_linger(&mut d))
@@ -231,13 +231,13 @@ impl Worker {
 
     /// Shuts our side; false if there is nothing to wait for.
     fn begin_linger(&mut self, d: &mut Downstream) -> bool {
-        let Some(delay) = d.listener.hcm.delayed_close_timeout else {
+        let Some(delay) = d.client.http.hcm.delayed_close_timeout else {
             return false;
         };
         if !d.linger {
             return false;
         }
-        if rustix::net::shutdown(&d.fd, Shutdown::Write).is_err() {
+        if !d.io.shutdown() {
             return false;
         }
         d.inbuf = Vec::new();
@@ -265,7 +265,7 @@ impl Worker {
             if !d.readable || !d.wants_bytes() {
                 break;
             }
-            let mut scratch = std::mem::take(&mut self.scratch);
+            let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
             let result = self.read_once(d, &mut scratch);
             self.scratch = scratch;
             match result {
@@ -288,8 +288,7 @@ impl Worker {
         let room = scratch.len();
         let n = match rustix::net::recv(&d.fd, &mut *scratch, RecvFlags::empty()) {
             Ok((0, _)) => {
-                d.listener
-                    .http_stats()
+                d.client.http.stats()
                     .inc(HcmCounter::DownstreamCxDestroyRemote);
                 return Step::Closed;
             }
@@ -306,8 +305,7 @@ impl Worker {
         if n < room && !d.peer_closed {
             d.readable = false;
         }
-        d.listener
-            .http_stats()
+        d.client.http.stats()
             .add(HcmCounter::DownstreamCxRxBytesTotal, n as u64);
         if d.closing == Closing::Lingering {
             return Step::Again;
@@ -373,15 +371,15 @@ impl Worker {
     /// connection is closing).
     fn read_head(&mut self, d: &mut Downstream, data: &[u8]) -> Option<usize> {
         let mut stream = d.reading.take().unwrap_or_else(|| self.new_stream());
-        let hcm = Rc::clone(&d.listener);
+        let http = Rc::clone(&d.client.http);
         let limits = HeadLimits {
-            max_head_bytes: hcm.hcm.max_request_headers_bytes,
-            max_headers: hcm.hcm.max_headers_count,
+            max_head_bytes: http.hcm.max_request_headers_bytes,
+            max_headers: http.hcm.max_headers_count,
             ..HeadLimits::default()
         };
         match d
             .reader
-            .read_request(data, &limits, &hcm.request_policy, &mut stream.request)
+            .read_request(data, &limits, &http.request_policy, &mut stream.request)
         {
             Ok(Some(n)) => {
                 d.head_started_ms = NEVER;
@@ -408,8 +406,7 @@ impl Worker {
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
         self.log_stream(d, &mut stream);
-        d.listener
-            .http_stats()
+        d.client.http.stats()
             .gauge_dec(HcmGauge::DownstreamRqActive);
         if !stream.request_complete && d.closing == Closing::No {
             // The rest of the request would be taken for the next one.
@@ -430,7 +427,7 @@ impl Worker {
     /// Ends a connection; a stream that is under way ends with it.
     pub fn close_downstream(&mut self, mut d: Box<Downstream>, abrupt: bool) {
         if let Some(stream) = d.stream.take() {
-            d.listener.http_stats().inc(HcmCounter::DownstreamRqRxReset);
+            d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
             self.abandon_stream(&mut d, stream);
         }
         if let Some(mut stream) = d.reading.take() {
@@ -439,10 +436,10 @@ impl Worker {
             self.start_accounting(&d, &mut stream);
             self.abandon_stream(&mut d, stream);
         }
-        let stats = d.listener.stats();
+        let stats = d.client.listener.stats();
         stats.inc(ListenerCounter::DownstreamCxDestroy);
         stats.gauge_dec(ListenerGauge::DownstreamCxActive);
-        let http = d.listener.http_stats();
+        let http = d.client.http.stats();
         http.inc(HcmCounter::DownstreamCxDestroy);
         if !abrupt {
             http.inc(HcmCounter::DownstreamCxDestroyLocal);

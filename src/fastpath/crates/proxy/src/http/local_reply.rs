@@ -19,7 +19,7 @@ impl Worker {
             s.info.upstream_transport_failure =
                 Some(super::failure::transport_failure(errno).into());
         }
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
@@ -47,7 +47,7 @@ impl Worker {
         }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
-            && d.listener.hcm.router.dynamic_stats
+            && d.client.http.hcm.router.dynamic_stats
         {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);
@@ -102,8 +102,7 @@ impl Worker {
 
     /// 307 to the normalised path.
     pub fn redirect_to_path(&mut self, d: &mut Downstream, mut s: Box<Stream>, path: &[u8]) {
-        d.listener
-            .http_stats()
+        d.client.http.stats()
             .inc(HcmCounter::DownstreamRqRedirectedWithNormalizedPath);
         s.response.headers.push_known(Known::Location, path);
         s.request.set_path(path);
@@ -127,7 +126,7 @@ impl Worker {
         }
         s.info.flags.insert(failure.flags(true));
         s.info.details = Some(failure.details(true));
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
         if failure.is_upstream() {
             stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
@@ -146,7 +145,7 @@ impl Worker {
             s.info.flags.insert(failure.flags(s.response_started));
             s.info.details = Some(failure.details(s.response_started));
         }
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
         stats.inc(HcmCounter::DownstreamCxDestroyRemoteActiveRq);
         self.end_stream(d, s);
@@ -190,15 +189,14 @@ impl Worker {
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
         let total = head.len().saturating_add(body.len()) as u64;
-        d.listener
-            .http_stats()
+        d.client.http.stats()
             .add(HcmCounter::DownstreamCxTxBytesTotal, total);
-        match d.out.write(&d.fd, head, body) {
-            Ok(_) => true,
+        match d.io.write(head, body) {
+            Ok(()) => true,
             Err(_) => {
                 d.peer_closed = true;
                 d.readable = true;
-                d.out.clear();
+                d.io.forget();
                 false
             }
         }
@@ -206,8 +204,8 @@ impl Worker {
 
     /// Writes the access log.
     pub fn log_stream(&mut self, d: &Downstream, s: &mut Stream) {
-        let hcm = &d.listener.hcm;
-        let stats = d.listener.http_stats();
+        let hcm = &d.client.http.hcm;
+        let stats = d.client.http.stats();
         let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
         stats.record(
             crate::telemetry::stats::HcmHistogram::DownstreamRqTime,

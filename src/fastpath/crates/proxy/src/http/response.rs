@@ -13,8 +13,8 @@ use crate::worker::Worker;
 impl Worker {
     /// Finishes the response head and appends it to `out`. From here on the response has started.
     pub fn encode_response_head(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
-        let listener = std::rc::Rc::clone(&d.listener);
-        let hcm = &*listener.hcm;
+        let http = std::rc::Rc::clone(&d.client.http);
+        let hcm = &*http.hcm;
         let headers = &mut s.response.headers;
         proto::strip_hop_by_hop(headers);
         if let Some(via) = &hcm.via {
@@ -32,8 +32,7 @@ impl Worker {
 
         if !s.request_complete {
             // The client is still sending; HTTP/1.1 cannot tell it to stop but by closing.
-            d.listener
-                .http_stats()
+            d.client.http.stats()
                 .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
             if d.closing == Closing::No {
                 d.closing = Closing::AfterFlush;
@@ -83,7 +82,7 @@ impl Worker {
             // The client asked for it: it will send no more.
             return true;
         }
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         if d.is_draining(self) {
             stats.inc(HcmCounter::DownstreamCxDrainClose);
             d.linger = true;

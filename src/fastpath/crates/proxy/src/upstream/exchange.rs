@@ -54,8 +54,7 @@ impl Worker {
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
             Outcome::BadBody(error) => {
-                d.listener
-                    .http_stats()
+                d.client.http.stats()
                     .inc(HcmCounter::DownstreamCxProtocolError);
                 s.info.flags.insert(
                     crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
@@ -142,7 +141,7 @@ impl Worker {
                 BodyEvent::Trailers => {}
                 BodyEvent::End => {
                     if chunked {
-                        let pass = d.listener.hcm.enable_trailers
+                        let pass = d.client.http.hcm.enable_trailers
                             && u.cluster.config.borrow().http.enable_trailers;
                         if s.trailers.is_empty() || !pass {
                             out.extend_from_slice(LAST_CHUNK);
@@ -184,8 +183,7 @@ impl Worker {
             s.upload_blocked = true;
             let stats = u.cluster.stats();
             stats.inc(ClusterCounter::UpstreamFlowControlBackedUpTotal);
-            d.listener
-                .http_stats()
+            d.client.http.stats()
                 .inc(HcmCounter::DownstreamFlowControlPausedReadingTotal);
         }
         Taken {
@@ -227,8 +225,7 @@ impl Worker {
             && u.out.len() < u.buffer_limit() / 2
         {
             s.upload_blocked = false;
-            d.listener
-                .http_stats()
+            d.client.http.stats()
                 .inc(HcmCounter::DownstreamFlowControlResumedReadingTotal);
         }
     }
@@ -319,7 +316,7 @@ impl Worker {
         }
         if done && s.chunk_response && !s.is_head {
             let pass =
-                d.listener.hcm.enable_trailers && u.cluster.config.borrow().http.enable_trailers;
+                d.client.http.hcm.enable_trailers && u.cluster.config.borrow().http.enable_trailers;
             if s.trailers.is_empty() || !pass {
                 out.extend_from_slice(LAST_CHUNK);
             } else {
@@ -393,7 +390,7 @@ impl Worker {
                 break;
             }
             if s.response.status == 100
-                && d.listener.hcm.proxy_100_continue
+                && d.client.http.hcm.proxy_100_continue
                 && s.request.version == proto::h1::Version::Http11
             {
                 self.write_downstream(d, proto::h1::CONTINUE, b"");
@@ -405,7 +402,7 @@ impl Worker {
         s.info.details = Some("via_upstream".into());
         s.info.response_code = Some(s.response.status);
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
-        if d.listener.hcm.router.dynamic_stats {
+        if d.client.http.hcm.router.dynamic_stats {
             u.cluster.stats().response_code(s.response.status, internal);
         }
         self.count_route_response(s);

@@ -3,6 +3,7 @@
 mod authority;
 mod chars;
 pub mod h1;
+pub mod h2;
 mod head;
 mod headers;
 mod hop;

@@ -55,7 +55,9 @@ impl Worker {
             let failure = head_failure(d, now);
             if let Some(mut stream) = d.reading.take() {
                 if failure == Failure::HeaderTimeout {
-                    d.client.http.stats()
+                    d.client
+                        .http
+                        .stats()
                         .inc(HcmCounter::DownstreamRqHeaderTimeout);
                 }
                 stream.request.clear();
@@ -66,7 +68,9 @@ impl Worker {
             return Alive::No;
         }
         if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
-            d.client.http.stats()
+            d.client
+                .http
+                .stats()
                 .inc(HcmCounter::DownstreamCxIdleTimeout);
             if d.requests == 0 {
                 return Alive::No;
@@ -82,7 +86,9 @@ impl Worker {
             && now >= d.opened_ms.saturating_add(millis(max))
             && d.reading.is_none()
         {
-            d.client.http.stats()
+            d.client
+                .http
+                .stats()
                 .inc(HcmCounter::DownstreamCxMaxDurationReached);
             return Alive::No;
         }
@@ -163,7 +169,10 @@ pub(super) fn next_deadline(d: &Downstream) -> u64 {
         None => if d.draining { NEVER } else { idle_deadline(d) }
             .min(head_deadline(d))
             .min(d.close_deadline)
-            .min(after(d.opened_ms, d.client.http.hcm.max_connection_duration)),
+            .min(after(
+                d.opened_ms,
+                d.client.http.hcm.max_connection_duration,
+            )),
     }
 }
 

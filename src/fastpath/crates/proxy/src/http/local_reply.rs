@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use proto::Known;
 use proto::h1::BodyLength;
 
+use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
 use super::stream::{Stream, Upstreaming};
+use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
 
@@ -90,10 +92,18 @@ impl Worker {
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        self.encode_response_head(d, &mut s, &mut out);
-        let body = if s.is_head { &[][..] } else { body };
-        s.info.bytes_sent = body.len() as u64;
-        self.write_downstream(d, &out, body);
+        let body_sent = if s.is_head { &[][..] } else { body };
+        self.encode_response_head(d, &mut s, &mut out, body_sent.is_empty());
+        s.info.bytes_sent = body_sent.len() as u64;
+        match &mut d.carrier {
+            Carrier::Socket(_) => {
+                self.write_downstream(d, &out, body_sent);
+            }
+            Carrier::Stream(carrier) if !body_sent.is_empty() => {
+                self.send_on_stream(carrier, body_sent, true);
+            }
+            Carrier::Stream(_) => {}
+        }
         self.out = out;
         s.response_complete = true;
         s.info.downstream_tx_end = self.clock.now_ns();
@@ -102,7 +112,9 @@ impl Worker {
 
     /// 307 to the normalised path.
     pub fn redirect_to_path(&mut self, d: &mut Downstream, mut s: Box<Stream>, path: &[u8]) {
-        d.client.http.stats()
+        d.client
+            .http
+            .stats()
             .inc(HcmCounter::DownstreamRqRedirectedWithNormalizedPath);
         s.response.headers.push_known(Known::Location, path);
         s.request.set_path(path);
@@ -165,7 +177,10 @@ impl Worker {
                             stats.inc(ClusterCounter::UpstreamRqTimeout);
                             stats.inc(ClusterCounter::UpstreamRqTxReset);
                         }
-                        Failure::UpstreamClosed | Failure::UpstreamProtocol => {
+                        Failure::UpstreamClosed
+                        | Failure::UpstreamReset
+                        | Failure::UpstreamRefused
+                        | Failure::UpstreamProtocol => {
                             stats.inc(ClusterCounter::UpstreamRqRxReset);
                         }
                         _ => {
@@ -188,18 +203,26 @@ impl Worker {
 
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
-        let total = head.len().saturating_add(body.len()) as u64;
-        d.client.http.stats()
-            .add(HcmCounter::DownstreamCxTxBytesTotal, total);
-        match d.io.write(head, body) {
+        self.count_sent(&d.client, head.len().saturating_add(body.len()));
+        let Some(io) = d.carrier.io_mut() else {
+            return true;
+        };
+        match io.write(head, body) {
             Ok(()) => true,
             Err(_) => {
+                io.forget();
                 d.peer_closed = true;
                 d.readable = true;
-                d.io.forget();
                 false
             }
         }
+    }
+
+    pub fn count_sent(&self, client: &Client, bytes: usize) {
+        client
+            .http
+            .stats()
+            .add(HcmCounter::DownstreamCxTxBytesTotal, bytes as u64);
     }
 
     /// Writes the access log.
@@ -219,7 +242,7 @@ impl Worker {
         let context = crate::telemetry::stream_info::LogContext {
             request: &s.request,
             response: s.response_started.then_some(&s.response.headers),
-            trailers: (!s.trailers.is_empty()).then_some(&s.trailers),
+            trailers: (!s.response_trailers.is_empty()).then_some(&s.response_trailers),
             info: &s.info,
         };
         for log in &hcm.access_logs {

@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
+use crate::http2::carrier::Carrier;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
 use crate::worker::Worker;
@@ -52,7 +53,11 @@ impl Worker {
     pub fn start_accounting(&mut self, d: &Downstream, s: &mut Stream) {
         let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTotal);
-        stats.inc(HcmCounter::DownstreamRqHttp1Total);
+        stats.inc(if d.carrier.is_stream() {
+            HcmCounter::DownstreamRqHttp2Total
+        } else {
+            HcmCounter::DownstreamRqHttp1Total
+        });
         stats.gauge_inc(HcmGauge::DownstreamRqActive);
         s.info.start = self.clock.now_ns();
         s.info.start_wall = self.clock.wall_ns();
@@ -75,7 +80,10 @@ impl Worker {
         self.start_accounting(d, &mut s);
         s.info.downstream_header_bytes_received = head_bytes as u64;
         s.request_decoder = BodyDecoder::new(s.request.body);
-        s.request_complete = s.request_decoder.is_done();
+        s.request_complete = match &d.carrier {
+            Carrier::Socket(_) => s.request_decoder.is_done(),
+            Carrier::Stream(carrier) => carrier.ended,
+        };
         s.is_head = s.request.kind == proto::h1::Method::Head;
         if s.request_complete {
             s.info.downstream_rx_end = self.clock.now_ns();
@@ -92,9 +100,7 @@ impl Worker {
         }
         if s.request.expect_continue && !hcm.proxy_100_continue {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
-            if d.io.write(proto::h1::CONTINUE, b"").is_err() {
-                d.closing = Closing::AfterFlush;
-            }
+            self.send_continue(d);
             s.request.headers.remove(Known::Expect);
         }
         let is_connect = s.request.kind == proto::h1::Method::Connect;
@@ -180,7 +186,11 @@ impl Worker {
             }
         }
         if let Some(address) = remote.address {
-            let port = if address == peer { d.client.peer.port() } else { 0 };
+            let port = if address == peer {
+                d.client.peer.port()
+            } else {
+                0
+            };
             s.info.downstream_remote = Some(SocketAddr::new(address, port));
         }
         if hcm.add_user_agent {

@@ -1,5 +1,6 @@
 //! A connected socket as the protocols see it: bytes in, bytes out, whatever is spoken under them.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -37,7 +38,10 @@ impl Scratch {
 #[derive(Debug)]
 pub enum Input<'a> {
     /// `drained`: the read took all there was; what comes later brings an event (epoll(7)).
-    Data { bytes: &'a [u8], drained: bool },
+    Data {
+        bytes: &'a [u8],
+        drained: bool,
+    },
     Eof,
     /// Nothing there.
     Empty,
@@ -97,6 +101,10 @@ impl Io {
     /// Forgets what waits: the peer is gone.
     pub fn forget(&mut self) {
         self.out.clear();
+    }
+
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        super::socket::local_address(&self.fd)
     }
 
     /// Ends our side. False: the peer is gone already.

@@ -24,7 +24,7 @@ use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
 };
 use crate::worker::Worker;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 use crate::worker::timers::NEVER;
 
 impl Worker {

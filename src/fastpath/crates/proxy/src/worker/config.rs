@@ -17,6 +17,7 @@ use super::command::{Command, Installation};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
+use crate::http2::Role;
 use crate::telemetry::stats::{ListenerGauge, ListenerShard, Stats};
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
@@ -127,6 +128,9 @@ impl Worker {
     pub fn retire_hosts(&mut self, gone: &[Rc<Host>]) {
         for host in gone {
             host.pool.retired.set(true);
+            for key in host.pool.http2.take() {
+                self.retire_http2(key);
+            }
             let idle = host.pool.idle.take();
             for key in idle {
                 self.close_idle_upstream(key);
@@ -244,9 +248,8 @@ impl Worker {
             }
             chain.drain();
             self.draining.push(Rc::downgrade(chain));
-            match &chain.service {
-                Service::Http(http) => self.drain_http(http),
-                Service::Tcp(tcp) => self.drain_tcp(tcp),
+            if let Service::Http(http) = &chain.service {
+                self.drain_http(http);
             }
         }
     }
@@ -259,6 +262,15 @@ impl Worker {
                 .is_some_and(|d| Rc::ptr_eq(&d.client.http, http));
             if is_its {
                 self.drain_downstream(key);
+            }
+        }
+        for key in self.http2.keys() {
+            let is_its = self.http2.get(key).is_some_and(|c| match &c.role {
+                Role::Server(server) => Rc::ptr_eq(&server.client.http, http),
+                Role::Client(_) => false,
+            });
+            if is_its {
+                self.drain_http2(key);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod chars;
 pub mod h1;
+pub mod h2;
 mod headers;
 mod hop;
 mod known;

@@ -1,6 +1,7 @@
 //! The header map: an ordered multimap in one arena, laid out as it goes on the wire.
 
 use crate::chars::{is_token, is_value, trim_ows};
+use crate::h2::hpack::CheckedField;
 use crate::known::{Known, is_framing_lookalike};
 use crate::swar::make_lower;
 
@@ -435,6 +436,19 @@ impl HeaderMap {
         make_lower(self.arena.get_mut(field.start()..field.name_end())?);
         self.append(field);
         Some(field.known)
+    }
+
+    /// Appends a field that HPACK found valid when it went into its table: one copy.
+    #[inline(always)]
+    pub fn push_field(&mut self, checked: CheckedField<'_>) -> bool {
+        let (line, name_len) = checked.line();
+        let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
+        let value_len = line.len().saturating_sub(frame);
+        let Some(field) = self.field(checked.known(), name_len, value_len) else {
+            return false;
+        };
+        self.arena.extend_from_slice(line);
+        self.append(field)
     }
 
     #[inline(always)]

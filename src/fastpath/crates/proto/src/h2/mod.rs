@@ -7,6 +7,7 @@
 mod connection;
 mod error;
 mod event;
+pub mod hpack;
 mod options;
 mod stats;
 

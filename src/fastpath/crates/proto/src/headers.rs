@@ -65,7 +65,7 @@ impl Field {
 }
 
 /// A token that no lenient parser takes for a framing field.
-fn is_name(name: &[u8]) -> bool {
+pub(crate) fn is_name(name: &[u8]) -> bool {
     is_token(name) && !is_framing_lookalike(name)
 }
 
@@ -480,6 +480,29 @@ impl HeaderMap {
         self.arena.extend_from_slice(value);
         self.arena.extend_from_slice(CRLF);
         Some(field)
+    }
+
+    /// Appends a field that is valid, trimmed and in lower case: `name` is that of `Known::Other`.
+    #[inline]
+    pub(crate) fn push_valid(&mut self, known: Known, name: &[u8], value: &[u8]) -> bool {
+        match self.store(known, name, value) {
+            Some(field) => self.append(field),
+            None => false,
+        }
+    }
+
+    /// The same for a field that lies as `name: value\r\n`.
+    #[inline]
+    pub(crate) fn push_valid_line(&mut self, known: Known, line: &[u8], name_len: usize) -> bool {
+        let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
+        let Some(value_len) = line.len().checked_sub(frame) else {
+            return false;
+        };
+        let Some(field) = self.field(known, name_len, value_len) else {
+            return false;
+        };
+        self.arena.extend_from_slice(line);
+        self.append(field)
     }
 
     /// Takes the last field back.

@@ -1,6 +1,7 @@
 //! The header map: an ordered multimap in one arena, laid out as it goes on the wire.
 
 use crate::chars::{is_token, is_value, trim_ows};
+use crate::h2::hpack::CheckedField;
 use crate::known::{Known, is_framing_lookalike};
 use crate::swar::make_lower;
 
@@ -65,7 +66,7 @@ impl Field {
 }
 
 /// A token that no lenient parser takes for a framing field.
-pub(crate) fn is_name(name: &[u8]) -> bool {
+fn is_name(name: &[u8]) -> bool {
     is_token(name) && !is_framing_lookalike(name)
 }
 
@@ -437,6 +438,19 @@ impl HeaderMap {
         Some(field.known)
     }
 
+    /// Appends a field that HPACK found valid when it went into its table: one copy.
+    #[inline]
+    pub fn push_field(&mut self, checked: CheckedField<'_>) -> bool {
+        let (line, name_len) = checked.line();
+        let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
+        let value_len = line.len().saturating_sub(frame);
+        let Some(field) = self.field(checked.known(), name_len, value_len) else {
+            return false;
+        };
+        self.arena.extend_from_slice(line);
+        self.append(field)
+    }
+
     #[inline(always)]
     fn append(&mut self, field: Field) -> bool {
         self.mask |= field.known.bit();
@@ -489,20 +503,6 @@ impl HeaderMap {
             Some(field) => self.append(field),
             None => false,
         }
-    }
-
-    /// The same for a field that lies as `name: value\r\n`.
-    #[inline]
-    pub(crate) fn push_valid_line(&mut self, known: Known, line: &[u8], name_len: usize) -> bool {
-        let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
-        let Some(value_len) = line.len().checked_sub(frame) else {
-            return false;
-        };
-        let Some(field) = self.field(known, name_len, value_len) else {
-            return false;
-        };
-        self.arena.extend_from_slice(line);
-        self.append(field)
     }
 
     /// Takes the last field back.

@@ -176,9 +176,8 @@ impl<'a> Check<'a> {
 
     /// Appends a field that `checked` let through.
     #[inline]
-    pub fn push_line(&mut self, headers: &mut HeaderMap, field: &CheckedField<'_>) {
-        let (line, name_len) = field.line();
-        if !headers.push_valid_line(field.known(), line, name_len) {
+    pub fn push_field(&mut self, headers: &mut HeaderMap, field: CheckedField<'_>) {
+        if !headers.push_field(field) {
             self.fail(StreamFault::HeaderOverflow);
         }
     }

@@ -192,7 +192,7 @@ impl FieldSink for RequestBlock<'_> {
             match field.known() {
                 Known::Host => self.host(field.value()),
                 Known::Cookie => self.crumb(field.value()),
-                _ => self.check.push_line(&mut self.head.headers, &field),
+                _ => self.check.push_field(&mut self.head.headers, field),
             }
         }
         self.check.is_ok()
@@ -295,7 +295,7 @@ impl FieldSink for ResponseBlock<'_> {
 
     fn checked(&mut self, field: CheckedField<'_>) -> bool {
         if self.check.checked(&field) {
-            self.check.push_line(&mut self.head.headers, &field);
+            self.check.push_field(&mut self.head.headers, field);
         }
         self.check.is_ok()
     }
@@ -331,7 +331,7 @@ impl FieldSink for TrailerBlock<'_> {
 
     fn checked(&mut self, field: CheckedField<'_>) -> bool {
         if self.check.checked(&field) && is_trailer(field.known(), field.name().as_bytes()) {
-            self.check.push_line(self.trailers, &field);
+            self.check.push_field(self.trailers, field);
         }
         self.check.is_ok()
     }

@@ -439,7 +439,7 @@ impl HeaderMap {
     }
 
     /// Appends a field that HPACK found valid when it went into its table: one copy.
-    #[inline(always)]
+    #[inline]
     pub fn push_field(&mut self, checked: CheckedField<'_>) -> bool {
         let (line, name_len) = checked.line();
         let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
@@ -494,6 +494,15 @@ impl HeaderMap {
         self.arena.extend_from_slice(value);
         self.arena.extend_from_slice(CRLF);
         Some(field)
+    }
+
+    /// Appends a field that is valid, trimmed and in lower case: `name` is that of `Known::Other`.
+    #[inline]
+    pub(crate) fn push_valid(&mut self, known: Known, name: &[u8], value: &[u8]) -> bool {
+        match self.store(known, name, value) {
+            Some(field) => self.append(field),
+            None => false,
+        }
     }
 
     /// Takes the last field back.

@@ -7,12 +7,22 @@
 mod connection;
 mod error;
 mod event;
+mod fields;
+mod flood;
+mod flow;
+mod frame;
+mod heads;
 pub mod hpack;
 mod options;
+mod receive;
+mod send;
+mod settings;
 mod stats;
+mod streams;
 
-pub use connection::{Connection, DataHead};
+pub use connection::Connection;
 pub use error::{ConnectionError, ErrorCode, Refused, StreamFault};
 pub use event::{Event, StreamId};
 pub use options::Options;
+pub use send::DataHead;
 pub use stats::Stats;

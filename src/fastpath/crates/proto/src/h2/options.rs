@@ -1,5 +1,7 @@
 //! What the owner of a connection may choose: our settings, and the limits of what is taken.
 
+use super::flow::{INITIAL_WINDOW, MAX_WINDOW};
+use super::frame::{MAX_MAX_FRAME_SIZE, MIN_MAX_FRAME_SIZE};
 use crate::head::Underscores;
 
 /// Options of one connection. `Default` is what a stock Envoy 1.40 does, but for
@@ -80,5 +82,19 @@ impl Default for Options {
             premature_reset_total: 500,
             premature_reset_lifetime_ms: 1000,
         }
+    }
+}
+
+impl Options {
+    /// The same with every value in the range that HTTP/2 allows.
+    pub(super) fn clamped(mut self) -> Options {
+        self.initial_stream_window = self.initial_stream_window.min(MAX_WINDOW);
+        self.initial_connection_window = self
+            .initial_connection_window
+            .clamp(INITIAL_WINDOW, MAX_WINDOW);
+        self.max_frame_size = self
+            .max_frame_size
+            .clamp(MIN_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
+        self
     }
 }

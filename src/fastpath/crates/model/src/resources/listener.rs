@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
-use super::hcm::Hcm;
+use super::hcm::{Cidr, Hcm};
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
 use crate::matching::filter_chain::ChainMatcher;
@@ -38,7 +38,7 @@ pub struct Listener {
     /// `traffic_direction: INBOUND`, for `/drain_listeners?inboundonly`.
     pub inbound: bool,
     /// In their order, before the filter chain is chosen.
-    pub filters: Vec<ListenerFilter>,
+    pub filters: Vec<ConditionalFilter>,
     /// Default 15 s; `None`: off.
     pub filters_timeout: Option<Duration>,
     pub continue_on_filters_timeout: bool,
@@ -59,6 +59,28 @@ pub struct SocketOptions {
     pub freebind: bool,
     /// TCP_FASTOPEN queue length.
     pub fast_open: Option<u32>,
+}
+
+/// A listener filter, and the connections that pass it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionalFilter {
+    pub filter: ListenerFilter,
+    /// `filter_disabled`; `None`: it sees every connection.
+    pub disabled: Option<ListenerPredicate>,
+}
+
+/// `ListenerFilterChainMatchPredicate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerPredicate {
+    Any,
+    /// `destination_port_range`: from the first up to but without the second.
+    DestinationPort {
+        start: i32,
+        end: i32,
+    },
+    And(Vec<ListenerPredicate>),
+    Or(Vec<ListenerPredicate>),
+    Not(Box<ListenerPredicate>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +160,31 @@ impl FilterChains {
             NetworkFilter::HttpConnectionManager(_) => None,
         })
     }
+}
+
+/// `FilterChainMatch`: what a chain takes. `None` and an empty list take everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainMatch {
+    pub destination_port: Option<u16>,
+    pub destination: Vec<Cidr>,
+    /// Lower case; `*.example.com` or exact. (`*` alone compiles to no name.)
+    pub server_names: Vec<Box<[u8]>>,
+    /// `tls`, `raw_buffer` or another; empty: any.
+    pub transport_protocol: Box<[u8]>,
+    pub application_protocols: Vec<Box<[u8]>>,
+    pub direct_source: Vec<Cidr>,
+    pub source_type: SourceType,
+    pub source: Vec<Cidr>,
+    pub source_ports: Vec<u16>,
+}
+
+/// `ConnectionSourceType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum SourceType {
+    #[default]
+    Any,
+    SameIpOrLoopback,
+    External,
 }
 
 #[derive(Debug)]

@@ -99,8 +99,12 @@ pub struct TlsInspector {
     pub ja3: bool,
     /// `enable_ja4_fingerprinting`.
     pub ja4: bool,
-    /// Bytes to look at first; grows up to 64 KiB (default 16 KiB).
+    /// Bytes to look at first (default 16 KiB); grows up to `max_client_hello_bytes`.
     pub initial_read_bytes: u32,
+    /// Default 16 KiB.
+    pub max_client_hello_bytes: u32,
+    /// `close_connection_on_client_hello_parsing_errors`: otherwise such a connection is plain.
+    pub close_on_errors: bool,
 }
 
 /// `envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`.

@@ -1,4 +1,4 @@
-//! `FilterChainMatch`, and the matcher made of those of all chains.
+//! `FilterChainMatch` of every chain, and the matcher that they make together.
 
 use std::net::IpAddr;
 
@@ -7,57 +7,90 @@ use envoy_types::pb::envoy::config::listener::v3 as pb;
 use pb::filter_chain_match::ConnectionSourceType;
 
 use super::address;
-use crate::matching::filter_chain::ChainMatcher;
+use crate::matching::filter_chain::{ChainMatcher, Overlap};
 use crate::problem::Problems;
 use crate::resources::hcm::Cidr;
 use crate::resources::listener::{ChainMatch, SourceType};
 
-/// Who chooses among the chains by their matches.
+const CHAINS: &str = "filter_chains";
+const MATCH: &str = "filter_chain_match";
+
+/// Who chooses among the chains by their matches; chains that overlap are refused.
 pub(super) fn matcher(chains: &[pb::FilterChain], problems: &mut Problems) -> Option<ChainMatcher> {
+    let before = problems.count();
     let mut matches = Vec::with_capacity(chains.len());
     for (index, chain) in chains.iter().enumerate() {
-        let Some(message) = chain.filter_chain_match.as_ref() else {
-            matches.push(ChainMatch::default());
-            continue;
-        };
-        let level = problems.enter_item("filter_chains", index);
-        let inner = problems.enter("filter_chain_match");
-        matches.push(compile(message, problems));
-        problems.leave(inner);
+        let level = problems.enter_item(CHAINS, index);
+        let message = chain.filter_chain_match.as_ref();
+        let criteria = message.map(|message| problems.within(MATCH, |p| compile(message, p)));
+        matches.push(criteria.unwrap_or_default());
         problems.leave(level);
     }
-    Some(ChainMatcher::default())
+    if problems.count() > before {
+        return None;
+    }
+    match ChainMatcher::new(&matches) {
+        Ok(matcher) => Some(matcher),
+        Err(overlap) => {
+            refuse(overlap, chains, &matches, problems);
+            None
+        }
+    }
 }
 
-/// The walk is in `filter_chain_match`.
+/// In Envoy's words, and which chains they are.
+fn refuse(
+    overlap: Overlap,
+    chains: &[pb::FilterChain],
+    matches: &[ChainMatch],
+    problems: &mut Problems,
+) {
+    let Overlap { first, second } = overlap;
+    let name = |index: usize| chains.get(index).map_or("", |chain| chain.name.as_str());
+    let is_same = first != second && matches.get(first) == matches.get(second);
+    let reason = if is_same {
+        let (first, second) = (name(first), name(second));
+        format!("filter chain '{second}' has the same matching rules defined as '{first}'")
+    } else {
+        "multiple filter chains with overlapping matching rules are defined".to_owned()
+    };
+    let whom = if first == second {
+        "one of its values twice".to_owned()
+    } else {
+        format!("with {CHAINS}[{first}]")
+    };
+    problems.within_item(CHAINS, second, |p| {
+        p.report_at(MATCH, format!("{reason} ({whom})"));
+    });
+}
+
 fn compile(message: &pb::FilterChainMatch, problems: &mut Problems) -> ChainMatch {
     let source_type = match ConnectionSourceType::try_from(message.source_type) {
         Ok(ConnectionSourceType::SameIpOrLoopback) => SourceType::SameIpOrLoopback,
         Ok(ConnectionSourceType::External) => SourceType::External,
         Ok(ConnectionSourceType::Any) | Err(_) => SourceType::Any,
     };
+    // Between 1 and 65535, by their rules.
     let port = |number: u32| u16::try_from(number).ok();
-    let bytes = |text: &String| -> Box<[u8]> { text.as_bytes().into() };
+    let destination_port = message.destination_port.as_ref();
+    let mut ranges = |field: &str, messages: &[CidrRange]| ranges(field, messages, problems);
+    let prefix_ranges = ranges("prefix_ranges", &message.prefix_ranges);
+    let direct_source = &message.direct_source_prefix_ranges;
+    let direct_source_prefix_ranges = ranges("direct_source_prefix_ranges", direct_source);
+    let source_prefix_ranges = ranges("source_prefix_ranges", &message.source_prefix_ranges);
     ChainMatch {
-        destination_port: message
-            .destination_port
-            .as_ref()
-            .and_then(|v| port(v.value)),
-        destination: ranges("prefix_ranges", &message.prefix_ranges, problems),
+        destination_port: destination_port.and_then(|v| port(v.value)),
+        prefix_ranges,
         server_names: server_names(&message.server_names, problems),
-        transport_protocol: bytes(&message.transport_protocol),
-        application_protocols: message.application_protocols.iter().map(bytes).collect(),
-        direct_source: ranges(
-            "direct_source_prefix_ranges",
-            &message.direct_source_prefix_ranges,
-            problems,
-        ),
+        transport_protocol: message.transport_protocol.as_str().into(),
+        application_protocols: message
+            .application_protocols
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
+        direct_source_prefix_ranges,
         source_type,
-        source: ranges(
-            "source_prefix_ranges",
-            &message.source_prefix_ranges,
-            problems,
-        ),
+        source_prefix_ranges,
         source_ports: message
             .source_ports
             .iter()
@@ -67,50 +100,29 @@ fn compile(message: &pb::FilterChainMatch, problems: &mut Problems) -> ChainMatc
 }
 
 fn ranges(field: &str, messages: &[CidrRange], problems: &mut Problems) -> Vec<Cidr> {
-    let each = |(index, range)| problems.within_item(field, index, |p| address::cidr(range, p));
-    messages
-        .iter()
-        .enumerate()
-        .filter_map(each)
-        .map(cut)
-        .collect()
-}
-
-/// The range with no bit set beyond its prefix, so that equal ranges are equal.
-fn cut(range: Cidr) -> Cidr {
-    let address = match range.address {
-        IpAddr::V4(ip) => {
-            let shift = 32_u32.saturating_sub(range.prefix_len.into());
-            let bits = ip.to_bits().checked_shr(shift).unwrap_or(0);
-            IpAddr::V4(bits.checked_shl(shift).unwrap_or(0).into())
-        }
-        IpAddr::V6(ip) => {
-            let shift = 128_u32.saturating_sub(range.prefix_len.into());
-            let bits = ip.to_bits().checked_shr(shift).unwrap_or(0);
-            IpAddr::V6(bits.checked_shl(shift).unwrap_or(0).into())
-        }
+    let each = |(index, range): (usize, &CidrRange)| {
+        problems.within_item(field, index, |problems| {
+            let text = &range.address_prefix;
+            if text.parse::<IpAddr>().is_err() {
+                problems.report_at("address_prefix", format!("malformed IP address: {text}"));
+                return None;
+            }
+            address::cidr(range, problems)
+        })
     };
-    Cidr { address, ..range }
+    messages.iter().enumerate().filter_map(each).collect()
 }
 
-/// Names in lower case. `*` alone is no restriction; one among others is kept as it is.
-fn server_names(names: &[String], problems: &mut Problems) -> Vec<Box<[u8]>> {
-    let mut out = Vec::with_capacity(names.len());
+/// `*.` may begin a name; an asterisk anywhere else is refused, `*` alone too.
+fn server_names(names: &[String], problems: &mut Problems) -> Vec<Box<str>> {
+    let mut out: Vec<Box<str>> = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
-        if name.contains('*') && !is_wildcard(name) {
-            let level = problems.enter_item("server_names", index);
-            let reason = format!("partial wildcards are not supported in \"server_names\": {name}");
-            problems.report(reason);
-            problems.leave(level);
-            continue;
+        if name.contains('*') && !name.starts_with("*.") {
+            problems.within_item("server_names", index, |p| {
+                p.report("partial wildcards are not supported in \"server_names\"");
+            });
         }
-        out.push(name.to_ascii_lowercase().into_bytes().into());
+        out.push(name.as_str().into());
     }
     out
-}
-
-/// `*.` and a name without another `*`.
-fn is_wildcard(name: &str) -> bool {
-    name.strip_prefix("*.")
-        .is_some_and(|rest| !rest.contains('*'))
 }

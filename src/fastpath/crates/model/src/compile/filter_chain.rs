@@ -95,13 +95,13 @@ impl NetworkFilters {
         let is_terminal = matches!(type_name, HCM | TCP_PROXY);
         if is_terminal && !is_last {
             let reason = format!(
-                "terminal filter named {} of type {kind} must be the last filter in a network filter chain.",
+                "Error: terminal filter named {} of type {kind} must be the last filter in a network filter chain.",
                 message.name
             );
             cx.problems.report(reason);
         } else if is_last && !is_terminal {
             let reason = format!(
-                "non-terminal filter named {} of type {kind} is the last filter in a network filter chain.",
+                "Error: non-terminal filter named {} of type {kind} is the last filter in a network filter chain.",
                 message.name
             );
             cx.problems.report(reason);

@@ -166,27 +166,33 @@ impl FilterChains {
     }
 }
 
-/// `FilterChainMatch`: what a chain takes. `None` and an empty list take everything.
+/// `FilterChainMatch`: what connections a chain takes. An empty list, an empty text, a `None`:
+/// any. `ChainMatcher` chooses between the chains of a listener.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChainMatch {
     pub destination_port: Option<u16>,
-    pub destination: Vec<Cidr>,
-    /// Lower case; `*.example.com` or exact. (`*` alone compiles to no name.)
-    pub server_names: Vec<Box<[u8]>>,
-    /// `tls`, `raw_buffer` or another; empty: any.
-    pub transport_protocol: Box<[u8]>,
-    pub application_protocols: Vec<Box<[u8]>>,
-    pub direct_source: Vec<Cidr>,
+    /// Of the destination.
+    pub prefix_ranges: Vec<Cidr>,
+    /// `a.b` or `*.b`, in any case. (`*` elsewhere is for the compiler to refuse.)
+    pub server_names: Vec<Box<str>>,
+    /// `tls`, `raw_buffer`.
+    pub transport_protocol: Box<str>,
+    /// ALPN names, compared as they are.
+    pub application_protocols: Vec<Box<str>>,
+    /// Of the peer of the socket.
+    pub direct_source_prefix_ranges: Vec<Cidr>,
     pub source_type: SourceType,
-    pub source: Vec<Cidr>,
+    /// Of the source as PROXY protocol has it.
+    pub source_prefix_ranges: Vec<Cidr>,
     pub source_ports: Vec<u16>,
 }
 
-/// `ConnectionSourceType`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// `FilterChainMatch.ConnectionSourceType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SourceType {
     #[default]
     Any,
+    /// From 127.0.0.1, ::1, or the address it goes to.
     SameIpOrLoopback,
     External,
 }

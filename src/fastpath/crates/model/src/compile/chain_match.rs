@@ -1,7 +1,5 @@
 //! `FilterChainMatch` of every chain, and the matcher that they make together.
 
-use std::net::IpAddr;
-
 use envoy_types::pb::envoy::config::core::v3::CidrRange;
 use envoy_types::pb::envoy::config::listener::v3 as pb;
 use pb::filter_chain_match::ConnectionSourceType;
@@ -9,7 +7,6 @@ use pb::filter_chain_match::ConnectionSourceType;
 use super::address;
 use crate::matching::filter_chain::{ChainMatcher, Overlap};
 use crate::problem::Problems;
-use crate::resources::hcm::Cidr;
 use crate::resources::listener::{ChainMatch, SourceType};
 
 const CHAINS: &str = "filter_chains";
@@ -73,7 +70,8 @@ fn compile(message: &pb::FilterChainMatch, problems: &mut Problems) -> ChainMatc
     // Between 1 and 65535, by their rules.
     let port = |number: u32| u16::try_from(number).ok();
     let destination_port = message.destination_port.as_ref();
-    let mut ranges = |field: &str, messages: &[CidrRange]| ranges(field, messages, problems);
+    let mut ranges =
+        |field: &str, messages: &[CidrRange]| address::ranges(field, messages, problems);
     let prefix_ranges = ranges("prefix_ranges", &message.prefix_ranges);
     let direct_source = &message.direct_source_prefix_ranges;
     let direct_source_prefix_ranges = ranges("direct_source_prefix_ranges", direct_source);
@@ -97,20 +95,6 @@ fn compile(message: &pb::FilterChainMatch, problems: &mut Problems) -> ChainMatc
             .filter_map(|p| port(*p))
             .collect(),
     }
-}
-
-fn ranges(field: &str, messages: &[CidrRange], problems: &mut Problems) -> Vec<Cidr> {
-    let each = |(index, range): (usize, &CidrRange)| {
-        problems.within_item(field, index, |problems| {
-            let text = &range.address_prefix;
-            if text.parse::<IpAddr>().is_err() {
-                problems.report_at("address_prefix", format!("malformed IP address: {text}"));
-                return None;
-            }
-            address::cidr(range, problems)
-        })
-    };
-    messages.iter().enumerate().filter_map(each).collect()
 }
 
 /// `*.` may begin a name; an asterisk anywhere else is refused, `*` alone too.

@@ -120,16 +120,20 @@ impl NetworkFilters {
             return;
         };
         let delay = timeout("delay", message.delay.as_ref(), None, problems);
-        let flag = message.runtime_enabled.as_ref();
-        let is_on = flag.and_then(|flag| flag.default_value.as_ref());
-        if !is_on.is_none_or(|on| on.value) {
+        let Some(max_connections) = message.max_connections.as_ref() else {
+            problems.report("Field 'max_connections' is missing");
             return;
-        }
+        };
         let limit = ConnectionLimit {
             stat_prefix: message.stat_prefix.as_str().into(),
-            max_connections: message.max_connections.as_ref().map_or(0, |v| v.value),
+            max_connections: max_connections.value,
             delay,
         };
+        let flag = message.runtime_enabled.as_ref();
+        let is_on = flag.and_then(|flag| flag.default_value.as_ref());
+        if is_on.is_some_and(|on| !on.value) {
+            return;
+        }
         if self.connection_limit.replace(Arc::new(limit)).is_some() {
             problems.report("more than one connection_limit in a chain is not implemented");
         }

@@ -66,7 +66,7 @@ const ROUTER_NAME: &str = "envoy.filters.http.router";
 
 fn terminal(kind: &str, message: &pb::HttpFilter, type_name: &str, what: &str) -> String {
     let name = &message.name;
-    format!("{kind} filter named {name} of type {type_name} {what} in a http filter chain.")
+    format!("Error: {kind} filter named {name} of type {type_name} {what} in a http filter chain.")
 }
 
 enum Compiled {

@@ -15,9 +15,13 @@ use pb::listener::connection_balance_config::BalanceType;
 use super::address::socket_address;
 use super::duration::timeout;
 use super::protocol_options::count;
-use super::{Context, access_log, chain_match, filter_chain, hash, listener_filters, wire};
+use super::{
+    Context, access_log, chain_match, chain_tree, filter_chain, hash, listener_filters, wire,
+};
 use crate::check::not_implemented;
+use crate::matching::filter_chain::ChainMatcher;
 use crate::problem::Problems;
+use crate::resources::chain_tree::ChainTree;
 use crate::resources::listener::{FilterChains, Listener, SocketOptions};
 use crate::schema::name_of_url;
 
@@ -143,7 +147,7 @@ fn chains(message: &pb::Listener, bytes: &[u8], cx: &mut Context) -> Option<Filt
         list.extend(filter_chain::compile(chain, hash, cx).map(Arc::new));
         cx.problems.leave(level);
     }
-    let matcher = chain_match::matcher(&message.filter_chains, &mut cx.problems);
+    let matcher = matcher(message, &mut cx.problems);
     let default = match message.default_filter_chain.as_ref() {
         Some(chain) => {
             let hash = wire::hashes_of(bytes, DEFAULT_FILTER_CHAIN);
@@ -158,11 +162,31 @@ fn chains(message: &pb::Listener, bytes: &[u8], cx: &mut Context) -> Option<Filt
     if list.len() < message.filter_chains.len() {
         return None;
     }
+    let (matcher, tree) = matcher?;
     Some(FilterChains {
         list,
         default,
-        matcher: matcher?,
+        matcher,
+        tree,
     })
+}
+
+/// Who chooses: the tree, with which the matches of the chains say nothing, or these.
+fn matcher(
+    message: &pb::Listener,
+    problems: &mut Problems,
+) -> Option<(ChainMatcher, Option<ChainTree>)> {
+    let Some(tree) = message.filter_chain_matcher.as_ref() else {
+        return Some((
+            chain_match::matcher(&message.filter_chains, problems)?,
+            None,
+        ));
+    };
+    chain_tree::check_names(&message.filter_chains, problems);
+    let level = problems.enter("filter_chain_matcher");
+    let tree = chain_tree::compile(tree, &message.filter_chains, problems);
+    problems.leave(level);
+    Some((ChainMatcher::default(), Some(tree?)))
 }
 
 /// Plain TCP, said or unsaid.

@@ -89,7 +89,7 @@ fn conditional(message: &pb::ListenerFilter, problems: &mut Problems) -> Option<
             .map(|m| ListenerFilter::TlsInspector(tls_inspector(&m))),
         PROXY_PROTOCOL => proxy::ProxyProtocol::decode(bytes)
             .ok()
-            .map(|m| ListenerFilter::ProxyProtocol(proxy_protocol(&m))),
+            .map(|m| ListenerFilter::ProxyProtocol(proxy_protocol(&m, problems))),
         ORIGINAL_SRC => src::OriginalSrc::decode(bytes).ok().map(|m| {
             ListenerFilter::OriginalSrc(OriginalSrc {
                 bind_port: m.bind_port,
@@ -125,8 +125,14 @@ fn tls_inspector(message: &tls::TlsInspector) -> TlsInspector {
     }
 }
 
-fn proxy_protocol(message: &proxy::ProxyProtocol) -> ProxyProtocol {
+fn proxy_protocol(message: &proxy::ProxyProtocol, problems: &mut Problems) -> ProxyProtocol {
     let allows = |version: Version| !message.disallowed_versions.contains(&i32::from(version));
+    let (allow_v1, allow_v2) = (allows(Version::V1), allows(Version::V2));
+    if !allow_v1 && !allow_v2 {
+        let reason =
+            "Proxy Protocol filter is misconfigured: all proxy protocol versions are disallowed.";
+        problems.report_at("disallowed_versions", reason);
+    }
     let rule = |rule: &proxy::proxy_protocol::Rule| {
         let present = rule.on_tlv_present.as_ref()?;
         Some(TlvRule {
@@ -141,8 +147,8 @@ fn proxy_protocol(message: &proxy::ProxyProtocol) -> ProxyProtocol {
     };
     ProxyProtocol {
         allow_without_header: message.allow_requests_without_proxy_protocol,
-        allow_v1: allows(Version::V1),
-        allow_v2: allows(Version::V2),
+        allow_v1,
+        allow_v2,
         rules: message.rules.iter().filter_map(rule).collect(),
         stat_prefix: message.stat_prefix.as_str().into(),
     }

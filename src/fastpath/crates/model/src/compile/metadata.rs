@@ -7,22 +7,13 @@ use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 
 use crate::resources::cluster::Metadata;
 
-/// The `envoy.lb` of a message.
-pub(super) fn load_balancing(message: &core::Metadata) -> Metadata {
-    namespace(message, "envoy.lb")
-}
-
-/// The entries of a namespace, sorted by key; none if it is not there.
-pub(super) fn namespace(message: &core::Metadata, name: &str) -> Metadata {
-    message
-        .filter_metadata
-        .get(name)
-        .map(entries)
-        .unwrap_or_default()
+/// The entries of `envoy.lb`, if it is there.
+pub(super) fn load_balancing(message: &core::Metadata) -> Option<Metadata> {
+    message.filter_metadata.get("envoy.lb").map(entries)
 }
 
 /// The fields of a struct, sorted by key.
-pub(super) fn entries(message: &Struct) -> Metadata {
+fn entries(message: &Struct) -> Metadata {
     let mut entries: Metadata = message
         .fields
         .iter()

@@ -6,6 +6,7 @@
 mod access_log;
 mod address;
 mod chain_match;
+mod chain_tree;
 mod cluster;
 mod config_source;
 mod data_source;

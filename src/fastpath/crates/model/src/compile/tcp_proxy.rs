@@ -22,7 +22,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
     let metadata_match = message
         .metadata_match
         .as_ref()
-        .map(metadata::load_balancing);
+        .and_then(metadata::load_balancing);
     let cluster = cluster(message, metadata_match.as_ref(), cx);
     let problems = &mut cx.problems;
     let idle = message.idle_timeout.as_ref();
@@ -82,10 +82,8 @@ fn weighted_clusters(
         let name = cx.refer("name", &cluster.name, true, false);
         cx.problems.leave(level);
         total = total.saturating_add(cluster.weight.into());
-        let own = cluster
-            .metadata_match
-            .as_ref()
-            .map(metadata::load_balancing);
+        let own = cluster.metadata_match.as_ref();
+        let own = own.and_then(metadata::load_balancing);
         let metadata_match = match (own, inherited) {
             (Some(own), Some(inherited)) => Some(metadata::merge(inherited, own)),
             (own, inherited) => own.or_else(|| inherited.cloned()),
@@ -124,7 +122,7 @@ fn tunnel(message: &TunnelingConfig, problems: &mut Problems) -> Option<Tunnelin
         (true, "") => Arc::from("/"),
         (true, path) => {
             if !path.starts_with('/') {
-                problems.report_at("post_path", "must start with a /");
+                problems.report_at("post_path", "a path must start with a /");
             }
             Arc::from(path)
         }
@@ -153,10 +151,16 @@ fn logging(message: &Message, problems: &mut Problems) -> (Option<Duration>, boo
         let interval = millis(INTERVAL, deprecated, problems);
         return (interval, message.flush_access_log_on_connected);
     };
-    if deprecated.is_some() || message.flush_access_log_on_connected {
-        problems.report(
-            "Only one of access_log_flush_interval or access_log_options can be specified.",
-        );
+    let twice = [
+        (deprecated.is_some(), INTERVAL),
+        (
+            message.flush_access_log_on_connected,
+            "flush_access_log_on_connected",
+        ),
+    ];
+    for (_, field) in twice.into_iter().filter(|(is_given, _)| *is_given) {
+        let reason = format!("Only one of {field} or access_log_options can be specified.");
+        problems.report_at(field, reason);
     }
     let interval = options.access_log_flush_interval.as_ref();
     let interval = problems.within("access_log_options", |p| millis(INTERVAL, interval, p));

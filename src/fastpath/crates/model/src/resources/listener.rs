@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
+use super::chain_tree::ChainTree;
 use super::hcm::{Cidr, Hcm};
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
-use crate::matching::filter_chain::ChainMatcher;
+use crate::matching::chain_tree::Answer;
+use crate::matching::filter_chain::{ChainMatcher, Facts};
 
 #[derive(Debug)]
 pub struct Listener {
@@ -49,6 +51,13 @@ pub struct Listener {
     pub hash: u64,
     /// The same without `filter_chains` and `default_filter_chain`: equal, and only chains changed.
     pub frame_hash: u64,
+}
+
+impl Listener {
+    /// Every address, the first one first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        std::iter::once(self.address).chain(self.additional_addresses.iter().copied())
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -140,10 +149,38 @@ pub struct OriginalSrc {
 pub struct FilterChains {
     pub list: Vec<Arc<FilterChain>>,
     pub default: Option<Arc<FilterChain>>,
+    /// By `filter_chain_match`, unless there is a tree.
     pub matcher: ChainMatcher,
+    /// `filter_chain_matcher`.
+    pub tree: Option<ChainTree>,
 }
 
 impl FilterChains {
+    /// The chain of a connection; `None`: it is closed.
+    #[must_use]
+    pub fn choose(&self, facts: &Facts<'_>) -> Option<&Arc<FilterChain>> {
+        let found = match &self.tree {
+            None => self.matcher.find(facts),
+            Some(tree) => match tree.find(facts) {
+                Some(Answer::Chain(index)) => Some(index),
+                Some(Answer::UnknownChain) => return None,
+                None => None,
+            },
+        };
+        let chain = found.and_then(|index| self.list.get(index));
+        chain.or(self.default.as_ref())
+    }
+
+    /// The chain that takes every connection, if one does.
+    #[must_use]
+    pub fn only(&self) -> Option<&Arc<FilterChain>> {
+        match self.list.as_slice() {
+            [] if self.tree.is_none() => self.default.as_ref(),
+            [first, ..] if self.tree.is_none() && self.matcher.is_trivial() => Some(first),
+            _ => None,
+        }
+    }
+
     /// Every chain, the default one last.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<FilterChain>> {
         self.list.iter().chain(&self.default)

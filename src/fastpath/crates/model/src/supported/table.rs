@@ -34,6 +34,7 @@ const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
 const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
+const ONLY_RE2: &str = "the only engine; its program size is bounded anyway";
 const DIAGNOSTIC: &str = "diagnoses Envoy's own process; traffic is the same";
 
 pub const TABLE: &[Entry] = &[
@@ -132,6 +133,7 @@ pub const TABLE: &[Entry] = &[
             "additional_addresses",
             "filter_chains",
             "default_filter_chain",
+            "filter_chain_matcher",
             "listener_filters",
             "listener_filters_timeout",
             "continue_on_listener_filters_timeout",
@@ -200,6 +202,128 @@ pub const TABLE: &[Entry] = &[
             "transport_protocol",
             "application_protocols",
         ],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher",
+        &["matcher_list", "matcher_tree", "on_no_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.OnMatch",
+        &["matcher", "action", "keep_matching"],
+    ),
+    all("xds.type.matcher.v3.Matcher.MatcherList", &["matchers"]),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher",
+        &["predicate", "on_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate",
+        &[
+            "single_predicate",
+            "or_matcher",
+            "and_matcher",
+            "not_matcher",
+        ],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate",
+        &["input", "value_match", "custom_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList",
+        &["predicate"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherTree",
+        &[
+            "input",
+            "exact_match_map",
+            "prefix_match_map",
+            "custom_match",
+        ],
+    ),
+    all("xds.type.matcher.v3.Matcher.MatcherTree.MatchMap", &["map"]),
+    all("xds.type.matcher.v3.IPMatcher", &["range_matchers"]),
+    all(
+        "xds.type.matcher.v3.IPMatcher.IPRangeMatcher",
+        &["ranges", "on_match", "exclusive"],
+    ),
+    all(
+        "xds.type.matcher.v3.ServerNameMatcher",
+        &["domain_matchers"],
+    ),
+    all(
+        "xds.type.matcher.v3.ServerNameMatcher.DomainMatcher",
+        &["domains", "on_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.StringMatcher",
+        &[
+            "exact",
+            "prefix",
+            "suffix",
+            "safe_regex",
+            "contains",
+            "ignore_case",
+        ],
+    ),
+    Entry {
+        message: "xds.type.matcher.v3.RegexMatcher",
+        implemented: &["regex"],
+        ignored: &[("google_re2", ONLY_RE2)],
+        default_only: &[],
+    },
+    all(
+        "xds.core.v3.TypedExtensionConfig",
+        &["name", "typed_config"],
+    ),
+    all("xds.core.v3.CidrRange", &["address_prefix", "prefix_len"]),
+    // The action of a `filter_chain_matcher`: the name of a chain.
+    all("google.protobuf.StringValue", &["value"]),
+    Entry {
+        message: "envoy.extensions.matching.input_matchers.ip.v3.Ip",
+        implemented: &["cidr_ranges"],
+        ignored: &[(
+            "stat_prefix",
+            "counts inputs that are no addresses, which our inputs always are",
+        )],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourcePortInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput",
+        &[],
     ),
     // -- listener filters --
     all(
@@ -678,10 +802,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         message: "envoy.type.matcher.v3.RegexMatcher",
         implemented: &["regex"],
-        ignored: &[(
-            "google_re2",
-            "the only engine; its program size is bounded anyway",
-        )],
+        ignored: &[("google_re2", ONLY_RE2)],
         default_only: &[],
     },
     all(

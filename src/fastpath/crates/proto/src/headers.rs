@@ -1,6 +1,7 @@
 //! The header map: an ordered multimap in one arena, laid out as it goes on the wire.
 
 use crate::chars::{is_token, is_value, trim_ows};
+use crate::h2::hpack::CheckedField;
 use crate::known::{Known, is_framing_lookalike};
 use crate::swar::make_lower;
 
@@ -437,6 +438,19 @@ impl HeaderMap {
         Some(field.known)
     }
 
+    /// Appends a field that HPACK found valid when it went into its table: one copy.
+    #[inline]
+    pub fn push_field(&mut self, checked: CheckedField<'_>) -> bool {
+        let (line, name_len) = checked.line();
+        let frame = name_len.wrapping_add(FRAME.wrapping_mul(2)); // both are within `line`
+        let value_len = line.len().saturating_sub(frame);
+        let Some(field) = self.field(checked.known(), name_len, value_len) else {
+            return false;
+        };
+        self.arena.extend_from_slice(line);
+        self.append(field)
+    }
+
     #[inline(always)]
     fn append(&mut self, field: Field) -> bool {
         self.mask |= field.known.bit();
@@ -480,6 +494,15 @@ impl HeaderMap {
         self.arena.extend_from_slice(value);
         self.arena.extend_from_slice(CRLF);
         Some(field)
+    }
+
+    /// Appends a field that is valid, trimmed and in lower case: `name` is that of `Known::Other`.
+    #[inline]
+    pub(crate) fn push_valid(&mut self, known: Known, name: &[u8], value: &[u8]) -> bool {
+        match self.store(known, name, value) {
+            Some(field) => self.append(field),
+            None => false,
+        }
     }
 
     /// Takes the last field back.

@@ -1,8 +1,8 @@
 //! Bodies (RFC 9112 §6 and §7): by length, in chunks, or up to the end of the connection.
 
 use super::error::{BodyError, HeadError};
-use super::head::BodyLength;
 use super::line::{Field, Line};
+use crate::head::BodyLength;
 use crate::headers::HeaderMap;
 use crate::hop::is_protected;
 use crate::known::{Known, is_framing_lookalike};

@@ -1,13 +1,14 @@
 //! What the fields say about the message: its length, its host, and the connection's future.
 
 use super::error::HeadError;
-use super::head::{BodyLength, RequestHead, RequestPolicy, ResponseHead, Version};
-use super::method::Method;
-use super::target::is_authority;
+use super::policy::RequestPolicy;
+use crate::authority::is_authority;
 use crate::chars::decimal;
+use crate::head::{BodyLength, RequestHead, ResponseHead, Version};
 use crate::headers::HeaderMap;
 use crate::hop::{has_token, tokens};
 use crate::known::Known;
+use crate::method::Method;
 
 /// Envoy refuses a `Connection` field that nominates as many.
 const MAX_NOMINATIONS: usize = 10;

@@ -2,13 +2,14 @@
 
 use super::error::HeadError;
 use super::framing::{finish_request, finish_response};
-use super::head::{HeadLimits, RequestHead, RequestPolicy, ResponseHead, Underscores, Version};
 use super::line::{Field, Line};
-use super::method::Method;
+use super::policy::{HeadLimits, RequestPolicy};
 use super::target::form;
 use crate::chars::{is_token_char, is_value, short_token_run};
+use crate::head::{RequestHead, ResponseHead, Underscores, Version};
 use crate::headers::HeaderMap;
 use crate::known::{Known, is_framing_lookalike};
+use crate::method::Method;
 
 /// How far a head has been read. Each line is read once, when it is whole; of a line that is
 /// not, it is remembered how much was searched for its end: n bytes that arrive one by one

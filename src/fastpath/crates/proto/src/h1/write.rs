@@ -2,13 +2,13 @@
 //! the map, so a message that leaves has exactly one meaning.
 
 use super::body::is_trailer;
-use super::head::{BodyLength, RequestHead, ResponseHead, Version};
-use super::method::Method;
 use super::reason::reason_phrase;
-use super::target::is_authority;
+use crate::authority::is_authority;
 use crate::chars::{format_decimal, put_decimal};
+use crate::head::{BodyLength, RequestHead, ResponseHead, Version};
 use crate::headers::HeaderMap;
 use crate::known::Known;
+use crate::method::Method;
 
 /// Ends a chunk's data.
 pub const CRLF: &[u8] = b"\r\n";
@@ -108,11 +108,11 @@ pub fn write_response(
     };
     out.reserve(headers.wire_size().saturating_add(128));
     match (options.version, status) {
-        (Version::Http11, 200) => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
+        (Version::Http11 | Version::Http2, 200) => out.extend_from_slice(b"HTTP/1.1 200 OK\r\n"),
         (version, status) => {
             out.extend_from_slice(match version {
-                Version::Http11 => b"HTTP/1.1 ",
                 Version::Http10 => b"HTTP/1.0 ",
+                Version::Http11 | Version::Http2 => b"HTTP/1.1 ",
             });
             put_decimal(out, u64::from(status));
             out.push(b' ');

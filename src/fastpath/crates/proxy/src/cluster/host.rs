@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::resources::cluster::{Endpoint, HealthStatus, Locality};
+use model::resources::cluster::{Endpoint, HealthStatus, Locality, UpstreamProtocol};
 
 use crate::worker::slots::Key;
 
@@ -33,6 +33,10 @@ pub struct Pool {
     pub connecting: Cell<u32>,
     /// All connections, established or not.
     pub open: Cell<u32>,
+    /// Connections that carry many requests at once (HTTP/2), established.
+    pub http2: RefCell<Vec<Key>>,
+    /// What is spoken with the host.
+    pub protocol: UpstreamProtocol,
     /// Requests in flight, for LEAST_REQUEST.
     pub active: Cell<u32>,
     /// The host left the cluster: idle connections close, no new ones are made.
@@ -41,11 +45,17 @@ pub struct Pool {
 }
 
 impl Host {
-    pub fn new(endpoint: &Endpoint, before: Option<&Host>, shards: &HostShards) -> Self {
+    pub fn new(
+        endpoint: &Endpoint,
+        before: Option<&Host>,
+        shards: &HostShards,
+        protocol: UpstreamProtocol,
+    ) -> Self {
         let pool = before.map_or_else(
             || {
                 Rc::new(Pool {
                     shard: shards.add(endpoint.address),
+                    protocol,
                     ..Pool::default()
                 })
             },

@@ -128,6 +128,7 @@ impl ClusterRuntime {
             return Vec::new();
         }
         self.endpoints.replace(Arc::clone(endpoints));
+        let protocol = self.config.borrow().http.protocol;
         let mut lb = self.lb.borrow_mut();
         let mut old: HashMap<SocketAddr, Rc<Host>> = lb
             .hosts()
@@ -140,7 +141,10 @@ impl ClusterRuntime {
             new.push(match before {
                 Some(host) if host.is_same(endpoint) => host,
                 // Same address, other weight or health: a new entry over the same pool.
-                before => Rc::new(Host::new(endpoint, before.as_deref(), &self.shared.hosts)),
+                before => {
+                    let shards = &self.shared.hosts;
+                    Rc::new(Host::new(endpoint, before.as_deref(), shards, protocol))
+                }
             });
         }
         lb.set_hosts(new);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use model::resources::Snapshot;
 use model::resources::access_log::Sink;
 use model::resources::cluster::Discovery;
-use model::resources::listener::{Listener, NetworkFilter};
+use model::resources::listener::Listener;
 use model::store::Applied;
 
 use super::{BoundListener, ClusterEntry, Control, State};
@@ -44,7 +44,7 @@ impl Control {
         let sockets = state
             .sockets
             .iter()
-            .map(|(name, bound)| (Arc::clone(name), bound.fds.clone()))
+            .map(|(name, bound)| (Arc::clone(name), vec![bound.fds.clone()]))
             .collect();
         self.declare_stats(&snapshot);
         self.gauge_warming(state);
@@ -108,8 +108,12 @@ impl Control {
     }
 
     fn open_logs(&self, listener: &Listener, sinks: &mut HashSet<Sink>) -> Result<(), String> {
-        let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
-        for log in &hcm.access_logs {
+        let http = listener.chains.hcms().flat_map(|hcm| &hcm.access_logs);
+        let tcp = listener
+            .chains
+            .tcp_proxies()
+            .flat_map(|tcp| &tcp.access_logs);
+        for log in http.chain(tcp).chain(&listener.access_logs) {
             self.logs
                 .open(&log.sink)
                 .map_err(|e| format!("cannot open {:?}: {e}", log.sink))?;

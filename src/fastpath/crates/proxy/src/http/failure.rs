@@ -26,6 +26,10 @@ pub enum Failure {
     ConnectTimeout,
     /// The upstream closed or reset the connection.
     UpstreamClosed,
+    /// It reset the stream.
+    UpstreamReset,
+    /// It did not take the stream: nothing was done for the request.
+    UpstreamRefused,
     /// The upstream's bytes are not HTTP.
     UpstreamProtocol,
     /// The route's timeout, or the one for a single try.
@@ -74,6 +78,8 @@ impl Failure {
             | Self::Overflow
             | Self::ConnectFailure(_)
             | Self::ConnectTimeout
+            | Self::UpstreamReset
+            | Self::UpstreamRefused
             | Self::UpstreamClosed => 503,
         }
     }
@@ -91,6 +97,7 @@ impl Failure {
             // To Envoy a body that ends too early is a fault of the protocol.
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            Self::UpstreamReset | Self::UpstreamRefused => ResponseFlags::UPSTREAM_REMOTE_RESET,
             Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
@@ -124,6 +131,14 @@ impl Failure {
             Self::UpstreamClosed => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  connection termination"
+            }
+            Self::UpstreamReset => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 remote reset"
+            }
+            Self::UpstreamRefused => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 remote refused stream reset"
             }
             Self::UpstreamProtocol => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
@@ -164,6 +179,8 @@ impl Failure {
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamClosed if response_started => "protocol_error",
             Self::UpstreamClosed => "connection_termination",
+            Self::UpstreamReset => "remote_reset",
+            Self::UpstreamRefused => "remote_refused_stream_reset",
             Self::UpstreamProtocol => "protocol_error",
         };
         let when = if response_started { "after" } else { "before" };
@@ -177,6 +194,8 @@ impl Failure {
             Self::ConnectFailure(_)
                 | Self::ConnectTimeout
                 | Self::UpstreamClosed
+                | Self::UpstreamReset
+                | Self::UpstreamRefused
                 | Self::UpstreamProtocol
                 | Self::ResponseTimeout { .. }
         )

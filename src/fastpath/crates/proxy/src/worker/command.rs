@@ -39,8 +39,8 @@ pub struct Installation {
     pub snapshot: Snapshot,
     /// Of every cluster in the snapshot.
     pub clusters: HashMap<Arc<str>, ClusterState>,
-    /// Sockets of every listener in the snapshot: one a worker, or one for all.
-    pub sockets: HashMap<Arc<str>, Vec<Arc<OwnedFd>>>,
+    /// Sockets of every listener in the snapshot, by address: one a worker, or one for all.
+    pub sockets: HashMap<Arc<str>, Vec<Vec<Arc<OwnedFd>>>>,
 }
 
 #[derive(Debug, Clone)]

@@ -48,6 +48,7 @@ stat_names! {
         UpstreamCxDestroyWithActiveRq = "upstream_cx_destroy_with_active_rq",
         UpstreamCxHttp1Total = "upstream_cx_http1_total",
         UpstreamCxHttp2Total = "upstream_cx_http2_total",
+        Http2KeepaliveTimeout = "http2.keepalive_timeout",
         UpstreamCxHttp3Total = "upstream_cx_http3_total",
         UpstreamCxIdleTimeout = "upstream_cx_idle_timeout",
         UpstreamCxMaxDurationReached = "upstream_cx_max_duration_reached",

@@ -1,18 +1,18 @@
 //! The heads of requests and responses as the rest of the mesh sees them.
 
-use super::error::HeadError;
-use super::method::Method;
-use super::target::{Form, authority_of, form, is_authority};
+use crate::authority::is_authority;
 use crate::chars::{is_target, is_token, is_value, trim_ows};
 use crate::headers::HeaderMap;
 use crate::known::Known;
+use crate::method::Method;
 
-/// The version in the start line. Others are refused.
+/// The version of a message: of its start line, or of its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     Http10,
     #[default]
     Http11,
+    Http2,
 }
 
 /// The scheme of an absolute-form target, or of an HTTP/2 request.
@@ -46,27 +46,6 @@ pub enum BodyLength {
     UntilClose,
 }
 
-/// Limits of one head; 431 (or 414) beyond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// Start line, fields and the empty line. Envoy's `max_request_headers_kb`, 60 KiB.
-    pub max_head_bytes: usize,
-    /// Fields. Envoy's `max_headers_count`, 100.
-    pub max_headers: usize,
-    /// The request-target alone.
-    pub max_target_bytes: usize,
-}
-
-impl Default for HeadLimits {
-    fn default() -> HeadLimits {
-        HeadLimits {
-            max_head_bytes: 61_440,
-            max_headers: 100,
-            max_target_bytes: 61_440,
-        }
-    }
-}
-
 /// `headers_with_underscores_action`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Underscores {
@@ -78,46 +57,16 @@ pub enum Underscores {
     Drop,
 }
 
-/// What Envoy lets one configure about HTTP/1 requests (`Http1ProtocolOptions`, HCM).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestPolicy {
-    /// `accept_http_10`; 426 otherwise.
-    pub accept_http_10: bool,
-    /// `default_host_for_http_10`.
-    pub default_host_for_http_10: Option<Box<[u8]>>,
-    /// `allow_absolute_url`; 400 otherwise.
-    pub allow_absolute_url: bool,
-    /// `allow_chunked_length`: with both, content-length goes and the connection closes after.
-    pub allow_chunked_length: bool,
-    /// `allow_custom_methods`: any token is a method.
-    pub allow_custom_methods: bool,
-    /// `headers_with_underscores_action`. Names that imitate framing names are refused always.
-    pub underscores: Underscores,
-}
-
-impl Default for RequestPolicy {
-    fn default() -> RequestPolicy {
-        RequestPolicy {
-            accept_http_10: false,
-            default_host_for_http_10: None,
-            allow_absolute_url: true,
-            allow_chunked_length: false,
-            allow_custom_methods: false,
-            underscores: Underscores::Allow,
-        }
-    }
-}
-
 /// A range of `RequestHead::line`.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    start: usize,
-    end: usize,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl Span {
     #[inline(always)]
-    fn of(self, bytes: &[u8]) -> &[u8] {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
         bytes.get(self.start..self.end).unwrap_or_default()
     }
 }
@@ -140,10 +89,11 @@ pub struct RequestHead {
     /// `connection: upgrade` with an `upgrade` field in HTTP/1.1.
     pub upgrade: bool,
     /// Method, target, and a path or method that replaced them.
-    line: Vec<u8>,
-    method: Span,
-    target: Span,
-    path: Span,
+    pub(crate) line: Vec<u8>,
+    pub(crate) method: Span,
+    pub(crate) target: Span,
+    pub(crate) path: Span,
+    pub(crate) protocol: Span,
 }
 
 impl RequestHead {
@@ -167,6 +117,7 @@ impl RequestHead {
         self.method = Span::default();
         self.target = Span::default();
         self.path = Span::default();
+        self.protocol = Span::default();
     }
 
     /// Gives memory back if a huge head made this one huge.
@@ -204,6 +155,13 @@ impl RequestHead {
         self.path.of(&self.line)
     }
 
+    /// `:protocol` of an extended CONNECT (RFC 8441 §4), for example `websocket`; else empty.
+    #[inline]
+    #[must_use]
+    pub fn protocol(&self) -> &[u8] {
+        self.protocol.of(&self.line)
+    }
+
     /// The `host` field, which the reader made the authority of the target if that had one.
     #[inline]
     #[must_use]
@@ -232,6 +190,15 @@ impl RequestHead {
         true
     }
 
+    /// Makes a CONNECT an extended one, or (empty) a plain one; `false` if it is no token.
+    pub fn set_protocol(&mut self, protocol: &[u8]) -> bool {
+        if !protocol.is_empty() && !is_token(protocol) {
+            return false;
+        }
+        self.protocol = self.append(protocol);
+        true
+    }
+
     /// Sets the host; `false` if it is none.
     pub fn set_authority(&mut self, authority: &[u8]) -> bool {
         if !is_authority(authority) {
@@ -244,79 +211,12 @@ impl RequestHead {
         }
     }
 
-    /// RFC 9112 §3.2.2: a proxy ignores `host` and takes the authority of the target.
-    #[inline(never)]
-    pub(crate) fn adopt_authority(&mut self) -> Result<(), HeadError> {
-        let target = self.target.of(&self.line);
-        let form = form(target, self.kind)?;
-        let authority = authority_of(target, &form).ok_or(HeadError::Target)?;
-        let adopted = match self.headers.get(Known::Host) {
-            Some(host) if host == authority => true,
-            Some(_) => self.headers.set(Known::Host, authority),
-            None => self.headers.push_known_first(Known::Host, authority),
-        };
-        if adopted {
-            Ok(())
-        } else {
-            Err(HeadError::HeadTooLarge)
-        }
-    }
-
     fn append(&mut self, bytes: &[u8]) -> Span {
         let start = self.line.len();
         self.line.extend_from_slice(bytes);
         Span {
             start,
             end: self.line.len(),
-        }
-    }
-
-    /// Takes over a request line that was checked: `line` is `METHOD target`.
-    #[inline(always)]
-    pub(crate) fn begin(&mut self, line: &[u8], kind: Method, method_len: usize, form: &Form) {
-        self.clear();
-        self.line.extend_from_slice(line);
-        self.kind = kind;
-        self.method = Span {
-            start: 0,
-            end: method_len,
-        };
-        self.target = Span {
-            start: method_len.saturating_add(1),
-            end: self.line.len(),
-        };
-        match form {
-            Form::Origin => self.path = self.target,
-            Form::Authority => {}
-            Form::Absolute {
-                scheme,
-                path_len,
-                rooted,
-            } => {
-                self.scheme = Some(*scheme);
-                if *rooted {
-                    self.path = Span {
-                        start: self.line.len().saturating_sub(*path_len),
-                        end: self.line.len(),
-                    };
-                } else {
-                    // `http://host` and `http://host?query`: the path is empty (RFC 9110 §4.2.3);
-                    // an OPTIONS without a path asks about the server (RFC 9112 §3.2.4).
-                    let start = self.line.len();
-                    let query = start.saturating_sub(*path_len)..start;
-                    self.line
-                        .push(if kind == Method::Options && *path_len == 0 {
-                            b'*'
-                        } else {
-                            b'/'
-                        });
-                    self.line.extend_from_within(query);
-                    self.path = Span {
-                        start,
-                        end: self.line.len(),
-                    };
-                }
-            }
         }
     }
 }

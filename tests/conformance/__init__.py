@@ -1,0 +1,1 @@
+"""What others' test suites and implementations say of our protocols."""

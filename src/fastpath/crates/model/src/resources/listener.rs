@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
-use super::hcm::Hcm;
+use super::hcm::{Cidr, Hcm};
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
 use crate::matching::filter_chain::ChainMatcher;
@@ -138,6 +138,37 @@ impl FilterChains {
             NetworkFilter::HttpConnectionManager(_) => None,
         })
     }
+}
+
+/// `FilterChainMatch`: what connections a chain takes. An empty list, an empty text, a `None`:
+/// any. `ChainMatcher` chooses between the chains of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainMatch {
+    pub destination_port: Option<u16>,
+    /// Of the destination.
+    pub prefix_ranges: Vec<Cidr>,
+    /// `a.b` or `*.b`, in any case. (`*` elsewhere is for the compiler to refuse.)
+    pub server_names: Vec<Box<str>>,
+    /// `tls`, `raw_buffer`.
+    pub transport_protocol: Box<str>,
+    /// ALPN names, compared as they are.
+    pub application_protocols: Vec<Box<str>>,
+    /// Of the peer of the socket.
+    pub direct_source_prefix_ranges: Vec<Cidr>,
+    pub source_type: SourceType,
+    /// Of the source as PROXY protocol has it.
+    pub source_prefix_ranges: Vec<Cidr>,
+    pub source_ports: Vec<u16>,
+}
+
+/// `FilterChainMatch.ConnectionSourceType`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceType {
+    #[default]
+    Any,
+    /// From 127.0.0.1, ::1, or the address it goes to.
+    SameIpOrLoopback,
+    External,
 }
 
 #[derive(Debug)]

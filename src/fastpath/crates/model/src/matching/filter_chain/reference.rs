@@ -34,7 +34,7 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
     narrow(
         &mut left,
         chains,
-        |c| names(&[c.transport_protocol.clone()]),
+        |c| names(std::slice::from_ref(&c.transport_protocol)),
         |protocol| (**protocol == *transport).then_some(1),
     );
     narrow(
@@ -44,7 +44,7 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
         |protocol| {
             let client = facts.application_protocols;
             let place = client.iter().position(|p| **p == *protocol.as_bytes())?;
-            Some(1000 - place)
+            1000_usize.checked_sub(place)
         },
     );
     narrow(
@@ -56,7 +56,7 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
     narrow(
         &mut left,
         chains,
-        |c| source_type(c),
+        source_type,
         |kind| {
             let source = facts.source.ip().to_canonical();
             let local = ["127.0.0.1", "::1"]

@@ -53,19 +53,14 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
         |c| c.direct_source_prefix_ranges.clone(),
         |range| range_fits(range, facts.direct_source),
     );
-    narrow(
-        &mut left,
-        chains,
-        source_type,
-        |kind| {
-            let source = facts.source.ip().to_canonical();
-            let local = ["127.0.0.1", "::1"]
-                .iter()
-                .any(|ip| source.to_string() == *ip)
-                || source == facts.destination.ip().to_canonical();
-            (local == (*kind == SourceType::SameIpOrLoopback)).then_some(1)
-        },
-    );
+    narrow(&mut left, chains, source_type, |kind| {
+        let source = facts.source.ip().to_canonical();
+        let local = ["127.0.0.1", "::1"]
+            .iter()
+            .any(|ip| source.to_string() == *ip)
+            || source == facts.destination.ip().to_canonical();
+        (local == (*kind == SourceType::SameIpOrLoopback)).then_some(1)
+    });
     narrow(
         &mut left,
         chains,

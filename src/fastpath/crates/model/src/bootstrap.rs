@@ -1,6 +1,6 @@
 //! The bootstrap: read, merged, checked as a whole, and taken apart into resources.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -269,7 +269,7 @@ fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
         cx.problems.leave(item);
     }
     let mut listeners = HashSet::new();
-    let mut addresses = HashMap::new();
+    let mut addresses = HashSet::new();
     for (index, listener) in message.listeners.iter().enumerate() {
         let item = cx.problems.enter_item("listeners", index);
         if let Some(listener) = parts::listener(listener, cx) {
@@ -277,11 +277,13 @@ fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
                 let reason = format!("duplicate listener '{}'", listener.name);
                 cx.problems.report_at("name", reason);
             }
-            let taken = addresses.insert(listener.address, ()).is_some();
-            if taken && listener.address.port() != 0 {
-                let reason = crate::store::duplicate_address(&listener.name, listener.address);
+            // Envoy does not mind one that a listener has twice.
+            let own: HashSet<_> = listener.addresses().filter(|a| a.port() != 0).collect();
+            if let Some(taken) = own.iter().find(|address| addresses.contains(*address)) {
+                let reason = crate::store::duplicate_address(&listener.name, *taken);
                 cx.problems.report_at("address", reason);
             }
+            addresses.extend(own);
         }
         cx.problems.leave(item);
     }

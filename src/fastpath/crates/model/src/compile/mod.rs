@@ -5,21 +5,31 @@
 
 mod access_log;
 mod address;
+mod chain_match;
+mod chain_tree;
 mod cluster;
 mod config_source;
 mod data_source;
 mod duration;
 mod endpoints;
+mod filter_chain;
 mod hcm;
 mod headers;
+mod http2;
+mod http_filters;
 mod listener;
+mod listener_filters;
 mod matchers;
+mod metadata;
 mod pattern;
 mod protocol_options;
 mod rewrite;
 mod route;
 mod route_action;
+mod tcp_proxy;
+mod upgrades;
 mod virtual_host;
+mod wire;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -164,7 +174,7 @@ impl Context {
 pub fn listener(bytes: &[u8]) -> Result<Compiled<Listener>, Vec<Problem>> {
     let message = checked(LISTENER, bytes)?;
     let mut cx = Context::default();
-    let listener = listener::compile(&message, hash(bytes), &mut cx);
+    let listener = listener::compile(&message, bytes, &mut cx);
     cx.finish(listener)
 }
 
@@ -229,7 +239,7 @@ pub(crate) mod parts {
         message: &pb::listener::v3::Listener,
         cx: &mut Context,
     ) -> Option<Listener> {
-        super::listener::compile(message, 0, cx)
+        super::listener::compile(message, &[], cx)
     }
 
     pub(crate) fn cluster(message: &pb::cluster::v3::Cluster, cx: &mut Context) {

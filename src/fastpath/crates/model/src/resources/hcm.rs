@@ -55,6 +55,9 @@ pub struct Hcm {
     pub allow_chunked_length: bool,
     /// Any token is a method.
     pub allow_custom_methods: bool,
+    /// Of HTTP/1: after an invalid request the connection stays open where its framing is known.
+    /// (HTTP/2 has its own in `http2`.)
+    pub stream_error_on_invalid_http_message: bool,
 
     // -- headers --
     pub server_name: Arc<str>,

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
+use super::chain_tree::ChainTree;
 use super::hcm::{Cidr, Hcm};
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
-use crate::matching::filter_chain::ChainMatcher;
+use crate::matching::chain_tree::Answer;
+use crate::matching::filter_chain::{ChainMatcher, Facts};
 
 #[derive(Debug)]
 pub struct Listener {
@@ -38,7 +40,7 @@ pub struct Listener {
     /// `traffic_direction: INBOUND`, for `/drain_listeners?inboundonly`.
     pub inbound: bool,
     /// In their order, before the filter chain is chosen.
-    pub filters: Vec<ListenerFilter>,
+    pub filters: Vec<ConditionalFilter>,
     /// Default 15 s; `None`: off.
     pub filters_timeout: Option<Duration>,
     pub continue_on_filters_timeout: bool,
@@ -51,6 +53,13 @@ pub struct Listener {
     pub frame_hash: u64,
 }
 
+impl Listener {
+    /// Every address, the first one first.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        std::iter::once(self.address).chain(self.additional_addresses.iter().copied())
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SocketOptions {
     /// IP_TRANSPARENT (needs CAP_NET_ADMIN).
@@ -59,6 +68,28 @@ pub struct SocketOptions {
     pub freebind: bool,
     /// TCP_FASTOPEN queue length.
     pub fast_open: Option<u32>,
+}
+
+/// A listener filter, and the connections that pass it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConditionalFilter {
+    pub filter: ListenerFilter,
+    /// `filter_disabled`; `None`: it sees every connection.
+    pub disabled: Option<ListenerPredicate>,
+}
+
+/// `ListenerFilterChainMatchPredicate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerPredicate {
+    Any,
+    /// `destination_port_range`: from the first up to but without the second.
+    DestinationPort {
+        start: i32,
+        end: i32,
+    },
+    And(Vec<ListenerPredicate>),
+    Or(Vec<ListenerPredicate>),
+    Not(Box<ListenerPredicate>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +108,12 @@ pub struct TlsInspector {
     pub ja3: bool,
     /// `enable_ja4_fingerprinting`.
     pub ja4: bool,
-    /// Bytes to look at first; grows up to 64 KiB (default 16 KiB).
+    /// Bytes to look at first (default 16 KiB); grows up to `max_client_hello_bytes`.
     pub initial_read_bytes: u32,
+    /// Default 16 KiB.
+    pub max_client_hello_bytes: u32,
+    /// `close_connection_on_client_hello_parsing_errors`: otherwise such a connection is plain.
+    pub close_on_errors: bool,
 }
 
 /// `envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol`.
@@ -114,10 +149,38 @@ pub struct OriginalSrc {
 pub struct FilterChains {
     pub list: Vec<Arc<FilterChain>>,
     pub default: Option<Arc<FilterChain>>,
+    /// By `filter_chain_match`, unless there is a tree.
     pub matcher: ChainMatcher,
+    /// `filter_chain_matcher`.
+    pub tree: Option<ChainTree>,
 }
 
 impl FilterChains {
+    /// The chain of a connection; `None`: it is closed.
+    #[must_use]
+    pub fn choose(&self, facts: &Facts<'_>) -> Option<&Arc<FilterChain>> {
+        let found = match &self.tree {
+            None => self.matcher.find(facts),
+            Some(tree) => match tree.find(facts) {
+                Some(Answer::Chain(index)) => Some(index),
+                Some(Answer::UnknownChain) => return None,
+                None => None,
+            },
+        };
+        let chain = found.and_then(|index| self.list.get(index));
+        chain.or(self.default.as_ref())
+    }
+
+    /// The chain that takes every connection, if one does.
+    #[must_use]
+    pub fn only(&self) -> Option<&Arc<FilterChain>> {
+        match self.list.as_slice() {
+            [] if self.tree.is_none() => self.default.as_ref(),
+            [first, ..] if self.tree.is_none() && self.matcher.is_trivial() => Some(first),
+            _ => None,
+        }
+    }
+
     /// Every chain, the default one last.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<FilterChain>> {
         self.list.iter().chain(&self.default)

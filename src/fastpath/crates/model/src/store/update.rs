@@ -1,6 +1,7 @@
 //! Updates: resource by resource, as Envoy applies a response in part.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
@@ -135,19 +136,18 @@ impl Store {
 
     /// No two listeners on one address.
     fn check_address(&self, name: &str, listener: &Listener) -> Result<(), Vec<Problem>> {
-        let address = listener.address;
-        let taken = self
-            .listeners
-            .iter()
-            .any(|(other, slot)| other != name && slot.newest.resource.address == address);
-        if taken && address.port() != 0 {
-            let reason = duplicate_address(name, address);
-            return Err(vec![Problem {
+        let others = self.listeners.iter().filter(|(other, _)| *other != name);
+        let taken: HashSet<SocketAddr> = others
+            .flat_map(|(_, slot)| slot.newest.resource.addresses())
+            .filter(|address| address.port() != 0)
+            .collect();
+        match listener.addresses().find(|address| taken.contains(address)) {
+            Some(address) => Err(vec![Problem {
                 path: "address".to_owned(),
-                reason,
-            }]);
+                reason: duplicate_address(name, address),
+            }]),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Clusters that must be known for the resource to be accepted.

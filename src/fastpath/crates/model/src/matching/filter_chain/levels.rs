@@ -263,7 +263,7 @@ fn suffixes(name: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Envoy's: of the IPv4 loopback addresses 127.0.0.1 only.
-fn is_same_ip_or_loopback(facts: &Facts<'_>) -> bool {
+pub(in crate::matching) fn is_same_ip_or_loopback(facts: &Facts<'_>) -> bool {
     let source = facts.source.ip().to_canonical();
     source == IpAddr::V4(Ipv4Addr::LOCALHOST)
         || source == IpAddr::V6(Ipv6Addr::LOCALHOST)

@@ -7,8 +7,10 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+pub(super) use self::levels::is_same_ip_or_loopback;
 use self::levels::{Leaf, Ports};
 use crate::resources::listener::ChainMatch;
 
@@ -41,10 +43,19 @@ pub struct Overlap {
 /// Chooses by the rules of `FilterChainMatch`: criterion by criterion in a fixed order, at each
 /// the most specific value that any chain still in the running names, and no way back. The
 /// default one takes every connection into the first chain.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct ChainMatcher {
     /// `None`: the first chain takes all.
     tree: Option<Box<Ports>>,
+}
+
+/// The maps come in any order and say nothing that the chains do not.
+impl fmt::Debug for ChainMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChainMatcher")
+            .field("is_trivial", &self.is_trivial())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ChainMatcher {

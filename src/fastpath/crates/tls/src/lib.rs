@@ -6,13 +6,23 @@
 //!                             └ Session (per connection): receive, send, close -> Info, TlsError
 //! ```
 
+mod certificate;
+mod choose;
 mod client;
+mod client_hello;
 mod error;
 mod info;
+mod key_log;
 mod peer;
+mod provider;
+mod resumption;
 mod secrets;
 mod server;
 mod session;
+mod stateful;
+mod tickets;
+mod verify;
+mod x509;
 mod xfcc;
 
 pub use client::{ClientContext, ClientSession};

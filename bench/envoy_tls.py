@@ -1,4 +1,4 @@
-"""The transport sockets of the Envoy bootstrap. Envoy's clients stop at TLS 1.2 unless they are told
+"""The transport sockets of the Envoy bootstrap. Envoy's clients stop at TLS 1.2 unless told
 otherwise; BoringSSL picks TLS_AES_128_GCM_SHA256 by itself where there is AES in hardware."""
 
 from typing import Any

@@ -1,5 +1,5 @@
-"""The common shape of the scenarios with idle connections: each has carried one request and now does
-nothing."""
+"""The common shape of the scenarios with idle connections: each has carried one request and now
+does nothing."""
 
 from time import sleep
 from typing import ClassVar

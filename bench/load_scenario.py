@@ -53,7 +53,7 @@ class LoadScenario(Scenario):
     def start(self, rig: Rig, peer: Peer) -> AbstractContextManager[Proxy]:
         return started(rig, peer, self.setup)
 
-    def verify(self, proxy: Proxy, peer: Peer, result: Round) -> None:  # noqa: B027 - most have none
+    def verify(self, proxy: Proxy, peer: Peer, result: Round) -> None:
         """Is the peer, now warm, what it is to be? Raises `GateError` or adds a note."""
 
     def measure(self, rig: Rig, peer: Peer) -> Round:

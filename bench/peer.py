@@ -27,7 +27,7 @@ class Peer(ABC):
         the origin server. Raises `UnableError` if the peer has not got what the setup asks for."""
 
     def probe(self, site: Site) -> Probe:
-        """By default a request through the proxy, or a connection if it does not take plain ones."""
+        """By default a request through the proxy, or a connection if that takes no plain ones."""
         setup = site.setup
         if setup.downstream is not Wire.H1 or setup.carries is not Carries.REQUESTS:
             return Probe(site.listen, None)

@@ -7,7 +7,7 @@ from bench.site import Setup, Wire
 
 
 class Here(IdleScenario):
-    name = "idle-tls"
+    name = "idle-tls-h1"
     title = "memory of 10,000 idle TLS connections with HTTP/1.1"
     setup = Setup(connections=CONNECTIONS + 1000, downstream=Wire.TLS_H1)
     warm = Load(connections=16, path="/small", expect_body=12, tls=True)

@@ -1,0 +1,1 @@
+"""Suites that others wrote, and an abuse client of our own, against a whole proxy."""

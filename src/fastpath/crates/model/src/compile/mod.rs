@@ -12,6 +12,7 @@ mod duration;
 mod endpoints;
 mod hcm;
 mod headers;
+mod http2;
 mod listener;
 mod matchers;
 mod pattern;

@@ -309,6 +309,49 @@ pub const TABLE: &[Entry] = &[
         ignored: &[("use_balsa_parser", "chooses between Envoy's two parsers")],
         default_only: &[],
     },
+    Entry {
+        message: "envoy.config.core.v3.Http2ProtocolOptions",
+        implemented: &[
+            "hpack_table_size",
+            "max_concurrent_streams",
+            "initial_stream_window_size",
+            "initial_connection_window_size",
+            "allow_connect",
+            "max_outbound_frames",
+            "max_outbound_control_frames",
+            "max_consecutive_inbound_frames_with_empty_payload",
+            "max_inbound_priority_frames_per_stream",
+            "max_inbound_window_update_frames_per_data_frame_sent",
+            "stream_error_on_invalid_http_messaging",
+            "override_stream_error_on_invalid_http_message",
+            "connection_keepalive",
+        ],
+        ignored: &[
+            ("use_oghttp2_codec", "chooses between Envoy's two codecs"),
+            (
+                "max_metadata_size",
+                "bounds METADATA frames, which are refused with allow_metadata",
+            ),
+            (
+                "enable_huffman_encoding",
+                "how headers are packed is the sender's choice; every peer reads both",
+            ),
+            (
+                "max_header_field_size_kb",
+                "raises nghttp2's own limit; ours is that of all headers together",
+            ),
+        ],
+        default_only: &["allow_metadata", "disallow_obs_text"],
+    },
+    all(
+        "envoy.config.core.v3.KeepaliveSettings",
+        &[
+            "interval",
+            "timeout",
+            "interval_jitter",
+            "connection_idle_interval",
+        ],
+    ),
     // -- routes --
     Entry {
         message: "envoy.config.route.v3.RouteConfiguration",

@@ -117,6 +117,7 @@ impl Store {
                     resource: assignment.into(),
                     needs: [].into(),
                     clusters: [].into(),
+                    secrets: [].into(),
                     weighted_localities: false,
                 };
                 accept(&mut self.assignments, name, bytes, is_static, version);

@@ -319,6 +319,7 @@ pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
 /// Compiles a part of a bootstrap that was checked as a whole; only for its problems.
 pub(crate) mod parts {
     use envoy_types::pb::envoy::config as pb;
+    use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 
     use super::Context;
     use crate::resources::listener::Listener;
@@ -333,6 +334,15 @@ pub(crate) mod parts {
     pub(crate) fn cluster(message: &pb::cluster::v3::Cluster, cx: &mut Context) {
         // Only for its problems.
         let _ = super::cluster::compile(message, 0, cx);
+    }
+
+    /// Its name and kind.
+    pub(crate) fn secret(
+        message: &Secret,
+        cx: &mut Context,
+    ) -> Option<(std::sync::Arc<str>, super::SecretKind)> {
+        let secret = super::tls::secret(message, &[], &mut cx.problems)?;
+        Some((secret.name, super::SecretKind::of(&secret.value)))
     }
 
     pub(crate) use super::address::socket_address;

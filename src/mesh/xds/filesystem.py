@@ -249,7 +249,7 @@ class Session:
             self._store.mend(type_url, name)
         failed: dict[str, list[str]] = {}
         for name, field, reason in (*refused, *applied.rejected):
-            details = f"{field}: {reason}" if field else reason
+            details = _details(field, reason)
             failed.setdefault(name, []).append(details)
             problems.append(f"{kind(type_url)} '{name}': {details}")
         for name, reasons in failed.items():
@@ -275,8 +275,7 @@ class Session:
             self._store.put(type_url, name, body, version)
             engine.log("info", "config", f"{kind(type_url)} '{name}': its files were read again")
         elif applied.rejected:
-            reasons = [f"{field}: {reason}" for _, field, reason in applied.rejected]
-            details = "; ".join(reasons)
+            details = "; ".join(_details(field, reason) for _, field, reason in applied.rejected)
             self._store.fail(type_url, name, body, version, details)
             self._core.count(f"sds.{name}.key_rotation_failed", 1)
             engine.log(
@@ -346,6 +345,10 @@ def kind(type_url: str) -> str:
         api.ROUTE: "route",
         api.SECRET: "secret",
     }.get(type_url, "endpoints")
+
+
+def _details(field: str, reason: str) -> str:
+    return f"{field}: {reason}" if field else reason
 
 
 def _not_the_one(subscription: Subscription, names: list[str]) -> str:

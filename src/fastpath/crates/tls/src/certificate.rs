@@ -52,17 +52,30 @@ pub(crate) fn identity(
     let facts = x509::read(leaf)
         .map_err(|why| problem(format!("the certificate cannot be read: {why}")))?;
     let names = if facts.has_san_extension {
-        facts.sans.dns.iter().map(|name| name.to_ascii_lowercase().into()).collect()
+        facts
+            .sans
+            .dns
+            .iter()
+            .map(|name| name.to_ascii_lowercase().into())
+            .collect()
     } else {
-        facts.common_name.iter().map(|name| name.to_ascii_lowercase().into()).collect()
+        facts
+            .common_name
+            .iter()
+            .map(|name| name.to_ascii_lowercase().into())
+            .collect()
     };
     let local = LocalCertificate {
         subject: facts.subject,
         sans: facts.sans,
     };
     let kind = facts.key;
-    let mut key = CertifiedKey::from_der(chain, private_key(&certificate.key), provider)
-        .map_err(|why| problem(format!("certificate_chain and private_key cannot be used: {why}")))?;
+    let mut key =
+        CertifiedKey::from_der(chain, private_key(&certificate.key), provider).map_err(|why| {
+            problem(format!(
+                "certificate_chain and private_key cannot be used: {why}"
+            ))
+        })?;
     key.ocsp.clone_from(&certificate.ocsp_staple);
     Ok(Identity {
         key: Arc::new(key),

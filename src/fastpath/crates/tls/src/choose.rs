@@ -72,7 +72,11 @@ impl Chooser {
     }
 
     /// The first with a curve that the client has; else RSA.
-    fn best(&self, candidates: impl Iterator<Item = usize> + Clone, client: &Client) -> Option<usize> {
+    fn best(
+        &self,
+        candidates: impl Iterator<Item = usize> + Clone,
+        client: &Client,
+    ) -> Option<usize> {
         let of = |index: &usize| self.kinds.get(*index).copied().unwrap_or(KeyKind::Other);
         candidates
             .clone()
@@ -94,7 +98,9 @@ struct Client {
 
 impl Client {
     fn of(hello: &ClientHello<'_>) -> Self {
-        let ecdsa = ECDSA_SCHEMES.iter().any(|scheme| hello.offers_scheme(*scheme))
+        let ecdsa = ECDSA_SCHEMES
+            .iter()
+            .any(|scheme| hello.offers_scheme(*scheme))
             && (hello.offers_tls13()
                 || ECDSA_SUITES.iter().any(|suite| hello.offers_suite(*suite)));
         Self {

@@ -132,7 +132,10 @@ impl ClientContext {
                 .to_owned(),
         };
         let variant = self.variant(options.verify_san);
-        let log = self.key_log.as_ref().and_then(|log| log.of(options.local, options.remote));
+        let log = self
+            .key_log
+            .as_ref()
+            .and_then(|log| log.of(options.local, options.remote));
         let config = variant.config(log);
         let alpn = match options.alpn {
             Some(names) => names.iter().map(|name| name.to_vec()).collect(),
@@ -156,7 +159,9 @@ impl ClientContext {
         }
         let verifier = Arc::new(self.base.verifier.with_sans(sans));
         let mut config = ClientConfig::clone(&self.base.config);
-        config.dangerous().set_certificate_verifier(Arc::clone(&verifier) as _);
+        config
+            .dangerous()
+            .set_certificate_verifier(Arc::clone(&verifier) as _);
         config.resumption = resumption(self.max_session_keys);
         let variant = Arc::new(Variant {
             verifier,

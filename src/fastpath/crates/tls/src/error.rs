@@ -119,12 +119,8 @@ impl TlsError {
     fn of_certificate(error: &CertificateError) -> Self {
         match error {
             // The proof of possession, not the chain.
-            CertificateError::BadSignature => {
-                Self::protocol(reason::BAD_SIGNATURE)
-            }
-            CertificateError::BadEncoding => {
-                Self::protocol(reason::CANNOT_PARSE_LEAF_CERT)
-            }
+            CertificateError::BadSignature => Self::protocol(reason::BAD_SIGNATURE),
+            CertificateError::BadEncoding => Self::protocol(reason::CANNOT_PARSE_LEAF_CERT),
             other => Self::chain(chain_words(other)),
         }
     }
@@ -234,9 +230,9 @@ fn incompatible(why: &PeerIncompatible) -> Reason {
     use PeerIncompatible as P;
     match why {
         P::NoCipherSuitesInCommon => reason::NO_SHARED_CIPHER,
-        P::NoKxGroupsInCommon
-        | P::KeyShareExtensionRequired
-        | P::NamedGroupsExtensionRequired => reason::NO_SHARED_GROUP,
+        P::NoKxGroupsInCommon | P::KeyShareExtensionRequired | P::NamedGroupsExtensionRequired => {
+            reason::NO_SHARED_GROUP
+        }
         P::NoSignatureSchemesInCommon
         | P::SignatureAlgorithmsExtensionRequired
         | P::NoCertificateRequestSignatureSchemesInCommon => reason::NO_COMMON_SIGNATURE_ALGORITHMS,

@@ -62,7 +62,11 @@ pub(crate) struct LogFile(File);
 impl rustls::KeyLog for LogFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let hex = &data_encoding::HEXLOWER;
-        let line = format!("{label} {} {}\n", hex.encode(client_random), hex.encode(secret));
+        let line = format!(
+            "{label} {} {}\n",
+            hex.encode(client_random),
+            hex.encode(secret)
+        );
         // One write of an append-only file is one line, whichever worker does it. A full disk must
         // not end connections, and there is nobody here to tell.
         let _ = (&self.0).write_all(line.as_bytes());

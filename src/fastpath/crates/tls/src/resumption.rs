@@ -64,7 +64,10 @@ impl ClientSessionStore for Resumption {
     }
 
     fn kx_hint(&self, name: &ServerName<'_>) -> Option<NamedGroup> {
-        self.state().names.get(name).and_then(|sessions| sessions.group)
+        self.state()
+            .names
+            .get(name)
+            .and_then(|sessions| sessions.group)
     }
 
     fn set_tls12_session(&self, name: ServerName<'static>, session: Tls12ClientSessionValue) {
@@ -74,7 +77,10 @@ impl ClientSessionStore for Resumption {
     }
 
     fn tls12_session(&self, name: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        self.state().names.get(name).and_then(|sessions| sessions.tls12.clone())
+        self.state()
+            .names
+            .get(name)
+            .and_then(|sessions| sessions.tls12.clone())
     }
 
     fn remove_tls12_session(&self, name: &ServerName<'static>) {
@@ -97,7 +103,10 @@ impl ClientSessionStore for Resumption {
     }
 
     fn take_tls13_ticket(&self, name: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        self.state().names.get_mut(name).and_then(|sessions| sessions.tls13.pop_back())
+        self.state()
+            .names
+            .get_mut(name)
+            .and_then(|sessions| sessions.tls13.pop_back())
     }
 }
 

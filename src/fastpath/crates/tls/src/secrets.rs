@@ -83,11 +83,7 @@ fn named_validation(
     }
 }
 
-fn find<'a>(
-    name: &str,
-    secrets: &'a dyn Secrets,
-    path: &str,
-) -> Result<&'a Arc<Secret>, Problem> {
+fn find<'a>(name: &str, secrets: &'a dyn Secrets, path: &str) -> Result<&'a Arc<Secret>, Problem> {
     secrets.secret(name).ok_or_else(|| Problem {
         path: path.into(),
         reason: format!("the secret {name:?} is not there (yet)"),

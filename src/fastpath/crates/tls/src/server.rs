@@ -8,9 +8,7 @@ use model::problem::Problem;
 use model::resources::tls::{DownstreamTls, SessionTickets, Validation};
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::{
-    NoServerSessionStorage, ProducesTickets, StoresServerSessions,
-};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
 use rustls::sign::SingleCertAndKey;
 
 use crate::certificate::{self, Identity};
@@ -246,7 +244,11 @@ fn add_validation(context: &Validation, add: &mut dyn FnMut(&[u8])) {
             add(der);
         }
     }
-    for pin in context.spki_hashes.iter().chain(&context.certificate_hashes) {
+    for pin in context
+        .spki_hashes
+        .iter()
+        .chain(&context.certificate_hashes)
+    {
         add(pin);
     }
     for matcher in &context.sans {

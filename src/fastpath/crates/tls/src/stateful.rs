@@ -38,7 +38,11 @@ impl Sessions {
 impl StoresServerSessions for Sessions {
     fn put(&self, key: Vec<u8>, value: Vec<u8>) -> bool {
         let mut state = self.state();
-        if state.sessions.insert(key.clone(), (Instant::now(), value)).is_none() {
+        if state
+            .sessions
+            .insert(key.clone(), (Instant::now(), value))
+            .is_none()
+        {
             state.order.push_back(key);
         }
         while state.order.len() > MAX_SESSIONS {
@@ -89,6 +93,9 @@ mod tests {
         assert_eq!(sessions.get(&last), Some(vec![1]));
         assert_eq!(sessions.take(&last), Some(vec![1]));
         assert_eq!(sessions.take(&last), None);
-        assert_eq!(sessions.state().sessions.len(), sessions.state().order.len());
+        assert_eq!(
+            sessions.state().sessions.len(),
+            sessions.state().order.len()
+        );
     }
 }

@@ -107,7 +107,9 @@ impl Tickets {
     fn current(&self, own: &RwLock<Own>, now: u64) -> Option<Arc<Key>> {
         let fresh = |own: &Own| {
             let age = now.saturating_sub(own.since);
-            own.current.clone().filter(|_| age < self.lifetime.as_secs().max(1))
+            own.current
+                .clone()
+                .filter(|_| age < self.lifetime.as_secs().max(1))
         };
         if let Some(key) = fresh(&own.read().unwrap_or_else(PoisonError::into_inner)) {
             return Some(key);

@@ -206,7 +206,12 @@ fn decimal(bytes: &[u8]) -> String {
         }
     }
     let mut text = String::from(if negative { "-" } else { "" });
-    text.extend(digits.iter().rev().map(|digit| char::from(digit.saturating_add(b'0'))));
+    text.extend(
+        digits
+            .iter()
+            .rev()
+            .map(|digit| char::from(digit.saturating_add(b'0'))),
+    );
     text
 }
 
@@ -245,7 +250,10 @@ fn key_kind(certificate: &X509Certificate<'_>) -> KeyKind {
     if algorithm.algorithm != OID_KEY_TYPE_EC_PUBLIC_KEY {
         return KeyKind::Other;
     }
-    let curve = algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+    let curve = algorithm
+        .parameters
+        .as_ref()
+        .and_then(|any| any.as_oid().ok());
     match curve {
         Some(oid) if oid == OID_EC_P256 => KeyKind::P256,
         Some(oid) if oid == OID_NIST_EC_P384 => KeyKind::P384,
@@ -297,7 +305,10 @@ fn attribute_2253(attribute: &AttributeTypeAndValue<'_>, text: &mut String) {
 fn attribute_text(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     let value = attribute.attr_value();
     match value.tag() {
-        Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString
+        Tag::Utf8String
+        | Tag::PrintableString
+        | Tag::Ia5String
+        | Tag::NumericString
         | Tag::VisibleString => Some(String::from_utf8_lossy(value.data).into_owned()),
         // In practice Latin-1.
         Tag::T61String => Some(value.data.iter().map(|byte| char::from(*byte)).collect()),
@@ -314,7 +325,9 @@ fn der(value: &Any<'_>) -> Vec<u8> {
         Ok(len @ 0..0x80) => bytes.push(len),
         Ok(len) => bytes.extend([0x81, len]),
         Err(_) => {
-            let [high, low] = u16::try_from(value.data.len()).unwrap_or_default().to_be_bytes();
+            let [high, low] = u16::try_from(value.data.len())
+                .unwrap_or_default()
+                .to_be_bytes();
             bytes.extend([0x82, high, low]);
         }
     }

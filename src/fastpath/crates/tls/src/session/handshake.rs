@@ -132,7 +132,9 @@ impl Handshake {
             Side::Client { connection, .. } => facts(connection),
         };
         info.local = self.local;
-        info.session_id = self.session_id.filter(|_| info.version == Some(Version::V1_2));
+        info.session_id = self
+            .session_id
+            .filter(|_| info.version == Some(Version::V1_2));
         let tls13 = info.version == Some(Version::V1_3);
         let (secrets, kernel) = match self.side {
             Side::Accepting { .. } => return Err(TlsError::internal("no ClientHello yet")),
@@ -141,9 +143,9 @@ impl Handshake {
                 connection,
             } => {
                 info.server_name = self.server_name;
-                info.peer = connection.peer_certificates().and_then(|chain| {
-                    peer(chain, context.verifier().vouches(chain, None))
-                });
+                info.peer = connection
+                    .peer_certificates()
+                    .and_then(|chain| peer(chain, context.verifier().vouches(chain, None)));
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel)))
@@ -195,8 +197,8 @@ impl Handshake {
         let Chosen { config, local } = context
             .choose(hello.as_ref(), key_log.take())
             .ok_or_else(|| TlsError::internal("no certificate"))?;
-        let connection = UnbufferedServerConnection::new(config)
-            .map_err(|error| TlsError::of_rustls(&error))?;
+        let connection =
+            UnbufferedServerConnection::new(config).map_err(|error| TlsError::of_rustls(&error))?;
         let context = Arc::clone(context);
         // As rustls does, a name that is none counts as not sent.
         self.server_name = hello
@@ -218,11 +220,7 @@ impl Handshake {
         let len = usize::from(u16::from_be_bytes([high, low]));
         // A record too long: rustls says so as soon as it sees the header.
         let len = if len > MAX_BODY { 0 } else { len };
-        (body.len() >= len).then(|| {
-            self.shown
-                .saturating_add(HEADER)
-                .saturating_add(len)
-        })
+        (body.len() >= len).then(|| self.shown.saturating_add(HEADER).saturating_add(len))
     }
 
     /// Shows rustls the records up to `end`.
@@ -234,8 +232,12 @@ impl Handshake {
             let input = self.pending.get_mut(..self.shown).unwrap_or_default();
             let (discard, event) = match &mut self.side {
                 Side::Accepting { .. } => return Ok(Step::More),
-                Side::Server { connection, .. } => drive(connection.process_tls_records(input), out),
-                Side::Client { connection, .. } => drive(connection.process_tls_records(input), out),
+                Side::Server { connection, .. } => {
+                    drive(connection.process_tls_records(input), out)
+                }
+                Side::Client { connection, .. } => {
+                    drive(connection.process_tls_records(input), out)
+                }
             };
             self.discard(discard);
             match event {

@@ -115,7 +115,11 @@ impl Protection {
     ) -> Result<(), TlsError> {
         let (nonce, explicit) = self.nonce_to_send();
         let inner_type = usize::from(self.is_tls13());
-        let explicit_len = if explicit.is_some() { EXPLICIT_NONCE } else { 0 };
+        let explicit_len = if explicit.is_some() {
+            EXPLICIT_NONCE
+        } else {
+            0
+        };
         let body = len
             .saturating_add(explicit_len)
             .saturating_add(inner_type)
@@ -178,7 +182,11 @@ impl Protection {
     }
 
     fn header(&self, content: Content, body: usize) -> Result<[u8; HEADER], TlsError> {
-        let outer = if self.is_tls13() { Content::Data } else { content };
+        let outer = if self.is_tls13() {
+            Content::Data
+        } else {
+            content
+        };
         let [high, low] = u16::try_from(body)
             .map_err(|_| TlsError::internal("a record that is too long"))?
             .to_be_bytes();
@@ -209,7 +217,12 @@ impl Protection {
     }
 
     /// RFC 8446 §5.2: the header. RFC 5246 §6.2.3.3: sequence number, type, version, length.
-    fn additional_data(&self, content: Content, len: usize, header: [u8; HEADER]) -> AdditionalData {
+    fn additional_data(
+        &self,
+        content: Content,
+        len: usize,
+        header: [u8; HEADER],
+    ) -> AdditionalData {
         let mut bytes = [0; 13];
         if self.is_tls13() {
             bytes[..HEADER].copy_from_slice(&header);

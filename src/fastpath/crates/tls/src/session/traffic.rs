@@ -196,9 +196,11 @@ impl Traffic {
             return Err(Failure::unexpected(reason::EXCESS_HANDSHAKE_DATA));
         }
         match content {
-            Content::Data if text.is_empty() => {
-                count(&mut self.empty_records, MAX_EMPTY_RECORDS, reason::TOO_MANY_EMPTY_FRAGMENTS)
-            }
+            Content::Data if text.is_empty() => count(
+                &mut self.empty_records,
+                MAX_EMPTY_RECORDS,
+                reason::TOO_MANY_EMPTY_FRAGMENTS,
+            ),
             Content::Data => {
                 self.empty_records = 0;
                 self.warnings = 0;
@@ -223,7 +225,11 @@ impl Traffic {
         // RFC 8446 §6: the level says nothing but for user_canceled.
         let warning = level == 1 && (!self.receive.is_tls13() || description == 90);
         if warning {
-            return count(&mut self.warnings, MAX_WARNINGS, reason::TOO_MANY_WARNING_ALERTS);
+            return count(
+                &mut self.warnings,
+                MAX_WARNINGS,
+                reason::TOO_MANY_WARNING_ALERTS,
+            );
         }
         self.peer_closed = true;
         Err(Failure {
@@ -271,7 +277,11 @@ impl Traffic {
                 if !last {
                     return Err(Failure::unexpected(reason::EXCESS_HANDSHAKE_DATA));
                 }
-                count(&mut self.key_updates, MAX_KEY_UPDATES, reason::TOO_MANY_KEY_UPDATES)?;
+                count(
+                    &mut self.key_updates,
+                    MAX_KEY_UPDATES,
+                    reason::TOO_MANY_KEY_UPDATES,
+                )?;
                 self.key_update_received(body, out)
             }
             (NEW_SESSION_TICKET, Kernel::Client(kernel)) => {

@@ -175,7 +175,10 @@ impl Anchors {
         if rules.allow_expired {
             return Ok(());
         }
-        let index = self.anchors.iter().position(|anchor| std::ptr::eq(anchor, path.anchor()));
+        let index = self
+            .anchors
+            .iter()
+            .position(|anchor| std::ptr::eq(anchor, path.anchor()));
         let validity = index.and_then(|index| self.validities.get(index));
         match validity {
             Some(validity) => check_validity(*validity, time),
@@ -201,15 +204,16 @@ fn revocation<'a>(
         ExpirationPolicy::Enforce
     };
     // An issuer without a list refuses, which is the builder's default and OpenSSL's.
-    Some(builder.with_depth(depth).with_expiration_policy(expiration).build())
+    Some(
+        builder
+            .with_depth(depth)
+            .with_expiration_policy(expiration)
+            .build(),
+    )
 }
 
 /// A leaf that is in the bundle: its validity and purpose are left to check.
-fn trusted_leaf(
-    leaf: &X509Certificate<'_>,
-    now: UnixTime,
-    rules: &Rules,
-) -> Result<(), Refusal> {
+fn trusted_leaf(leaf: &X509Certificate<'_>, now: UnixTime, rules: &Rules) -> Result<(), Refusal> {
     if !rules.allow_expired {
         let validity = leaf.validity();
         let validity = Validity {
@@ -221,7 +225,11 @@ fn trusted_leaf(
     let purpose = match leaf.extended_key_usage() {
         Ok(None) => true,
         Ok(Some(usage)) => {
-            let wanted = if rules.clients { usage.value.client_auth } else { usage.value.server_auth };
+            let wanted = if rules.clients {
+                usage.value.client_auth
+            } else {
+                usage.value.server_auth
+            };
             usage.value.any || wanted
         }
         Err(_) => false,

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use model::problem::Problem;
 use model::resources::tls::Validation;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
@@ -25,8 +25,13 @@ use crate::x509;
 /// Whose certificates these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
-    Clients { required: bool },
-    Servers { enforce_rsa_key_usage: bool, auto_sni_san: bool },
+    Clients {
+        required: bool,
+    },
+    Servers {
+        enforce_rsa_key_usage: bool,
+        auto_sni_san: bool,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -80,7 +85,9 @@ impl Verifier {
     }
 
     pub(crate) fn verifies_chains(&self) -> bool {
-        self.policy.as_ref().is_some_and(|policy| policy.verifies_chains())
+        self.policy
+            .as_ref()
+            .is_some_and(|policy| policy.verifies_chains())
     }
 
     /// What is said of a peer that passed: whether the configuration vouches for it.
@@ -136,7 +143,13 @@ impl Verifier {
         scheme: SignatureScheme,
         tls12: bool,
     ) -> Result<(), Error> {
-        let lenient = matches!(self.of, Of::Servers { enforce_rsa_key_usage: false, .. });
+        let lenient = matches!(
+            self.of,
+            Of::Servers {
+                enforce_rsa_key_usage: false,
+                ..
+            }
+        );
         if tls12 && lenient && is_rsa(scheme) {
             return Ok(());
         }
@@ -218,7 +231,10 @@ impl ClientCertVerifier for Verifier {
 
     fn client_auth_mandatory(&self) -> bool {
         matches!(self.of, Of::Clients { required: true })
-            || self.policy.as_ref().is_some_and(|policy| policy.needs_certificate())
+            || self
+                .policy
+                .as_ref()
+                .is_some_and(|policy| policy.needs_certificate())
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {

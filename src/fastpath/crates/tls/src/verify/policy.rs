@@ -98,7 +98,13 @@ impl Policy {
                 max_depth: last.clone().find_map(|context| context.max_verify_depth),
                 clients: matches!(of, Of::Clients { .. }),
             },
-            auto_sni_san: matches!(of, Of::Servers { auto_sni_san: true, .. }),
+            auto_sni_san: matches!(
+                of,
+                Of::Servers {
+                    auto_sni_san: true,
+                    ..
+                }
+            ),
             contexts,
             trust,
             accept_untrusted,
@@ -118,17 +124,17 @@ impl Policy {
 
     /// Envoy requires a certificate as soon as it has pins, names or SPIFFE to check.
     pub(super) fn needs_certificate(&self) -> bool {
-        !self.accept_untrusted
-            && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
+        !self.accept_untrusted && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
     }
 
     pub(super) fn ca_subjects(&self) -> Vec<DistinguishedName> {
         match &self.trust {
             Trust::None => Vec::new(),
             Trust::Anchors(anchors) => anchors.subjects().collect(),
-            Trust::Spiffe(domains) => {
-                domains.iter().flat_map(|(_, anchors)| anchors.subjects()).collect()
-            }
+            Trust::Spiffe(domains) => domains
+                .iter()
+                .flat_map(|(_, anchors)| anchors.subjects())
+                .collect(),
         }
     }
 
@@ -169,7 +175,9 @@ impl Policy {
         match server_name {
             // `auto_sni_san_validation` replaces the configured names.
             Some(name) if self.auto_sni_san && sans.is_empty() => san::check_dns(parsed, name)?,
-            _ => san::check(parsed, || self.contexts.iter().flat_map(|context| &context.sans))?,
+            _ => san::check(parsed, || {
+                self.contexts.iter().flat_map(|context| &context.sans)
+            })?,
         }
         self.check_pins(leaf, parsed)
     }

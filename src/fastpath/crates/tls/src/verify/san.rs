@@ -20,7 +20,9 @@ pub(super) fn check<'m, M: Iterator<Item = &'m SanMatcher>>(
     if matchers().next().is_none() {
         return Ok(());
     }
-    let found = any(certificate, |san| matchers().any(|matcher| matches(matcher, san)));
+    let found = any(certificate, |san| {
+        matchers().any(|matcher| matches(matcher, san))
+    });
     if found {
         return Ok(());
     }
@@ -74,7 +76,11 @@ pub(super) fn only_uri(certificate: &X509Certificate<'_>) -> Option<String> {
     let mut uris = Vec::new();
     visit_sans(certificate, &mut |san| {
         if let San::Uri(uri) = san {
-            uris.push(String::from_utf8(uri.to_vec()).ok().filter(|uri| !uri.contains('\0')));
+            uris.push(
+                String::from_utf8(uri.to_vec())
+                    .ok()
+                    .filter(|uri| !uri.contains('\0')),
+            );
         }
     });
     match uris.as_mut_slice() {
@@ -155,7 +161,10 @@ fn label_matches(label: &[u8], pattern: &[u8]) -> bool {
     let fixed = before.len().saturating_add(after.len());
     let (Some(start), Some(end)) = (
         label.get(..before.len()),
-        label.len().checked_sub(after.len()).and_then(|at| label.get(at..)),
+        label
+            .len()
+            .checked_sub(after.len())
+            .and_then(|at| label.get(at..)),
     ) else {
         return false;
     };

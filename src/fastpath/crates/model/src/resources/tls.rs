@@ -92,6 +92,48 @@ pub enum SecretSource<T> {
     Named(Arc<str>),
 }
 
+impl<T> SecretSource<T> {
+    /// The name of a secret that is not here.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Named(name) => Some(name),
+        }
+    }
+}
+
+impl ValidationSource {
+    /// As `SecretSource::name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Named(name) | Self::Combined { name, .. } => Some(name),
+        }
+    }
+}
+
+impl SessionTickets {
+    /// As `SecretSource::name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Keys(source) => source.name(),
+            Self::Default | Self::Off => None,
+        }
+    }
+}
+
+impl CommonTls {
+    /// The names of all secrets that are not here.
+    pub fn secret_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let certificates = self.certificates.iter().filter_map(SecretSource::name);
+        let validation = self.validation.iter().filter_map(ValidationSource::name);
+        certificates.chain(validation)
+    }
+}
+
 /// `TlsCertificate`.
 pub struct Certificate {
     /// DER, leaf first.

@@ -7,6 +7,7 @@
 
 mod install;
 mod statistics;
+mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -59,6 +60,7 @@ struct State {
     clusters: HashMap<Arc<str>, ClusterEntry>,
     static_clusters: HashSet<String>,
     sockets: HashMap<Arc<str>, BoundListener>,
+    contexts: tls::Contexts,
 }
 
 struct ClusterEntry {

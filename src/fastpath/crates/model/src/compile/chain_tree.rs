@@ -19,7 +19,8 @@ use super::{address, matchers};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::chain_tree::{
-    ChainTree, Domains, Input, IpRanges, OnMatch, Predicate, Question, RangeMatcher, Target,
+    ChainTree, Domains, Input, IpRanges, OnMatch, OnMatchMap, Predicate, Question, RangeMatcher,
+    Target,
 };
 use crate::schema::name_of_url;
 
@@ -287,8 +288,8 @@ impl Compiler<'_> {
 type Entries = Vec<(Box<[u8]>, OnMatch)>;
 
 /// By length, longest first.
-fn by_length(map: Entries) -> Vec<(usize, BTreeMap<Box<[u8]>, OnMatch>)> {
-    let mut lengths: BTreeMap<usize, BTreeMap<_, _>> = BTreeMap::new();
+fn by_length(map: Entries) -> Vec<(usize, OnMatchMap)> {
+    let mut lengths: BTreeMap<usize, OnMatchMap> = BTreeMap::new();
     for (prefix, on_match) in map {
         let of_length = lengths.entry(prefix.len()).or_default();
         of_length.insert(prefix, on_match);

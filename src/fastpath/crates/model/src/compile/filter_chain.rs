@@ -9,8 +9,7 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::listener::transport_socket;
-use super::{Context, hcm, tcp_proxy};
+use super::{Context, hcm, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
@@ -29,11 +28,15 @@ pub(super) fn compile(
     hash: u64,
     cx: &mut Context,
 ) -> Option<FilterChain> {
-    transport_socket(
-        "transport_socket",
-        message.transport_socket.as_ref(),
-        &mut cx.problems,
-    );
+    let tls = match message.transport_socket.as_ref() {
+        Some(socket) => {
+            let level = cx.problems.enter("transport_socket");
+            let tls = tls::downstream(socket, cx);
+            cx.problems.leave(level);
+            tls
+        }
+        None => Some(None),
+    };
     let handshake_timeout = timeout(
         "transport_socket_connect_timeout",
         message.transport_socket_connect_timeout.as_ref(),
@@ -43,7 +46,7 @@ pub(super) fn compile(
     let filters = NetworkFilters::compile(&message.filters, cx)?;
     Some(FilterChain {
         name: message.name.as_str().into(),
-        tls: None,
+        tls: tls?,
         handshake_timeout,
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,

@@ -20,14 +20,16 @@ pub enum Question {
     /// `matcher_list`: in order, until one leads to a chain.
     List(Vec<(Predicate, OnMatch)>),
     /// `exact_match_map`.
-    Exact(Input, BTreeMap<Box<[u8]>, OnMatch>),
+    Exact(Input, OnMatchMap),
     /// `prefix_match_map`, by length, longest first.
-    Prefix(Input, Vec<(usize, BTreeMap<Box<[u8]>, OnMatch>)>),
+    Prefix(Input, Vec<(usize, OnMatchMap)>),
     /// `IPMatcher`.
     Ip(Input, IpRanges),
     /// `ServerNameMatcher`.
     Domain(Input, Domains),
 }
+
+pub type OnMatchMap = BTreeMap<Box<[u8]>, OnMatch>;
 
 /// Where a match leads.
 #[derive(Debug)]

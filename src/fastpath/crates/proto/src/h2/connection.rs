@@ -1,6 +1,7 @@
 //! A connection: what both sides agreed on, its streams, and what is common to both directions.
 //! `receive` and `send` are the directions.
 
+use super::blocks::Block;
 use super::error::{ConnectionError, ErrorCode, StreamFault};
 use super::event::{Event, StreamId};
 use super::flood::Flood;
@@ -8,7 +9,7 @@ use super::flow::{INITIAL_WINDOW, ReceiveWindow, SendWindow};
 use super::frame::{self, HEAD, ID};
 use super::hpack::{Decoder, Encoder};
 use super::options::Options;
-use super::receive::{Block, Reading};
+use super::receive::Reading;
 use super::settings::{self, INITIAL_TABLE_SIZE, PeerSettings};
 use super::stats::Stats;
 use super::streams::{ANY_LENGTH, Recent, Stream, Streams};

@@ -179,7 +179,10 @@ pub fn configured_endpoints(cluster: &Cluster) -> Option<&Arc<Endpoints>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::cluster::{Endpoint, HealthStatus, LbPolicy, UpstreamHttp};
+    use model::resources::cluster::{
+        Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
+    };
+    use model::resources::http::Http2Options;
     use std::time::Duration;
 
     fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
@@ -189,6 +192,7 @@ mod tests {
             weight: *weight,
             health: HealthStatus::Healthy,
             locality: Arc::default(),
+            metadata: None,
         };
         Arc::new(Endpoints {
             hosts: hosts.iter().map(host).collect(),
@@ -205,7 +209,15 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             per_connection_buffer_limit_bytes: 1 << 20,
             thresholds: [Thresholds::default(); 2],
+            transport: Transport::Plain,
+            transport_matches: Vec::new(),
+            keepalive: None,
             http: UpstreamHttp {
+                protocol: UpstreamProtocol::Http1,
+                http2: Http2Options::default(),
+                auto_sni: false,
+                auto_san_validation: false,
+                auto_sni_header: None,
                 idle_timeout: None,
                 max_connection_duration: None,
                 max_requests_per_connection: None,

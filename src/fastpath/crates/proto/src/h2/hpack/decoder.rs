@@ -139,7 +139,7 @@ impl Decoder {
     fn size_updates<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], HpackError> {
         let mut rest = block;
         for _ in 0..MAX_SIZE_UPDATES {
-            if !rest.first().is_some_and(|b| b & 0xe0 == SIZE_UPDATE) {
+            if rest.first().is_none_or(|b| b & 0xe0 != SIZE_UPDATE) {
                 break;
             }
             let (size, tail) = integer::decode(rest, 5)?;

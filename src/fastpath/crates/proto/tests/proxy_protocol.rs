@@ -11,19 +11,15 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 use proto::proxy_protocol::{
-    Addresses, Header, Invalid, MAX_V2, Parsed, Skipped, Tlv, V2_SIGNATURE, Version, parse,
-    write_v1, write_v2, write_v2_local,
+    Addresses, Header, Invalid, MAX_V2, Parsed, Signature, Skipped, Tlv, V2_SIGNATURE, Version,
+    parse, signature, write_v1, write_v2, write_v2_local,
 };
 
 const IP4: &[u8] = &[1, 1, 1, 1, 10, 0, 0, 1, 0, 5, 0, 6];
 
-fn both(bytes: &[u8]) -> Parsed<'_> {
-    parse(bytes, |_| true)
-}
-
 #[track_caller]
 fn header(bytes: &[u8]) -> Header<'_> {
-    match both(bytes) {
+    match parse(bytes) {
         Parsed::Header(header) => header,
         other => panic!("{other:?}"),
     }
@@ -74,7 +70,7 @@ fn v1_lines() {
         "PROXY \r\n",
     ] {
         let invalid = Parsed::Invalid(Version::V1, Invalid::Line);
-        assert_eq!(both(line.as_bytes()), invalid, "{line}");
+        assert_eq!(parse(line.as_bytes()), invalid, "{line}");
     }
 }
 
@@ -84,9 +80,9 @@ fn v1_lengths() {
     assert_eq!(header(&line(107)).consumed, 107);
     assert_eq!(header(&line(108)).consumed, 108);
     let too_long = Parsed::Invalid(Version::V1, Invalid::TooLong);
-    assert_eq!(both(&line(109)), too_long);
-    assert_eq!(both(&line(109)[..107]), Parsed::NeedMore);
-    assert_eq!(both(&line(109)[..108]), too_long);
+    assert_eq!(parse(&line(109)), too_long);
+    assert_eq!(parse(&line(109)[..107]), Parsed::NeedMore);
+    assert_eq!(parse(&line(109)[..108]), too_long);
 }
 
 #[test]
@@ -98,24 +94,27 @@ fn no_header() {
         b"\r\n\r\n\r",
         b"\x16",
     ] {
-        assert_eq!(both(bytes), Parsed::Absent);
+        assert_eq!(parse(bytes), Parsed::Absent);
     }
     for bytes in [&b""[..], b"P", b"PROXY", b"\r", &V2_SIGNATURE[..11]] {
-        assert_eq!(both(bytes), Parsed::NeedMore);
+        assert_eq!(parse(bytes), Parsed::NeedMore);
     }
 }
 
 #[test]
-fn versions_that_are_not_asked_for_are_absent() {
-    let only_v1 = |bytes| parse(bytes, |version| version == Version::V1);
-    let only_v2 = |bytes| parse(bytes, |version| version == Version::V2);
-    let one = b"PROXY UNKNOWN\r\n";
-    let two = v2(0x20, 0, b"");
-    assert!(matches!(only_v1(one), Parsed::Header(_)));
-    assert!(matches!(only_v2(&two), Parsed::Header(_)));
-    assert_eq!(only_v2(one), Parsed::Absent);
-    assert_eq!(only_v1(&two), Parsed::Absent);
-    assert_eq!(parse(b"", |_| false), Parsed::Absent);
+fn signatures() {
+    for (bytes, want) in [
+        (&b""[..], Signature::NeedMore),
+        (b"PROXY", Signature::NeedMore),
+        (b"PROXY ", Signature::Of(Version::V1)),
+        (b"PROXY x", Signature::Of(Version::V1)),
+        (b"PROXYx", Signature::Absent),
+        (b"\r\n\r\n\0", Signature::NeedMore),
+        (V2_SIGNATURE, Signature::Of(Version::V2)),
+        (b"\r\n\r\n\0\r\nQUIT\r", Signature::Absent),
+    ] {
+        assert_eq!(signature(bytes), want, "{}", bytes.escape_ascii());
+    }
 }
 
 #[test]
@@ -164,13 +163,13 @@ fn v2_that_breaks_the_rules() {
         (tlvs(b"\x03\0\x04abcd"), Invalid::Checksum),
         (tlvs(b"\x03\0\x01a"), Invalid::Checksum),
     ] {
-        assert_eq!(both(&bytes), Parsed::Invalid(Version::V2, why));
+        assert_eq!(parse(&bytes), Parsed::Invalid(Version::V2, why));
     }
     // What is there is judged before the rest is.
     let start = &v2(0x21, 0x41, IP4)[..16];
-    assert_eq!(both(start), Parsed::Invalid(Version::V2, Invalid::Family));
+    assert_eq!(parse(start), Parsed::Invalid(Version::V2, Invalid::Family));
     let start = &v2(0x11, 0x11, IP4)[..13];
-    assert_eq!(both(start), Parsed::Invalid(Version::V2, Invalid::Version));
+    assert_eq!(parse(start), Parsed::Invalid(Version::V2, Invalid::Version));
 }
 
 #[test]
@@ -205,7 +204,7 @@ fn v2_sums() {
     let good = with((!crc).to_be_bytes());
     assert_eq!(header(&good).tlvs.iter().count(), 3);
     let bad = Parsed::Invalid(Version::V2, Invalid::Checksum);
-    assert_eq!(both(&with(crc.to_be_bytes())), bad);
+    assert_eq!(parse(&with(crc.to_be_bytes())), bad);
 }
 
 #[test]
@@ -268,7 +267,7 @@ proptest! {
             prop_assert_eq!(header.addresses, Addresses::Ip { source, destination });
             let mut line = Vec::new();
             write_v1(source, destination, &mut line);
-            prop_assert_eq!(both(&line), Parsed::Header(Header {
+            prop_assert_eq!(parse(&line), Parsed::Header(Header {
                 version: Version::V1,
                 addresses: Addresses::Ip { source, destination },
                 tlvs: Default::default(),
@@ -276,7 +275,7 @@ proptest! {
             }));
         }
         for cut in 0..length {
-            prop_assert_eq!(both(&out[..cut]), Parsed::NeedMore);
+            prop_assert_eq!(parse(&out[..cut]), Parsed::NeedMore);
         }
     }
 
@@ -288,9 +287,9 @@ proptest! {
         binary in any::<bool>(),
     ) {
         let bytes = if binary { [V2_SIGNATURE, &tail].concat() } else { text.into_bytes() };
-        let whole = both(&bytes);
+        let whole = parse(&bytes);
         for cut in 0..bytes.len() {
-            let part = both(&bytes[..cut]);
+            let part = parse(&bytes[..cut]);
             prop_assert!(part == Parsed::NeedMore || part == whole);
         }
     }

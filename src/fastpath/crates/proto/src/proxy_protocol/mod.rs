@@ -23,7 +23,7 @@ pub enum Version {
 pub enum Parsed<'b> {
     /// Perhaps the start of a header.
     NeedMore,
-    /// No header of a version that was asked for.
+    /// No header.
     Absent,
     /// A header that breaks the rules of its version.
     Invalid(Version, Invalid),
@@ -96,30 +96,44 @@ impl fmt::Display for Invalid {
 
 impl std::error::Error for Invalid {}
 
-/// Reads the header at the start of a connection. `bytes`: all there is since then; `allowed`: the
-/// versions to look for, others are [`Parsed::Absent`].
+/// Whose signature a connection starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signature {
+    /// A part of one, so far.
+    NeedMore,
+    Absent,
+    Of(Version),
+}
+
+/// Looks for the signature of a version.
 #[must_use]
-pub fn parse(bytes: &[u8], allowed: impl Fn(Version) -> bool) -> Parsed<'_> {
+pub fn signature(bytes: &[u8]) -> Signature {
     for (version, signature) in [(Version::V1, v1::SIGNATURE), (Version::V2, v2::SIGNATURE)] {
-        if !allowed(version) {
-            continue;
+        if bytes.starts_with(signature) {
+            return Signature::Of(version);
         }
-        let seen = bytes.len().min(signature.len());
-        if bytes.get(..seen) != signature.get(..seen) {
-            continue;
+        if signature.starts_with(bytes) {
+            return Signature::NeedMore;
         }
-        if seen < signature.len() {
-            return Parsed::NeedMore;
-        }
-        let found = match version {
-            Version::V1 => v1::parse(bytes),
-            Version::V2 => v2::parse(bytes),
-        };
-        return match found {
-            Ok(Some(header)) => Parsed::Header(header),
-            Ok(None) => Parsed::NeedMore,
-            Err(why) => Parsed::Invalid(version, why),
-        };
     }
-    Parsed::Absent
+    Signature::Absent
+}
+
+/// Reads the header at the start of a connection. `bytes`: all there is since then.
+#[must_use]
+pub fn parse(bytes: &[u8]) -> Parsed<'_> {
+    let version = match signature(bytes) {
+        Signature::NeedMore => return Parsed::NeedMore,
+        Signature::Absent => return Parsed::Absent,
+        Signature::Of(version) => version,
+    };
+    let found = match version {
+        Version::V1 => v1::parse(bytes),
+        Version::V2 => v2::parse(bytes),
+    };
+    match found {
+        Ok(Some(header)) => Parsed::Header(header),
+        Ok(None) => Parsed::NeedMore,
+        Err(why) => Parsed::Invalid(version, why),
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{
-    TrafficDirection, TransportSocket, address, socket_address::PortSpecifier, transport_socket,
+    TrafficDirection, address, socket_address::PortSpecifier,
 };
 use envoy_types::pb::envoy::config::listener::v3 as pb;
 use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
@@ -18,17 +18,14 @@ use super::protocol_options::count;
 use super::{
     Context, access_log, chain_match, chain_tree, filter_chain, hash, listener_filters, wire,
 };
-use crate::check::not_implemented;
 use crate::matching::filter_chain::ChainMatcher;
 use crate::problem::Problems;
 use crate::resources::chain_tree::ChainTree;
 use crate::resources::listener::{FilterChains, Listener, SocketOptions};
-use crate::schema::name_of_url;
 
 /// Numbers of fields of `Listener`.
 const FILTER_CHAINS: u64 = 3;
 const DEFAULT_FILTER_CHAIN: u64 = 25;
-const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1 << 20;
@@ -187,23 +184,4 @@ fn matcher(
     let tree = chain_tree::compile(tree, &message.filter_chains, problems);
     problems.leave(level);
     Some((ChainMatcher::default(), Some(tree?)))
-}
-
-/// Plain TCP, said or unsaid.
-pub(super) fn transport_socket(
-    field: &str,
-    message: Option<&TransportSocket>,
-    problems: &mut Problems,
-) {
-    let Some(message) = message else { return };
-    let url = match message.config_type.as_ref() {
-        Some(transport_socket::ConfigType::TypedConfig(any)) => any.type_url.as_str(),
-        None => "",
-    };
-    let name = name_of_url(url).unwrap_or("");
-    let plain = name == RAW_BUFFER
-        || (name.is_empty() && message.name == "envoy.transport_sockets.raw_buffer");
-    if !plain {
-        problems.report_at(field, not_implemented(Some(&message.name), name));
-    }
 }

@@ -84,6 +84,8 @@ pub struct DnsTarget {
     pub port: u16,
     pub weight: u32,
     pub health: HealthStatus,
+    /// As `Endpoint::metadata`: every address that the name has carries it.
+    pub metadata: Option<Arc<EndpointMetadata>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -144,13 +144,13 @@ pub struct QueryMatcher {
 }
 
 /// `envoy.type.matcher.v3.StringMatcher`. With `ignore_case` the pattern is stored lower-case.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StringMatcher {
     pub pattern: StringPattern,
     pub ignore_case: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum StringPattern {
     Exact(Box<[u8]>),
     Prefix(Box<[u8]>),

@@ -14,7 +14,7 @@ pub struct DownstreamTls {
     pub common: CommonTls,
     pub require_client_certificate: bool,
     pub session_tickets: SessionTickets,
-    /// Default 1 h.
+    /// Default 2 h, BoringSSL's.
     pub session_timeout: Duration,
     /// `disable_stateful_session_resumption`.
     pub stateless_only: bool,
@@ -137,7 +137,7 @@ pub enum ValidationSource {
 }
 
 /// `CertificateValidationContext`.
-#[derive(Debug, Default)]
+#[derive(Default, Clone)]
 pub struct Validation {
     /// `trusted_ca`, DER; `None`: the chain is not verified, only what is below.
     pub trusted_ca: Option<Vec<Vec<u8>>>,
@@ -160,14 +160,95 @@ pub struct Validation {
     pub files: Vec<PathBuf>,
 }
 
-#[derive(Debug)]
+/// Certificates and revocation lists by their number, hashes in hexadecimal.
+impl fmt::Debug for Validation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |hashes: &[[u8; 32]]| -> Vec<String> {
+            let hex = |hash: &[u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            hashes.iter().map(hex).collect()
+        };
+        f.debug_struct("Validation")
+            .field("trusted_ca", &self.trusted_ca.as_ref().map(Vec::len))
+            .field("spiffe", &self.spiffe)
+            .field("spki_hashes", &hex(&self.spki_hashes))
+            .field("certificate_hashes", &hex(&self.certificate_hashes))
+            .field("sans", &self.sans)
+            .field("crls", &self.crls.len())
+            .field("only_verify_leaf_crl", &self.only_verify_leaf_crl)
+            .field("allow_expired", &self.allow_expired)
+            .field("accept_untrusted", &self.accept_untrusted)
+            .field("max_verify_depth", &self.max_verify_depth)
+            .field("files", &self.files)
+            .finish()
+    }
+}
+
+impl Validation {
+    /// `combined_validation_context`: this one with what `over` (which came by name) says on top,
+    /// as protobuf merges: single values replace, lists grow.
+    #[must_use]
+    pub fn merged(&self, over: &Self) -> Self {
+        fn both<T: Clone>(a: &[T], b: &[T]) -> Vec<T> {
+            a.iter().chain(b).cloned().collect()
+        }
+        Self {
+            trusted_ca: over
+                .trusted_ca
+                .as_ref()
+                .or(self.trusted_ca.as_ref())
+                .cloned(),
+            spiffe: over.spiffe.as_ref().or(self.spiffe.as_ref()).cloned(),
+            spki_hashes: both(&self.spki_hashes, &over.spki_hashes),
+            certificate_hashes: both(&self.certificate_hashes, &over.certificate_hashes),
+            sans: both(&self.sans, &over.sans),
+            crls: if over.crls.is_empty() {
+                self.crls.clone()
+            } else {
+                over.crls.clone()
+            },
+            only_verify_leaf_crl: self.only_verify_leaf_crl || over.only_verify_leaf_crl,
+            allow_expired: self.allow_expired || over.allow_expired,
+            accept_untrusted: self.accept_untrusted || over.accept_untrusted,
+            max_verify_depth: over.max_verify_depth.or(self.max_verify_depth),
+            files: both(&self.files, &over.files),
+        }
+    }
+
+    /// What asks for a chain of trust where there is none, in Envoy's words: such a context must
+    /// not be used. Contexts that come by name are to be asked once they are complete.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if self.trusted_ca.is_some() || self.spiffe.is_some() {
+            None
+        } else if !self.sans.is_empty() {
+            Some(
+                "SAN-based verification of peer certificates without trusted CA is insecure and not allowed",
+            )
+        } else if !self.crls.is_empty() {
+            Some("Failed to load CRL without trusted CA")
+        } else if self.allow_expired {
+            Some("Certificate validity period is always ignored without trusted CA")
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Clone)]
 pub struct TrustDomain {
     pub name: Box<str>,
     pub trusted_ca: Vec<Vec<u8>>,
 }
 
+impl fmt::Debug for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        write!(f, "{name} ({} certificates)", self.trusted_ca.len())
+    }
+}
+
 /// `SubjectAltNameMatcher`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SanMatcher {
     pub kind: SanType,
     pub matcher: StringMatcher,
@@ -214,6 +295,8 @@ pub struct KeyLog {
 pub struct Secret {
     pub name: Arc<str>,
     pub value: SecretValue,
+    /// Directories: a move into one of them is a reason to read the secret's files again.
+    pub watched: Vec<PathBuf>,
     /// Hash of the resource and of the files it names.
     pub hash: u64,
 }

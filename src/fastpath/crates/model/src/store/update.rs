@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
-use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES};
+use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
 use crate::problem::Problem;
 use crate::resources::listener::Listener;
+use crate::resources::tls::Secret;
 
 impl Store {
     /// Removes, then compiles and accepts what is new; refuses what is wrong and keeps the
@@ -30,10 +31,10 @@ impl Store {
             let outcome = if seen.insert(name.as_str()) {
                 self.update(type_url, name, bytes, is_static)
             } else {
-                let kind = if type_url == LISTENER {
-                    "listener"
-                } else {
-                    "cluster"
+                let kind = match type_url {
+                    LISTENER => "listener",
+                    SECRET => "secret",
+                    _ => "cluster",
                 };
                 let reason = format!("duplicate {kind} {name} found");
                 Err(vec![Problem {
@@ -53,6 +54,7 @@ impl Store {
         }
         self.settle();
         applied.wanted = self.wanted.clone();
+        applied.watched = self.watched();
         applied
     }
 
@@ -91,6 +93,7 @@ impl Store {
                 let compiled = compile::listener(bytes)?;
                 self.check_address(name, &compiled.resource)?;
                 self.check_clusters(&compiled)?;
+                self.check_secrets(LISTENER, name, &compiled.secrets)?;
                 accept(&mut self.listeners, name, bytes, is_static, compiled.into());
             }
             CLUSTER => {
@@ -98,6 +101,7 @@ impl Store {
                     return Ok(false);
                 }
                 let compiled = compile::cluster(bytes)?;
+                self.check_secrets(CLUSTER, name, &compiled.secrets)?;
                 accept(&mut self.clusters, name, bytes, is_static, compiled.into());
             }
             ROUTES => {
@@ -118,10 +122,27 @@ impl Store {
                     resource: assignment.into(),
                     needs: [].into(),
                     clusters: [].into(),
+                    secrets: [].into(),
                     weighted_localities: false,
                 };
                 accept(&mut self.assignments, name, bytes, is_static, version);
                 self.timed_out.remove(&(ENDPOINTS, name.to_owned()));
+            }
+            SECRET => {
+                let slot = self.secrets.get(name);
+                if slot.is_some_and(|slot| slot.is_static) {
+                    return Ok(false);
+                }
+                let compiled = compile::secret(bytes)?;
+                self.check_kind(&compiled.resource)?;
+                // The same bytes may name files with something else in them.
+                let is_same =
+                    |slot: &Slot<Secret>| slot.newest.resource.hash == compiled.resource.hash;
+                if self.secrets.get(name).is_some_and(is_same) {
+                    return Ok(false);
+                }
+                accept(&mut self.secrets, name, bytes, is_static, compiled.into());
+                self.timed_out.remove(&(SECRET, name.to_owned()));
             }
             _ => {
                 let reason = format!("resources of type {type_url} are not implemented");

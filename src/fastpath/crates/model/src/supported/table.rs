@@ -28,7 +28,6 @@ const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
-const NO_TLS: &str = "acts only with TLS, which is refused";
 const NO_SUBSETS: &str = "chooses among subsets, which are refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
@@ -74,7 +73,7 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
-        &["listeners", "clusters"],
+        &["listeners", "clusters", "secrets"],
     ),
     all(
         "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
@@ -454,12 +453,6 @@ pub const TABLE: &[Entry] = &[
     },
     all("envoy.type.v3.HashPolicy", &["source_ip"]),
     all("envoy.type.v3.HashPolicy.SourceIp", &[]),
-    Entry {
-        message: "envoy.config.core.v3.Metadata",
-        implemented: &["filter_metadata"],
-        ignored: &[("typed_filter_metadata", OPAQUE)],
-        default_only: &[],
-    },
     all("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
     all(
         "envoy.config.core.v3.TransportSocket",
@@ -468,6 +461,135 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
         &[],
+    ),
+    // -- TLS --
+    Entry {
+        message: "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        implemented: &[
+            "common_tls_context",
+            "require_client_certificate",
+            "session_ticket_keys",
+            "session_ticket_keys_sds_secret_config",
+            "disable_stateless_session_resumption",
+            "disable_stateful_session_resumption",
+            "session_timeout",
+            "ocsp_staple_policy",
+            "full_scan_certs_on_sni_mismatch",
+            "prefer_client_ciphers",
+        ],
+        ignored: &[],
+        // Envoy reads `require_sni` nowhere.
+        default_only: &["require_sni"],
+    },
+    Entry {
+        message: "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        implemented: &[
+            "common_tls_context",
+            "sni",
+            "auto_host_sni",
+            "auto_sni_san_validation",
+            "allow_renegotiation",
+            "max_session_keys",
+        ],
+        ignored: &[(
+            "enforce_rsa_key_usage",
+            "always enforced, as in Envoy 1.39 and later",
+        )],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext",
+        &[
+            "tls_params",
+            "tls_certificates",
+            "tls_certificate_sds_secret_configs",
+            "validation_context",
+            "validation_context_sds_secret_config",
+            "combined_validation_context",
+            "alpn_protocols",
+            "key_log",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext",
+        &[
+            "default_validation_context",
+            "validation_context_sds_secret_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsParameters",
+        &[
+            "tls_minimum_protocol_version",
+            "tls_maximum_protocol_version",
+            "cipher_suites",
+            "ecdh_curves",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsCertificate",
+        &[
+            "certificate_chain",
+            "private_key",
+            "ocsp_staple",
+            "watched_directory",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsSessionTicketKeys",
+        &["keys"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
+        &[
+            "trusted_ca",
+            "system_root_certs",
+            "watched_directory",
+            "verify_certificate_spki",
+            "verify_certificate_hash",
+            "match_typed_subject_alt_names",
+            "match_subject_alt_names",
+            "require_signed_certificate_timestamp",
+            "crl",
+            "allow_expired_certificate",
+            "trust_chain_verification",
+            "custom_validator_config",
+            "only_verify_leaf_cert_crl",
+            "max_verify_depth",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
+        &[],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher",
+        &["san_type", "matcher", "oid"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",
+        &["trust_domains"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.TrustDomain",
+        &["name", "trust_bundle"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsKeyLog",
+        &["path", "local_address_range", "remote_address_range"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
+        &["name", "sds_config"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.Secret",
+        &[
+            "name",
+            "tls_certificate",
+            "session_ticket_keys",
+            "validation_context",
+        ],
     ),
     all("envoy.config.core.v3.Address", &["socket_address"]),
     all(
@@ -647,12 +769,16 @@ pub const TABLE: &[Entry] = &[
         ignored: &[
             ("use_oghttp2_codec", "chooses between Envoy's two codecs"),
             (
-                "enable_huffman_encoding",
-                "how header bytes are coded; the same headers arrive",
+                "max_metadata_size",
+                "bounds METADATA frames, which are refused with allow_metadata",
             ),
             (
-                "max_metadata_size",
-                "acts only with allow_metadata, which is refused",
+                "enable_huffman_encoding",
+                "how headers are packed is the sender's choice; every peer reads both",
+            ),
+            (
+                "max_header_field_size_kb",
+                "raises nghttp2's own limit; ours is that of all headers together",
             ),
         ],
         default_only: &["allow_metadata", "disallow_obs_text"],
@@ -1015,10 +1141,14 @@ pub const TABLE: &[Entry] = &[
             "common_lb_config",
             "load_balancing_policy",
             "transport_socket",
+            "transport_socket_matches",
+            "http2_protocol_options",
+            "protocol_selection",
+            "upstream_http_protocol_options",
+            "upstream_connection_options",
         ],
         ignored: &[
             ("metadata", OPAQUE),
-            ("upstream_http_protocol_options", NO_TLS),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
             (
@@ -1122,14 +1252,56 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        implemented: &["common_http_protocol_options", "explicit_http_config"],
-        ignored: &[("upstream_http_protocol_options", NO_TLS)],
+        implemented: &[
+            "common_http_protocol_options",
+            "upstream_http_protocol_options",
+            "explicit_http_config",
+            "use_downstream_protocol_config",
+            "auto_config",
+        ],
+        ignored: &[],
         default_only: &[],
     },
     all(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
-        &["http_protocol_options"],
+        &["http_protocol_options", "http2_protocol_options"],
     ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.config.core.v3.UpstreamHttpProtocolOptions",
+        &[
+            "auto_sni",
+            "auto_san_validation",
+            "override_auto_sni_header",
+        ],
+    ),
+    Entry {
+        message: "envoy.config.cluster.v3.UpstreamConnectionOptions",
+        implemented: &["tcp_keepalive"],
+        ignored: &[],
+        default_only: &["set_local_interface_name_on_upstream_connections"],
+    },
+    all(
+        "envoy.config.core.v3.TcpKeepalive",
+        &["keepalive_probes", "keepalive_time", "keepalive_interval"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+        &["name", "match", "transport_socket"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.Metadata",
+        implemented: &["filter_metadata"],
+        ignored: &[("typed_filter_metadata", OPAQUE)],
+        default_only: &[],
+    },
     // -- endpoints --
     Entry {
         message: "envoy.config.endpoint.v3.ClusterLoadAssignment",
@@ -1153,17 +1325,21 @@ pub const TABLE: &[Entry] = &[
             "lb_endpoints",
             "load_balancing_weight",
             "priority",
+            // Refused where it chooses transport sockets, opaque otherwise (endpoints.rs).
+            "metadata",
         ],
-        ignored: &[
-            ("metadata", OPAQUE),
-            ("proximity", "Envoy does not read it either"),
-        ],
+        ignored: &[("proximity", "Envoy does not read it either")],
         default_only: &[],
     },
     Entry {
         message: "envoy.config.endpoint.v3.LbEndpoint",
-        implemented: &["endpoint", "health_status", "load_balancing_weight"],
-        ignored: &[("metadata", NO_SUBSETS)],
+        implemented: &[
+            "endpoint",
+            "health_status",
+            "load_balancing_weight",
+            "metadata",
+        ],
+        ignored: &[],
         default_only: &[],
     },
     Entry {

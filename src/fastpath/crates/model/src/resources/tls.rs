@@ -141,7 +141,9 @@ pub struct Certificate {
     /// PKCS#8, PKCS#1 or SEC1 DER.
     pub key: PrivateKey,
     pub ocsp_staple: Option<Vec<u8>>,
-    /// Files it came from, for reloading and `/certs`.
+    /// The file of the chain, if it came from one, for `/certs`.
+    pub chain_file: Option<PathBuf>,
+    /// All files it came from.
     pub files: Vec<PathBuf>,
 }
 
@@ -199,6 +201,9 @@ pub struct Validation {
     pub accept_untrusted: bool,
     /// `max_verify_depth`.
     pub max_verify_depth: Option<u32>,
+    /// The file of `trusted_ca`, if it came from one, for `/certs`.
+    pub trusted_ca_file: Option<PathBuf>,
+    /// All files it came from.
     pub files: Vec<PathBuf>,
 }
 
@@ -239,6 +244,10 @@ impl Validation {
                 .as_ref()
                 .or(self.trusted_ca.as_ref())
                 .cloned(),
+            trusted_ca_file: match &over.trusted_ca {
+                Some(_) => over.trusted_ca_file.clone(),
+                None => self.trusted_ca_file.clone(),
+            },
             spiffe: over.spiffe.as_ref().or(self.spiffe.as_ref()).cloned(),
             spki_hashes: both(&self.spki_hashes, &over.spki_hashes),
             certificate_hashes: both(&self.certificate_hashes, &over.certificate_hashes),
@@ -280,6 +289,8 @@ impl Validation {
 pub struct TrustDomain {
     pub name: Box<str>,
     pub trusted_ca: Vec<Vec<u8>>,
+    /// The file it came from, if any.
+    pub file: Option<PathBuf>,
 }
 
 impl fmt::Debug for TrustDomain {

@@ -5,6 +5,7 @@
 //! worker the same immutable installation. Whatever cannot be done is reported by name and leaves
 //! the last good state in place.
 
+mod certs;
 mod install;
 mod statistics;
 mod tls;

@@ -39,7 +39,7 @@ http {{
 
 
 class Nginx:
-    """Answers every path with 200 and a kilobyte; /big with 64 KiB; /upload when it has the body."""
+    """200 and a kilobyte for every path; /big: 64 KiB; /upload: answers when it has the body."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

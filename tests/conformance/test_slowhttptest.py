@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.conftest import StartProxy
+from tests.conformance.conftest import Say, StartProxy
 from tests.support import config
 from tests.support.nginx import Nginx
 from tests.support.ports import free_port
@@ -40,7 +40,7 @@ def many_files() -> Iterator[None]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("many_files")
 @pytest.mark.parametrize("mode", _MODES)
-def test_slow(start: StartProxy, nginx: Nginx, mode: str, tmp_path: Path) -> None:
+def test_slow(start: StartProxy, nginx: Nginx, mode: str, tmp_path: Path, say: Say) -> None:
     """Eight seconds of it, over HTTP/1.1, which is what the tool speaks."""
     port, admin = free_port(), free_port()
     routes = config.route_config("local", config.route("/probe", "calm"), config.route("/", "up"))
@@ -55,9 +55,9 @@ def test_slow(start: StartProxy, nginx: Nginx, mode: str, tmp_path: Path) -> Non
         done = subprocess.run(
             argv, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path
         )
-    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
-    print(f"\n{mode}: {probe.report}; the tool: {' '.join(plain.split())[-300:]}")
+    plain = " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).split())
+    say(f"{mode}: {probe.report}")
     assert done.returncode == 0, (plain + done.stderr)[-2000:]
     assert proxy.process.poll() is None, proxy.log()[-2000:]
-    assert "service available: YES" in " ".join(plain.split())
+    assert "service available: YES" in plain
     assert not probe.report.wrong, probe.report

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from tests.conformance.conftest import StartProxy
+from tests.conformance.conftest import Say, StartProxy
 from tests.support import config, tls_config
 from tests.support.certs import Authority
 from tests.support.ports import free_port
@@ -30,7 +31,7 @@ _OFFERED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["p256", "rsa2048"])
-def test_scan(start: StartProxy, authority: Authority, tmp_path: Path, key: str) -> None:
+def test_scan(start: StartProxy, authority: Authority, tmp_path: Path, key: str, say: Say) -> None:
     """The default parameters: nothing in the configuration says versions or ciphers."""
     port, admin = free_port(), free_port()
     point = x509.UniformResourceIdentifier("http://crl.test/ca.crl")
@@ -49,6 +50,7 @@ def test_scan(start: StartProxy, authority: Authority, tmp_path: Path, key: str)
     assert report.exists(), (done.stdout + done.stderr)[-2000:]
     findings = {each["id"]: each for each in json.loads(report.read_text())}
 
+    say(f"testssl, {key}: {Counter(each['severity'] for each in findings.values())}")
     bad = [each for each in findings.values() if each["severity"] in _BAD]
     assert not bad, bad
     for version, offered in _OFFERED.items():

@@ -234,7 +234,7 @@ def _opened(ways: Ways, way: str, path: str = "/echo", behind: bytes = b"") -> I
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if way == "http2":
             client: ws.Socket = ws.Http2Socket(sock, path, behind)
-            assert client.status == "200", client.status  # type: ignore[attr-defined]
+            assert client.status == "200", client.status
         else:
             client = ws.open_http1(sock, path, behind)
         yield client

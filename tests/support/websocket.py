@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import h2.config
@@ -157,7 +157,7 @@ class EchoServer:
                         case events.Message():
                             pieces.append(event.data)
                             if event.message_finished:
-                                whole = type(event.data)().join(pieces)  # type: ignore[arg-type]
+                                whole = type(event.data)().join(pieces)
                                 pieces = []
                                 sock.sendall(protocol.send(events.Message(data=whole)))
                                 if leave:
@@ -168,7 +168,7 @@ class EchoServer:
                             if isinstance(event, events.CloseConnection):
                                 return
             except RemoteProtocolError as error:
-                code = error.event_hint.code if error.event_hint is not None else 1002  # type: ignore[attr-defined]
+                code = error.event_hint.code if error.event_hint is not None else 1002
                 with contextlib.suppress(Exception):
                     sock.sendall(protocol.send(events.CloseConnection(code=code)))
                 return
@@ -277,7 +277,7 @@ class Socket:
 
     def _message(self, event: events.Message) -> None:
         data = event.data if isinstance(event.data, str) else bytes(event.data)
-        whole = data if self._partial is None else self._partial + data  # type: ignore[operator]
+        whole = data if self._partial is None else self._partial + data
         self._partial = whole
         if event.message_finished:
             kind = "text" if isinstance(whole, str) else "binary"
@@ -347,7 +347,7 @@ class Http2Socket(Socket):
         """Until the stream is over, one way or another."""
         self._wait(lambda: False, time.monotonic() + DEADLINE)
 
-    def _wait(self, done, end: float) -> None:  # type: ignore[no-untyped-def]
+    def _wait(self, done: Callable[[], bool], end: float) -> None:
         while not done() and not self.closed:
             left = max(end - time.monotonic(), 0)
             if not select.select([self.sock], [], [], left)[0]:
@@ -377,8 +377,7 @@ class Http2Socket(Socket):
                 case h2.events.RemoteSettingsChanged():
                     self._greeted = True
                 case h2.events.ResponseReceived():
-                    fields = dict(event.headers)
-                    self.status = (fields.get(b":status") or fields.get(":status")).decode()  # type: ignore[union-attr,call-overload]
+                    self.status = dict(event.headers)[b":status"].decode()
                 case h2.events.DataReceived():
                     self._conn.acknowledge_received_data(
                         event.flow_controlled_length, event.stream_id

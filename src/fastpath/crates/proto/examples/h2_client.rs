@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     client.start(&mut out);
     let (mut input, mut buffer) = (Vec::new(), vec![0; 65_536]);
     let (mut opened, mut done, mut received) = (0usize, 0usize, 0usize);
+    let mut first = true;
     let mut uploads: Vec<Upload> = Vec::new();
     let data = vec![b'u'; 1 << 20];
     while done < count {
@@ -66,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let end = match event {
                 Event::NeedMore => break,
                 Event::Response { end, .. } => {
-                    if done == 0 {
+                    if std::mem::take(&mut first) {
                         println!("{} {:?}", client.response.status, client.response.body);
                     }
                     end

@@ -256,6 +256,7 @@ fn harmless_frames() {
         p.sent(),
         [
             Sent::of(SETTINGS, ACK, 0, &[]),
+            Sent::of(SETTINGS, ACK, 0, &[]),
             Sent::of(PING, ACK, 0, b"12345678")
         ]
     );

@@ -1,5 +1,5 @@
-//! Compiles the `.proto` files that the crate `envoy-types` ships into one descriptor set: exactly
-//! the closure of the messages we read, with the `validate` rules kept as options.
+//! Compiles the `.proto` files that the crate `envoy-types` ships, and two that it lacks (`proto/`),
+//! into one descriptor set: exactly the closure of the messages we read, with the `validate` rules kept as options.
 
 use std::env;
 use std::error::Error;
@@ -15,15 +15,33 @@ const ROOTS: &[&str] = &[
     "envoy/config/route/v3/route.proto",
     "envoy/extensions/access_loggers/file/v3/file.proto",
     "envoy/extensions/access_loggers/stream/v3/stream.proto",
+    "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.proto",
+    "envoy/extensions/filters/http/grpc_stats/v3/config.proto",
+    "envoy/extensions/filters/http/grpc_web/v3/grpc_web.proto",
     "envoy/extensions/filters/http/router/v3/router.proto",
+    "envoy/extensions/filters/listener/http_inspector/v3/http_inspector.proto",
+    "envoy/extensions/filters/listener/original_dst/v3/original_dst.proto",
+    "envoy/extensions/filters/listener/original_src/v3/original_src.proto",
+    "envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto",
+    "envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector.proto",
+    "envoy/extensions/filters/network/connection_limit/v3/connection_limit.proto",
     "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",
+    "envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto",
+    "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.proto",
     "envoy/extensions/load_balancing_policies/least_request/v3/least_request.proto",
     "envoy/extensions/load_balancing_policies/random/v3/random.proto",
     "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.proto",
+    "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
+    "envoy/extensions/matching/input_matchers/ip/v3/ip.proto",
     "envoy/extensions/request_id/uuid/v3/uuid.proto",
     "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto",
+    "envoy/extensions/transport_sockets/tls/v3/secret.proto",
+    "envoy/extensions/transport_sockets/tls/v3/tls.proto",
+    "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "envoy/service/discovery/v3/discovery.proto",
+    "xds/type/matcher/v3/domain.proto",
+    "xds/type/matcher/v3/ip.proto",
 ];
 
 /// The roots of import paths inside the package.
@@ -39,9 +57,11 @@ const INCLUDES: &[&str] = &[
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=proto");
     let package = envoy_types_dir()?;
     let include = |dir: &&str| package.join("proto").join(dir);
-    let mut compiler = protox::Compiler::new(INCLUDES.iter().map(include))?;
+    let own = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("proto");
+    let mut compiler = protox::Compiler::new(INCLUDES.iter().map(include).chain([own]))?;
     compiler.include_imports(true).open_files(ROOTS)?;
     let set = compiler.encode_file_descriptor_set();
     let out = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::hcm::RouteSource;
-use model::resources::listener::NetworkFilter;
 use model::resources::route::{PathMatch, RouteConfig};
 use model::store::Store;
 use proto::h1::RequestHead;
@@ -61,9 +60,10 @@ fn run(path: &str, text: &[u8], out: &mut String) -> std::process::ExitCode {
     let (clusters, listeners) = (snapshot.clusters.len(), snapshot.listeners.len());
     let _ = writeln!(out, "{clusters} clusters, {listeners} listeners");
     for listener in snapshot.listeners.values() {
-        let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
-        if let RouteSource::Inline(config) = &hcm.routes {
-            match_cost(config, out);
+        for hcm in listener.chains.hcms() {
+            if let RouteSource::Inline(config) = &hcm.routes {
+                match_cost(config, out);
+            }
         }
     }
     0.into()

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::accesslog::v3::{AccessLog, access_log::ConfigType};
@@ -11,9 +12,10 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::check::check;
-use crate::compile::{self, BOOTSTRAP, CLUSTER, Context, LISTENER, parts};
+use crate::compile::{self, BOOTSTRAP, CLUSTER, Context, LISTENER, SecretKind, SecretRef, parts};
 use crate::problem::{ConfigProblem, Problem, Problems};
 use crate::schema::{self, Schema};
+use crate::store::check_reference;
 use crate::text::{self, Document};
 
 /// Envoy's default of `stats_flush_interval`.
@@ -30,6 +32,7 @@ pub struct Bootstrap {
     /// (name, resource bytes)
     pub static_listeners: Vec<(String, Vec<u8>)>,
     pub static_clusters: Vec<(String, Vec<u8>)>,
+    pub static_secrets: Vec<(String, Vec<u8>)>,
     pub dynamic: Vec<Subscription>,
     pub stats_flush_interval: Duration,
 }
@@ -69,8 +72,8 @@ pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec
     };
     let mut message = DynamicMessage::decode(descriptor, base.body.as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
-    let lists =
-        ["listeners", "clusters"].map(|list| (list, static_resources(&message, list).count()));
+    let lists = ["listeners", "clusters", "secrets"]
+        .map(|list| (list, static_resources(&message, list).count()));
     message
         .merge(text::encode(&over).as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
@@ -160,6 +163,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         .clusters
         .iter()
         .map(|cluster| cluster.name.clone());
+    let secret_names = resources.secrets.iter().map(|secret| secret.name.clone());
     let node = typed.node.unwrap_or_default();
     let bootstrap = Bootstrap {
         static_listeners: listener_names
@@ -167,6 +171,9 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
             .collect(),
         static_clusters: cluster_names
             .zip(static_resources(message, "clusters").map(text::encode))
+            .collect(),
+        static_secrets: secret_names
+            .zip(static_resources(message, "secrets").map(text::encode))
             .collect(),
         body,
         node_id: node.id,
@@ -258,6 +265,20 @@ fn subscriptions(
 /// Compiles all static resources for their problems, and checks them against each other.
 fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
     let level = cx.problems.enter("static_resources");
+    let mut secrets = HashMap::new();
+    for (index, secret) in message.secrets.iter().enumerate() {
+        let item = cx.problems.enter_item("secrets", index);
+        if let Some((name, kind)) = parts::secret(secret, cx)
+            && secrets.insert(name, kind).is_some()
+        {
+            let reason = format!(
+                "Duplicate static secret name {}: two secrets of one name are not implemented",
+                secret.name
+            );
+            cx.problems.report_at("name", reason);
+        }
+        cx.problems.leave(item);
+    }
     let mut clusters = HashSet::new();
     for (index, cluster) in message.clusters.iter().enumerate() {
         let item = cx.problems.enter_item("clusters", index);
@@ -269,19 +290,21 @@ fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
         cx.problems.leave(item);
     }
     let mut listeners = HashSet::new();
-    let mut addresses = HashMap::new();
+    let mut addresses = HashSet::new();
     for (index, listener) in message.listeners.iter().enumerate() {
         let item = cx.problems.enter_item("listeners", index);
         if let Some(listener) = parts::listener(listener, cx) {
-            if !listeners.insert(std::sync::Arc::clone(&listener.name)) {
+            if !listeners.insert(Arc::clone(&listener.name)) {
                 let reason = format!("duplicate listener '{}'", listener.name);
                 cx.problems.report_at("name", reason);
             }
-            let taken = addresses.insert(listener.address, ()).is_some();
-            if taken && listener.address.port() != 0 {
-                let reason = crate::store::duplicate_address(&listener.name, listener.address);
+            // Envoy does not mind one that a listener has twice.
+            let own: HashSet<_> = listener.addresses().filter(|a| a.port() != 0).collect();
+            if let Some(taken) = own.iter().find(|address| addresses.contains(*address)) {
+                let reason = crate::store::duplicate_address(&listener.name, *taken);
                 cx.problems.report_at("address", reason);
             }
+            addresses.extend(own);
         }
         cx.problems.leave(item);
     }
@@ -291,8 +314,24 @@ fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
         .iter()
         .filter(|reference| reference.required && !clusters.contains(&*reference.name))
         .map(compile::ClusterRef::unknown)
+        .chain(secret_problems(&cx.secrets, &secrets))
         .collect();
     for Problem { path, reason } in unknown {
         cx.problems.report_at(&path, reason);
     }
+}
+
+/// What is wrong with the secrets that listeners and clusters name.
+fn secret_problems(
+    references: &[SecretRef],
+    known: &HashMap<Arc<str>, SecretKind>,
+) -> Vec<Problem> {
+    let mut by_name: HashMap<&str, &SecretRef> = HashMap::new();
+    let mut problems = Vec::new();
+    for reference in references {
+        let kind = known.get(&reference.name).map(|kind| (true, *kind));
+        let other = by_name.insert(&reference.name, reference);
+        problems.extend(check_reference(reference, kind, other));
+    }
+    problems
 }

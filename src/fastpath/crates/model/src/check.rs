@@ -12,6 +12,8 @@ use crate::validate;
 
 /// Protobuf's own limit, which decoding has enforced within each `Any`.
 const MAX_ANY_DEPTH: usize = 32;
+/// Of messages in messages, `Any`s and all: deeper ones would only fill the stack.
+const MAX_DEPTH: usize = 200;
 
 /// Everything wrong with `message` as far as descriptors tell.
 #[must_use]
@@ -20,6 +22,7 @@ pub fn check(schema: &Schema, message: &DynamicMessage) -> Vec<Problem> {
         schema,
         problems: Problems::default(),
         any_depth: 0,
+        depth: 0,
     };
     walk.message(message, true);
     walk.problems.into_list()
@@ -29,6 +32,7 @@ struct Walk<'s> {
     schema: &'s Schema,
     problems: Problems,
     any_depth: usize,
+    depth: usize,
 }
 
 impl Walk<'_> {
@@ -144,10 +148,17 @@ impl Walk<'_> {
     }
 
     fn nested(&mut self, message: &DynamicMessage, strict: bool, extension: Option<&str>) {
+        if self.depth >= MAX_DEPTH {
+            self.problems
+                .report(format!("messages nested more than {MAX_DEPTH} deep"));
+            return;
+        }
+        self.depth = self.depth.saturating_add(1);
         match prost_reflect::ReflectMessage::descriptor(message).full_name() {
             "google.protobuf.Any" => self.any(message, strict, extension),
             _ => self.message(message, strict),
         }
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// The message an `Any` holds, at the same path: its fields stand beside `@type`.

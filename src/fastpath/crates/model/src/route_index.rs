@@ -261,6 +261,7 @@ mod tests {
                 headers: Vec::new(),
                 query_parameters: Vec::new(),
                 fraction_millionths: None,
+                tls: None,
                 grpc: false,
             },
             action: Action::NonForwarding,

@@ -115,12 +115,16 @@ fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     readable(&out)
 }
 
+fn is_hash(line: &str) -> bool {
+    line.starts_with("hash: ") || line.starts_with("frame_hash: ")
+}
+
 /// Leaves out hashes, which are equal or not and mean nothing else; writes lists of bytes as
 /// text and lists of nothing or one thing on one line.
 fn readable(debug: &str) -> String {
     let lines: Vec<&str> = debug
         .lines()
-        .filter(|line| !line.trim_start().starts_with("hash: "))
+        .filter(|line| !is_hash(line.trim_start()))
         .collect();
     let mut out = String::new();
     let mut at = 0;

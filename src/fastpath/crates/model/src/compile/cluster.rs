@@ -1,12 +1,14 @@
 //! `Cluster`: where its endpoints come from, how they are chosen, and the limits.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
-use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::config::core::v3::{self as core, RuntimeDouble};
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use envoy_types::pb::google::protobuf::UInt32Value;
 use pb::cluster::common_lb_config::LocalityConfigSpecifier;
 use pb::cluster::{
     ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy as Policy,
@@ -20,13 +22,13 @@ use super::duration::millis_or;
 use super::protocol_options::count;
 use super::route_action::priority;
 use super::{
-    Assignment, Context, ENDPOINTS, config_source, endpoints, listener::transport_socket,
-    protocol_options,
+    Assignment, Context, ENDPOINTS, config_source, endpoints, metadata, protocol_options, tls,
 };
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, Thresholds,
+    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, TcpKeepalive, Thresholds,
+    Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
 };
 use crate::schema::name_of_url;
 
@@ -38,14 +40,23 @@ const BUFFER_LIMIT: u32 = 1 << 20;
 const MAX_BACKOFF: u32 = 10;
 
 pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Option<Cluster> {
+    let transport = match message.transport_socket.as_ref() {
+        Some(socket) => {
+            let level = cx.problems.enter("transport_socket");
+            let transport = tls::upstream(socket, cx);
+            cx.problems.leave(level);
+            transport
+        }
+        None => Some(Transport::Plain),
+    };
+    let transport_matches = transport_matches(message, cx);
     let problems = &mut cx.problems;
     let load_balancing = load_balancing(message, problems);
     let http = protocol_options::compile(message, problems);
-    transport_socket(
-        "transport_socket",
-        message.transport_socket.as_ref(),
-        problems,
-    );
+    let options = message.upstream_connection_options.as_ref();
+    let keepalive = options
+        .and_then(|o| o.tcp_keepalive.as_ref())
+        .map(keepalive);
     let connect_timeout = millis_or(
         "connect_timeout",
         message.connect_timeout.as_ref(),
@@ -59,6 +70,9 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     cx.weighted_localities = weighted;
     let discovery = discovery(message, weighted, cx);
     let name: Arc<str> = message.name.as_str().into();
+    let (transport, transport_matches) = (transport?, transport_matches?);
+    let http = http?;
+    check_alpn(&transport, &transport_matches, &http, &mut cx.problems);
     Some(Cluster {
         stat_name: match message.alt_stat_name.as_str() {
             "" => Arc::clone(&name),
@@ -71,9 +85,87 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         connect_timeout,
         per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
-        http: http?,
-        hash,
+        http,
+        hash: with_transports(hash, &transport, &transport_matches),
+        transport,
+        transport_matches,
+        keepalive,
     })
+}
+
+/// `None`: one of them was refused.
+fn transport_matches(message: &pb::Cluster, cx: &mut Context) -> Option<Vec<TransportMatch>> {
+    let mut matches = Vec::with_capacity(message.transport_socket_matches.len());
+    for (index, one) in message.transport_socket_matches.iter().enumerate() {
+        let level = cx.problems.enter_item("transport_socket_matches", index);
+        let socket = cx.problems.enter("transport_socket");
+        let transport = match one.transport_socket.as_ref() {
+            Some(socket) => tls::upstream(socket, cx),
+            None => {
+                cx.problems.report("value is required");
+                None
+            }
+        };
+        cx.problems.leave(socket);
+        cx.problems.leave(level);
+        matches.push(transport.map(|transport| {
+            TransportMatch {
+                name: one.name.as_str().into(),
+                matches: one
+                    .r#match
+                    .as_ref()
+                    .map(metadata::entries)
+                    .unwrap_or_default(),
+                transport,
+            }
+        }));
+    }
+    matches.into_iter().collect()
+}
+
+/// Protocols are negotiated by ALPN, which all of the cluster's sockets must then speak.
+fn check_alpn(
+    transport: &Transport,
+    matches: &[TransportMatch],
+    http: &UpstreamHttp,
+    problems: &mut Problems,
+) {
+    let has_tls = |transport: &Transport| matches!(transport, Transport::Tls(_));
+    let all = has_tls(transport) && matches.iter().all(|one| has_tls(&one.transport));
+    if http.protocol == UpstreamProtocol::Alpn && !all {
+        problems.report(
+            "ALPN configured for cluster which has a non-ALPN transport socket: auto_config needs TLS",
+        );
+    }
+}
+
+/// The hash of a cluster whose sockets read files: its bytes do not show what was in them.
+fn with_transports(hash: u64, transport: &Transport, matches: &[TransportMatch]) -> u64 {
+    let transports = matches.iter().map(|one| &one.transport);
+    let mut hashes = std::iter::once(transport)
+        .chain(transports)
+        .filter_map(|transport| match transport {
+            Transport::Plain => None,
+            Transport::Tls(tls) => Some(tls.hash),
+        })
+        .peekable();
+    if hashes.peek().is_none() {
+        return hash;
+    }
+    let mut hasher = DefaultHasher::new();
+    hash.hash(&mut hasher);
+    hashes.for_each(|tls| tls.hash(&mut hasher));
+    hasher.finish()
+}
+
+/// With any of the three 0 there is none, as in Envoy.
+fn keepalive(message: &core::TcpKeepalive) -> TcpKeepalive {
+    let number = |value: &Option<UInt32Value>| value.as_ref().map(|v| v.value);
+    TcpKeepalive {
+        probes: number(&message.keepalive_probes),
+        time_seconds: number(&message.keepalive_time),
+        interval_seconds: number(&message.keepalive_interval),
+    }
 }
 
 /// Envoy's default is 50 %.
@@ -356,9 +448,8 @@ fn thresholds(message: &pb::Cluster) -> [Thresholds; 2] {
         let Some(message) = given.iter().find(|t| priority(t.priority) == wanted) else {
             return default;
         };
-        let limit = |value: &Option<envoy_types::pb::google::protobuf::UInt32Value>, default| {
-            value.as_ref().map_or(default, |v| v.value)
-        };
+        let limit =
+            |value: &Option<UInt32Value>, default| value.as_ref().map_or(default, |v| v.value);
         Thresholds {
             max_connections: limit(&message.max_connections, default.max_connections),
             max_pending_requests: limit(

@@ -7,6 +7,7 @@ use envoy_types::pb::envoy::config::endpoint::v3 as pb;
 use pb::lb_endpoint::HostIdentifier;
 
 use super::address::{host_port, socket_address};
+use super::metadata;
 use crate::problem::Problems;
 use crate::resources::cluster::{DnsTarget, Endpoint, Endpoints, HealthStatus, Locality};
 
@@ -32,7 +33,7 @@ impl Assignment {
         let mut localities = Vec::with_capacity(message.endpoints.len());
         for (index, group) in message.endpoints.iter().enumerate() {
             let level = problems.enter_item("endpoints", index);
-            refuse_priority(group, problems);
+            refuse_of_group(group, problems);
             let locality = Arc::new(locality(group.locality.as_ref()));
             let each = |(index, message): (usize, &pb::LbEndpoint)| {
                 problems.within_item("lb_endpoints", index, |p| endpoint(message, &locality, p))
@@ -119,7 +120,7 @@ pub(super) fn dns_targets(
     let mut targets = Vec::new();
     for (index, group) in message.endpoints.iter().enumerate() {
         let level = problems.enter_item("endpoints", index);
-        refuse_priority(group, problems);
+        refuse_of_group(group, problems);
         for (index, message) in group.lb_endpoints.iter().enumerate() {
             let target = problems.within_item("lb_endpoints", index, |p| dns_target(message, p));
             targets.extend(target);
@@ -147,6 +148,7 @@ fn dns_target(message: &pb::LbEndpoint, problems: &mut Problems) -> Option<DnsTa
         port,
         weight: weight(message),
         health: health(message.health_status),
+        metadata: metadata::of_endpoint(message.metadata.as_ref()),
     })
 }
 
@@ -167,6 +169,7 @@ fn endpoint(
         weight: weight(message),
         health: health(message.health_status),
         locality: Arc::clone(locality),
+        metadata: metadata::of_endpoint(message.metadata.as_ref()),
     })
 }
 
@@ -184,7 +187,18 @@ fn endpoint_message<'m>(
     }
 }
 
-fn refuse_priority(group: &pb::LocalityLbEndpoints, problems: &mut Problems) {
+fn refuse_of_group(group: &pb::LocalityLbEndpoints, problems: &mut Problems) {
+    let metadata = group.metadata.as_ref();
+    if metadata.is_some_and(|m| {
+        m.filter_metadata
+            .contains_key(metadata::TRANSPORT_SOCKET_MATCH)
+    }) {
+        let reason = format!(
+            "{} is not implemented for localities: set it on their endpoints",
+            metadata::TRANSPORT_SOCKET_MATCH
+        );
+        problems.report_at("metadata", reason);
+    }
     if group.priority != 0 {
         problems.report_at("priority", "priorities other than 0 are not implemented");
     }
@@ -227,6 +241,7 @@ mod tests {
             weight,
             health: HealthStatus::Unknown,
             locality: Arc::default(),
+            metadata: None,
         }
     }
 

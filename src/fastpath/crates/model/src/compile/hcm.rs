@@ -6,27 +6,27 @@ use std::time::Duration;
 use core::http_protocol_options::HeadersWithUnderscoresAction;
 use core::scheme_header_transformation::Transformation;
 use envoy_types::pb::envoy::config::core::v3 as core;
-use envoy_types::pb::envoy::extensions::filters::http::router::v3::Router;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 pub(super) use pb::HttpConnectionManager as Message;
 use pb::http_connection_manager::{
-    CodecType, InternalAddressConfig, PathWithEscapedSlashesAction, RouteSpecifier,
-    ServerHeaderTransformation, StripPortMode,
+    CodecType, ForwardClientCertDetails as Forward, InternalAddressConfig,
+    PathWithEscapedSlashesAction, RouteSpecifier, ServerHeaderTransformation,
+    SetCurrentClientCertDetails, StripPortMode,
 };
-use pb::http_filter::ConfigType;
-use prost::Message as _;
 
 use super::duration::{millis_or, timeout};
 use super::protocol_options::{IDLE_TIMEOUT, MAX_HEADERS, MAX_HEADERS_KB, count, kilobytes};
-use super::{Context, ROUTES, access_log, address, config_source, route};
+use super::{
+    Context, ROUTES, access_log, address, config_source, http_filters, http2, route, upgrades,
+};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::{
-    Cidr, EscapedSlashes, Hcm, RouteSource, RouterFilter, ServerHeader, StripPort, Underscores,
+    Cidr, Codec, EscapedSlashes, ForwardClientCert, ForwardClientCertMode, Hcm, RouteSource,
+    ServerHeader, StripPort, Underscores,
 };
 use crate::schema::name_of_url;
 
-const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 const UUID: &str = "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig";
 
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -36,10 +36,16 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
-    codec(message, &mut cx.problems);
+    let codec = codec(message, &mut cx.problems);
     let routes = routes(message, cx);
     let problems = &mut cx.problems;
-    let router = router(message, problems);
+    let filters = http_filters::compile(&message.http_filters, problems);
+    let stream_error = message.stream_error_on_invalid_http_message.as_ref();
+    let stream_error = stream_error.map(|v| v.value);
+    let http2 = problems.within("http2_protocol_options", |p| {
+        http2::options(message.http2_protocol_options.as_ref(), stream_error, p)
+    });
+    let upgrades = upgrades::of_manager(&message.upgrade_configs, problems);
     let access_logs = access_log::compile("access_log", &message.access_log, problems);
     let strip_port = strip_port(message, problems);
     let internal = message.internal_address_config.as_ref();
@@ -53,10 +59,17 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let max_headers_kb = message.max_request_headers_kb.as_ref();
     let max_requests = common.and_then(|c| c.max_requests_per_connection.as_ref());
     let absolute_url = http1.and_then(|h| h.allow_absolute_url.as_ref());
+    let http1_stream_error =
+        http1.and_then(|h| h.override_stream_error_on_invalid_http_message.as_ref());
+    let (filters, router) = filters?;
     Some(Hcm {
         stat_prefix: message.stat_prefix.as_str().into(),
         routes: routes?,
-        router: router?,
+        codec,
+        http2,
+        upgrades,
+        filters,
+        router,
         access_logs,
         idle_timeout: timeouts.idle,
         max_connection_duration: timeouts.max_connection,
@@ -76,6 +89,10 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         proxy_100_continue: message.proxy_100_continue,
         allow_chunked_length: http1.is_some_and(|h| h.allow_chunked_length),
         allow_custom_methods: http1.is_some_and(|h| h.allow_custom_methods),
+        stream_error_on_invalid_http_message: http1_stream_error
+            .map(|v| v.value)
+            .or(stream_error)
+            .unwrap_or(false),
         server_name: non_empty(&message.server_name).unwrap_or_else(|| "envoy".into()),
         server_header: server_header(message),
         via: non_empty(&message.via),
@@ -92,6 +109,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
             .represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
         scheme_to_overwrite: scheme_to_overwrite(message),
         underscores: underscores(common),
+        client_cert: client_cert(message),
         strip_port,
         strip_trailing_host_dot: message.strip_trailing_host_dot,
         normalize_path: message.normalize_path.as_ref().is_some_and(|v| v.value),
@@ -104,16 +122,36 @@ fn non_empty(text: &str) -> Option<Arc<str>> {
     Some(text).filter(|text| !text.is_empty()).map(Arc::from)
 }
 
-fn codec(message: &Message, problems: &mut Problems) {
+fn codec(message: &Message, problems: &mut Problems) -> Codec {
     match CodecType::try_from(message.codec_type) {
-        Ok(CodecType::Auto | CodecType::Http1) => {}
-        Ok(codec @ (CodecType::Http2 | CodecType::Http3)) => {
-            problems.report_at(
-                "codec_type",
-                format!("{} is not implemented", codec.as_str_name()),
-            );
+        Ok(CodecType::Http1) => Codec::Http1,
+        Ok(CodecType::Http2) => Codec::Http2,
+        Ok(CodecType::Http3) => {
+            problems.report_at("codec_type", "HTTP3 is not implemented");
+            Codec::Auto
         }
-        Err(_) => {}
+        Ok(CodecType::Auto) | Err(_) => Codec::Auto,
+    }
+}
+
+/// `forward_client_cert_details` and what goes with it.
+fn client_cert(message: &Message) -> ForwardClientCert {
+    let mode = match Forward::try_from(message.forward_client_cert_details) {
+        Ok(Forward::ForwardOnly) => ForwardClientCertMode::ForwardOnly,
+        Ok(Forward::AppendForward) => ForwardClientCertMode::AppendForward,
+        Ok(Forward::SanitizeSet) => ForwardClientCertMode::SanitizeSet,
+        Ok(Forward::AlwaysForwardOnly) => ForwardClientCertMode::AlwaysForwardOnly,
+        Ok(Forward::Sanitize) | Err(_) => ForwardClientCertMode::Sanitize,
+    };
+    let details = message.set_current_client_cert_details.as_ref();
+    let of = |field: fn(&SetCurrentClientCertDetails) -> bool| details.is_some_and(field);
+    ForwardClientCert {
+        mode,
+        subject: of(|d| d.subject.as_ref().is_some_and(|v| v.value)),
+        cert: of(|d| d.cert),
+        chain: of(|d| d.chain),
+        dns: of(|d| d.dns),
+        uri: of(|d| d.uri),
     }
 }
 
@@ -143,50 +181,6 @@ fn routes(message: &Message, cx: &mut Context) -> Option<RouteSource> {
         // Refused by name.
         RouteSpecifier::ScopedRoutes(_) => None,
     }
-}
-
-/// The HTTP filters: the router, and so far nothing before it.
-fn router(message: &Message, problems: &mut Problems) -> Option<RouterFilter> {
-    let Some((last, before)) = message.http_filters.split_last() else {
-        problems.report_at(
-            "http_filters",
-            "a chain without a terminal filter (envoy.filters.http.router) is not implemented",
-        );
-        return None;
-    };
-    let mut router = None;
-    for (index, filter) in before.iter().chain([last]).enumerate() {
-        let level = problems.enter_item("http_filters", index);
-        router = http_filter(filter, problems);
-        if router.is_some() && index < before.len() {
-            let reason = format!(
-                "terminal filter named {} of type envoy.filters.http.router must be the last filter in a http filter chain.",
-                filter.name
-            );
-            problems.report(reason);
-        }
-        problems.leave(level);
-    }
-    router
-}
-
-fn http_filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<RouterFilter> {
-    let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
-        problems.report(not_implemented(Some(&message.name), ""));
-        return None;
-    };
-    let type_name = name_of_url(&any.type_url).unwrap_or("");
-    if type_name != ROUTER {
-        let reason = not_implemented(Some(&message.name), type_name);
-        problems.report(format!("{reason} as an HTTP filter"));
-        return None;
-    }
-    let router = Router::decode(any.value.as_slice()).ok()?;
-    Some(RouterFilter {
-        suppress_envoy_headers: router.suppress_envoy_headers,
-        dynamic_stats: router.dynamic_stats.as_ref().is_none_or(|v| v.value),
-        respect_expected_rq_timeout: router.respect_expected_rq_timeout,
-    })
 }
 
 struct Timeouts {

@@ -64,7 +64,8 @@ pub(super) fn settable_name(
     Some(name(text))
 }
 
-fn additions(
+/// `HeaderValueOption`s in `field`.
+pub(super) fn additions(
     field: &str,
     options: &[pb::HeaderValueOption],
     problems: &mut Problems,

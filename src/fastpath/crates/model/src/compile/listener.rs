@@ -1,29 +1,38 @@
-//! `Listener`: one TCP address, one filter chain.
+//! `Listener`: its sockets, and the filter chains that its connections go to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::core::v3::{
-    TrafficDirection, TransportSocket, address, socket_address::PortSpecifier, transport_socket,
+    TrafficDirection, address, socket_address::PortSpecifier,
 };
 use envoy_types::pb::envoy::config::listener::v3 as pb;
-use pb::filter::ConfigType;
+use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use pb::listener::DrainType;
-use prost::Message as _;
+use pb::listener::connection_balance_config::BalanceType;
 
-use super::{Context, address::socket_address, hcm};
-use crate::check::not_implemented;
+use super::address::socket_address;
+use super::duration::timeout;
+use super::protocol_options::count;
+use super::{
+    Context, access_log, chain_match, chain_tree, filter_chain, hash, listener_filters, wire,
+};
+use crate::matching::filter_chain::ChainMatcher;
 use crate::problem::Problems;
-use crate::resources::listener::{FilterChain, Listener, NetworkFilter};
-use crate::schema::name_of_url;
+use crate::resources::chain_tree::ChainTree;
+use crate::resources::listener::{FilterChains, Listener, SocketOptions};
 
-const HCM: &str =
-    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
-const RAW_BUFFER: &str = "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer";
+/// Numbers of fields of `Listener`.
+const FILTER_CHAINS: u64 = 3;
+const DEFAULT_FILTER_CHAIN: u64 = 25;
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1 << 20;
 /// Linux' `net.core.somaxconn` of old, Envoy's default of `tcp_backlog_size`.
 const BACKLOG: u32 = 128;
+/// Envoy's default of `listener_filters_timeout`.
+const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// `name`, or the address for a listener without one (Envoy makes up a UUID).
 pub(crate) fn name(message: &pb::Listener) -> String {
@@ -42,138 +51,137 @@ pub(crate) fn name(message: &pb::Listener) -> String {
     }
 }
 
-pub(super) fn compile(message: &pb::Listener, hash: u64, cx: &mut Context) -> Option<Listener> {
-    let problems = &mut cx.problems;
+/// `bytes`: the message as it came, for its hashes.
+pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) -> Option<Listener> {
     let name: Arc<str> = name(message).into();
     let address = match message.address.as_ref() {
-        Some(address) => socket_address("address", Some(address), "", problems),
+        Some(address) => socket_address("address", Some(address), "", &mut cx.problems),
         None => {
-            problems.report_at("address", "address is necessary");
+            cx.problems.report_at("address", "address is necessary");
             None
         }
     };
-    if message.bind_to_port.as_ref().is_some_and(|v| !v.value) {
-        problems.report_at("bind_to_port", "false is not implemented");
-    }
-    let backlog = message
-        .tcp_backlog_size
-        .as_ref()
-        .map_or(BACKLOG, |v| v.value);
-    let buffer = message.per_connection_buffer_limit_bytes.as_ref();
-    let buffer = buffer.map_or(BUFFER_LIMIT, |v| v.value);
-    let filter_chain = match message.filter_chains.as_slice() {
-        [chain] => {
-            let level = cx.problems.enter_item("filter_chains", 0);
-            let chain = filter_chain(chain, cx);
-            cx.problems.leave(level);
-            chain
-        }
-        [] => {
-            cx.problems.report("no filter chains specified");
-            None
-        }
-        [_, ..] => {
-            let level = cx.problems.enter_item("filter_chains", 1);
-            cx.problems
-                .report("more than one filter chain is not implemented");
-            cx.problems.leave(level);
-            None
-        }
-    };
+    let additional_addresses = additional_addresses(message, &mut cx.problems);
+    let filters = listener_filters::compile(message, cx);
+    let chains = chains(message, bytes, cx);
+    let problems = &mut cx.problems;
+    let filters_timeout = timeout(
+        "listener_filters_timeout",
+        message.listener_filters_timeout.as_ref(),
+        Some(FILTERS_TIMEOUT),
+        problems,
+    );
+    let access_logs = access_log::compile("access_log", &message.access_log, problems);
+    let number = |value: &Option<UInt32Value>, default| value.as_ref().map_or(default, |v| v.value);
+    let is_on = |value: &Option<BoolValue>, default| value.as_ref().map_or(default, |v| v.value);
+    let backlog = number(&message.tcp_backlog_size, BACKLOG);
+    let buffer = number(&message.per_connection_buffer_limit_bytes, BUFFER_LIMIT);
+    let deprecated = message.deprecated_v1.as_ref();
     let address = address?;
     let stat_prefix = match message.stat_prefix.as_str() {
         "" => address.to_string(),
         given => given.to_owned(),
     };
-    let reuse_port = message.enable_reuse_port.as_ref().map(|v| v.value);
     Some(Listener {
         name,
         address,
+        additional_addresses,
         stat_prefix: stat_prefix.replace(':', "_").into(),
-        per_connection_buffer_limit_bytes: usize::try_from(buffer).unwrap_or(usize::MAX),
+        per_connection_buffer_limit_bytes: count(buffer),
         // The deprecated `reuse_port: true` asks for the default.
-        reuse_port: reuse_port.unwrap_or(true),
+        reuse_port: is_on(&message.enable_reuse_port, true),
+        exact_balance: matches!(balance(message), Some(BalanceType::ExactBalance(_))),
         backlog: i32::try_from(backlog).unwrap_or(i32::MAX),
+        bind_to_port: is_on(&message.bind_to_port, true)
+            && deprecated.is_none_or(|d| is_on(&d.bind_to_port, true)),
+        use_original_dst: is_on(&message.use_original_dst, false),
+        socket: SocketOptions {
+            transparent: is_on(&message.transparent, false),
+            freebind: is_on(&message.freebind, false),
+            fast_open: message.tcp_fast_open_queue_length.as_ref().map(|v| v.value),
+        },
         drain_modify_only: message.drain_type == i32::from(DrainType::ModifyOnly),
         inbound: message.traffic_direction == i32::from(TrafficDirection::Inbound),
-        filter_chain: filter_chain?,
-        hash,
+        filters,
+        filters_timeout,
+        continue_on_filters_timeout: message.continue_on_listener_filters_timeout,
+        access_logs,
+        chains: chains?,
+        hash: hash(bytes),
+        frame_hash: wire::hash_without(bytes, &[FILTER_CHAINS, DEFAULT_FILTER_CHAIN]),
     })
 }
 
-fn filter_chain(message: &pb::FilterChain, cx: &mut Context) -> Option<FilterChain> {
-    transport_socket(
-        "transport_socket",
-        message.transport_socket.as_ref(),
-        &mut cx.problems,
-    );
-    let network = match message.filters.as_slice() {
-        [filter] => {
-            let level = cx.problems.enter_item("filters", 0);
-            let filter = network_filter(filter, cx);
-            cx.problems.leave(level);
-            filter
-        }
-        [] => {
-            cx.problems
-                .report("a filter chain without filters is not implemented");
-            None
-        }
-        [first, ..] => {
-            let level = cx.problems.enter_item("filters", 0);
-            let reason = format!(
-                "terminal filter named {} must be the last filter in a network filter chain",
-                first.name
-            );
-            cx.problems.report(reason);
-            cx.problems.leave(level);
-            None
-        }
+fn additional_addresses(message: &pb::Listener, problems: &mut Problems) -> Vec<SocketAddr> {
+    let each = |(index, additional): (usize, &pb::AdditionalAddress)| {
+        problems.within_item("additional_addresses", index, |p| {
+            socket_address("address", additional.address.as_ref(), "", p)
+        })
     };
-    Some(FilterChain {
-        name: message.name.as_str().into(),
-        network: network?,
-    })
+    let addresses = message.additional_addresses.iter().enumerate();
+    addresses.filter_map(each).collect()
 }
 
-fn network_filter(message: &pb::Filter, cx: &mut Context) -> Option<NetworkFilter> {
-    let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
-        cx.problems.report(not_implemented(Some(&message.name), ""));
+fn balance(message: &pb::Listener) -> Option<&BalanceType> {
+    message
+        .connection_balance_config
+        .as_ref()?
+        .balance_type
+        .as_ref()
+}
+
+/// The chains and who chooses among them.
+fn chains(message: &pb::Listener, bytes: &[u8], cx: &mut Context) -> Option<FilterChains> {
+    if message.filter_chains.is_empty() && message.default_filter_chain.is_none() {
+        cx.problems.report("no filter chains specified");
         return None;
-    };
-    let level = cx.problems.enter("typed_config");
-    let filter = match name_of_url(&any.type_url).unwrap_or("") {
-        HCM => {
-            let decoded = hcm::Message::decode(any.value.as_slice()).ok();
-            decoded
-                .and_then(|message| hcm::compile(&message, cx))
-                .map(|hcm| NetworkFilter::HttpConnectionManager(Arc::new(hcm)))
+    }
+    let mut list = Vec::with_capacity(message.filter_chains.len());
+    let hashes = wire::hashes_of(bytes, FILTER_CHAINS);
+    let hashes = hashes.into_iter().chain(std::iter::repeat(0));
+    for ((index, chain), hash) in message.filter_chains.iter().enumerate().zip(hashes) {
+        let level = cx.problems.enter_item("filter_chains", index);
+        list.extend(filter_chain::compile(chain, hash, cx).map(Arc::new));
+        cx.problems.leave(level);
+    }
+    let matcher = matcher(message, &mut cx.problems);
+    let default = match message.default_filter_chain.as_ref() {
+        Some(chain) => {
+            let hash = wire::hashes_of(bytes, DEFAULT_FILTER_CHAIN);
+            let hash = hash.first().copied().unwrap_or(0);
+            let level = cx.problems.enter("default_filter_chain");
+            let chain = filter_chain::compile(chain, hash, cx);
+            cx.problems.leave(level);
+            Some(Arc::new(chain?))
         }
-        other => {
-            let reason = not_implemented(Some(&message.name), other);
-            cx.problems.report(format!("{reason} as a network filter"));
-            None
-        }
+        None => None,
     };
-    cx.problems.leave(level);
-    filter
+    if list.len() < message.filter_chains.len() {
+        return None;
+    }
+    let (matcher, tree) = matcher?;
+    Some(FilterChains {
+        list,
+        default,
+        matcher,
+        tree,
+    })
 }
 
-/// Plain TCP, said or unsaid.
-pub(super) fn transport_socket(
-    field: &str,
-    message: Option<&TransportSocket>,
+/// Who chooses: the tree, with which the matches of the chains say nothing, or these.
+fn matcher(
+    message: &pb::Listener,
     problems: &mut Problems,
-) {
-    let Some(message) = message else { return };
-    let url = match message.config_type.as_ref() {
-        Some(transport_socket::ConfigType::TypedConfig(any)) => any.type_url.as_str(),
-        None => "",
+) -> Option<(ChainMatcher, Option<ChainTree>)> {
+    let Some(tree) = message.filter_chain_matcher.as_ref() else {
+        return Some((
+            chain_match::matcher(&message.filter_chains, problems)?,
+            None,
+        ));
     };
-    let name = name_of_url(url).unwrap_or("");
-    let plain = name == RAW_BUFFER
-        || (name.is_empty() && message.name == "envoy.transport_sockets.raw_buffer");
-    if !plain {
-        problems.report_at(field, not_implemented(Some(&message.name), name));
-    }
+    chain_tree::check_names(&message.filter_chains, problems);
+    let level = problems.enter("filter_chain_matcher");
+    let tree = chain_tree::compile(tree, &message.filter_chains, problems);
+    problems.leave(level);
+    Some((ChainMatcher::default(), Some(tree?)))
 }

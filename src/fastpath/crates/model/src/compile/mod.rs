@@ -5,24 +5,36 @@
 
 mod access_log;
 mod address;
+mod chain_match;
+mod chain_tree;
 mod cluster;
 mod config_source;
 mod data_source;
 mod duration;
 mod endpoints;
+mod filter_chain;
 mod hcm;
 mod headers;
+mod http2;
+mod http_filters;
 mod listener;
+mod listener_filters;
 mod matchers;
+mod metadata;
 mod pattern;
 mod protocol_options;
 mod rewrite;
 mod route;
 mod route_action;
+mod tcp_proxy;
+mod tls;
+mod upgrades;
 mod virtual_host;
+mod wire;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,12 +50,14 @@ use crate::problem::{Problem, Problems};
 use crate::resources::cluster::Cluster;
 use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
+use crate::resources::tls::{Secret, SecretValue};
 use crate::schema;
 
 pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 pub const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 pub const BOOTSTRAP: &str = "type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap";
 
 /// A resource that another one refers to and that comes from a file of its own.
@@ -56,8 +70,8 @@ pub struct Needs {
     pub watched_directory: String,
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
-    /// What the names of the subscription's statistics begin with: `cluster.<name>.` or
-    /// `http.<stat_prefix>.rds.<route>.`
+    /// What the names of the subscription's statistics begin with: `cluster.<name>.`,
+    /// `http.<stat_prefix>.rds.<route>.` or `sds.<name>.`
     pub stat_scope: String,
 }
 
@@ -89,12 +103,75 @@ impl ClusterRef {
     }
 }
 
+/// What a secret is used as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    Certificate,
+    Validation,
+    TicketKeys,
+}
+
+impl SecretKind {
+    #[must_use]
+    pub fn of(value: &SecretValue) -> Self {
+        match value {
+            SecretValue::Certificate(_) => Self::Certificate,
+            SecretValue::Validation(_) => Self::Validation,
+            SecretValue::TicketKeys(_) => Self::TicketKeys,
+        }
+    }
+
+    /// The field of `Secret` that holds it.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Certificate => "tls_certificate",
+            Self::Validation => "validation_context",
+            Self::TicketKeys => "session_ticket_keys",
+        }
+    }
+}
+
+/// A secret that a resource names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretRef {
+    /// Where it is named.
+    pub path: String,
+    pub name: Arc<str>,
+    pub kind: SecretKind,
+    /// Where it comes from; `None`: it is a static secret of the bootstrap.
+    pub source: Option<Needs>,
+}
+
+impl SecretRef {
+    /// The refusal of a name that no static secret of the kind has, in Envoy's words.
+    #[must_use]
+    pub fn unknown(&self) -> Problem {
+        let what = match self.kind {
+            SecretKind::Certificate => "static secret",
+            SecretKind::Validation => "static certificate validation context",
+            SecretKind::TicketKeys => "tls session ticket keys",
+        };
+        self.problem(format!("Unknown {what}: {}", self.name))
+    }
+
+    /// A problem of the place that names it.
+    #[must_use]
+    pub fn problem(&self, reason: String) -> Problem {
+        Problem {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+}
+
 /// A compiled resource with what it refers to.
 #[derive(Debug)]
 pub struct Compiled<T> {
     pub resource: T,
     pub needs: Vec<Needs>,
     pub clusters: Vec<ClusterRef>,
+    pub secrets: Vec<SecretRef>,
     /// A cluster whose localities share the load by weight: for `Assignment::flatten`.
     pub weighted_localities: bool,
 }
@@ -105,6 +182,7 @@ pub(crate) struct Context {
     pub problems: Problems,
     pub needs: Vec<Needs>,
     pub clusters: Vec<ClusterRef>,
+    pub secrets: Vec<SecretRef>,
     pub weighted_localities: bool,
     cluster_names: HashMap<Arc<str>, usize>,
 }
@@ -135,11 +213,26 @@ impl Context {
         name
     }
 
+    /// Notes that the current message names a secret. `source`: where it comes from if not from
+    /// the bootstrap.
+    fn refer_to_secret(&mut self, name: &str, kind: SecretKind, source: Option<Needs>) -> Arc<str> {
+        let name: Arc<str> = name.into();
+        self.needs.extend(source.clone());
+        self.secrets.push(SecretRef {
+            path: self.problems.path().to_owned(),
+            name: Arc::clone(&name),
+            kind,
+            source,
+        });
+        name
+    }
+
     fn finish<T>(self, resource: Option<T>) -> Result<Compiled<T>, Vec<Problem>> {
         let Self {
             mut problems,
             needs,
             clusters,
+            secrets,
             weighted_localities,
             ..
         } = self;
@@ -148,6 +241,7 @@ impl Context {
                 resource,
                 needs,
                 clusters,
+                secrets,
                 weighted_localities,
             }),
             _ => {
@@ -164,7 +258,7 @@ impl Context {
 pub fn listener(bytes: &[u8]) -> Result<Compiled<Listener>, Vec<Problem>> {
     let message = checked(LISTENER, bytes)?;
     let mut cx = Context::default();
-    let listener = listener::compile(&message, hash(bytes), &mut cx);
+    let listener = listener::compile(&message, bytes, &mut cx);
     cx.finish(listener)
 }
 
@@ -192,6 +286,23 @@ pub fn endpoints(bytes: &[u8]) -> Result<Assignment, Vec<Problem>> {
     problems.finish(assignment)
 }
 
+/// `envoy.extensions.transport_sockets.tls.v3.Secret`, static or as SDS brings it. Reads the
+/// files that it names.
+pub fn secret(bytes: &[u8]) -> Result<Compiled<Secret>, Vec<Problem>> {
+    let message = checked(SECRET, bytes)?;
+    let mut cx = Context::default();
+    let secret = tls::secret(&message, bytes, &mut cx.problems);
+    cx.finish(secret)
+}
+
+/// The directories that the files of a secret are in, whether or not it can be compiled.
+pub(crate) fn secret_directories(bytes: &[u8]) -> Vec<PathBuf> {
+    use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+    Secret::decode(bytes)
+        .map(|message| tls::secret_directories(&message))
+        .unwrap_or_default()
+}
+
 /// The name of a resource: what updates, removals and references call it.
 pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
     use envoy_types::pb::envoy::config as pb;
@@ -211,6 +322,10 @@ pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
         ENDPOINTS => Ok(pb::endpoint::v3::ClusterLoadAssignment::decode(bytes)
             .map_err(wrong)?
             .cluster_name),
+        SECRET => {
+            use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+            Ok(Secret::decode(bytes).map_err(wrong)?.name)
+        }
         _ => Err(Problem {
             path: String::new(),
             reason: format!("resources of type {type_url} are not implemented"),
@@ -221,6 +336,7 @@ pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
 /// Compiles a part of a bootstrap that was checked as a whole; only for its problems.
 pub(crate) mod parts {
     use envoy_types::pb::envoy::config as pb;
+    use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
 
     use super::Context;
     use crate::resources::listener::Listener;
@@ -229,12 +345,21 @@ pub(crate) mod parts {
         message: &pb::listener::v3::Listener,
         cx: &mut Context,
     ) -> Option<Listener> {
-        super::listener::compile(message, 0, cx)
+        super::listener::compile(message, &[], cx)
     }
 
     pub(crate) fn cluster(message: &pb::cluster::v3::Cluster, cx: &mut Context) {
         // Only for its problems.
         let _ = super::cluster::compile(message, 0, cx);
+    }
+
+    /// Its name and kind.
+    pub(crate) fn secret(
+        message: &Secret,
+        cx: &mut Context,
+    ) -> Option<(std::sync::Arc<str>, super::SecretKind)> {
+        let secret = super::tls::secret(message, &[], &mut cx.problems)?;
+        Some((secret.name, super::SecretKind::of(&secret.value)))
     }
 
     pub(crate) use super::address::socket_address;

@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
+use envoy_types::pb::envoy::config::cluster::v3::cluster::ClusterProtocolSelection;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::extensions::upstreams::http::v3 as pb;
 use pb::http_protocol_options::{UpstreamProtocolOptions, explicit_http_config::ProtocolConfig};
 use prost::Message as _;
 
 use super::duration::timeout;
+use super::http2;
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::cluster::UpstreamHttp;
+use crate::resources::cluster::{UpstreamHttp, UpstreamProtocol};
 use crate::schema::name_of_url;
 
 const NAME: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -41,33 +43,82 @@ pub(super) fn compile(cluster: &Cluster, problems: &mut Problems) -> Option<Upst
     }
     match typed {
         Some(options) => options,
-        None => options(
-            cluster.common_http_protocol_options.as_ref(),
-            cluster.http_protocol_options.as_ref(),
-            cluster
-                .max_requests_per_connection
-                .as_ref()
-                .map(|v| v.value),
-            problems,
-        ),
+        None => deprecated(cluster, problems),
     }
+}
+
+/// What is spoken, and with which options.
+#[derive(Default)]
+struct Spoken<'m> {
+    protocol: UpstreamProtocol,
+    http1: Option<&'m core::Http1ProtocolOptions>,
+    http2: Option<&'m core::Http2ProtocolOptions>,
+    /// Where `http2` is, below the message of all options.
+    http2_path: &'static str,
+}
+
+/// The cluster's own fields: without the extension they say that it is HTTP/2 by being there.
+fn deprecated(cluster: &Cluster, problems: &mut Problems) -> Option<UpstreamHttp> {
+    let use_downstream = i32::from(ClusterProtocolSelection::UseDownstreamProtocol);
+    let http2 = cluster.http2_protocol_options.as_ref();
+    let spoken = Spoken {
+        protocol: if cluster.protocol_selection == use_downstream {
+            UpstreamProtocol::Downstream
+        } else if http2.is_some() {
+            UpstreamProtocol::Http2
+        } else {
+            UpstreamProtocol::Http1
+        },
+        http1: cluster.http_protocol_options.as_ref(),
+        http2,
+        http2_path: "http2_protocol_options",
+    };
+    let max_requests = cluster.max_requests_per_connection.as_ref();
+    options(
+        cluster.common_http_protocol_options.as_ref(),
+        cluster.upstream_http_protocol_options.as_ref(),
+        &spoken,
+        max_requests.map(|v| v.value),
+        problems,
+    )
 }
 
 fn extension(bytes: &[u8], problems: &mut Problems) -> Option<UpstreamHttp> {
     let message = pb::HttpProtocolOptions::decode(bytes).ok()?;
-    let http1 = match message.upstream_protocol_options.as_ref()? {
+    let spoken = match message.upstream_protocol_options.as_ref()? {
         UpstreamProtocolOptions::ExplicitHttpConfig(config) => {
             match config.protocol_config.as_ref()? {
-                ProtocolConfig::HttpProtocolOptions(http1) => Some(http1),
+                ProtocolConfig::HttpProtocolOptions(http1) => Spoken {
+                    http1: Some(http1),
+                    ..Spoken::default()
+                },
+                ProtocolConfig::Http2ProtocolOptions(http2) => Spoken {
+                    protocol: UpstreamProtocol::Http2,
+                    http2: Some(http2),
+                    http2_path: "explicit_http_config.http2_protocol_options",
+                    ..Spoken::default()
+                },
                 // Refused by name.
-                _ => return None,
+                ProtocolConfig::Http3ProtocolOptions(_) => return None,
             }
         }
-        _ => return None,
+        UpstreamProtocolOptions::UseDownstreamProtocolConfig(config) => Spoken {
+            protocol: UpstreamProtocol::Downstream,
+            http1: config.http_protocol_options.as_ref(),
+            http2: config.http2_protocol_options.as_ref(),
+            http2_path: "use_downstream_protocol_config.http2_protocol_options",
+        },
+        UpstreamProtocolOptions::AutoConfig(config) => Spoken {
+            protocol: UpstreamProtocol::Alpn,
+            http1: config.http_protocol_options.as_ref(),
+            http2: config.http2_protocol_options.as_ref(),
+            http2_path: "auto_config.http2_protocol_options",
+        },
     };
     options(
         message.common_http_protocol_options.as_ref(),
-        http1,
+        message.upstream_http_protocol_options.as_ref(),
+        &spoken,
         None,
         problems,
     )
@@ -75,7 +126,8 @@ fn extension(bytes: &[u8], problems: &mut Problems) -> Option<UpstreamHttp> {
 
 fn options(
     common: Option<&core::HttpProtocolOptions>,
-    http1: Option<&core::Http1ProtocolOptions>,
+    upstream: Option<&core::UpstreamHttpProtocolOptions>,
+    spoken: &Spoken<'_>,
     deprecated_max_requests: Option<u32>,
     problems: &mut Problems,
 ) -> Option<UpstreamHttp> {
@@ -93,7 +145,16 @@ fn options(
     let max_headers = common.and_then(|c| c.max_headers_count.as_ref());
     let max_kb = common.and_then(|c| c.max_response_headers_kb.as_ref());
     let max_kb = max_kb.map_or(MAX_HEADERS_KB, |v| v.value);
+    let http2 = problems.within(spoken.http2_path, |p| http2::options(spoken.http2, None, p));
+    let sni_header = upstream.map_or("", |u| u.override_auto_sni_header.as_str());
     Some(UpstreamHttp {
+        protocol: spoken.protocol,
+        http2,
+        auto_sni: upstream.is_some_and(|u| u.auto_sni),
+        auto_san_validation: upstream.is_some_and(|u| u.auto_san_validation),
+        auto_sni_header: Some(sni_header)
+            .filter(|name| !name.is_empty())
+            .map(|name| name.to_ascii_lowercase().into()),
         idle_timeout,
         max_connection_duration,
         max_requests_per_connection: max_requests
@@ -102,7 +163,7 @@ fn options(
             .filter(|max| *max > 0),
         max_response_headers_bytes: kilobytes(max_kb),
         max_headers_count: count(max_headers.map_or(MAX_HEADERS, |v| v.value)),
-        enable_trailers: http1.is_some_and(|h| h.enable_trailers),
+        enable_trailers: spoken.http1.is_some_and(|h| h.enable_trailers),
     })
 }
 

@@ -14,7 +14,7 @@ use super::duration::{millis, timeout};
 use super::headers::{self, lists};
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{Context, access_log, data_source};
+use super::{Context, access_log, data_source, upgrades};
 use crate::problem::Problems;
 use crate::resources::cluster::RoutingPriority;
 use crate::resources::route::{
@@ -63,13 +63,8 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         message.idle_timeout.as_ref(),
         problems,
     ));
-    let max_stream_duration = message.max_stream_duration.as_ref().and_then(|limits| {
-        let level = problems.enter("max_stream_duration");
-        let limit = limits.max_stream_duration.as_ref();
-        let limit = off_or(millis("max_stream_duration", limit, problems));
-        problems.leave(level);
-        limit
-    });
+    let limits = StreamLimits::new(message, problems);
+    let upgrades = upgrades::of_route(&message.upgrade_configs, problems);
     let not_found = ClusterNotFoundResponseCode::try_from(message.cluster_not_found_response_code);
     Some(Forward {
         cluster: cluster?,
@@ -83,9 +78,45 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         append_x_forwarded_host: message.append_x_forwarded_host,
         timeout,
         idle_timeout,
-        max_stream_duration,
+        max_stream_duration: limits.max_stream_duration,
         priority: priority(message.priority),
+        upgrades,
+        grpc_timeout_max: limits.grpc_timeout_max,
+        grpc_timeout_offset: limits.grpc_timeout_offset,
     })
+}
+
+/// `max_stream_duration`, and the deprecated fields that its gRPC half replaced, which count only
+/// without it.
+#[allow(clippy::option_option)] // As in `Forward`.
+struct StreamLimits {
+    max_stream_duration: Option<Option<Duration>>,
+    grpc_timeout_max: Option<Duration>,
+    grpc_timeout_offset: Option<Duration>,
+}
+
+impl StreamLimits {
+    fn new(message: &pb::RouteAction, problems: &mut Problems) -> Self {
+        let Some(limits) = message.max_stream_duration.as_ref() else {
+            let max = message.max_grpc_timeout.as_ref();
+            let offset = message.grpc_timeout_offset.as_ref();
+            return Self {
+                max_stream_duration: None,
+                grpc_timeout_max: millis("max_grpc_timeout", max, problems),
+                grpc_timeout_offset: millis("grpc_timeout_offset", offset, problems),
+            };
+        };
+        problems.within("max_stream_duration", |problems| {
+            let limit = limits.max_stream_duration.as_ref();
+            let max = limits.grpc_timeout_header_max.as_ref();
+            let offset = limits.grpc_timeout_header_offset.as_ref();
+            Self {
+                max_stream_duration: off_or(millis("max_stream_duration", limit, problems)),
+                grpc_timeout_max: millis("grpc_timeout_header_max", max, problems),
+                grpc_timeout_offset: millis("grpc_timeout_header_offset", offset, problems),
+            }
+        })
+    }
 }
 
 /// Given: off if zero.

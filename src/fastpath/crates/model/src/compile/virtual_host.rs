@@ -10,7 +10,7 @@ use super::headers::{self, lists};
 use super::route::Settings;
 use super::{Context, matchers, route_action};
 use crate::problem::Problems;
-use crate::resources::route::{PathMatch, RequireTls, Route, RouteMatch, VirtualHost};
+use crate::resources::route::{PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost};
 use crate::route_index::RouteIndex;
 
 pub(super) fn compile(
@@ -69,6 +69,10 @@ fn route_match(message: &pb::RouteMatch, problems: &mut Problems) -> Option<Rout
         query_parameters,
         fraction_millionths: message.runtime_fraction.as_ref().map(matchers::fraction),
         grpc: message.grpc.is_some(),
+        tls: message.tls_context.as_ref().map(|tls| TlsMatch {
+            presented: tls.presented.as_ref().map(|v| v.value),
+            validated: tls.validated.as_ref().map(|v| v.value),
+        }),
     })
 }
 

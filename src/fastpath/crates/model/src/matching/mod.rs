@@ -1,6 +1,8 @@
 //! The hot path's questions to a route configuration: pure functions, nothing allocated for any
 //! request that is not out of the ordinary.
 
+pub mod chain_tree;
+pub mod filter_chain;
 mod header;
 mod hosts;
 mod query;

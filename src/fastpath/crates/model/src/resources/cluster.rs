@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::http::Http2Options;
+use super::tls::UpstreamTls;
+
 #[derive(Debug)]
 pub struct Cluster {
     pub name: Arc<str>,
@@ -19,6 +22,12 @@ pub struct Cluster {
     pub per_connection_buffer_limit_bytes: usize,
     pub thresholds: [Thresholds; 2],
     pub http: UpstreamHttp,
+    pub transport: Transport,
+    /// `transport_socket_matches`: the first whose `matches` are in the endpoint's
+    /// `envoy.transport_socket_match` metadata.
+    pub transport_matches: Vec<TransportMatch>,
+    /// TCP keepalive of upstream connections.
+    pub keepalive: Option<TcpKeepalive>,
     /// Hash of the cluster resource's bytes (without endpoints that came by EDS).
     pub hash: u64,
 }
@@ -75,6 +84,8 @@ pub struct DnsTarget {
     pub port: u16,
     pub weight: u32,
     pub health: HealthStatus,
+    /// As `Endpoint::metadata`: every address that the name has carries it.
+    pub metadata: Option<Arc<EndpointMetadata>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +113,42 @@ pub struct Endpoint {
     pub weight: u32,
     pub health: HealthStatus,
     pub locality: Arc<Locality>,
+    /// `metadata.filter_metadata`, only what is asked for: `envoy.transport_socket_match` and
+    /// `envoy.lb`.
+    pub metadata: Option<Arc<EndpointMetadata>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointMetadata {
+    pub transport_socket_match: Metadata,
+    pub lb: Metadata,
+}
+
+/// Key and value of a metadata struct, values as JSON text, sorted by key.
+pub type Metadata = Vec<(Box<str>, Box<str>)>;
+
+/// How an upstream connection is spoken under the protocol.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    #[default]
+    Plain,
+    Tls(Arc<UpstreamTls>),
+}
+
+#[derive(Debug, Clone)]
+pub struct TransportMatch {
+    pub name: Arc<str>,
+    /// All must be there; empty matches every endpoint.
+    pub matches: Metadata,
+    pub transport: Transport,
+}
+
+/// `upstream_connection_options.tcp_keepalive`; `None` leaves the system's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpKeepalive {
+    pub probes: Option<u32>,
+    pub time_seconds: Option<u32>,
+    pub interval_seconds: Option<u32>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -153,9 +200,29 @@ impl Default for Thresholds {
     }
 }
 
+/// What is spoken with the hosts of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum UpstreamProtocol {
+    #[default]
+    Http1,
+    Http2,
+    /// `auto_config`: as ALPN says.
+    Alpn,
+    /// `use_downstream_protocol_config`: what the client speaks.
+    Downstream,
+}
+
 /// Upstream HTTP options (`HttpProtocolOptions` extension or the deprecated cluster fields).
 #[derive(Debug, Clone)]
 pub struct UpstreamHttp {
+    pub protocol: UpstreamProtocol,
+    pub http2: Http2Options,
+    /// `auto_sni`: the SNI is the request's host (or the header named below).
+    pub auto_sni: bool,
+    /// `auto_san_validation`.
+    pub auto_san_validation: bool,
+    /// `override_auto_sni_header`, lower case.
+    pub auto_sni_header: Option<Box<str>>,
     /// Default 1 h; None: off.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,

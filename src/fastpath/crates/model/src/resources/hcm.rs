@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
+use super::http::{Http2Options, UpgradeConfig};
 use super::route::RouteConfig;
 
 #[derive(Debug)]
@@ -12,6 +13,11 @@ pub struct Hcm {
     /// `http.<stat_prefix>.`
     pub stat_prefix: Arc<str>,
     pub routes: RouteSource,
+    pub codec: Codec,
+    pub http2: Http2Options,
+    pub upgrades: Vec<UpgradeConfig>,
+    /// Before the router, in order.
+    pub filters: Vec<HttpFilter>,
     pub router: RouterFilter,
     pub access_logs: Vec<Arc<AccessLog>>,
 
@@ -49,6 +55,9 @@ pub struct Hcm {
     pub allow_chunked_length: bool,
     /// Any token is a method.
     pub allow_custom_methods: bool,
+    /// Of HTTP/1: after an invalid request the connection stays open where its framing is known.
+    /// (HTTP/2 has its own in `http2`.)
+    pub stream_error_on_invalid_http_message: bool,
 
     // -- headers --
     pub server_name: Arc<str>,
@@ -68,6 +77,7 @@ pub struct Hcm {
     /// `scheme_header_transformation.scheme_to_overwrite`.
     pub scheme_to_overwrite: Option<Arc<str>>,
     pub underscores: Underscores,
+    pub client_cert: ForwardClientCert,
     pub strip_port: StripPort,
     pub strip_trailing_host_dot: bool,
 
@@ -85,6 +95,56 @@ pub enum RouteSource {
     Rds {
         name: Arc<str>,
     },
+}
+
+/// `codec_type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// By ALPN, else by the connection's first bytes.
+    Auto,
+    Http1,
+    Http2,
+}
+
+/// An HTTP filter before the router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HttpFilter {
+    /// `envoy.filters.http.grpc_web`.
+    GrpcWeb,
+    /// `envoy.filters.http.grpc_http1_bridge`.
+    GrpcHttp1Bridge {
+        upgrade_protobuf_to_grpc: bool,
+        ignore_query_parameters: bool,
+    },
+    /// `envoy.filters.http.grpc_stats`.
+    GrpcStats {
+        /// Counters by service and method; false: `emit_filter_state` and totals only.
+        stats_for_all_methods: bool,
+        enable_upstream_stats: bool,
+        emit_filter_state: bool,
+    },
+}
+
+/// `forward_client_cert_details` and `set_current_client_cert_details`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ForwardClientCert {
+    pub mode: ForwardClientCertMode,
+    /// Besides `By` and `Hash`, which are always there.
+    pub subject: bool,
+    pub cert: bool,
+    pub chain: bool,
+    pub dns: bool,
+    pub uri: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardClientCertMode {
+    #[default]
+    Sanitize,
+    ForwardOnly,
+    AppendForward,
+    SanitizeSet,
+    AlwaysForwardOnly,
 }
 
 /// `envoy.extensions.filters.http.router.v3.Router`, the terminal HTTP filter.

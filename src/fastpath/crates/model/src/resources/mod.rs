@@ -3,11 +3,15 @@
 //! Everything here is immutable and shared by `Arc`; nothing refers to a runtime.
 
 pub mod access_log;
+pub mod chain_tree;
 pub mod cluster;
 pub mod hcm;
 pub mod header_mutation;
+pub mod http;
 pub mod listener;
 pub mod route;
+pub mod tcp_proxy;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,4 +28,6 @@ pub struct Snapshot {
     pub clusters: HashMap<Arc<str>, Arc<cluster::Cluster>>,
     /// Route configurations that came by RDS, by name.
     pub routes: HashMap<Arc<str>, Arc<route::RouteConfig>>,
+    /// Secrets, static or by SDS, by name.
+    pub secrets: HashMap<Arc<str>, Arc<tls::Secret>>,
 }

@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 
 use super::cluster::RoutingPriority;
 use super::header_mutation::{HeaderMutations, HeaderName};
+use super::http::UpgradeConfig;
 use crate::format::Format;
 use crate::route_index::RouteIndex;
 
@@ -95,6 +96,15 @@ pub struct RouteMatch {
     pub fraction_millionths: Option<u32>,
     /// `grpc: {}`: content-type application/grpc.
     pub grpc: bool,
+    /// `tls_context`; `None`: not asked.
+    pub tls: Option<TlsMatch>,
+}
+
+/// `TlsContextMatchOptions`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsMatch {
+    pub presented: Option<bool>,
+    pub validated: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -134,13 +144,13 @@ pub struct QueryMatcher {
 }
 
 /// `envoy.type.matcher.v3.StringMatcher`. With `ignore_case` the pattern is stored lower-case.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StringMatcher {
     pub pattern: StringPattern,
     pub ignore_case: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum StringPattern {
     Exact(Box<[u8]>),
     Prefix(Box<[u8]>),
@@ -175,6 +185,13 @@ pub struct Forward {
     /// `max_stream_duration.max_stream_duration`; same shape.
     pub max_stream_duration: Option<Option<Duration>>,
     pub priority: RoutingPriority,
+    /// Over those of the connection manager, by type.
+    pub upgrades: Vec<UpgradeConfig>,
+    /// `max_stream_duration.grpc_timeout_header_max` (or the deprecated `max_grpc_timeout`):
+    /// `grpc-timeout` sets the timeout, up to this; zero: without a limit.
+    pub grpc_timeout_max: Option<Duration>,
+    /// Subtracted from `grpc-timeout`.
+    pub grpc_timeout_offset: Option<Duration>,
 }
 
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! Accepted resources and the snapshot made of those that are ready.
 //!
 //! A new version of a resource serves once everything it waits for is there: a cluster its
-//! assignment, a listener its route configuration, and both routes and listeners the clusters
-//! they name that are known and not ready yet. Until then the version before it serves.
+//! assignment, a listener its route configuration, both of them their secrets, and both routes
+//! and listeners the clusters they name that are known and not ready yet. Until then the version
+//! before it serves.
 
+mod secrets;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -11,14 +13,17 @@ mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES};
+use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, SecretRef};
 use crate::resources::Snapshot;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
 use crate::resources::hcm::RouteSource;
-use crate::resources::listener::{Listener, NetworkFilter};
+use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
+use crate::resources::tls::Secret;
+pub(crate) use secrets::check_reference;
 use slot::{Slot, Version};
 
 /// What `Store::apply` did.
@@ -33,6 +38,17 @@ pub struct Applied {
     pub rejected: Vec<(String, String, String)>,
     /// Everything the configuration refers to that comes from files: the complete set each time.
     pub wanted: Vec<Needs>,
+    /// Directories in which a move means that a resource is to be offered again as it is, for
+    /// the files that it names: the complete set each time.
+    pub watched: Vec<Watched>,
+}
+
+/// A directory that files of a resource are in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watched {
+    pub type_url: &'static str,
+    pub name: String,
+    pub directory: PathBuf,
 }
 
 /// A resource as it was accepted.
@@ -51,6 +67,10 @@ pub struct Store {
     clusters: BTreeMap<String, Slot<Cluster>>,
     routes: BTreeMap<String, Slot<RouteConfig>>,
     assignments: BTreeMap<String, Slot<Assignment>>,
+    secrets: BTreeMap<String, Slot<Secret>>,
+    /// Directories that files of secrets are in which were refused last: with the files that are
+    /// put there they may be taken.
+    refused_secrets: BTreeMap<String, Vec<PathBuf>>,
     /// Clusters of the snapshot, with the endpoints of those that have them by EDS.
     assembled: BTreeMap<String, Assembled>,
     /// (type, name) that did not come within `initial_fetch_timeout`.
@@ -85,6 +105,7 @@ impl Store {
         let type_url = *type_url;
         let is_there = match type_url {
             ROUTES => self.routes.contains_key(name),
+            SECRET => self.secrets.contains_key(name),
             _ => self.assignments.contains_key(name),
         };
         if !is_there {
@@ -129,6 +150,7 @@ impl Store {
             CLUSTER => of(&self.clusters),
             ROUTES => of(&self.routes),
             ENDPOINTS => of(&self.assignments),
+            SECRET => of(&self.secrets),
             _ => Vec::new(),
         }
     }
@@ -153,6 +175,7 @@ impl Store {
                 .map(|a| (Arc::clone(&a.cluster.name), Arc::clone(&a.cluster)))
                 .collect(),
             routes: serving(&self.routes),
+            secrets: serving(&self.secrets),
         };
         if !is_same(&self.snapshot, &next) {
             let generation = self.snapshot.generation.saturating_add(1);
@@ -160,19 +183,34 @@ impl Store {
         }
     }
 
-    /// Clusters first, then the routes that name them, then the listeners that name both.
+    /// Secrets and assignments first, then the clusters that use them, then the routes that
+    /// name those, then the listeners that name all of them.
     fn promote(&mut self) {
         for slot in self.assignments.values_mut() {
             slot.promote_if(|_| true);
         }
+        for slot in self.secrets.values_mut() {
+            slot.promote_if(|_| true);
+        }
         let (assignments, timed_out) = (&self.assignments, &self.timed_out);
+        let secrets = &self.secrets;
+        // Without one that did not come in time the listener is there and shakes no hands.
+        let secrets_ready = |references: &[SecretRef]| {
+            references.iter().all(|reference| {
+                secrets.contains_key(&*reference.name)
+                    || timed_out.contains(&(SECRET, reference.name.to_string()))
+            })
+        };
         for slot in self.clusters.values_mut() {
-            slot.promote_if(|version| match &version.resource.discovery {
-                Discovery::Eds { service_name, .. } => {
-                    assignments.contains_key(&**service_name)
-                        || timed_out.contains(&(ENDPOINTS, service_name.to_string()))
-                }
-                _ => true,
+            slot.promote_if(|version| {
+                let has_endpoints = match &version.resource.discovery {
+                    Discovery::Eds { service_name, .. } => {
+                        assignments.contains_key(&**service_name)
+                            || timed_out.contains(&(ENDPOINTS, service_name.to_string()))
+                    }
+                    _ => true,
+                };
+                has_endpoints && secrets_ready(&version.secrets)
             });
         }
         let clusters = &self.clusters;
@@ -190,9 +228,7 @@ impl Store {
         let routes = &self.routes;
         for slot in self.listeners.values_mut() {
             slot.promote_if(|version| {
-                let NetworkFilter::HttpConnectionManager(hcm) =
-                    &version.resource.filter_chain.network;
-                let route_ready = match &hcm.routes {
+                let route_ready = version.resource.chains.hcms().all(|hcm| match &hcm.routes {
                     RouteSource::Inline(_) => true,
                     RouteSource::Rds { name } => {
                         routes
@@ -200,8 +236,8 @@ impl Store {
                             .is_some_and(|slot| slot.serving.is_some())
                             || timed_out.contains(&(ROUTES, name.to_string()))
                     }
-                };
-                route_ready && clusters_ready(&version.clusters)
+                });
+                route_ready && clusters_ready(&version.clusters) && secrets_ready(&version.secrets)
             });
         }
     }
@@ -223,6 +259,7 @@ impl Store {
         for (type_url, name) in before.difference(&now) {
             match *type_url {
                 ROUTES => drop(self.routes.remove(name)),
+                SECRET => self.forget_secret(name),
                 _ => drop(self.assignments.remove(name)),
             }
         }
@@ -299,6 +336,9 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
         thresholds: cluster.thresholds,
         http: cluster.http.clone(),
+        transport: cluster.transport.clone(),
+        transport_matches: cluster.transport_matches.clone(),
+        keepalive: cluster.keepalive,
         hash: cluster.hash,
     }
 }
@@ -320,7 +360,10 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         };
         a.len() == b.len() && a.iter().all(is_in)
     }
-    same(&a.listeners, &b.listeners) && same(&a.clusters, &b.clusters) && same(&a.routes, &b.routes)
+    same(&a.listeners, &b.listeners)
+        && same(&a.clusters, &b.clusters)
+        && same(&a.routes, &b.routes)
+        && same(&a.secrets, &b.secrets)
 }
 
 /// Envoy's words for a second listener on one address.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Accepted;
-use crate::compile::{Compiled, Needs};
+use crate::compile::{Compiled, Needs, SecretRef};
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {
@@ -22,6 +22,7 @@ pub(super) struct Version<T> {
     pub resource: Arc<T>,
     pub needs: Arc<[Needs]>,
     pub clusters: Arc<[Arc<str>]>,
+    pub secrets: Arc<[SecretRef]>,
     pub weighted_localities: bool,
 }
 
@@ -31,6 +32,7 @@ impl<T> Clone for Version<T> {
             resource: Arc::clone(&self.resource),
             needs: Arc::clone(&self.needs),
             clusters: Arc::clone(&self.clusters),
+            secrets: Arc::clone(&self.secrets),
             weighted_localities: self.weighted_localities,
         }
     }
@@ -46,6 +48,7 @@ impl<T> From<Compiled<T>> for Version<T> {
                 .into_iter()
                 .map(|reference| reference.name)
                 .collect(),
+            secrets: compiled.secrets.into(),
             weighted_localities: compiled.weighted_localities,
         }
     }

@@ -1,10 +1,11 @@
 //! Updates: resource by resource, as Envoy applies a response in part.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::SocketAddr;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
-use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES};
+use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
 use crate::problem::Problem;
 use crate::resources::listener::Listener;
 
@@ -29,10 +30,10 @@ impl Store {
             let outcome = if seen.insert(name.as_str()) {
                 self.update(type_url, name, bytes, is_static)
             } else {
-                let kind = if type_url == LISTENER {
-                    "listener"
-                } else {
-                    "cluster"
+                let kind = match type_url {
+                    LISTENER => "listener",
+                    SECRET => "secret",
+                    _ => "cluster",
                 };
                 let reason = format!("duplicate {kind} {name} found");
                 Err(vec![Problem {
@@ -52,6 +53,7 @@ impl Store {
         }
         self.settle();
         applied.wanted = self.wanted.clone();
+        applied.watched = self.watched();
         applied
     }
 
@@ -90,6 +92,7 @@ impl Store {
                 let compiled = compile::listener(bytes)?;
                 self.check_address(name, &compiled.resource)?;
                 self.check_clusters(&compiled)?;
+                self.check_secrets(LISTENER, name, &compiled.secrets)?;
                 accept(&mut self.listeners, name, bytes, is_static, compiled.into());
             }
             CLUSTER => {
@@ -97,6 +100,7 @@ impl Store {
                     return Ok(false);
                 }
                 let compiled = compile::cluster(bytes)?;
+                self.check_secrets(CLUSTER, name, &compiled.secrets)?;
                 accept(&mut self.clusters, name, bytes, is_static, compiled.into());
             }
             ROUTES => {
@@ -117,11 +121,13 @@ impl Store {
                     resource: assignment.into(),
                     needs: [].into(),
                     clusters: [].into(),
+                    secrets: [].into(),
                     weighted_localities: false,
                 };
                 accept(&mut self.assignments, name, bytes, is_static, version);
                 self.timed_out.remove(&(ENDPOINTS, name.to_owned()));
             }
+            SECRET => return self.update_secret(name, bytes, is_static),
             _ => {
                 let reason = format!("resources of type {type_url} are not implemented");
                 return Err(vec![Problem {
@@ -135,19 +141,18 @@ impl Store {
 
     /// No two listeners on one address.
     fn check_address(&self, name: &str, listener: &Listener) -> Result<(), Vec<Problem>> {
-        let address = listener.address;
-        let taken = self
-            .listeners
-            .iter()
-            .any(|(other, slot)| other != name && slot.newest.resource.address == address);
-        if taken && address.port() != 0 {
-            let reason = duplicate_address(name, address);
-            return Err(vec![Problem {
+        let others = self.listeners.iter().filter(|(other, _)| *other != name);
+        let taken: HashSet<SocketAddr> = others
+            .flat_map(|(_, slot)| slot.newest.resource.addresses())
+            .filter(|address| address.port() != 0)
+            .collect();
+        match listener.addresses().find(|address| taken.contains(address)) {
+            Some(address) => Err(vec![Problem {
                 path: "address".to_owned(),
-                reason,
-            }]);
+                reason: duplicate_address(name, address),
+            }]),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Clusters that must be known for the resource to be accepted.
@@ -180,7 +185,7 @@ fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> b
         .is_some_and(|slot| slot.is_static || slot.bytes == bytes)
 }
 
-fn accept<T>(
+pub(super) fn accept<T>(
     slots: &mut BTreeMap<String, Slot<T>>,
     name: &str,
     bytes: &[u8],

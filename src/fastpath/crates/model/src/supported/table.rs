@@ -28,13 +28,12 @@ const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
-const NO_TLS: &str = "acts only with TLS, which is refused";
 const NO_SUBSETS: &str = "chooses among subsets, which are refused";
-const NO_HTTP2: &str = "tunes HTTP/2 and HTTP/3, which are refused where they are asked for";
+const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
-const NO_LISTENER_FILTERS: &str = "bounds listener filters, which are refused";
 const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
+const ONLY_RE2: &str = "the only engine; its program size is bounded anyway";
 const DIAGNOSTIC: &str = "diagnoses Envoy's own process; traffic is the same";
 
 pub const TABLE: &[Entry] = &[
@@ -74,7 +73,7 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
-        &["listeners", "clusters"],
+        &["listeners", "clusters", "secrets"],
     ),
     all(
         "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
@@ -130,7 +129,20 @@ pub const TABLE: &[Entry] = &[
             "name",
             "address",
             "stat_prefix",
+            "additional_addresses",
             "filter_chains",
+            "default_filter_chain",
+            "filter_chain_matcher",
+            "listener_filters",
+            "listener_filters_timeout",
+            "continue_on_listener_filters_timeout",
+            "use_original_dst",
+            "connection_balance_config",
+            "transparent",
+            "freebind",
+            "tcp_fast_open_queue_length",
+            "access_log",
+            "deprecated_v1",
             "per_connection_buffer_limit_bytes",
             "drain_type",
             "traffic_direction",
@@ -141,8 +153,6 @@ pub const TABLE: &[Entry] = &[
         ],
         ignored: &[
             ("metadata", OPAQUE),
-            ("listener_filters_timeout", NO_LISTENER_FILTERS),
-            ("continue_on_listener_filters_timeout", NO_LISTENER_FILTERS),
             ("ignore_global_conn_limit", NO_OVERLOAD),
             ("bypass_overload_manager", NO_OVERLOAD),
             (
@@ -150,22 +160,299 @@ pub const TABLE: &[Entry] = &[
                 "paces accepting within one worker's loop; the same connections are accepted",
             ),
         ],
-        default_only: &[
-            "use_original_dst",
-            "transparent",
-            "freebind",
-            "tcp_fast_open_queue_length",
-        ],
+        default_only: &["enable_mptcp"],
     },
+    all(
+        "envoy.config.listener.v3.Listener.DeprecatedV1",
+        &["bind_to_port"],
+    ),
+    all(
+        "envoy.config.listener.v3.Listener.ConnectionBalanceConfig",
+        &["exact_balance"],
+    ),
+    all(
+        "envoy.config.listener.v3.Listener.ConnectionBalanceConfig.ExactBalance",
+        &[],
+    ),
+    all("envoy.config.listener.v3.AdditionalAddress", &["address"]),
     Entry {
         message: "envoy.config.listener.v3.FilterChain",
-        implemented: &["filters", "name", "transport_socket"],
-        ignored: &[
-            ("metadata", OPAQUE),
-            ("transport_socket_connect_timeout", NO_TLS),
+        implemented: &[
+            "filter_chain_match",
+            "filters",
+            "name",
+            "transport_socket",
+            "transport_socket_connect_timeout",
         ],
-        default_only: &["use_proxy_proto", "filter_chain_match"],
+        ignored: &[("metadata", OPAQUE)],
+        default_only: &["use_proxy_proto"],
     },
+    // Addresses by suffix: in Envoy's API, and not implemented there either.
+    all(
+        "envoy.config.listener.v3.FilterChainMatch",
+        &[
+            "destination_port",
+            "prefix_ranges",
+            "direct_source_prefix_ranges",
+            "source_type",
+            "source_prefix_ranges",
+            "source_ports",
+            "server_names",
+            "transport_protocol",
+            "application_protocols",
+        ],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher",
+        &["matcher_list", "matcher_tree", "on_no_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.OnMatch",
+        &["matcher", "action", "keep_matching"],
+    ),
+    all("xds.type.matcher.v3.Matcher.MatcherList", &["matchers"]),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.FieldMatcher",
+        &["predicate", "on_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate",
+        &[
+            "single_predicate",
+            "or_matcher",
+            "and_matcher",
+            "not_matcher",
+        ],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate.SinglePredicate",
+        &["input", "value_match", "custom_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherList.Predicate.PredicateList",
+        &["predicate"],
+    ),
+    all(
+        "xds.type.matcher.v3.Matcher.MatcherTree",
+        &[
+            "input",
+            "exact_match_map",
+            "prefix_match_map",
+            "custom_match",
+        ],
+    ),
+    all("xds.type.matcher.v3.Matcher.MatcherTree.MatchMap", &["map"]),
+    all("xds.type.matcher.v3.IPMatcher", &["range_matchers"]),
+    all(
+        "xds.type.matcher.v3.IPMatcher.IPRangeMatcher",
+        &["ranges", "on_match", "exclusive"],
+    ),
+    all(
+        "xds.type.matcher.v3.ServerNameMatcher",
+        &["domain_matchers"],
+    ),
+    all(
+        "xds.type.matcher.v3.ServerNameMatcher.DomainMatcher",
+        &["domains", "on_match"],
+    ),
+    all(
+        "xds.type.matcher.v3.StringMatcher",
+        &[
+            "exact",
+            "prefix",
+            "suffix",
+            "safe_regex",
+            "contains",
+            "ignore_case",
+        ],
+    ),
+    Entry {
+        message: "xds.type.matcher.v3.RegexMatcher",
+        implemented: &["regex"],
+        ignored: &[("google_re2", ONLY_RE2)],
+        default_only: &[],
+    },
+    all(
+        "xds.core.v3.TypedExtensionConfig",
+        &["name", "typed_config"],
+    ),
+    all("xds.core.v3.CidrRange", &["address_prefix", "prefix_len"]),
+    // The action of a `filter_chain_matcher`: the name of a chain.
+    all("google.protobuf.StringValue", &["value"]),
+    Entry {
+        message: "envoy.extensions.matching.input_matchers.ip.v3.Ip",
+        implemented: &["cidr_ranges"],
+        ignored: &[(
+            "stat_prefix",
+            "counts inputs that are no addresses, which our inputs always are",
+        )],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DestinationIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DestinationPortInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourceIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourcePortInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.DirectSourceIPInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.SourceTypeInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.ServerNameInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.TransportProtocolInput",
+        &[],
+    ),
+    all(
+        "envoy.extensions.matching.common_inputs.network.v3.ApplicationProtocolInput",
+        &[],
+    ),
+    // -- listener filters --
+    all(
+        "envoy.config.listener.v3.ListenerFilter",
+        &["name", "typed_config", "filter_disabled"],
+    ),
+    all(
+        "envoy.config.listener.v3.ListenerFilterChainMatchPredicate",
+        &[
+            "or_match",
+            "and_match",
+            "not_match",
+            "any_match",
+            "destination_port_range",
+        ],
+    ),
+    all(
+        "envoy.config.listener.v3.ListenerFilterChainMatchPredicate.MatchSet",
+        &["rules"],
+    ),
+    all("envoy.type.v3.Int32Range", &["start", "end"]),
+    all(
+        "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+        &[],
+    ),
+    all(
+        "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+        &[
+            "enable_ja3_fingerprinting",
+            "enable_ja4_fingerprinting",
+            "initial_read_buffer_size",
+            "max_client_hello_size",
+            "close_connection_on_client_hello_parsing_errors",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+        &[],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+        implemented: &[
+            "rules",
+            "allow_requests_without_proxy_protocol",
+            "disallowed_versions",
+            "stat_prefix",
+        ],
+        ignored: &[],
+        default_only: &["tlv_location"],
+    },
+    all(
+        "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.Rule",
+        &["tlv_type", "on_tlv_present"],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair",
+        implemented: &["metadata_namespace", "key"],
+        ignored: &[],
+        default_only: &["value_string_encoding"],
+    },
+    all(
+        "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+        &["bind_port", "mark"],
+    ),
+    // -- network filters --
+    all(
+        "envoy.extensions.filters.network.sni_cluster.v3.SniCluster",
+        &[],
+    ),
+    all(
+        "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+        &["stat_prefix", "max_connections", "delay", "runtime_enabled"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.RuntimeFeatureFlag",
+        implemented: &["default_value"],
+        ignored: &[("runtime_key", RUNTIME)],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        implemented: &[
+            "stat_prefix",
+            "cluster",
+            "weighted_clusters",
+            "metadata_match",
+            "idle_timeout",
+            "access_log",
+            "max_connect_attempts",
+            "hash_policy",
+            "tunneling_config",
+            "max_downstream_connection_duration",
+            "access_log_flush_interval",
+            "flush_access_log_on_connected",
+            "access_log_options",
+        ],
+        ignored: &[],
+        default_only: &[
+            "max_downstream_connection_duration_jitter_percentage",
+            "upstream_connect_mode",
+            "proxy_protocol_tlv_merge_policy",
+        ],
+    },
+    all(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
+        &["clusters"],
+    ),
+    all(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
+        &["name", "weight", "metadata_match"],
+    ),
+    all(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+        &[
+            "hostname",
+            "use_post",
+            "post_path",
+            "headers_to_add",
+            "propagate_response_headers",
+            "propagate_response_trailers",
+        ],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        implemented: &["access_log_flush_interval", "flush_access_log_on_connected"],
+        ignored: &[],
+        default_only: &["flush_access_log_on_start"],
+    },
+    all("envoy.type.v3.HashPolicy", &["source_ip"]),
+    all("envoy.type.v3.HashPolicy.SourceIp", &[]),
     all("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
     all(
         "envoy.config.core.v3.TransportSocket",
@@ -174,6 +461,135 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
         &[],
+    ),
+    // -- TLS --
+    Entry {
+        message: "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        implemented: &[
+            "common_tls_context",
+            "require_client_certificate",
+            "session_ticket_keys",
+            "session_ticket_keys_sds_secret_config",
+            "disable_stateless_session_resumption",
+            "disable_stateful_session_resumption",
+            "session_timeout",
+            "ocsp_staple_policy",
+            "full_scan_certs_on_sni_mismatch",
+            "prefer_client_ciphers",
+        ],
+        ignored: &[],
+        // Envoy reads `require_sni` nowhere.
+        default_only: &["require_sni"],
+    },
+    Entry {
+        message: "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        implemented: &[
+            "common_tls_context",
+            "sni",
+            "auto_host_sni",
+            "auto_sni_san_validation",
+            "allow_renegotiation",
+            "max_session_keys",
+        ],
+        ignored: &[(
+            "enforce_rsa_key_usage",
+            "always enforced, as in Envoy 1.39 and later",
+        )],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext",
+        &[
+            "tls_params",
+            "tls_certificates",
+            "tls_certificate_sds_secret_configs",
+            "validation_context",
+            "validation_context_sds_secret_config",
+            "combined_validation_context",
+            "alpn_protocols",
+            "key_log",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CommonTlsContext.CombinedCertificateValidationContext",
+        &[
+            "default_validation_context",
+            "validation_context_sds_secret_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsParameters",
+        &[
+            "tls_minimum_protocol_version",
+            "tls_maximum_protocol_version",
+            "cipher_suites",
+            "ecdh_curves",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsCertificate",
+        &[
+            "certificate_chain",
+            "private_key",
+            "ocsp_staple",
+            "watched_directory",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsSessionTicketKeys",
+        &["keys"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext",
+        &[
+            "trusted_ca",
+            "system_root_certs",
+            "watched_directory",
+            "verify_certificate_spki",
+            "verify_certificate_hash",
+            "match_typed_subject_alt_names",
+            "match_subject_alt_names",
+            "require_signed_certificate_timestamp",
+            "crl",
+            "allow_expired_certificate",
+            "trust_chain_verification",
+            "custom_validator_config",
+            "only_verify_leaf_cert_crl",
+            "max_verify_depth",
+        ],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
+        &[],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SubjectAltNameMatcher",
+        &["san_type", "matcher", "oid"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig",
+        &["trust_domains"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SPIFFECertValidatorConfig.TrustDomain",
+        &["name", "trust_bundle"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.TlsKeyLog",
+        &["path", "local_address_range", "remote_address_range"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
+        &["name", "sds_config"],
+    ),
+    all(
+        "envoy.extensions.transport_sockets.tls.v3.Secret",
+        &[
+            "name",
+            "tls_certificate",
+            "session_ticket_keys",
+            "validation_context",
+        ],
     ),
     all("envoy.config.core.v3.Address", &["socket_address"]),
     all(
@@ -220,16 +636,39 @@ pub const TABLE: &[Entry] = &[
             "strip_any_host_port",
             "strip_trailing_host_dot",
             "append_x_forwarded_port",
+            "http2_protocol_options",
+            "upgrade_configs",
+            "forward_client_cert_details",
+            "set_current_client_cert_details",
+            "stream_error_on_invalid_http_message",
         ],
-        ignored: &[
-            ("http2_protocol_options", NO_HTTP2),
-            ("http3_protocol_options", NO_HTTP2),
-            (
-                "set_current_client_cert_details",
-                "acts only with a forward_client_cert_details that is refused",
-            ),
-        ],
+        ignored: &[("http3_protocol_options", NO_HTTP3)],
         default_only: &[],
+    },
+    Entry {
+        message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.SetCurrentClientCertDetails",
+        implemented: &["subject", "cert", "chain", "dns", "uri"],
+        ignored: &[],
+        default_only: &["issuer", "format"],
+    },
+    all(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.UpgradeConfig",
+        &["upgrade_type", "enabled"],
+    ),
+    all("envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", &[]),
+    all(
+        "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config",
+        &["upgrade_protobuf_to_grpc", "ignore_query_parameters"],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+        implemented: &[
+            "emit_filter_state",
+            "stats_for_all_methods",
+            "enable_upstream_stats",
+        ],
+        ignored: &[],
+        default_only: &["replace_dots_in_grpc_service_name"],
     },
     all(
         "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
@@ -305,10 +744,54 @@ pub const TABLE: &[Entry] = &[
             "enable_trailers",
             "allow_chunked_length",
             "allow_custom_methods",
+            "override_stream_error_on_invalid_http_message",
         ],
         ignored: &[("use_balsa_parser", "chooses between Envoy's two parsers")],
         default_only: &[],
     },
+    Entry {
+        message: "envoy.config.core.v3.Http2ProtocolOptions",
+        implemented: &[
+            "hpack_table_size",
+            "max_concurrent_streams",
+            "initial_stream_window_size",
+            "initial_connection_window_size",
+            "allow_connect",
+            "max_outbound_frames",
+            "max_outbound_control_frames",
+            "max_consecutive_inbound_frames_with_empty_payload",
+            "max_inbound_priority_frames_per_stream",
+            "max_inbound_window_update_frames_per_data_frame_sent",
+            "stream_error_on_invalid_http_messaging",
+            "override_stream_error_on_invalid_http_message",
+            "connection_keepalive",
+        ],
+        ignored: &[
+            ("use_oghttp2_codec", "chooses between Envoy's two codecs"),
+            (
+                "max_metadata_size",
+                "bounds METADATA frames, which are refused with allow_metadata",
+            ),
+            (
+                "enable_huffman_encoding",
+                "how headers are packed is the sender's choice; every peer reads both",
+            ),
+            (
+                "max_header_field_size_kb",
+                "raises nghttp2's own limit; ours is that of all headers together",
+            ),
+        ],
+        default_only: &["allow_metadata", "disallow_obs_text"],
+    },
+    all(
+        "envoy.config.core.v3.KeepaliveSettings",
+        &[
+            "interval",
+            "timeout",
+            "interval_jitter",
+            "connection_idle_interval",
+        ],
+    ),
     // -- routes --
     Entry {
         message: "envoy.config.route.v3.RouteConfiguration",
@@ -387,7 +870,12 @@ pub const TABLE: &[Entry] = &[
             "headers",
             "query_parameters",
             "grpc",
+            "tls_context",
         ],
+    ),
+    all(
+        "envoy.config.route.v3.RouteMatch.TlsContextMatchOptions",
+        &["presented", "validated"],
     ),
     all("envoy.config.route.v3.RouteMatch.ConnectMatcher", &[]),
     all(
@@ -440,10 +928,7 @@ pub const TABLE: &[Entry] = &[
     Entry {
         message: "envoy.type.matcher.v3.RegexMatcher",
         implemented: &["regex"],
-        ignored: &[(
-            "google_re2",
-            "the only engine; its program size is bounded anyway",
-        )],
+        ignored: &[("google_re2", ONLY_RE2)],
         default_only: &[],
     },
     all(
@@ -467,6 +952,9 @@ pub const TABLE: &[Entry] = &[
             "timeout",
             "idle_timeout",
             "max_stream_duration",
+            "max_grpc_timeout",
+            "grpc_timeout_offset",
+            "upgrade_configs",
             "priority",
         ],
         ignored: &[
@@ -480,7 +968,19 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.route.v3.RouteAction.MaxStreamDuration",
-        &["max_stream_duration"],
+        &[
+            "max_stream_duration",
+            "grpc_timeout_header_max",
+            "grpc_timeout_header_offset",
+        ],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.UpgradeConfig",
+        &["upgrade_type", "enabled", "connect_config"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig",
+        &["allow_post"],
     ),
     Entry {
         message: "envoy.config.route.v3.WeightedCluster",
@@ -641,10 +1141,14 @@ pub const TABLE: &[Entry] = &[
             "common_lb_config",
             "load_balancing_policy",
             "transport_socket",
+            "transport_socket_matches",
+            "http2_protocol_options",
+            "protocol_selection",
+            "upstream_http_protocol_options",
+            "upstream_connection_options",
         ],
         ignored: &[
             ("metadata", OPAQUE),
-            ("upstream_http_protocol_options", NO_TLS),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
             (
@@ -748,13 +1252,49 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        implemented: &["common_http_protocol_options", "explicit_http_config"],
-        ignored: &[("upstream_http_protocol_options", NO_TLS)],
+        implemented: &[
+            "common_http_protocol_options",
+            "upstream_http_protocol_options",
+            "explicit_http_config",
+            "use_downstream_protocol_config",
+            "auto_config",
+        ],
+        ignored: &[],
         default_only: &[],
     },
     all(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
-        &["http_protocol_options"],
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.config.core.v3.UpstreamHttpProtocolOptions",
+        &[
+            "auto_sni",
+            "auto_san_validation",
+            "override_auto_sni_header",
+        ],
+    ),
+    Entry {
+        message: "envoy.config.cluster.v3.UpstreamConnectionOptions",
+        implemented: &["tcp_keepalive"],
+        ignored: &[],
+        default_only: &["set_local_interface_name_on_upstream_connections"],
+    },
+    all(
+        "envoy.config.core.v3.TcpKeepalive",
+        &["keepalive_probes", "keepalive_time", "keepalive_interval"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+        &["name", "match", "transport_socket"],
     ),
     // -- endpoints --
     Entry {
@@ -779,17 +1319,21 @@ pub const TABLE: &[Entry] = &[
             "lb_endpoints",
             "load_balancing_weight",
             "priority",
+            // Refused where it chooses transport sockets, opaque otherwise (endpoints.rs).
+            "metadata",
         ],
-        ignored: &[
-            ("metadata", OPAQUE),
-            ("proximity", "Envoy does not read it either"),
-        ],
+        ignored: &[("proximity", "Envoy does not read it either")],
         default_only: &[],
     },
     Entry {
         message: "envoy.config.endpoint.v3.LbEndpoint",
-        implemented: &["endpoint", "health_status", "load_balancing_weight"],
-        ignored: &[("metadata", NO_SUBSETS)],
+        implemented: &[
+            "endpoint",
+            "health_status",
+            "load_balancing_weight",
+            "metadata",
+        ],
+        ignored: &[],
         default_only: &[],
     },
     Entry {

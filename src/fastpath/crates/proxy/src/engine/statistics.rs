@@ -3,7 +3,7 @@
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
-use model::resources::listener::NetworkFilter;
+use model::resources::listener::ListenerFilter;
 
 use super::{Control, State};
 use crate::telemetry::stats::{Declared, Membership, Stats};
@@ -32,14 +32,24 @@ impl Control {
             declared.clusters.insert(cluster.stat_name.to_string());
         }
         for listener in now.listeners.values() {
-            let NetworkFilter::HttpConnectionManager(hcm) = &listener.filter_chain.network;
-            let (listener, hcm) = (
-                listener.stat_prefix.to_string(),
-                hcm.stat_prefix.to_string(),
-            );
-            declared.listeners.insert(listener.clone());
-            declared.hcms.insert(hcm.clone());
-            declared.listener_http.insert((listener, hcm));
+            let prefix = listener.stat_prefix.to_string();
+            for hcm in listener.chains.hcms() {
+                let hcm = hcm.stat_prefix.to_string();
+                declared.hcms.insert(hcm.clone());
+                declared.listener_http.insert((prefix.clone(), hcm));
+            }
+            for filter in &listener.filters {
+                match &filter.filter {
+                    ListenerFilter::TlsInspector(_) => declared.tls_inspector = true,
+                    ListenerFilter::HttpInspector => declared.http_inspector = true,
+                    ListenerFilter::ProxyProtocol(config) => {
+                        let prefix = config.stat_prefix.to_string();
+                        declared.proxy_protocols.insert(prefix);
+                    }
+                    ListenerFilter::OriginalDst | ListenerFilter::OriginalSrc(_) => {}
+                }
+            }
+            declared.listeners.insert(prefix);
         }
         self.stats.set_declared(&declared);
         self.stats

@@ -55,8 +55,9 @@ impl Worker {
             let failure = head_failure(d, now);
             if let Some(mut stream) = d.reading.take() {
                 if failure == Failure::HeaderTimeout {
-                    d.listener
-                        .http_stats()
+                    d.client
+                        .http
+                        .stats()
                         .inc(HcmCounter::DownstreamRqHeaderTimeout);
                 }
                 stream.request.clear();
@@ -67,8 +68,9 @@ impl Worker {
             return Alive::No;
         }
         if d.reading.is_none() && !d.draining && now >= idle_deadline(d) {
-            d.listener
-                .http_stats()
+            d.client
+                .http
+                .stats()
                 .inc(HcmCounter::DownstreamCxIdleTimeout);
             if d.requests == 0 {
                 return Alive::No;
@@ -80,12 +82,13 @@ impl Worker {
         if d.reading.is_none() && now >= d.close_deadline {
             return Alive::No;
         }
-        if let Some(max) = d.listener.hcm.max_connection_duration
+        if let Some(max) = d.client.http.hcm.max_connection_duration
             && now >= d.opened_ms.saturating_add(millis(max))
             && d.reading.is_none()
         {
-            d.listener
-                .http_stats()
+            d.client
+                .http
+                .stats()
                 .inc(HcmCounter::DownstreamCxMaxDurationReached);
             return Alive::No;
         }
@@ -113,7 +116,7 @@ impl Worker {
         let at = self
             .clock
             .now_ms()
-            .saturating_add(millis(d.listener.hcm.drain_timeout));
+            .saturating_add(millis(d.client.http.hcm.drain_timeout));
         d.close_deadline = d.close_deadline.min(at);
         let deadline = d.close_deadline;
         self.arm_downstream(d, deadline);
@@ -130,14 +133,14 @@ pub fn after(since: u64, duration: Option<Duration>) -> u64 {
 }
 
 fn idle_deadline(d: &Downstream) -> u64 {
-    after(d.idle_since_ms, d.listener.hcm.idle_timeout)
+    after(d.idle_since_ms, d.client.http.hcm.idle_timeout)
 }
 
 pub(super) fn head_deadline(d: &Downstream) -> u64 {
     if d.head_started_ms == NEVER {
         return NEVER;
     }
-    let hcm = &d.listener.hcm;
+    let hcm = &d.client.http.hcm;
     after(d.head_started_ms, hcm.request_headers_timeout)
         .min(after(d.head_started_ms, hcm.request_timeout))
         .min(after(d.head_started_ms, hcm.stream_idle_timeout))
@@ -145,7 +148,7 @@ pub(super) fn head_deadline(d: &Downstream) -> u64 {
 
 /// Which limit an incomplete head has passed.
 fn head_failure(d: &Downstream, now: u64) -> Failure {
-    let hcm = &d.listener.hcm;
+    let hcm = &d.client.http.hcm;
     if now >= after(d.head_started_ms, hcm.request_headers_timeout) {
         Failure::HeaderTimeout
     } else if now >= after(d.head_started_ms, hcm.request_timeout) {
@@ -166,7 +169,10 @@ pub(super) fn next_deadline(d: &Downstream) -> u64 {
         None => if d.draining { NEVER } else { idle_deadline(d) }
             .min(head_deadline(d))
             .min(d.close_deadline)
-            .min(after(d.opened_ms, d.listener.hcm.max_connection_duration)),
+            .min(after(
+                d.opened_ms,
+                d.client.http.hcm.max_connection_duration,
+            )),
     }
 }
 

@@ -6,21 +6,19 @@
 //! the back-pressure. A read fills the worker's scratch buffer; only what is left over (half a
 //! head, a body whose upstream is not connected yet) is copied into `inbuf`.
 
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
+use model::resources::hcm::Codec;
 use proto::h1::{HeadLimits, HeadReader};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, Shutdown};
 
+use super::client::{Client, Spoken};
 use super::deadlines::{head_deadline, millis, next_deadline};
 use super::stream::{Stream, Upstreaming};
-use crate::net::out_buffer::OutBuffer;
-use crate::net::socket;
-use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
-use crate::worker::config::ListenerRuntime;
+use crate::http2::carrier::Carrier;
+use crate::net::io::{Input, Io, Scratch};
+use crate::telemetry::stats::{HcmCounter, HcmGauge};
+use crate::upstream::Upstream;
+use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -28,21 +26,28 @@ use crate::worker::{Kind, Readiness, Worker};
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
 
+/// How long a client has to end a request that was answered, and how much of it is thrown away.
+const STREAM_LINGER_MS: u64 = 1000;
+const MAX_DISCARDED: usize = 64 * 1024;
+
+/// How HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A client that has one request at a time: an HTTP/1.1 connection, or one stream of an HTTP/2
+/// connection.
 #[derive(Debug)]
 pub struct Downstream {
     pub key: Key,
-    pub fd: OwnedFd,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
-    pub id: u64,
-    pub listener: Rc<ListenerRuntime>,
-    /// Bytes that nobody could take yet.
+    pub carrier: Carrier,
+    pub client: Client,
+    /// Bytes that nobody could take yet: of the connection, or of the stream's body.
     pub inbuf: Vec<u8>,
-    pub out: OutBuffer,
     reader: HeadReader,
     /// The stream whose head is incomplete.
     pub(super) reading: Option<Box<Stream>>,
     pub stream: Option<Box<Stream>>,
+    /// It has said something, so that it counts as a connection that speaks HTTP/1.
+    spoke: bool,
     pub readable: bool,
     pub peer_closed: bool,
     pub closing: Closing,
@@ -77,20 +82,49 @@ pub enum Closing {
 pub enum Alive {
     Yes,
     No,
+    /// It speaks HTTP/2: what was read of it is in `inbuf`.
+    Http2,
 }
 
 impl Downstream {
+    pub fn new(key: Key, carrier: Carrier, client: Client, now: u64) -> Self {
+        Self {
+            key,
+            carrier,
+            client,
+            inbuf: Vec::new(),
+            reader: HeadReader::default(),
+            reading: None,
+            stream: None,
+            spoke: false,
+            // The first event says when there is something to read.
+            readable: false,
+            peer_closed: false,
+            closing: Closing::No,
+            linger: false,
+            draining: false,
+            requests: 0,
+            opened_ms: now,
+            idle_since_ms: now,
+            head_started_ms: NEVER,
+            close_deadline: NEVER,
+            drain_end: NEVER,
+            armed: NEVER,
+        }
+    }
+
     /// The buffer limit above which the other side is not read.
     pub fn buffer_limit(&self) -> usize {
-        self.listener.config.per_connection_buffer_limit_bytes
+        self.client.buffer_limit()
+    }
+
+    /// Bytes of responses that the client has not taken yet.
+    pub fn backlog(&self) -> usize {
+        self.carrier.backlog()
     }
 
     pub fn is_draining(&self, worker: &Worker) -> bool {
-        self.draining
-            || self.listener.draining.get()
-            || worker
-                .shared
-                .is_draining(self.listener.config.drain_modify_only)
+        self.draining || self.client.is_draining(worker)
     }
 
     /// The response to come is the last; the client does not know yet.
@@ -106,74 +140,32 @@ impl Downstream {
             (_, Closing::Lingering) => true,
             (Some(stream), _) => stream.wants_body(),
             (None, Closing::AfterFlush) => false,
-            (None, Closing::No) => self.out.len() < self.buffer_limit(),
+            (None, Closing::No) => self.backlog() < self.buffer_limit(),
         }
     }
 }
 
 impl Worker {
-    /// Takes over an accepted connection.
-    pub fn open_downstream(
-        &mut self,
-        fd: OwnedFd,
-        peer: SocketAddr,
-        listener: Rc<ListenerRuntime>,
-    ) {
+    /// Takes over a connection that (so far) speaks HTTP/1.1.
+    pub fn open_downstream(&mut self, client: Client, arrival: Arrival) {
+        let Arrival { io, held, .. } = arrival;
         let key = self.downstreams.reserve();
-        if self.register(Kind::Downstream, key, &fd).is_err() {
+        let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
+        if adopted.is_err() {
             self.downstreams.free(key);
+            self.count_closed(&client, None, true);
             return;
         }
-        let bound = listener.config.address;
-        let local = if bound.ip().is_unspecified() || bound.port() == 0 {
-            socket::local_address(&fd).unwrap_or(bound)
-        } else {
-            bound
-        };
-        listener.stats().inc(ListenerCounter::DownstreamCxTotal);
-        listener
-            .stats()
-            .gauge_inc(ListenerGauge::DownstreamCxActive);
-        let stats = listener.http_stats();
-        stats.inc(HcmCounter::DownstreamCxTotal);
-        stats.inc(HcmCounter::DownstreamCxHttp1Total);
-        stats.gauge_inc(HcmGauge::DownstreamCxActive);
-        stats.gauge_inc(HcmGauge::DownstreamCxHttp1Active);
-        self.shared
-            .active_connections
-            .fetch_add(1, Ordering::Relaxed);
         let now = self.clock.now_ms();
-        let mut d = Box::new(Downstream {
-            key,
-            fd,
-            peer,
-            local,
-            id: self
-                .shared
-                .next_connection_id
-                .fetch_add(1, Ordering::Relaxed),
-            listener,
-            inbuf: Vec::new(),
-            out: OutBuffer::default(),
-            reader: HeadReader::default(),
-            reading: None,
-            stream: None,
-            // The first event says when there is something to read.
-            readable: false,
-            peer_closed: false,
-            closing: Closing::No,
-            linger: false,
-            draining: false,
-            requests: 0,
-            opened_ms: now,
-            idle_since_ms: now,
-            head_started_ms: NEVER,
-            close_deadline: NEVER,
-            drain_end: NEVER,
-            armed: NEVER,
-        });
+        let mut d = Box::new(Downstream::new(key, Carrier::Socket(io), client, now));
         let deadline = next_deadline(&d);
         self.arm_downstream(&mut d, deadline);
+        d.readable = arrival.readable;
+        d.peer_closed = arrival.peer_closed;
+        d.inbuf = held;
+        if d.readable || !d.inbuf.is_empty() {
+            self.ready_downstreams.push(key);
+        }
         self.downstreams.put(key, d);
     }
 
@@ -181,7 +173,8 @@ impl Worker {
         let Some(mut d) = self.downstreams.take(key) else {
             return;
         };
-        if event.writable && !d.out.is_empty() && d.out.flush(&d.fd).is_err() {
+        let waits = event.writable && d.backlog() > 0;
+        if waits && d.carrier.io_mut().is_some_and(|io| io.flush().is_err()) {
             self.close_downstream(d, true);
             return;
         }
@@ -203,10 +196,10 @@ impl Worker {
     }
 
     /// Reads the upstream again once the client has taken what it had to wait for.
-    fn resume_response(&mut self, d: &Downstream) {
+    pub fn resume_response(&mut self, d: &Downstream) {
         if let Some(key) = d.stream.as_ref().and_then(|s| s.upstream.key())
-            && d.out.len() < d.buffer_limit() / 2
-            && self.upstreams.get(key).is_some_and(|u| u.readable)
+            && d.backlog() < d.buffer_limit() / 2
+            && self.upstreams.get(key).is_some_and(Upstream::may_go_on)
         {
             self.ready_upstreams.push(key);
         }
@@ -214,11 +207,27 @@ impl Worker {
 
     /// Puts the connection back after a step, or closes it.
     pub fn settle(&mut self, mut d: Box<Downstream>, alive: Alive) {
-        if alive == Alive::No {
-            self.close_downstream(d, true);
+        match alive {
+            Alive::Yes => {}
+            Alive::No => {
+                self.close_downstream(d, true);
+                return;
+            }
+            Alive::Http2 => {
+                self.become_http2(d);
+                return;
+            }
+        }
+        if d.carrier.is_stream() {
+            // One exchange is all there is to a stream.
+            if d.stream.is_none() && d.backlog() == 0 && !self.awaits_end(&mut d) {
+                self.close_downstream(d, false);
+            } else {
+                self.downstreams.put(d.key, d);
+            }
             return;
         }
-        let is_flushed = d.stream.is_none() && d.out.is_empty();
+        let is_flushed = d.stream.is_none() && d.backlog() == 0;
         if d.closing == Closing::AfterFlush
             && is_flushed
             && (d.peer_closed || !self.begin_linger(&mut d))
@@ -229,15 +238,34 @@ impl Worker {
         self.downstreams.put(d.key, d);
     }
 
+    /// The answer is out and the client still sends: it gets a moment to end its request, so that
+    /// a small one is not reset for being late. More than that is cut (RFC 9113 §8.1).
+    fn awaits_end(&mut self, d: &mut Downstream) -> bool {
+        let Carrier::Stream(carrier) = &d.carrier else {
+            return false;
+        };
+        if !carrier.finished || carrier.ended || carrier.gone {
+            return false;
+        }
+        let is_enough = carrier.discarded > MAX_DISCARDED;
+        if d.closing != Closing::Lingering {
+            d.closing = Closing::Lingering;
+            d.close_deadline = self.clock.now_ms().saturating_add(STREAM_LINGER_MS);
+            let deadline = d.close_deadline;
+            self.arm_downstream(d, deadline);
+        }
+        !is_enough
+    }
+
     /// Shuts our side; false if there is nothing to wait for.
     fn begin_linger(&mut self, d: &mut Downstream) -> bool {
-        let Some(delay) = d.listener.hcm.delayed_close_timeout else {
+        let Some(delay) = d.client.http.hcm.delayed_close_timeout else {
             return false;
         };
         if !d.linger {
             return false;
         }
-        if rustix::net::shutdown(&d.fd, Shutdown::Write).is_err() {
+        if !d.carrier.io_mut().is_some_and(Io::shutdown) {
             return false;
         }
         d.inbuf = Vec::new();
@@ -253,25 +281,28 @@ impl Worker {
 
     /// Reads and handles what the client sent, as far as somebody wants it.
     pub fn drive(&mut self, d: &mut Downstream) -> Alive {
-        if !d.inbuf.is_empty() && d.wants_bytes() && d.closing != Closing::Lingering {
-            let mut held = std::mem::take(&mut d.inbuf);
-            let used = match self.consume(d, &held) {
-                Ok(used) => used,
-                Err(()) => return Alive::No,
-            };
-            keep_rest(d, &mut held, used);
+        let is_stream = d.carrier.is_stream();
+        if (!d.inbuf.is_empty() || is_stream) && d.wants_bytes() && d.closing != Closing::Lingering
+        {
+            let held = std::mem::take(&mut d.inbuf);
+            if let Err(alive) = self.take_in(d, Held::Own(held)) {
+                return alive;
+            }
+        }
+        if is_stream {
+            return Alive::Yes;
         }
         for _ in 0..MAX_READS {
             if !d.readable || !d.wants_bytes() {
                 break;
             }
-            let mut scratch = std::mem::take(&mut self.scratch);
+            let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
             let result = self.read_once(d, &mut scratch);
             self.scratch = scratch;
             match result {
                 Step::Again => {}
                 Step::Stop => break,
-                Step::Closed => return Alive::No,
+                Step::Over(alive) => return alive,
             }
         }
         if d.peer_closed && d.stream.as_ref().is_some_and(|s| s.request_complete) {
@@ -284,53 +315,84 @@ impl Worker {
         Alive::Yes
     }
 
-    fn read_once(&mut self, d: &mut Downstream, scratch: &mut [u8]) -> Step {
-        let room = scratch.len();
-        let n = match rustix::net::recv(&d.fd, &mut *scratch, RecvFlags::empty()) {
-            Ok((0, _)) => {
-                d.listener
-                    .http_stats()
+    fn read_once(&mut self, d: &mut Downstream, scratch: &mut Scratch) -> Step {
+        let Some(io) = d.carrier.io_mut() else {
+            return Step::Stop;
+        };
+        let (bytes, drained) = match io.read(scratch) {
+            Input::Data { bytes, drained } => (bytes, drained),
+            Input::Eof => {
+                d.client
+                    .http
+                    .stats()
                     .inc(HcmCounter::DownstreamCxDestroyRemote);
-                return Step::Closed;
+                return Step::Over(Alive::No);
             }
-            Ok((n, _)) => n,
-            Err(Errno::AGAIN) => {
+            Input::Empty => {
                 d.readable = false;
                 return Step::Stop;
             }
-            Err(Errno::INTR) => return Step::Again,
-            Err(_) => return Step::Closed,
+            Input::Interrupted => return Step::Again,
+            Input::Broken => return Step::Over(Alive::No),
         };
-        // A short read took all there was: what comes later brings an event (epoll(7)). Only the
-        // end of the stream may lie behind it already.
-        if n < room && !d.peer_closed {
+        // Only the end of the stream may lie behind what was read.
+        if drained && !d.peer_closed {
             d.readable = false;
         }
-        d.listener
-            .http_stats()
-            .add(HcmCounter::DownstreamCxRxBytesTotal, n as u64);
+        d.client
+            .http
+            .stats()
+            .add(HcmCounter::DownstreamCxRxBytesTotal, bytes.len() as u64);
         if d.closing == Closing::Lingering {
             return Step::Again;
         }
-        let Some(data) = scratch.get(..n) else {
-            return Step::Closed;
-        };
-        if d.inbuf.is_empty() {
-            match self.consume(d, data) {
-                Ok(used) => d
-                    .inbuf
-                    .extend_from_slice(data.get(used..).unwrap_or_default()),
-                Err(()) => return Step::Closed,
-            }
+        match self.feed(d, bytes) {
+            Alive::Yes => Step::Again,
+            alive => Step::Over(alive),
+        }
+    }
+
+    /// Takes a part of the body of a stream.
+    pub fn feed(&mut self, d: &mut Downstream, data: &[u8]) -> Alive {
+        let taken = if d.inbuf.is_empty() {
+            self.take_in(d, Held::Read(data))
         } else {
             let mut held = std::mem::take(&mut d.inbuf);
             held.extend_from_slice(data);
-            match self.consume(d, &held) {
-                Ok(used) => keep_rest(d, &mut held, used),
-                Err(()) => return Step::Closed,
+            self.take_in(d, Held::Own(held))
+        };
+        taken.err().unwrap_or(Alive::Yes)
+    }
+
+    /// Consumes what there is and keeps the rest.
+    fn take_in(&mut self, d: &mut Downstream, held: Held<'_>) -> Result<(), Alive> {
+        let bytes = held.bytes();
+        if d.requests == 0 && self.may_be_http2(d) {
+            if bytes.starts_with(PREFACE) {
+                d.inbuf = held.into_vec();
+                return Err(Alive::Http2);
+            }
+            if PREFACE.starts_with(bytes) {
+                d.inbuf = held.into_vec();
+                return Ok(());
             }
         }
-        Step::Again
+        if !d.spoke && !d.carrier.is_stream() {
+            d.spoke = true;
+            self.count_spoken(&d.client, Spoken::Http1);
+        }
+        let used = self.consume(d, bytes).map_err(|()| Alive::No)?;
+        d.inbuf = held.rest(used);
+        Ok(())
+    }
+
+    /// The first bytes of the connection decide.
+    fn may_be_http2(&self, d: &Downstream) -> bool {
+        d.client.http.hcm.codec == Codec::Auto
+            && d.reading.is_none()
+            && d.stream.is_none()
+            && d.closing == Closing::No
+            && !d.carrier.is_stream()
     }
 
     /// Heads become streams, bodies go to their upstream. Returns how many bytes were taken;
@@ -356,6 +418,12 @@ impl Worker {
                     }
                 }
                 None => {
+                    if let Carrier::Stream(carrier) = &mut d.carrier {
+                        // Nobody wants the rest of it.
+                        carrier.discarded = carrier.discarded.saturating_add(rest.len());
+                        used = data.len();
+                        break;
+                    }
                     if rest.is_empty() || d.closing != Closing::No {
                         break;
                     }
@@ -366,6 +434,9 @@ impl Worker {
                 }
             }
         }
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            self.consumed_of_stream(carrier, used);
+        }
         Ok(used)
     }
 
@@ -373,15 +444,15 @@ impl Worker {
     /// connection is closing).
     fn read_head(&mut self, d: &mut Downstream, data: &[u8]) -> Option<usize> {
         let mut stream = d.reading.take().unwrap_or_else(|| self.new_stream());
-        let hcm = Rc::clone(&d.listener);
+        let http = Rc::clone(&d.client.http);
         let limits = HeadLimits {
-            max_head_bytes: hcm.hcm.max_request_headers_bytes,
-            max_headers: hcm.hcm.max_headers_count,
+            max_head_bytes: http.hcm.max_request_headers_bytes,
+            max_headers: http.hcm.max_headers_count,
             ..HeadLimits::default()
         };
         match d
             .reader
-            .read_request(data, &limits, &hcm.request_policy, &mut stream.request)
+            .read_request(data, &limits, &http.request_policy, &mut stream.request)
         {
             Ok(Some(n)) => {
                 d.head_started_ms = NEVER;
@@ -408,9 +479,14 @@ impl Worker {
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
         self.log_stream(d, &mut stream);
-        d.listener
-            .http_stats()
+        d.client
+            .http
+            .stats()
             .gauge_dec(HcmGauge::DownstreamRqActive);
+        if d.carrier.is_stream() {
+            self.recycle(stream);
+            return;
+        }
         if !stream.request_complete && d.closing == Closing::No {
             // The rest of the request would be taken for the next one.
             d.close_after_response();
@@ -430,7 +506,7 @@ impl Worker {
     /// Ends a connection; a stream that is under way ends with it.
     pub fn close_downstream(&mut self, mut d: Box<Downstream>, abrupt: bool) {
         if let Some(stream) = d.stream.take() {
-            d.listener.http_stats().inc(HcmCounter::DownstreamRqRxReset);
+            d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
             self.abandon_stream(&mut d, stream);
         }
         if let Some(mut stream) = d.reading.take() {
@@ -439,19 +515,14 @@ impl Worker {
             self.start_accounting(&d, &mut stream);
             self.abandon_stream(&mut d, stream);
         }
-        let stats = d.listener.stats();
-        stats.inc(ListenerCounter::DownstreamCxDestroy);
-        stats.gauge_dec(ListenerGauge::DownstreamCxActive);
-        let http = d.listener.http_stats();
-        http.inc(HcmCounter::DownstreamCxDestroy);
-        if !abrupt {
-            http.inc(HcmCounter::DownstreamCxDestroyLocal);
+        match &mut d.carrier {
+            Carrier::Socket(io) => {
+                io.say_goodbye();
+                let spoken = d.spoke.then_some(Spoken::Http1);
+                self.count_closed(&d.client, spoken, !abrupt);
+            }
+            Carrier::Stream(carrier) => self.close_stream(carrier),
         }
-        http.gauge_dec(HcmGauge::DownstreamCxActive);
-        http.gauge_dec(HcmGauge::DownstreamCxHttp1Active);
-        self.shared
-            .active_connections
-            .fetch_sub(1, Ordering::Relaxed);
         self.downstreams.free(d.key);
     }
 
@@ -468,17 +539,38 @@ impl Worker {
 enum Step {
     Again,
     Stop,
-    Closed,
+    Over(Alive),
 }
 
-fn keep_rest(d: &mut Downstream, held: &mut Vec<u8>, used: usize) {
-    held.drain(..used.min(held.len()));
-    // Empty, its memory goes: an idle connection holds none.
-    d.inbuf = if held.is_empty() {
-        Vec::new()
-    } else {
-        std::mem::take(held)
-    };
+/// Bytes to consume: in the worker's buffer, or the connection's own.
+enum Held<'a> {
+    Read(&'a [u8]),
+    Own(Vec<u8>),
+}
+
+impl Held<'_> {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Read(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+
+    fn into_vec(self) -> Vec<u8> {
+        self.rest(0)
+    }
+
+    /// What is left; nothing, and no memory: an idle connection holds none.
+    fn rest(self, used: usize) -> Vec<u8> {
+        match self {
+            Self::Read(bytes) => bytes.get(used..).unwrap_or_default().to_vec(),
+            Self::Own(bytes) if used >= bytes.len() => Vec::new(),
+            Self::Own(mut bytes) => {
+                bytes.drain(..used);
+                bytes
+            }
+        }
+    }
 }
 
 impl Stream {

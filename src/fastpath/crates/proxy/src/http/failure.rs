@@ -24,8 +24,16 @@ pub enum Failure {
     /// Connection refused, unreachable ...
     ConnectFailure(Errno),
     ConnectTimeout,
+    /// TLS with the host failed; the stream's info has the reason.
+    TlsFailure,
+    /// A secret that TLS with the host needs has not come.
+    SecretsMissing,
     /// The upstream closed or reset the connection.
     UpstreamClosed,
+    /// It reset the stream.
+    UpstreamReset,
+    /// It did not take the stream: nothing was done for the request.
+    UpstreamRefused,
     /// The upstream's bytes are not HTTP.
     UpstreamProtocol,
     /// The route's timeout, or the one for a single try.
@@ -74,6 +82,10 @@ impl Failure {
             | Self::Overflow
             | Self::ConnectFailure(_)
             | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::SecretsMissing
+            | Self::UpstreamReset
+            | Self::UpstreamRefused
             | Self::UpstreamClosed => 503,
         }
     }
@@ -85,12 +97,14 @@ impl Failure {
             Self::ClusterNotFound { .. } => ResponseFlags::NO_CLUSTER_FOUND,
             Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
-            Self::ConnectFailure(_) | Self::ConnectTimeout => {
-                ResponseFlags::UPSTREAM_CONNECTION_FAILURE
-            }
+            Self::ConnectFailure(_)
+            | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::SecretsMissing => ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
             // To Envoy a body that ends too early is a fault of the protocol.
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            Self::UpstreamReset | Self::UpstreamRefused => ResponseFlags::UPSTREAM_REMOTE_RESET,
             Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
@@ -113,7 +127,7 @@ impl Failure {
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
             }
-            Self::ConnectFailure(_) => {
+            Self::ConnectFailure(_) | Self::TlsFailure | Self::SecretsMissing => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote connection failure"
             }
@@ -124,6 +138,14 @@ impl Failure {
             Self::UpstreamClosed => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  connection termination"
+            }
+            Self::UpstreamReset => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 remote reset"
+            }
+            Self::UpstreamRefused => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 remote refused stream reset"
             }
             Self::UpstreamProtocol => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
@@ -161,9 +183,15 @@ impl Failure {
                 )
                 .into();
             }
+            Self::TlsFailure => "remote_connection_failure",
+            Self::SecretsMissing => {
+                "remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS"
+            }
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamClosed if response_started => "protocol_error",
             Self::UpstreamClosed => "connection_termination",
+            Self::UpstreamReset => "remote_reset",
+            Self::UpstreamRefused => "remote_refused_stream_reset",
             Self::UpstreamProtocol => "protocol_error",
         };
         let when = if response_started { "after" } else { "before" };
@@ -176,7 +204,11 @@ impl Failure {
             self,
             Self::ConnectFailure(_)
                 | Self::ConnectTimeout
+                | Self::TlsFailure
+                | Self::SecretsMissing
                 | Self::UpstreamClosed
+                | Self::UpstreamReset
+                | Self::UpstreamRefused
                 | Self::UpstreamProtocol
                 | Self::ResponseTimeout { .. }
         )

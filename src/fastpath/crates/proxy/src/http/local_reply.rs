@@ -5,9 +5,11 @@ use std::borrow::Cow;
 use proto::Known;
 use proto::h1::BodyLength;
 
+use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
 use super::stream::{Stream, Upstreaming};
+use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
 
@@ -19,7 +21,7 @@ impl Worker {
             s.info.upstream_transport_failure =
                 Some(super::failure::transport_failure(errno).into());
         }
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
@@ -47,7 +49,7 @@ impl Worker {
         }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
-            && d.listener.hcm.router.dynamic_stats
+            && d.client.http.hcm.router.dynamic_stats
         {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);
@@ -90,10 +92,18 @@ impl Worker {
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        self.encode_response_head(d, &mut s, &mut out);
-        let body = if s.is_head { &[][..] } else { body };
-        s.info.bytes_sent = body.len() as u64;
-        self.write_downstream(d, &out, body);
+        let body_sent = if s.is_head { &[][..] } else { body };
+        self.encode_response_head(d, &mut s, &mut out, body_sent.is_empty());
+        s.info.bytes_sent = body_sent.len() as u64;
+        match &mut d.carrier {
+            Carrier::Socket(_) => {
+                self.write_downstream(d, &out, body_sent);
+            }
+            Carrier::Stream(carrier) if !body_sent.is_empty() => {
+                self.send_on_stream(carrier, body_sent, true);
+            }
+            Carrier::Stream(_) => {}
+        }
         self.out = out;
         s.response_complete = true;
         s.info.downstream_tx_end = self.clock.now_ns();
@@ -102,8 +112,9 @@ impl Worker {
 
     /// 307 to the normalised path.
     pub fn redirect_to_path(&mut self, d: &mut Downstream, mut s: Box<Stream>, path: &[u8]) {
-        d.listener
-            .http_stats()
+        d.client
+            .http
+            .stats()
             .inc(HcmCounter::DownstreamRqRedirectedWithNormalizedPath);
         s.response.headers.push_known(Known::Location, path);
         s.request.set_path(path);
@@ -127,7 +138,7 @@ impl Worker {
         }
         s.info.flags.insert(failure.flags(true));
         s.info.details = Some(failure.details(true));
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
         if failure.is_upstream() {
             stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
@@ -146,7 +157,7 @@ impl Worker {
             s.info.flags.insert(failure.flags(s.response_started));
             s.info.details = Some(failure.details(s.response_started));
         }
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
         stats.inc(HcmCounter::DownstreamCxDestroyRemoteActiveRq);
         self.end_stream(d, s);
@@ -166,7 +177,10 @@ impl Worker {
                             stats.inc(ClusterCounter::UpstreamRqTimeout);
                             stats.inc(ClusterCounter::UpstreamRqTxReset);
                         }
-                        Failure::UpstreamClosed | Failure::UpstreamProtocol => {
+                        Failure::UpstreamClosed
+                        | Failure::UpstreamReset
+                        | Failure::UpstreamRefused
+                        | Failure::UpstreamProtocol => {
                             stats.inc(ClusterCounter::UpstreamRqRxReset);
                         }
                         _ => {
@@ -189,25 +203,32 @@ impl Worker {
 
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
-        let total = head.len().saturating_add(body.len()) as u64;
-        d.listener
-            .http_stats()
-            .add(HcmCounter::DownstreamCxTxBytesTotal, total);
-        match d.out.write(&d.fd, head, body) {
-            Ok(_) => true,
+        self.count_sent(&d.client, head.len().saturating_add(body.len()));
+        let Some(io) = d.carrier.io_mut() else {
+            return true;
+        };
+        match io.write(head, body) {
+            Ok(()) => true,
             Err(_) => {
+                io.forget();
                 d.peer_closed = true;
                 d.readable = true;
-                d.out.clear();
                 false
             }
         }
     }
 
+    pub fn count_sent(&self, client: &Client, bytes: usize) {
+        client
+            .http
+            .stats()
+            .add(HcmCounter::DownstreamCxTxBytesTotal, bytes as u64);
+    }
+
     /// Writes the access log.
     pub fn log_stream(&mut self, d: &Downstream, s: &mut Stream) {
-        let hcm = &d.listener.hcm;
-        let stats = d.listener.http_stats();
+        let hcm = &d.client.http.hcm;
+        let stats = d.client.http.stats();
         let elapsed_ms = self.clock.now_ns().saturating_sub(s.info.start) / 1_000_000;
         stats.record(
             crate::telemetry::stats::HcmHistogram::DownstreamRqTime,
@@ -221,7 +242,7 @@ impl Worker {
         let context = crate::telemetry::stream_info::LogContext {
             request: &s.request,
             response: s.response_started.then_some(&s.response.headers),
-            trailers: (!s.trailers.is_empty()).then_some(&s.trailers),
+            trailers: (!s.response_trailers.is_empty()).then_some(&s.response_trailers),
             info: &s.info,
         };
         for log in &hcm.access_logs {

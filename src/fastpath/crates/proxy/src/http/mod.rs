@@ -1,5 +1,6 @@
 //! HTTP: client connections, streams, and what the connection manager does to a message.
 
+pub mod client;
 pub mod deadlines;
 pub mod downstream;
 pub mod failure;

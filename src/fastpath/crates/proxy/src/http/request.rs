@@ -4,9 +4,10 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use model::resources::hcm::{Cidr, Hcm, StripPort};
+use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
 use proto::{HeaderMap, Known};
+use tls::{Details, Info};
 
 use super::deadlines::{after, millis};
 use super::downstream::{Closing, Downstream};
@@ -14,6 +15,7 @@ use super::failure::Failure;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
+use crate::http2::carrier::Carrier;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
 use crate::worker::Worker;
@@ -50,20 +52,24 @@ const EDGE_FORBIDDEN: &[Known] = &[
 impl Worker {
     /// Counts a request and starts its clocks.
     pub fn start_accounting(&mut self, d: &Downstream, s: &mut Stream) {
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTotal);
-        stats.inc(HcmCounter::DownstreamRqHttp1Total);
+        stats.inc(if d.carrier.is_stream() {
+            HcmCounter::DownstreamRqHttp2Total
+        } else {
+            HcmCounter::DownstreamRqHttp1Total
+        });
         stats.gauge_inc(HcmGauge::DownstreamRqActive);
         s.info.start = self.clock.now_ns();
         s.info.start_wall = self.clock.wall_ns();
-        s.info.downstream_remote = Some(d.peer);
-        s.info.downstream_direct_remote = Some(d.peer);
-        s.info.downstream_local = Some(d.local);
-        s.info.connection_id = d.id;
+        s.info.downstream_remote = Some(d.client.peer);
+        s.info.downstream_direct_remote = Some(d.client.peer);
+        s.info.downstream_local = Some(d.client.local);
+        s.info.connection_id = d.client.id;
         s.info.protocol = Some(s.request.version);
         s.info.attempt_count = 1;
         let now = self.clock.now_ms();
-        let hcm = &d.listener.hcm;
+        let hcm = &d.client.http.hcm;
         s.last_activity = now;
         s.idle_timeout_ms = hcm.stream_idle_timeout.map_or(NEVER, millis);
         s.request_deadline = after(now, hcm.request_timeout);
@@ -75,7 +81,10 @@ impl Worker {
         self.start_accounting(d, &mut s);
         s.info.downstream_header_bytes_received = head_bytes as u64;
         s.request_decoder = BodyDecoder::new(s.request.body);
-        s.request_complete = s.request_decoder.is_done();
+        s.request_complete = match &d.carrier {
+            Carrier::Socket(_) => s.request_decoder.is_done(),
+            Carrier::Stream(carrier) => carrier.ended,
+        };
         s.is_head = s.request.kind == proto::h1::Method::Head;
         if s.request_complete {
             s.info.downstream_rx_end = self.clock.now_ns();
@@ -83,8 +92,8 @@ impl Worker {
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
-        let listener = std::rc::Rc::clone(&d.listener);
-        let hcm = &*listener.hcm;
+        let http = std::rc::Rc::clone(&d.client.http);
+        let hcm = &*http.hcm;
 
         if s.request.version == proto::h1::Version::Http10 {
             // RFC 9110 §10.1.1: an expectation of HTTP/1.0 is ignored, so it is not passed on.
@@ -92,12 +101,7 @@ impl Worker {
         }
         if s.request.expect_continue && !hcm.proxy_100_continue {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
-            if d.out
-                .write(&d.fd, b"HTTP/1.1 100 Continue\r\n\r\n", b"")
-                .is_err()
-            {
-                d.closing = Closing::AfterFlush;
-            }
+            self.send_continue(d);
             s.request.headers.remove(Known::Expect);
         }
         let is_connect = s.request.kind == proto::h1::Method::Connect;
@@ -116,7 +120,7 @@ impl Worker {
             }
             Normalized::Refused => return self.refuse_path(d, s),
         }
-        normalize_host(hcm, d.local.port(), &mut s);
+        normalize_host(hcm, d.client.local.port(), &mut s);
         if s.request.headers.get(Known::Upgrade) == Some(b"h2c") {
             // Offered, not demanded: HTTP/1.1 goes on (RFC 9110 §7.8).
             s.request.upgrade = false;
@@ -132,18 +136,23 @@ impl Worker {
 
     /// `ConnectionManagerUtility::mutateRequestHeaders`.
     fn mutate_request(&mut self, d: &Downstream, hcm: &Hcm, s: &mut Stream) {
-        let routes = d.listener.routes();
+        let routes = d.client.http.routes();
         let scheme = hcm.scheme_to_overwrite.as_deref();
         let headers = &mut s.request.headers;
         proto::strip_hop_by_hop(headers);
         join_inline(headers);
         sanitize_referer(headers);
 
-        let peer = d.peer.ip().to_canonical();
+        let peer = d.client.peer.ip().to_canonical();
         let remote = self.forwarded_for(hcm, headers, peer);
         let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
-            headers.set(Known::XForwardedProto, b"http");
+            let proto: &[u8] = if d.client.tls.is_some() {
+                b"https"
+            } else {
+                b"http"
+            };
+            headers.set(Known::XForwardedProto, proto);
         }
         if hcm.append_x_forwarded_port
             && (hcm.use_remote_address || !headers.contains(Known::XForwardedPort))
@@ -151,7 +160,7 @@ impl Worker {
             let mut port = [0; 5];
             headers.set(
                 Known::XForwardedPort,
-                decimal(&mut port, u64::from(d.local.port())),
+                decimal(&mut port, u64::from(d.client.local.port())),
             );
         }
         if let Some(scheme) = scheme {
@@ -163,6 +172,7 @@ impl Worker {
             });
         }
         let headers = &mut s.request.headers;
+        s.info.scheme_https = headers.get(Known::XForwardedProto) == Some(b"https");
 
         // Internal: one address in all, and it is in the configured ranges.
         let internal = remote.single
@@ -183,7 +193,11 @@ impl Worker {
             }
         }
         if let Some(address) = remote.address {
-            let port = if address == peer { d.peer.port() } else { 0 };
+            let port = if address == peer {
+                d.client.peer.port()
+            } else {
+                0
+            };
             s.info.downstream_remote = Some(SocketAddr::new(address, port));
         }
         if hcm.add_user_agent {
@@ -207,8 +221,7 @@ impl Worker {
             headers.set(Known::XEnvoyExternalAddress, &text);
         }
         self.request_id(hcm, edge, headers);
-        // `forward_client_cert_details: SANITIZE`, the default, and all there is without TLS.
-        headers.remove(Known::XForwardedClientCert);
+        forward_client_cert(hcm, d.client.tls.as_deref(), headers);
     }
 
     fn request_id(&mut self, hcm: &Hcm, edge: bool, headers: &mut HeaderMap) {
@@ -254,7 +267,7 @@ impl Worker {
     pub fn refuse_head(&mut self, d: &mut Downstream, mut s: Box<Stream>, error: HeadError) {
         self.start_accounting(d, &mut s);
         let status = error.status();
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         if status == 400 || status == 501 {
             stats.inc(HcmCounter::DownstreamCxProtocolError);
         }
@@ -299,12 +312,42 @@ impl Worker {
                 ListenerHttpCounter::DownstreamRq5xx,
             ),
         };
-        let stats = d.listener.http_stats();
+        let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqCompleted);
         stats.inc(hcm);
-        let stats = d.listener.listener_http_stats();
+        let stats = d.client.http.listener_stats();
         stats.inc(ListenerHttpCounter::DownstreamRqCompleted);
         stats.inc(listener);
+    }
+}
+
+/// x-forwarded-client-cert, by `forward_client_cert_details`. What a client says of a certificate
+/// that it did not show us is nobody's business but in `ALWAYS_FORWARD_ONLY`.
+fn forward_client_cert(hcm: &Hcm, tls: Option<&Info>, headers: &mut HeaderMap) {
+    let shown = tls.filter(|info| info.peer.is_some());
+    let ours = shown.and_then(|info| {
+        let details = Details {
+            subject: hcm.client_cert.subject,
+            cert: hcm.client_cert.cert,
+            chain: hcm.client_cert.chain,
+            dns: hcm.client_cert.dns,
+            uri: hcm.client_cert.uri,
+        };
+        tls::xfcc_element(info, details)
+    });
+    let known = Known::XForwardedClientCert;
+    match (hcm.client_cert.mode, ours) {
+        (ForwardClientCertMode::AlwaysForwardOnly, _)
+        | (ForwardClientCertMode::ForwardOnly, Some(_)) => {}
+        (ForwardClientCertMode::AppendForward, Some(element)) => {
+            headers.append_value(known, b",", &element);
+        }
+        (ForwardClientCertMode::SanitizeSet, Some(element)) => {
+            headers.set(known, &element);
+        }
+        (ForwardClientCertMode::Sanitize, _) | (_, None) => {
+            headers.remove(known);
+        }
     }
 }
 

@@ -7,14 +7,22 @@ use proto::{HeaderMap, Known};
 
 use super::downstream::{Closing, Downstream};
 use super::stream::Stream;
+use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::HcmCounter;
 use crate::worker::Worker;
 
 impl Worker {
-    /// Finishes the response head and appends it to `out`. From here on the response has started.
-    pub fn encode_response_head(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
-        let listener = std::rc::Rc::clone(&d.listener);
-        let hcm = &*listener.hcm;
+    /// Finishes the response head and appends it to `out`, or sends it on its stream. From here on
+    /// the response has started. `end`: no body follows.
+    pub fn encode_response_head(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        out: &mut Vec<u8>,
+        end: bool,
+    ) {
+        let http = std::rc::Rc::clone(&d.client.http);
+        let hcm = &*http.hcm;
         let headers = &mut s.response.headers;
         proto::strip_hop_by_hop(headers);
         if let Some(via) = &hcm.via {
@@ -30,10 +38,24 @@ impl Worker {
             headers.set(Known::XRequestId, id);
         }
 
+        if d.carrier.is_stream() {
+            self.send_head_on_stream(d, s, end);
+        } else {
+            self.write_head(d, s, out);
+        }
+        s.response_started = true;
+        s.info.response_code = Some(s.response.status);
+        s.info.downstream_tx_begin = self.clock.now_ns();
+        self.count_response(d, s.response.status);
+    }
+
+    /// As HTTP/1.1.
+    fn write_head(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
         if !s.request_complete {
             // The client is still sending; HTTP/1.1 cannot tell it to stop but by closing.
-            d.listener
-                .http_stats()
+            d.client
+                .http
+                .stats()
                 .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
             if d.closing == Closing::No {
                 d.closing = Closing::AfterFlush;
@@ -48,7 +70,7 @@ impl Worker {
             framing => framing,
         };
         s.chunk_response = framing == BodyLength::Chunked;
-        let close = self.closes_after(d, s, hcm) || framing == BodyLength::UntilClose;
+        let close = self.closes_after(d, s) || framing == BodyLength::UntilClose;
         if close {
             d.closing = Closing::AfterFlush;
         } else if old_client && s.request.keep_alive {
@@ -68,14 +90,74 @@ impl Worker {
         let before = out.len();
         write_response_head(out, &s.response, framing, options);
         s.info.downstream_header_bytes_sent = out.len().saturating_sub(before) as u64;
-        s.response_started = true;
-        s.info.response_code = Some(s.response.status);
-        s.info.downstream_tx_begin = self.clock.now_ns();
-        self.count_response(d, s.response.status);
+    }
+
+    /// As HTTP/2: no framing, and a connection is not ended by a response.
+    fn send_head_on_stream(&mut self, d: &mut Downstream, s: &mut Stream, end: bool) {
+        if !s.request_complete {
+            d.client
+                .http
+                .stats()
+                .inc(HcmCounter::DownstreamRqResponseBeforeRqComplete);
+        }
+        let is_last = self.drains_after(d);
+        let Carrier::Stream(carrier) = &mut d.carrier else {
+            return;
+        };
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return;
+        };
+        let (codec, frames) = connection.codec_and_out();
+        let before = frames.len();
+        let response = &s.response;
+        codec.send_response(
+            frames,
+            carrier.id,
+            response.status,
+            &response.headers,
+            response.body,
+            end,
+        );
+        s.info.downstream_header_bytes_sent = frames.len().saturating_sub(before) as u64;
+        carrier.finished = end;
+        let key = carrier.connection;
+        self.wrote_http2(key);
+        if is_last {
+            self.drain_http2(key);
+        }
+    }
+
+    /// Whether the connection that carries a response is to end, which is counted.
+    fn drains_after(&self, d: &Downstream) -> bool {
+        let http = &d.client.http;
+        if d.is_draining(self) {
+            http.stats().inc(HcmCounter::DownstreamCxDrainClose);
+            return true;
+        }
+        let most = http.hcm.max_requests_per_connection;
+        if most.is_some_and(|max| d.requests >= u64::from(max)) {
+            http.stats().inc(HcmCounter::DownstreamCxMaxRequestsReached);
+            return true;
+        }
+        false
+    }
+
+    /// 100: the client may send its body.
+    pub fn send_continue(&mut self, d: &mut Downstream) {
+        let Carrier::Stream(carrier) = &mut d.carrier else {
+            self.write_downstream(d, proto::h1::CONTINUE, b"");
+            return;
+        };
+        let key = carrier.connection;
+        if let Some(connection) = self.http2.get_mut(key) {
+            let (codec, frames) = connection.codec_and_out();
+            codec.send_interim(frames, carrier.id, 100, &HeaderMap::new());
+            self.wrote_http2(key);
+        }
     }
 
     /// Whether this response is the connection's last, and who knows of it.
-    fn closes_after(&self, d: &mut Downstream, s: &Stream, hcm: &Hcm) -> bool {
+    fn closes_after(&self, d: &mut Downstream, s: &Stream) -> bool {
         if d.closing != Closing::No {
             return true;
         }
@@ -83,21 +165,8 @@ impl Worker {
             // The client asked for it: it will send no more.
             return true;
         }
-        let stats = d.listener.http_stats();
-        if d.is_draining(self) {
-            stats.inc(HcmCounter::DownstreamCxDrainClose);
-            d.linger = true;
-            return true;
-        }
-        if hcm
-            .max_requests_per_connection
-            .is_some_and(|max| d.requests >= u64::from(max))
-        {
-            stats.inc(HcmCounter::DownstreamCxMaxRequestsReached);
-            d.linger = true;
-            return true;
-        }
-        false
+        d.linger = self.drains_after(d);
+        d.linger
     }
 }
 

@@ -7,9 +7,9 @@ use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
 use crate::cluster::ClusterRuntime;
-use crate::cluster::host::Host;
+use crate::cluster::host::{Host, Pool};
 use crate::telemetry::stream_info::StreamInfo;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 
@@ -21,7 +21,8 @@ const KEEP_HEAD_BYTES: usize = 16 * 1024;
 pub struct Stream {
     pub request: RequestHead,
     pub response: ResponseHead,
-    pub trailers: HeaderMap,
+    pub request_trailers: HeaderMap,
+    pub response_trailers: HeaderMap,
     pub info: StreamInfo,
 
     pub route: Option<RouteRef>,
@@ -29,6 +30,8 @@ pub struct Stream {
     pub weighted: Option<usize>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
+    /// In whose queue it waits.
+    pub pool: Option<Rc<Pool>>,
     pub upstream: Upstreaming,
     pub priority: RoutingPriority,
 
@@ -90,12 +93,14 @@ impl Default for Stream {
         Self {
             request: RequestHead::new(),
             response: ResponseHead::new(),
-            trailers: HeaderMap::new(),
+            request_trailers: HeaderMap::new(),
+            response_trailers: HeaderMap::new(),
             info: StreamInfo::default(),
             route: None,
             weighted: None,
             cluster: None,
             host: None,
+            pool: None,
             upstream: Upstreaming::None,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
@@ -127,13 +132,16 @@ impl Stream {
         self.request.shrink(KEEP_HEAD_BYTES);
         self.response.clear();
         self.response.shrink(KEEP_HEAD_BYTES);
-        self.trailers.clear();
-        self.trailers.shrink(KEEP_HEAD_BYTES);
+        for trailers in [&mut self.request_trailers, &mut self.response_trailers] {
+            trailers.clear();
+            trailers.shrink(KEEP_HEAD_BYTES);
+        }
         self.info.reset();
         self.route = None;
         self.weighted = None;
         self.cluster = None;
         self.host = None;
+        self.pool = None;
         self.upstream = Upstreaming::None;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;

@@ -8,7 +8,7 @@ use proto::{HeaderMap, Known};
 use crate::http::stream::Stream;
 use crate::telemetry::stream_info::LogContext;
 use crate::worker::Worker;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {

@@ -24,7 +24,7 @@ use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
 };
 use crate::worker::Worker;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 use crate::worker::timers::NEVER;
 
 impl Worker {
@@ -34,8 +34,8 @@ impl Worker {
             // No scheme, no route (Envoy).
             return self.reply_failure(d, s, Failure::NoRoute);
         }
-        d.listener.http_stats().inc(HcmCounter::RqTotal);
-        let table = d.listener.routes();
+        d.client.http.stats().inc(HcmCounter::RqTotal);
+        let table = d.client.http.routes();
         let random = self.rng.u64(..);
         let ignore_port = table.0.ignore_port_in_host_matching;
         let hosts = &table.0.hosts;
@@ -66,11 +66,11 @@ impl Worker {
                 self.forward(d, s, &route_ref, forward, random);
             }
             Action::Redirect(redirect) => {
-                d.listener.http_stats().inc(HcmCounter::RqRedirect);
+                d.client.http.stats().inc(HcmCounter::RqRedirect);
                 self.redirect(d, s, redirect);
             }
             Action::DirectResponse(direct) => {
-                d.listener.http_stats().inc(HcmCounter::RqDirectResponse);
+                d.client.http.stats().inc(HcmCounter::RqDirectResponse);
                 self.direct_response(d, s, direct);
             }
             Action::NonForwarding => {
@@ -127,8 +127,8 @@ impl Worker {
             return self.reply_failure(d, s, Failure::UpgradeRefused);
         }
 
-        let suppress = d.listener.hcm.router.suppress_envoy_headers;
-        let timeout = timeouts::apply(forward, &mut s, !suppress, &d.listener.hcm.router);
+        let suppress = d.client.http.hcm.router.suppress_envoy_headers;
+        let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
         if let Some(idle) = forward.idle_timeout {
@@ -206,7 +206,7 @@ impl Worker {
 
     /// The router's part in a response that came from an upstream.
     pub fn route_upstream_response(&mut self, d: &Downstream, s: &mut Stream) {
-        let suppress = d.listener.hcm.router.suppress_envoy_headers;
+        let suppress = d.client.http.hcm.router.suppress_envoy_headers;
         if suppress {
             s.response.headers.remove(Known::XEnvoyUpstreamServiceTime);
         } else if s.request_complete {

@@ -10,7 +10,7 @@ use crate::http::downstream::Downstream;
 use crate::http::request::split_port;
 use crate::http::stream::Stream;
 use crate::worker::Worker;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 
 impl Worker {
     /// `require_tls` on a plain connection.

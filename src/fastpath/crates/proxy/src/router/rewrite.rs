@@ -7,7 +7,7 @@ use proto::Known;
 use regex::bytes::Regex;
 
 use crate::http::stream::Stream;
-use crate::worker::config::RouteRef;
+use crate::worker::chain::RouteRef;
 
 /// Rewrites the authority; the old one goes to `x-envoy-original-host` if `tell` (but not for a
 /// weighted cluster's rewrite, as in Envoy) and, if the route says so, to `x-forwarded-host`.

@@ -4,26 +4,28 @@
 //! serves, its events move the response straight to the client: what is read into the worker's
 //! scratch buffer is written to the client's socket from there.
 
-pub mod exchange;
+pub mod download;
 pub mod pool;
+pub mod transport;
+pub mod upload;
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::cluster::RoutingPriority;
 use proto::h1::HeadReader;
 use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
 use crate::cluster::breaker::Taken;
-use crate::cluster::host::Host;
+use crate::cluster::host::{Host, Pool};
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::{after, millis};
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
-use crate::net::out_buffer::OutBuffer;
+use crate::http2::carrier::Carrier;
+use crate::net::io::{Input, Io, Scratch};
 use crate::net::socket;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::slots::Key;
@@ -33,16 +35,19 @@ use crate::worker::{Kind, Readiness, Worker};
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
 
+/// Data up to this size is copied behind its head: cheaper than a second entry in the vector.
+const COPY_BELOW: usize = 2048;
+
 #[derive(Debug)]
 pub struct Upstream {
     pub key: Key,
-    pub fd: OwnedFd,
+    pub carrier: Carrier,
     pub host: Rc<Host>,
     pub cluster: Rc<ClusterRuntime>,
+    pub pool: Rc<Pool>,
     pub state: State,
-    /// Half a response head.
+    /// Half a response head; what was read before the protocol was known.
     pub inbuf: Vec<u8>,
-    pub out: OutBuffer,
     pub reader: HeadReader,
     pub readable: bool,
     pub peer_closed: bool,
@@ -50,7 +55,7 @@ pub struct Upstream {
     pub connection_unit: Taken,
     pub request_unit: Taken,
     pub priority: RoutingPriority,
-    opened_ns: u64,
+    pub opened_ns: u64,
     /// Known once connected.
     pub local: Option<SocketAddr>,
     pub idle_since_ms: u64,
@@ -62,16 +67,63 @@ pub enum State {
     Connecting {
         deadline_ms: u64,
     },
+    /// Connected; TLS is being agreed on.
+    Handshaking {
+        deadline_ms: u64,
+    },
     Idle,
     /// Serves the stream of this downstream connection.
     Busy(Key),
 }
 
 impl Upstream {
+    pub fn new(
+        key: Key,
+        carrier: Carrier,
+        host: Rc<Host>,
+        cluster: Rc<ClusterRuntime>,
+        pool: Rc<Pool>,
+        priority: RoutingPriority,
+    ) -> Self {
+        Self {
+            key,
+            carrier,
+            host,
+            cluster,
+            pool,
+            state: State::Idle,
+            inbuf: Vec::new(),
+            reader: HeadReader::default(),
+            readable: false,
+            peer_closed: false,
+            requests: 0,
+            connection_unit: Taken::Unlimited,
+            request_unit: Taken::Unlimited,
+            priority,
+            opened_ns: 0,
+            local: None,
+            idle_since_ms: 0,
+            armed: NEVER,
+        }
+    }
+
     pub fn downstream(&self) -> Option<Key> {
         match self.state {
             State::Busy(key) => Some(key),
-            State::Connecting { .. } | State::Idle => None,
+            State::Connecting { .. } | State::Handshaking { .. } | State::Idle => None,
+        }
+    }
+
+    /// Bytes of requests that the host has not taken yet.
+    pub fn backlog(&self) -> usize {
+        self.carrier.backlog()
+    }
+
+    /// There is something to read, or to give back to the windows.
+    pub fn may_go_on(&self) -> bool {
+        match &self.carrier {
+            Carrier::Socket(_) => self.readable,
+            Carrier::Stream(stream) => stream.owed > 0,
         }
     }
 
@@ -89,49 +141,32 @@ impl Worker {
         &mut self,
         cluster: &Rc<ClusterRuntime>,
         host: &Rc<Host>,
+        pool: &Rc<Pool>,
         priority: RoutingPriority,
         unit: Taken,
     ) -> Result<(), Errno> {
-        let fd = socket::connect(&host.address)?;
+        let io = Io::plain(socket::connect(&host.address)?);
         let key = self.upstreams.reserve();
-        if let Err(e) = self.register(Kind::Upstream, key, &fd) {
+        if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);
             return Err(e);
         }
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxTotal);
-        stats.inc(ClusterCounter::UpstreamCxHttp1Total);
         stats.gauge_inc(ClusterGauge::UpstreamCxActive);
-        host.pool.shard.cx_total.inc();
-        host.pool.shard.cx_active.inc();
-        host.pool
-            .connecting
-            .set(host.pool.connecting.get().saturating_add(1));
-        host.pool.open.set(host.pool.open.get().saturating_add(1));
+        pool.shard.cx_total.inc();
+        pool.shard.cx_active.inc();
+        pool.connecting.set(pool.connecting.get().saturating_add(1));
+        pool.open.set(pool.open.get().saturating_add(1));
         let deadline_ms = self
             .clock
             .now_ms()
             .saturating_add(millis(cluster.config.borrow().connect_timeout));
-        let mut u = Box::new(Upstream {
-            key,
-            fd,
-            host: Rc::clone(host),
-            cluster: Rc::clone(cluster),
-            state: State::Connecting { deadline_ms },
-            inbuf: Vec::new(),
-            out: OutBuffer::default(),
-            reader: HeadReader::default(),
-            readable: false,
-            peer_closed: false,
-            requests: 0,
-            connection_unit: unit,
-            request_unit: Taken::Unlimited,
-            priority,
-            opened_ns: self.clock.now_ns(),
-            local: None,
-            idle_since_ms: 0,
-            armed: NEVER,
-        });
+        let (h, c, p) = (Rc::clone(host), Rc::clone(cluster), Rc::clone(pool));
+        let mut u = Box::new(Upstream::new(key, Carrier::Socket(io), h, c, p, priority));
+        u.state = State::Connecting { deadline_ms };
+        u.connection_unit = unit;
+        u.opened_ns = self.clock.now_ns();
         self.arm_upstream(&mut u, deadline_ms);
         self.upstreams.put(key, u);
         Ok(())
@@ -143,21 +178,28 @@ impl Worker {
         };
         u.readable |= event.readable | event.closing;
         u.peer_closed |= event.closing;
-        if let State::Connecting { .. } = u.state {
-            if event.writable || event.closing {
-                self.connected(u);
-            } else {
-                self.upstreams.put(key, u);
+        match u.state {
+            State::Connecting { .. } => {
+                if event.writable || event.closing {
+                    self.connected(u);
+                } else {
+                    self.upstreams.put(key, u);
+                }
+                return;
             }
-            return;
+            State::Handshaking { .. } => return self.shake_hands(u),
+            State::Idle | State::Busy(_) => {}
         }
-        if event.writable && !u.out.is_empty() {
+        if event.writable
+            && u.backlog() > 0
+            && let Some(io) = u.carrier.io_mut()
+        {
             // An error shows in the read that follows: the response may be there in spite of it.
-            if u.out.flush(&u.fd).is_err() {
-                u.out.clear();
+            if io.flush().is_err() {
+                io.forget();
                 u.readable = true;
             }
-            if u.out.len() < u.buffer_limit() / 2
+            if u.backlog() < u.buffer_limit() / 2
                 && let Some(downstream) = u.downstream()
             {
                 self.ready_downstreams.push(downstream);
@@ -168,60 +210,75 @@ impl Worker {
 
     /// A look at a connection without an event.
     pub fn upstream_ready(&mut self, key: Key) {
-        let Some(u) = self.upstreams.take(key) else {
+        let Some(mut u) = self.upstreams.take(key) else {
             return;
         };
+        if u.carrier.is_stream() {
+            self.settle_debt(&mut u);
+            self.upstreams.put(key, u);
+            return;
+        }
         match u.state {
             State::Connecting { .. } => self.upstreams.put(key, u),
+            State::Handshaking { .. } => self.shake_hands(u),
             State::Idle => self.offer(u),
             State::Busy(_) => self.drive_upstream(u),
         }
     }
 
     fn connected(&mut self, mut u: Box<Upstream>) {
-        match socket::connect_result(&u.fd) {
+        let State::Connecting { deadline_ms } = u.state else {
+            return self.upstreams.put(u.key, u);
+        };
+        let Some(io) = u.carrier.io() else {
+            return self.upstreams.put(u.key, u);
+        };
+        match socket::connect_result(io) {
             Ok(()) => {
                 let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
+                u.local = io.local_address();
                 u.cluster
                     .stats()
                     .record(ClusterHistogram::UpstreamCxConnectMs, ms);
-                let pool = &u.host.pool;
-                pool.connecting.set(pool.connecting.get().saturating_sub(1));
-                u.state = State::Idle;
-                u.local = socket::local_address(&u.fd);
-                self.offer(u);
+                u.state = State::Handshaking { deadline_ms };
+                self.begin_transport(u);
             }
             Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
         }
     }
 
-    fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
+    pub(super) fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
         let stats = u.cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxConnectFail);
         stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
         if failure == Failure::ConnectTimeout {
             stats.inc(ClusterCounter::UpstreamCxConnectTimeout);
         }
-        let host = Rc::clone(&u.host);
-        host.pool.shard.cx_connect_fail.inc();
-        let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
+        u.pool.shard.cx_connect_fail.inc();
+        let reason = u
+            .carrier
+            .io()
+            .and_then(Io::tls_failure)
+            .map(|error| Arc::from(error.reason()));
+        let waiting: Vec<Key> = u.pool.pending.borrow_mut().drain(..).collect();
         self.close_upstream(u);
-        self.fail_waiting_all(waiting, failure);
+        self.fail_waiting_all(waiting, failure, reason.as_ref());
     }
 
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
-    pub fn fail_queue(&mut self, host: &Host, failure: Failure) {
-        let waiting: Vec<Key> = host.pool.pending.borrow_mut().drain(..).collect();
-        self.fail_waiting_all(waiting, failure);
+    pub fn fail_queue(&mut self, pool: &Pool, failure: Failure) {
+        let waiting: Vec<Key> = pool.pending.borrow_mut().drain(..).collect();
+        self.fail_waiting_all(waiting, failure, None);
     }
 
-    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure) {
+    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure, reason: Option<&Arc<str>>) {
         for key in waiting {
-            self.fail_waiting(key, failure);
+            self.fail_waiting(key, failure, reason);
         }
     }
 
-    fn fail_waiting(&mut self, key: Key, failure: Failure) {
+    /// `reason`: what TLS says of it.
+    fn fail_waiting(&mut self, key: Key, failure: Failure, reason: Option<&Arc<str>>) {
         let Some(mut d) = self.downstreams.take(key) else {
             return;
         };
@@ -235,6 +292,9 @@ impl Worker {
                         .inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 }
                 s.upstream = Upstreaming::None;
+                if let Some(reason) = reason {
+                    s.info.upstream_transport_failure = Some(reason.to_string().into());
+                }
                 if let Some(host) = &s.host {
                     host.pool.shard.rq_error.inc();
                 }
@@ -260,11 +320,11 @@ impl Worker {
         let mut alive = Alive::Yes;
         for _ in 0..MAX_READS {
             let Some(s) = d.stream.take() else { break };
-            if !u.readable || d.out.len() >= d.buffer_limit() {
+            if !u.readable || d.backlog() >= d.buffer_limit() {
                 d.stream = Some(s);
                 break;
             }
-            let mut scratch = std::mem::take(&mut self.scratch);
+            let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
             let step = self.read_upstream(&mut d, s, u, &mut scratch);
             self.scratch = scratch;
             match step {
@@ -275,11 +335,11 @@ impl Worker {
                 }
             }
         }
-        if u.readable && d.out.len() < d.buffer_limit() {
+        if u.readable && d.backlog() < d.buffer_limit() {
             self.ready_upstreams.push(u.key);
         }
         self.upstreams.put(u.key, u);
-        if d.peer_closed && d.stream.is_some() && !d.readable {
+        if d.peer_closed && d.stream.is_some() && !d.readable && !d.carrier.is_stream() {
             alive = Alive::No;
         }
         self.settle(d, alive);
@@ -290,67 +350,74 @@ impl Worker {
         d: &mut Downstream,
         mut s: Box<Stream>,
         mut u: Box<Upstream>,
-        scratch: &mut [u8],
+        scratch: &mut Scratch,
     ) -> Step {
-        let room = scratch.len();
-        match rustix::net::recv(&u.fd, &mut *scratch, RecvFlags::empty()) {
-            Ok((0, _)) => self.upstream_eof(d, s, u),
-            Ok((n, _)) => {
-                if n < room && !u.peer_closed {
+        let Some(io) = u.carrier.io_mut() else {
+            d.stream = Some(s);
+            return Step::Continue(u);
+        };
+        match io.read(scratch) {
+            Input::Eof => self.upstream_eof(d, s, u),
+            Input::Data { bytes, drained } => {
+                if drained && !u.peer_closed {
                     u.readable = false;
                 }
+                let n = bytes.len() as u64;
                 u.cluster
                     .stats()
-                    .add(ClusterCounter::UpstreamCxRxBytesTotal, n as u64);
+                    .add(ClusterCounter::UpstreamCxRxBytesTotal, n);
                 s.info.upstream_wire_bytes_received =
-                    s.info.upstream_wire_bytes_received.saturating_add(n as u64);
-                let data = scratch.get(..n).unwrap_or_default();
+                    s.info.upstream_wire_bytes_received.saturating_add(n);
                 if u.inbuf.is_empty() {
-                    self.respond(d, s, u, data)
+                    self.respond(d, s, u, bytes)
                 } else {
                     let mut held = std::mem::take(&mut u.inbuf);
-                    held.extend_from_slice(data);
+                    held.extend_from_slice(bytes);
                     self.respond(d, s, u, &held)
                 }
             }
-            Err(Errno::AGAIN) => {
+            Input::Empty => {
                 u.readable = false;
                 d.stream = Some(s);
                 Step::Continue(u)
             }
-            Err(Errno::INTR) => {
+            Input::Interrupted => {
                 d.stream = Some(s);
                 Step::Continue(u)
             }
-            Err(_) => self.upstream_lost(d, s, u, Failure::UpstreamClosed),
+            Input::Broken => self.upstream_lost(d, s, u, Failure::UpstreamClosed),
         }
     }
 
     /// An idle connection has nothing to say: whatever it says ends it.
-    fn drive_idle(&mut self, u: Box<Upstream>) {
+    fn drive_idle(&mut self, mut u: Box<Upstream>) {
         if !u.readable {
             self.upstreams.put(u.key, u);
             return;
         }
-        let mut byte = [0_u8; 1];
-        match rustix::net::recv(&u.fd, &mut byte, RecvFlags::empty()) {
-            Err(Errno::AGAIN | Errno::INTR) => {
-                let mut u = u;
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let said = match u.carrier.io_mut().map(|io| io.read(&mut scratch)) {
+            Some(Input::Empty | Input::Interrupted) => None,
+            Some(Input::Data { bytes, .. }) => Some(bytes.len()),
+            Some(Input::Eof | Input::Broken) | None => Some(0),
+        };
+        self.scratch = scratch;
+        match said {
+            None => {
                 u.readable = false;
                 self.upstreams.put(u.key, u);
                 return;
             }
-            Ok((n, _)) if n > 0 => {
-                u.cluster
-                    .stats()
-                    .inc(ClusterCounter::UpstreamCxProtocolError);
-            }
-            _ => u
+            Some(0) => u
                 .cluster
                 .stats()
                 .inc(ClusterCounter::UpstreamCxDestroyRemote),
+            Some(_) => u
+                .cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxProtocolError),
         }
-        u.host.pool.idle.borrow_mut().retain(|k| *k != u.key);
+        u.pool.idle.borrow_mut().retain(|k| *k != u.key);
         self.close_upstream(u);
     }
 
@@ -367,7 +434,7 @@ impl Worker {
         let http = u.cluster.config.borrow().http.clone();
         let lifetime_end = after(u.opened_ns / 1_000_000, http.max_connection_duration);
         match u.state {
-            State::Connecting { deadline_ms } => {
+            State::Connecting { deadline_ms } | State::Handshaking { deadline_ms } => {
                 if now >= deadline_ms {
                     self.connect_failed(u, Failure::ConnectTimeout);
                     return;
@@ -382,7 +449,7 @@ impl Worker {
                     } else {
                         ClusterCounter::UpstreamCxMaxDurationReached
                     });
-                    u.host.pool.idle.borrow_mut().retain(|k| *k != key);
+                    u.pool.idle.borrow_mut().retain(|k| *k != key);
                     self.close_upstream(u);
                     return;
                 }
@@ -408,44 +475,43 @@ impl Worker {
         }
     }
 
-    /// Ends a connection: gives back what it held of the limits and counts it off.
-    pub fn close_upstream(&mut self, u: Box<Upstream>) {
-        let pool = &u.host.pool;
-        if let State::Connecting { .. } = u.state {
-            pool.connecting.set(pool.connecting.get().saturating_sub(1));
-        }
-        pool.open.set(pool.open.get().saturating_sub(1));
-        pool.shard.cx_active.dec();
-        let stats = u.cluster.stats();
-        stats.inc(ClusterCounter::UpstreamCxDestroy);
-        stats.gauge_dec(ClusterGauge::UpstreamCxActive);
-        let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
-        stats.record(ClusterHistogram::UpstreamCxLengthMs, ms);
-        if u.connection_unit == Taken::Counted {
-            u.cluster
-                .shared
-                .breakers
-                .usage(u.priority)
-                .connections
-                .give_back();
-            u.cluster
-                .breaker_open(u.priority, Limit::Connections, false);
-        }
+    /// Ends a connection (or a stream of one): gives back what it held of the limits and counts
+    /// it off.
+    pub fn close_upstream(&mut self, mut u: Box<Upstream>) {
         self.release_request_unit(&u);
         self.upstreams.free(u.key);
-        // Somebody may have waited for the unit of the connection limit.
+        if let Carrier::Stream(carrier) = &mut u.carrier {
+            self.close_stream(carrier);
+            return;
+        }
+        let pool = &u.pool;
+        if let State::Connecting { .. } | State::Handshaking { .. } = u.state {
+            pool.connecting.set(pool.connecting.get().saturating_sub(1));
+        }
+        let unit = u.connection_unit;
+        self.count_upstream_closed(&u.cluster, pool, u.priority, unit, u.opened_ns);
+        self.reconnect_if_wanted(&u.cluster, &u.host, pool, u.priority);
+    }
+
+    /// Somebody may have waited for the unit of the connection limit, or for the connection.
+    pub fn reconnect_if_wanted(
+        &mut self,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+        pool: &Rc<Pool>,
+        priority: RoutingPriority,
+    ) {
         let is_wanted = !pool.pending.borrow().is_empty();
-        if is_wanted && let Err(failure) = self.connect_for_waiting(&u.cluster, &u.host, u.priority)
-        {
+        if is_wanted && let Err(failure) = self.connect_for_waiting(cluster, host, pool, priority) {
             // Later in this turn: our caller may hold one of those that wait.
-            self.doomed_queues.push((Rc::clone(&u.host), failure));
+            self.doomed_queues.push((Rc::clone(pool), failure));
         }
     }
 
     /// The request that the connection served is over for the limits.
     pub fn release_request_unit(&self, u: &Upstream) {
         if let State::Busy(_) = u.state {
-            let pool = &u.host.pool;
+            let pool = &u.pool;
             pool.active.set(pool.active.get().saturating_sub(1));
             pool.shard.rq_active.dec();
             u.cluster.stats().gauge_dec(ClusterGauge::UpstreamRqActive);

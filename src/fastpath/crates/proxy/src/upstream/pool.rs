@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use model::resources::cluster::RoutingPriority;
+use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 
 use super::{State, Upstream};
 use crate::cluster::breaker::Taken;
-use crate::cluster::host::Host;
+use crate::cluster::host::{Host, Pool, PoolKey};
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
@@ -23,8 +23,15 @@ impl Worker {
         let (Some(cluster), Some(host)) = (s.cluster.clone(), s.host.clone()) else {
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
+        let Some(pool) = pool_for(&cluster, &host, d, &s) else {
+            cluster.stats().inc(ClusterCounter::UpstreamCxPoolOverflow);
+            return self.reply_failure(d, s, Failure::Overflow);
+        };
+        if let Some(key) = self.http2_with_room(&pool) {
+            return self.attach_to_http2(d, s, key, priority);
+        }
         loop {
-            let Some(key) = host.pool.idle.borrow_mut().pop() else {
+            let Some(key) = pool.idle.borrow_mut().pop() else {
                 break;
             };
             // Closed by the host, and we have not read that yet: skip it.
@@ -43,7 +50,7 @@ impl Worker {
         if usage.pending_requests.take(limit) == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
             cluster.breaker_open(priority, Limit::Pending, true);
-            host.pool.shard.rq_error.inc();
+            pool.shard.rq_error.inc();
             s.host = None;
             return self.reply_failure(d, s, Failure::Overflow);
         }
@@ -51,28 +58,34 @@ impl Worker {
         stats.gauge_inc(ClusterGauge::UpstreamRqPendingActive);
         s.upstream = Upstreaming::Waiting;
         s.priority = priority;
-        host.pool.pending.borrow_mut().push_back(d.key);
-        host.pool.shard.rq_pending_active.inc();
+        pool.pending.borrow_mut().push_back(d.key);
+        pool.shard.rq_pending_active.inc();
+        s.pool = Some(Rc::clone(&pool));
         d.stream = Some(s);
-        if let Err(failure) = self.connect_for_waiting(&cluster, &host, priority)
+        if let Err(failure) = self.connect_for_waiting(&cluster, &host, &pool, priority)
             && let Some(mut s) = d.stream.take()
         {
             self.leave_queue(d.key, &mut s);
             s.upstream = Upstreaming::None;
-            host.pool.shard.rq_error.inc();
+            pool.shard.rq_error.inc();
             self.reply_failure(d, s, failure);
         }
     }
 
-    /// Opens a connection if more requests wait than connections are being made.
+    /// Opens a connection if more requests wait than connections are being made. One that may
+    /// turn out to carry many requests is enough for all of them.
     pub fn connect_for_waiting(
         &mut self,
         cluster: &Rc<ClusterRuntime>,
         host: &Rc<Host>,
+        pool: &Rc<Pool>,
         priority: RoutingPriority,
     ) -> Result<(), Failure> {
-        let pool = &host.pool;
-        if pool.connecting.get() as usize >= pool.pending.borrow().len() {
+        let enough = match pool.kind.protocol {
+            UpstreamProtocol::Http1 => pool.pending.borrow().len(),
+            UpstreamProtocol::Http2 | UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => 1,
+        };
+        if pool.connecting.get() as usize >= enough {
             return Ok(());
         }
         let connections = &cluster.shared.breakers.usage(priority).connections;
@@ -88,7 +101,7 @@ impl Worker {
             connections.take_anyway();
             unit = Taken::Counted;
         }
-        match self.connect(cluster, host, priority, unit) {
+        match self.connect(cluster, host, pool, priority, unit) {
             Ok(()) => Ok(()),
             Err(e) => {
                 if unit == Taken::Counted {
@@ -102,8 +115,8 @@ impl Worker {
 
     /// Counts a request out of the queue.
     pub fn left_queue(&self, s: &Stream) {
-        if let Some(host) = &s.host {
-            host.pool.shard.rq_pending_active.dec();
+        if let Some(pool) = &s.pool {
+            pool.shard.rq_pending_active.dec();
         }
         if let Some(cluster) = &s.cluster {
             cluster
@@ -123,8 +136,8 @@ impl Worker {
 
     /// A request gives up waiting.
     pub fn leave_queue(&self, downstream: Key, s: &mut Stream) {
-        if let Some(host) = &s.host {
-            host.pool.pending.borrow_mut().retain(|k| *k != downstream);
+        if let Some(pool) = &s.pool {
+            pool.pending.borrow_mut().retain(|k| *k != downstream);
         }
         self.left_queue(s);
     }
@@ -137,35 +150,13 @@ impl Worker {
         mut u: Box<Upstream>,
         priority: RoutingPriority,
     ) {
-        let cluster = Rc::clone(&u.cluster);
-        let stats = cluster.stats();
-        let limit = cluster.limits(priority).max_requests;
-        let unit = cluster.shared.breakers.usage(priority).requests.take(limit);
-        if unit == Taken::Full {
-            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
-            stats.inc(ClusterCounter::UpstreamRqActiveOverflow);
-            cluster.breaker_open(priority, Limit::Requests, true);
-            u.host.pool.shard.rq_error.inc();
-            u.host.pool.idle.borrow_mut().push(u.key);
+        let Some(unit) = self.take_request_unit(&u.cluster, &u.host, priority) else {
+            u.pool.idle.borrow_mut().push(u.key);
             self.upstreams.put(u.key, u);
             return self.reply_failure(d, s, Failure::Overflow);
-        }
-        u.request_unit = unit;
-        u.priority = priority;
-        u.state = State::Busy(d.key);
-        u.requests = u.requests.saturating_add(1);
-        stats.inc(ClusterCounter::UpstreamRqTotal);
-        stats.gauge_inc(ClusterGauge::UpstreamRqActive);
-        let pool = &u.host.pool;
-        pool.active.set(pool.active.get().saturating_add(1));
-        pool.shard.rq_total.inc();
-        pool.shard.rq_active.inc();
-        s.upstream = Upstreaming::On(u.key);
-        s.upload_blocked = false;
-        s.info.upstream_local = u.local;
-        s.info.upstream_remote = Some(u.host.address);
+        };
+        self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
-        s.info.upstream_pool_ready = self.clock.now_ns();
         if s.request_complete {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
@@ -178,15 +169,62 @@ impl Worker {
         }
     }
 
+    /// A unit of the limit of requests; `None`: there is none left, which was counted.
+    pub fn take_request_unit(
+        &self,
+        cluster: &ClusterRuntime,
+        host: &Host,
+        priority: RoutingPriority,
+    ) -> Option<Taken> {
+        let limit = cluster.limits(priority).max_requests;
+        let unit = cluster.shared.breakers.usage(priority).requests.take(limit);
+        if unit != Taken::Full {
+            return Some(unit);
+        }
+        let stats = cluster.stats();
+        stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+        stats.inc(ClusterCounter::UpstreamRqActiveOverflow);
+        cluster.breaker_open(priority, Limit::Requests, true);
+        host.pool.shard.rq_error.inc();
+        None
+    }
+
+    /// A request has its connection: both know of each other now.
+    pub fn begin_exchange(
+        &self,
+        d: &Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        unit: Taken,
+        priority: RoutingPriority,
+    ) {
+        u.request_unit = unit;
+        u.priority = priority;
+        u.state = State::Busy(d.key);
+        u.requests = u.requests.saturating_add(1);
+        let stats = u.cluster.stats();
+        stats.inc(ClusterCounter::UpstreamRqTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamRqActive);
+        let pool = &u.pool;
+        pool.active.set(pool.active.get().saturating_add(1));
+        pool.shard.rq_total.inc();
+        pool.shard.rq_active.inc();
+        s.upstream = Upstreaming::On(u.key);
+        s.upload_blocked = false;
+        s.info.upstream_local = u.local;
+        s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_pool_ready = self.clock.now_ns();
+    }
+
     /// An idle connection takes the first request that waits, or goes to rest.
     pub fn offer(&mut self, mut u: Box<Upstream>) {
         if u.peer_closed {
             self.close_upstream(u);
             return;
         }
-        let host = Rc::clone(&u.host);
+        let pool = Rc::clone(&u.pool);
         loop {
-            let Some(key) = host.pool.pending.borrow_mut().pop_front() else {
+            let Some(key) = pool.pending.borrow_mut().pop_front() else {
                 break;
             };
             let Some(mut d) = self.downstreams.take(key) else {
@@ -206,7 +244,7 @@ impl Worker {
             // Refused by the request limit, the connection is idle still.
             match self.upstreams.get(ukey).map(|u| u.state) {
                 Some(State::Idle) => {
-                    host.pool.idle.borrow_mut().retain(|k| *k != ukey);
+                    pool.idle.borrow_mut().retain(|k| *k != ukey);
                     match self.upstreams.take(ukey) {
                         Some(back) => u = back,
                         None => return,
@@ -215,7 +253,7 @@ impl Worker {
                 _ => return,
             }
         }
-        if host.pool.retired.get() || u.cluster.retired.get() {
+        if pool.retired.get() || u.cluster.retired.get() {
             u.cluster
                 .stats()
                 .inc(ClusterCounter::UpstreamCxDestroyLocal);
@@ -226,12 +264,16 @@ impl Worker {
         let idle = u.cluster.config.borrow().http.idle_timeout;
         let deadline = after(u.idle_since_ms, idle);
         self.arm_upstream(&mut u, deadline);
-        host.pool.idle.borrow_mut().push(u.key);
+        pool.idle.borrow_mut().push(u.key);
         self.upstreams.put(u.key, u);
     }
 
     /// A response is complete and its connection can go on: back to the pool.
     pub fn release(&mut self, mut u: Box<Upstream>) {
+        if u.carrier.is_stream() {
+            self.close_upstream(u);
+            return;
+        }
         self.release_request_unit(&u);
         u.state = State::Idle;
         u.request_unit = Taken::Unlimited;
@@ -244,7 +286,7 @@ impl Worker {
             self.close_upstream(u);
             return;
         }
-        if !u.host.pool.pending.borrow().is_empty() {
+        if !u.pool.pending.borrow().is_empty() {
             // Its next request belongs to a connection that may be in the hands of our caller.
             self.ready_upstreams.push(u.key);
             self.upstreams.put(u.key, u);
@@ -256,6 +298,10 @@ impl Worker {
     /// Closes the connection that a given-up request was on.
     pub fn drop_upstream_of(&mut self, key: Key) {
         if let Some(u) = self.upstreams.take(key) {
+            if u.carrier.is_stream() {
+                self.close_upstream(u);
+                return;
+            }
             let stats = u.cluster.stats();
             stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
             stats.inc(ClusterCounter::UpstreamCxDestroyLocalWithActiveRq);
@@ -264,4 +310,36 @@ impl Worker {
             self.close_upstream(u);
         }
     }
+}
+
+/// The pool that a request belongs in: the host's own, unless its cluster takes protocol or names
+/// from the request.
+fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -> Option<Rc<Pool>> {
+    let config = cluster.config.borrow();
+    let http = &config.http;
+    let protocol = match http.protocol {
+        UpstreamProtocol::Downstream if d.carrier.is_stream() => UpstreamProtocol::Http2,
+        UpstreamProtocol::Downstream => UpstreamProtocol::Http1,
+        protocol => protocol,
+    };
+    if !http.auto_sni && !http.auto_san_validation && protocol == host.pool.kind.protocol {
+        return Some(Rc::clone(&host.pool));
+    }
+    let of_header = http
+        .auto_sni_header
+        .as_ref()
+        .and_then(|name| s.request.headers.get_name(name.as_bytes()))
+        .filter(|value| !value.is_empty());
+    let authority = of_header.unwrap_or_else(|| s.request.authority());
+    let (name, _) = crate::http::request::split_port(authority);
+    let name = std::str::from_utf8(name).ok();
+    let name = name.map(|n| n.trim_start_matches('[').trim_end_matches(']'));
+    // An address is no SNI (RFC 6066 §3), but it can be verified.
+    let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
+    let wants_sni = http.auto_sni && !is_address;
+    host.pool_of(PoolKey {
+        protocol,
+        sni: name.filter(|_| wants_sni).map(Box::from),
+        verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),
+    })
 }

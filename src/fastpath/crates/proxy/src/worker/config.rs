@@ -1,98 +1,39 @@
 //! Installing a configuration in a worker: what changed is swapped, what did not is untouched.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use model::matching::filter_chain::Facts;
 use model::resources::hcm::{Hcm, RouteSource};
-use model::resources::listener::{Listener, NetworkFilter};
-use model::resources::route::{Route, RouteConfig, VirtualHost};
-
-use proto::h1::{RequestPolicy, Underscores};
+use model::resources::listener::{FilterChain, Listener};
+use model::resources::route::RouteConfig;
 
 use super::Worker;
-use super::command::{Command, Installation};
+use super::chain::{ChainRuntime, HttpRuntime, RouteTable, Service};
+use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
-use crate::telemetry::stats::{HcmShard, ListenerGauge, ListenerHttpShard, ListenerShard, Stats};
+use crate::http2::Role;
+use crate::telemetry::stats::{ListenerGauge, ListenerShard, Stats};
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
-/// same socket; the old one lives on in its connections, draining.
+/// same socket; what is left of the old one lives on in its chains and their connections.
 #[derive(Debug)]
 pub struct ListenerRuntime {
     pub config: Arc<Listener>,
-    pub hcm: Arc<Hcm>,
-    pub request_policy: RequestPolicy,
-    routes: RefCell<Rc<RouteTable>>,
-    /// Connections close after their response.
-    pub draining: Cell<bool>,
-    pub socket: Cell<Option<Key>>,
+    /// As `config.chains.list`, then the default one.
+    pub chains: Vec<Rc<ChainRuntime>>,
+    pub sockets: RefCell<Vec<Key>>,
     worker: usize,
     registry: Stats,
     stats: OnceCell<Arc<ListenerShard>>,
-    http_stats: OnceCell<Arc<HcmShard>>,
-    listener_http_stats: OnceCell<Arc<ListenerHttpShard>>,
-}
-
-/// A route configuration with a count that is this worker's own, so that a request can hold on to
-/// it without touching memory that other workers write.
-#[derive(Debug)]
-pub struct RouteTable(pub Arc<RouteConfig>);
-
-/// The route that a request matched, and the table that keeps it alive.
-#[derive(Debug, Clone)]
-pub struct RouteRef {
-    table: Rc<RouteTable>,
-    virtual_host: usize,
-    route: usize,
-}
-
-impl RouteRef {
-    pub fn new(table: Rc<RouteTable>, virtual_host: usize, route: usize) -> Self {
-        Self {
-            table,
-            virtual_host,
-            route,
-        }
-    }
-
-    pub fn config(&self) -> &RouteConfig {
-        &self.table.0
-    }
-
-    pub fn virtual_host(&self) -> Option<&Arc<VirtualHost>> {
-        self.table.0.hosts.list.get(self.virtual_host)
-    }
-
-    pub fn route(&self) -> Option<&Arc<Route>> {
-        self.virtual_host()?.routes.get(self.route)
-    }
 }
 
 impl ListenerRuntime {
-    fn new(config: Arc<Listener>, routes: Rc<RouteTable>, worker: usize, registry: Stats) -> Self {
-        let NetworkFilter::HttpConnectionManager(hcm) = &config.filter_chain.network;
-        Self {
-            request_policy: request_policy(hcm),
-            hcm: Arc::clone(hcm),
-            config,
-            routes: RefCell::new(routes),
-            draining: Cell::new(false),
-            socket: Cell::new(None),
-            worker,
-            registry,
-            stats: OnceCell::new(),
-            http_stats: OnceCell::new(),
-            listener_http_stats: OnceCell::new(),
-        }
-    }
-
-    pub fn routes(&self) -> Rc<RouteTable> {
-        Rc::clone(&self.routes.borrow())
-    }
-
     pub fn stats(&self) -> &ListenerShard {
         self.stats.get_or_init(|| {
             let shard = self
@@ -103,16 +44,10 @@ impl ListenerRuntime {
         })
     }
 
-    pub fn http_stats(&self) -> &HcmShard {
-        self.http_stats
-            .get_or_init(|| self.registry.hcm(&self.hcm.stat_prefix))
-    }
-
-    pub fn listener_http_stats(&self) -> &ListenerHttpShard {
-        self.listener_http_stats.get_or_init(|| {
-            self.registry
-                .listener_http(&self.config.stat_prefix, &self.hcm.stat_prefix)
-        })
+    /// The chain for a connection; `None`: no chain takes it.
+    pub fn chain(&self, facts: &Facts<'_>) -> Option<&Rc<ChainRuntime>> {
+        let at = self.config.chains.position(facts)?;
+        self.chains.get(at)
     }
 }
 
@@ -163,6 +98,7 @@ impl Worker {
             let runtime = match kept {
                 Some(runtime) => {
                     runtime.config.replace(Arc::clone(config));
+                    runtime.transports.replace(state.transports.clone());
                     let gone = runtime.set_endpoints(&state.endpoints);
                     self.retire_hosts(&gone);
                     runtime
@@ -170,6 +106,7 @@ impl Worker {
                 None => Rc::new(ClusterRuntime::new(
                     Arc::clone(config),
                     Arc::clone(&state.shared),
+                    state.transports.clone(),
                     &state.endpoints,
                     self.stats.clone(),
                     self.rng.u64(..),
@@ -185,63 +122,40 @@ impl Worker {
     /// Hosts that left: idle connections close now, busy ones when their request is done.
     pub fn retire_hosts(&mut self, gone: &[Rc<Host>]) {
         for host in gone {
-            host.pool.retired.set(true);
-            let idle = host.pool.idle.take();
-            for key in idle {
-                self.close_idle_upstream(key);
+            for pool in host.pools() {
+                pool.retired.set(true);
+                for key in pool.http2.take() {
+                    self.retire_http2(key);
+                }
+                for key in pool.idle.take() {
+                    self.close_idle_upstream(key);
+                }
             }
         }
     }
 
     fn install_listeners(&mut self, installation: &Installation) {
         // One table a route configuration, whoever uses it.
-        let mut tables: HashMap<*const RouteConfig, Rc<RouteTable>> = HashMap::new();
-        let rds = &installation.snapshot.routes;
-
+        let mut tables = Tables {
+            rds: &installation.snapshot.routes,
+            made: HashMap::new(),
+        };
         let mut before = std::mem::take(&mut self.listeners);
         for (name, config) in &installation.snapshot.listeners {
             let old = before.remove(name);
+            let tls = installation.tls.get(name).map(Vec::as_slice);
             if let Some(same) = old.as_ref().filter(|o| Arc::ptr_eq(&o.config, config)) {
-                follow_routes(same, rds, &mut tables);
+                set_tls(&same.chains, tls.unwrap_or_default());
+                tables.follow(&same.chains);
                 self.listeners.insert(Arc::clone(name), Rc::clone(same));
                 continue;
             }
-            let NetworkFilter::HttpConnectionManager(hcm) = &config.filter_chain.network;
-            let routes = table_for(hcm, rds, &mut tables);
-            let runtime = Rc::new(ListenerRuntime::new(
-                Arc::clone(config),
-                routes,
-                self.index,
-                self.stats.clone(),
-            ));
-            let sockets = installation
-                .sockets
-                .get(name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let fd = sockets.get(self.index).or_else(|| sockets.first()).cloned();
-            match (old, fd) {
-                (Some(old), Some(fd)) => {
-                    let same_socket = old.socket.get().is_some_and(|key| {
-                        self.sockets
-                            .get(key)
-                            .is_some_and(|s| Arc::ptr_eq(&s.fd, &fd))
-                    });
-                    if same_socket {
-                        // The same socket, so that nothing in its queue is lost.
-                        let key = old.socket.take();
-                        runtime.socket.set(key);
-                        if let Some(socket) = key.and_then(|k| self.sockets.get_mut(k)) {
-                            socket.listener = Rc::clone(&runtime);
-                        }
-                    } else {
-                        self.listen(fd, Rc::clone(&runtime));
-                    }
-                    self.drain_listener(&old);
-                }
-                (Some(old), None) => self.drain_listener(&old),
-                (None, Some(fd)) => self.listen(fd, Rc::clone(&runtime)),
-                (None, None) => {}
+            let runtime = self.listener_runtime(config, old.as_deref(), &mut tables);
+            set_tls(&runtime.chains, tls.unwrap_or_default());
+            let sockets = installation.sockets.get(name).map(Vec::as_slice);
+            self.move_sockets(old.as_deref(), &runtime, sockets.unwrap_or_default());
+            if let Some(old) = old {
+                self.drain_chains(&old.chains, &runtime.chains);
             }
             self.listeners.insert(Arc::clone(name), runtime);
         }
@@ -249,24 +163,113 @@ impl Worker {
             self.drain_listener(&old);
         }
         self.draining.retain(|weak| weak.strong_count() > 0);
-        for old in self.draining.iter().filter_map(std::rc::Weak::upgrade) {
-            follow_routes(&old, rds, &mut tables);
+        let draining: Vec<_> = self.draining.iter().filter_map(Weak::upgrade).collect();
+        tables.follow(&draining);
+    }
+
+    /// A listener's new version; chains that did not change are those of the old one.
+    fn listener_runtime(
+        &self,
+        config: &Arc<Listener>,
+        old: Option<&ListenerRuntime>,
+        tables: &mut Tables<'_>,
+    ) -> Rc<ListenerRuntime> {
+        let kept = old.filter(|o| o.config.frame_hash == config.frame_hash);
+        let chain = |chain: &Arc<FilterChain>| {
+            let same = kept.and_then(|old| {
+                let mut chains = old.chains.iter();
+                chains.find(|c| c.config.hash == chain.hash && c.config.name == chain.name)
+            });
+            same.cloned().unwrap_or_else(|| {
+                let prefix = &config.stat_prefix;
+                let chain = Arc::clone(chain);
+                Rc::new(ChainRuntime::new(chain, prefix, &self.stats, |hcm| {
+                    tables.of(hcm)
+                }))
+            })
+        };
+        let chains: Vec<_> = config.chains.iter().map(chain).collect();
+        tables.follow(&chains);
+        Rc::new(ListenerRuntime {
+            config: Arc::clone(config),
+            chains,
+            sockets: RefCell::default(),
+            worker: self.index,
+            registry: self.stats.clone(),
+            stats: OnceCell::new(),
+        })
+    }
+
+    /// A socket that stays goes on with the new version, so that nothing in its queue is lost.
+    fn move_sockets(
+        &mut self,
+        old: Option<&ListenerRuntime>,
+        new: &Rc<ListenerRuntime>,
+        sockets: &[Vec<Arc<OwnedFd>>],
+    ) {
+        let mut before: Vec<Key> = old.map(|o| o.sockets.take()).unwrap_or_default();
+        for of_workers in sockets {
+            let fd = of_workers.get(self.index).or_else(|| of_workers.first());
+            let Some(fd) = fd else { continue };
+            let at = before.iter().position(|key| {
+                let socket = self.sockets.get(*key);
+                socket.is_some_and(|s| Arc::ptr_eq(&s.fd, fd))
+            });
+            match at.map(|at| before.swap_remove(at)) {
+                Some(key) => {
+                    if let Some(socket) = self.sockets.get_mut(key) {
+                        socket.listener = Rc::clone(new);
+                    }
+                    new.sockets.borrow_mut().push(key);
+                }
+                None => self.listen(Arc::clone(fd), Rc::clone(new)),
+            }
+        }
+        for key in before {
+            self.stop_listening(key);
         }
     }
 
     /// Stops accepting for a listener and lets its connections end: idle ones now, busy ones after
     /// their response.
-    fn drain_listener(&mut self, listener: &Rc<ListenerRuntime>) {
-        listener.draining.set(true);
-        self.stop_listening(listener);
-        self.draining.push(Rc::downgrade(listener));
+    fn drain_listener(&mut self, listener: &ListenerRuntime) {
+        for key in listener.sockets.take() {
+            self.stop_listening(key);
+        }
+        self.drain_chains(&listener.chains, &[]);
+    }
+
+    /// Drains the chains that are not among `kept`.
+    fn drain_chains(&mut self, chains: &[Rc<ChainRuntime>], kept: &[Rc<ChainRuntime>]) {
+        for chain in chains {
+            if kept.iter().any(|k| Rc::ptr_eq(k, chain)) {
+                continue;
+            }
+            chain.drain();
+            self.draining.push(Rc::downgrade(chain));
+            if let Service::Http(http) = &chain.service {
+                self.drain_http(http);
+            }
+        }
+    }
+
+    fn drain_http(&mut self, http: &Rc<HttpRuntime>) {
         for key in self.downstreams.keys() {
             let is_its = self
                 .downstreams
                 .get(key)
-                .is_some_and(|d| Rc::ptr_eq(&d.listener, listener));
+                .is_some_and(|d| Rc::ptr_eq(&d.client.http, http));
             if is_its {
                 self.drain_downstream(key);
+            }
+        }
+        for key in self.http2.keys() {
+            let is_its = self.http2.get(key).is_some_and(|c| match &c.role {
+                Role::Server(server) => Rc::ptr_eq(&server.client.http, http),
+                Role::Client(_) => false,
+            });
+            if is_its {
+                self.drain_http2(key);
             }
         }
     }
@@ -281,29 +284,11 @@ impl Worker {
         for listener in listeners {
             if graceful {
                 // Keep accepting; every response asks its client to go elsewhere.
-                listener.draining.set(true);
+                listener.chains.iter().for_each(|chain| chain.drain());
             } else {
                 self.drain_listener(&listener);
             }
         }
-    }
-}
-
-fn request_policy(hcm: &Hcm) -> RequestPolicy {
-    RequestPolicy {
-        accept_http_10: hcm.accept_http_10,
-        default_host_for_http_10: hcm
-            .default_host_for_http_10
-            .as_ref()
-            .map(|h| h.as_bytes().into()),
-        allow_absolute_url: hcm.allow_absolute_url,
-        allow_chunked_length: hcm.allow_chunked_length,
-        allow_custom_methods: hcm.allow_custom_methods,
-        underscores: match hcm.underscores {
-            model::resources::hcm::Underscores::Allow => Underscores::Allow,
-            model::resources::hcm::Underscores::RejectRequest => Underscores::Reject,
-            model::resources::hcm::Underscores::DropHeader => Underscores::Drop,
-        },
     }
 }
 
@@ -312,40 +297,51 @@ fn before_retired(worker: &mut Worker, old: &Rc<ClusterRuntime>) {
     worker.retire_hosts(&old.hosts());
 }
 
-fn follow_routes(
-    listener: &ListenerRuntime,
-    rds: &HashMap<Arc<str>, Arc<RouteConfig>>,
-    tables: &mut HashMap<*const RouteConfig, Rc<RouteTable>>,
-) {
-    let RouteSource::Rds { name } = &listener.hcm.routes else {
-        return;
-    };
-    let Some(config) = rds.get(name) else { return };
-    if !Arc::ptr_eq(&listener.routes().0, config) {
-        listener.routes.replace(shared_table(config, tables));
+/// New connections of the chains use these from now on.
+fn set_tls(chains: &[Rc<ChainRuntime>], tls: &[ServerTls]) {
+    for (chain, tls) in chains.iter().zip(tls) {
+        chain.tls.replace(tls.clone());
     }
 }
 
-fn table_for(
-    hcm: &Hcm,
-    rds: &HashMap<Arc<str>, Arc<RouteConfig>>,
-    tables: &mut HashMap<*const RouteConfig, Rc<RouteTable>>,
-) -> Rc<RouteTable> {
-    match &hcm.routes {
-        RouteSource::Inline(config) => shared_table(config, tables),
-        RouteSource::Rds { name } => match rds.get(name) {
-            Some(config) => shared_table(config, tables),
-            None => Rc::new(RouteTable(Arc::new(RouteConfig::empty(name)))),
-        },
-    }
+/// Route tables of one installation, each made once.
+struct Tables<'a> {
+    rds: &'a HashMap<Arc<str>, Arc<RouteConfig>>,
+    made: HashMap<*const RouteConfig, Rc<RouteTable>>,
 }
 
-fn shared_table(
-    config: &Arc<RouteConfig>,
-    tables: &mut HashMap<*const RouteConfig, Rc<RouteTable>>,
-) -> Rc<RouteTable> {
-    let table = tables
-        .entry(Arc::as_ptr(config))
-        .or_insert_with(|| Rc::new(RouteTable(Arc::clone(config))));
-    Rc::clone(table)
+impl Tables<'_> {
+    fn of(&mut self, hcm: &Hcm) -> Rc<RouteTable> {
+        let config = match &hcm.routes {
+            RouteSource::Inline(config) => config,
+            RouteSource::Rds { name } => match self.rds.get(name) {
+                Some(config) => config,
+                None => return Rc::new(RouteTable(Arc::new(RouteConfig::empty(name)))),
+            },
+        };
+        self.shared(config)
+    }
+
+    fn shared(&mut self, config: &Arc<RouteConfig>) -> Rc<RouteTable> {
+        let table = self
+            .made
+            .entry(Arc::as_ptr(config))
+            .or_insert_with(|| Rc::new(RouteTable(Arc::clone(config))));
+        Rc::clone(table)
+    }
+
+    /// Gives chains the newest version of the routes that they have by RDS.
+    fn follow(&mut self, chains: &[Rc<ChainRuntime>]) {
+        for http in chains.iter().filter_map(|chain| chain.http()) {
+            let RouteSource::Rds { name } = &http.hcm.routes else {
+                continue;
+            };
+            let Some(config) = self.rds.get(name) else {
+                continue;
+            };
+            if !Arc::ptr_eq(&http.routes().0, config) {
+                http.set_routes(self.shared(config));
+            }
+        }
+    }
 }

@@ -1,14 +1,19 @@
 //! Listening sockets of a worker: accepting, and pausing when descriptors run out.
 
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
+use model::matching::filter_chain::Facts;
 use rustix::io::Errno;
 
 use super::config::ListenerRuntime;
+use super::pending::Arrival;
 use super::slots::Key;
 use super::{Kind, Worker};
+use crate::net::io::Io;
 use crate::net::socket;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::ListenerCounter;
@@ -20,6 +25,8 @@ const PAUSE_MS: u64 = 50;
 pub struct ListenSocket {
     pub fd: Arc<OwnedFd>,
     pub listener: Rc<ListenerRuntime>,
+    /// Where it is bound; `None` if that does not say where a connection arrived.
+    bound: Option<SocketAddr>,
     paused: bool,
 }
 
@@ -37,12 +44,14 @@ impl Worker {
             self.sockets.free(key);
             return;
         }
-        listener.socket.set(Some(key));
+        listener.sockets.borrow_mut().push(key);
+        let bound = socket::local_address(&fd).filter(|a| !a.ip().is_unspecified());
         self.sockets.put(
             key,
             Box::new(ListenSocket {
                 fd,
                 listener,
+                bound,
                 paused: false,
             }),
         );
@@ -50,10 +59,7 @@ impl Worker {
 
     /// Stops to accept; what the kernel has already queued is accepted first, so that it is not
     /// reset.
-    pub fn stop_listening(&mut self, listener: &ListenerRuntime) {
-        let Some(key) = listener.socket.take() else {
-            return;
-        };
+    pub fn stop_listening(&mut self, key: Key) {
         for _ in 0..4096 {
             if !self.accept_one(key) {
                 break;
@@ -76,9 +82,11 @@ impl Worker {
             return false;
         };
         let listener = Rc::clone(&socket.listener);
+        let bound = socket.bound;
         match socket::accept(&socket.fd) {
             Ok(Some((fd, peer))) => {
-                self.open_downstream(fd, peer, listener);
+                let local = bound.or_else(|| socket::local_address(&fd));
+                self.accepted(Io::plain(fd), peer, local.unwrap_or(peer), listener);
                 true
             }
             Ok(None) => false,
@@ -87,6 +95,47 @@ impl Worker {
                 false
             }
         }
+    }
+
+    /// A connection is here: its filter chain is chosen and takes it over.
+    fn accepted(
+        &mut self,
+        io: Io,
+        peer: SocketAddr,
+        local: SocketAddr,
+        listener: Rc<ListenerRuntime>,
+    ) {
+        self.count_connection_opened(&listener);
+        let facts = Facts {
+            destination: local,
+            source: peer,
+            direct_source: peer.ip(),
+            server_name: b"",
+            transport_protocol: b"raw_buffer",
+            application_protocols: &[],
+        };
+        let Some(chain) = listener.chain(&facts) else {
+            listener.stats().inc(ListenerCounter::NoFilterChainMatch);
+            self.count_connection_closed(&listener);
+            return;
+        };
+        let chain = Rc::clone(chain);
+        let id = self
+            .shared
+            .next_connection_id
+            .fetch_add(1, Ordering::Relaxed);
+        self.begin_chain(Arrival {
+            io,
+            peer,
+            local,
+            id,
+            listener,
+            chain,
+            held: Vec::new(),
+            is_watched: false,
+            readable: false,
+            peer_closed: false,
+        });
     }
 
     fn accept_failed(&mut self, key: Key, error: Errno) {

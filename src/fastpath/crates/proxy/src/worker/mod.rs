@@ -7,10 +7,13 @@
 //! The protocol is written as `impl Worker` blocks where it belongs: `http::downstream` (client
 //! side), `http::request` and `router` (what happens to a request), `upstream` (server side).
 
+pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod linger;
 pub mod listen;
+pub mod pending;
 pub mod slots;
 pub mod timers;
 
@@ -24,26 +27,28 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::cluster::ClusterRuntime;
-use crate::cluster::host::Host;
+use crate::cluster::host::Pool;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
+use crate::http2::{Http2, Role};
+use crate::net::io::Scratch;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{RouteShard, Stats};
 use crate::upstream::Upstream;
+use chain::ChainRuntime;
 use clock::Clock;
 use command::{Mailbox, Shared};
 use config::ListenerRuntime;
+use linger::Lingering;
 use listen::ListenSocket;
+use pending::Pending;
 use slots::{Key, Slots};
 use timers::{NEVER, Timers};
 
 /// Events taken from the kernel at once.
 const MAX_EVENTS: usize = 256;
-
-/// The read buffer, one a worker. 128 KiB moves large bodies with few calls and stays in L2.
-pub const SCRATCH_BYTES: usize = 128 * 1024;
 
 /// Streams kept for reuse, with their buffers.
 const MAX_SPARE_STREAMS: usize = 64;
@@ -55,6 +60,9 @@ pub enum Kind {
     Listener,
     Downstream,
     Upstream,
+    Http2,
+    Lingering,
+    Pending,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -63,6 +71,9 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Listener => 1,
         Kind::Downstream => 2,
         Kind::Upstream => 3,
+        Kind::Http2 => 4,
+        Kind::Lingering => 5,
+        Kind::Pending => 6,
     };
     (kind << 60) | key.to_bits()
 }
@@ -72,6 +83,9 @@ fn untoken(token: u64) -> (Kind, Key) {
         1 => Kind::Listener,
         2 => Kind::Downstream,
         3 => Kind::Upstream,
+        4 => Kind::Http2,
+        5 => Kind::Lingering,
+        6 => Kind::Pending,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -95,23 +109,29 @@ pub struct Worker {
 
     pub sockets: Slots<ListenSocket>,
     pub listeners: HashMap<Arc<str>, Rc<ListenerRuntime>>,
-    /// Replaced listeners that still have connections: they follow route updates until they end.
-    pub draining: Vec<Weak<ListenerRuntime>>,
+    /// Chains that are gone but still have connections: they follow route updates until they end.
+    pub draining: Vec<Weak<ChainRuntime>>,
     pub clusters: HashMap<Arc<str>, Rc<ClusterRuntime>>,
 
     pub downstreams: Slots<Downstream>,
     pub upstreams: Slots<Upstream>,
+    pub http2: Slots<Http2>,
+    pub lingering: Slots<Lingering>,
+    pub pending: Slots<Pending>,
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
     pub ready_upstreams: Vec<Key>,
-    /// Hosts to which no connection could be started: their queues fail later in this turn.
-    pub doomed_queues: Vec<(Rc<Host>, Failure)>,
+    pub ready_http2: Vec<Key>,
+    /// Connections with frames to write at the end of this turn.
+    pub written_http2: Vec<Key>,
+    /// Pools for which no connection could be started: their queues fail later in this turn.
+    pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
     #[allow(clippy::vec_box)]
     spare_streams: Vec<Box<Stream>>,
 
     /// What a read fills; only what a message leaves over is copied to its connection.
-    pub scratch: Box<[u8]>,
+    pub scratch: Scratch,
     /// Where heads are built.
     pub out: Vec<u8>,
 
@@ -153,11 +173,16 @@ impl Worker {
             clusters: HashMap::new(),
             downstreams: Slots::default(),
             upstreams: Slots::default(),
+            http2: Slots::default(),
+            lingering: Slots::default(),
+            pending: Slots::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
+            ready_http2: Vec::new(),
+            written_http2: Vec::new(),
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
             stats,
             route_stats: HashMap::new(),
@@ -188,6 +213,7 @@ impl Worker {
             }
             self.run_ready();
             self.run_timers();
+            self.flush_http2();
             self.flush_logs();
             if self.is_done() {
                 break;
@@ -198,7 +224,10 @@ impl Worker {
     }
 
     fn wait_time(&self) -> Option<Timespec> {
-        if !self.ready_downstreams.is_empty() || !self.ready_upstreams.is_empty() {
+        if !self.ready_downstreams.is_empty()
+            || !self.ready_upstreams.is_empty()
+            || !self.ready_http2.is_empty()
+        {
             return Some(Timespec {
                 tv_sec: 0,
                 tv_nsec: 0,
@@ -238,20 +267,26 @@ impl Worker {
             Kind::Listener => self.accept(key),
             Kind::Downstream => self.downstream_event(key, readiness),
             Kind::Upstream => self.upstream_event(key, readiness),
+            Kind::Http2 => self.http2_event(key, readiness),
+            Kind::Lingering => self.lingering_event(key),
+            Kind::Pending => self.pending_event(key, readiness),
         }
     }
 
     fn run_ready(&mut self) {
         // Each list is taken once a turn: what a connection adds for itself waits for the next
         // turn, so that one busy connection cannot starve the others.
+        for key in std::mem::take(&mut self.ready_http2) {
+            self.drive_http2(key);
+        }
         for key in std::mem::take(&mut self.ready_upstreams) {
             self.upstream_ready(key);
         }
         for key in std::mem::take(&mut self.ready_downstreams) {
             self.downstream_ready(key);
         }
-        for (host, failure) in std::mem::take(&mut self.doomed_queues) {
-            self.fail_queue(&host, failure);
+        for (pool, failure) in std::mem::take(&mut self.doomed_queues) {
+            self.fail_queue(&pool, failure);
         }
     }
 
@@ -263,6 +298,9 @@ impl Worker {
                 Kind::Downstream => self.downstream_timer(key, at),
                 Kind::Upstream => self.upstream_timer(key, at),
                 Kind::Listener => self.listener_timer(key),
+                Kind::Http2 => self.http2_timer(key, at),
+                Kind::Lingering => self.lingering_timer(key),
+                Kind::Pending => self.pending_timer(key, at),
                 Kind::Mailbox => {}
             }
         }
@@ -290,26 +328,39 @@ impl Worker {
     fn is_done(&self) -> bool {
         match self.stop_at {
             None => false,
-            Some(at) => self.downstreams.count() == 0 || self.clock.now_ms() >= at,
+            Some(at) => self.is_idle() || self.clock.now_ms() >= at,
+        }
+    }
+
+    /// No client is connected.
+    fn is_idle(&self) -> bool {
+        let clients = |c: &Http2| matches!(c.role, Role::Server(_));
+        self.downstreams.count() == 0 && !self.http2.iter().any(clients)
+    }
+
+    /// A connection has become something else: its events go there, and those that came before
+    /// come again.
+    pub fn register_again(&self, kind: Kind, key: Key, fd: impl AsFd) -> Result<(), Errno> {
+        let data = epoll::EventData::new_u64(token(kind, key));
+        epoll::modify(&self.epoll, fd, data, flags_of(kind))
+    }
+
+    /// `register`, or `register_again` for a socket that is watched already.
+    pub fn adopt(&self, kind: Kind, key: Key, fd: impl AsFd, watched: bool) -> Result<(), Errno> {
+        if watched {
+            self.register_again(kind, key, fd)
+        } else {
+            self.register(kind, key, fd)
         }
     }
 
     /// Registers a connection once, edge-triggered, for everything.
     pub fn register(&self, kind: Kind, key: Key, fd: impl AsFd) -> Result<(), Errno> {
-        let flags = match kind {
-            Kind::Listener => epoll::EventFlags::IN,
-            _ => {
-                epoll::EventFlags::IN
-                    | epoll::EventFlags::OUT
-                    | epoll::EventFlags::RDHUP
-                    | epoll::EventFlags::ET
-            }
-        };
         epoll::add(
             &self.epoll,
             fd,
             epoll::EventData::new_u64(token(kind, key)),
-            flags,
+            flags_of(kind),
         )
     }
 
@@ -359,6 +410,18 @@ impl Worker {
         if self.spare_streams.len() < MAX_SPARE_STREAMS {
             stream.reset();
             self.spare_streams.push(stream);
+        }
+    }
+}
+
+fn flags_of(kind: Kind) -> epoll::EventFlags {
+    match kind {
+        Kind::Listener => epoll::EventFlags::IN,
+        _ => {
+            epoll::EventFlags::IN
+                | epoll::EventFlags::OUT
+                | epoll::EventFlags::RDHUP
+                | epoll::EventFlags::ET
         }
     }
 }

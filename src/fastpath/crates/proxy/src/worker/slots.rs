@@ -122,6 +122,14 @@ impl<T> Slots<T> {
         value
     }
 
+    /// All entries that are in their place.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots
+            .iter()
+            .filter(|s| s.live)
+            .filter_map(|s| s.value.as_deref())
+    }
+
     /// Keys of all live entries.
     pub fn keys(&self) -> Vec<Key> {
         self.slots

@@ -1,0 +1,168 @@
+//! `TcpProxy`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as pb;
+use envoy_types::pb::envoy::r#type::v3::{HashPolicy, hash_policy::PolicySpecifier};
+pub(super) use pb::TcpProxy as Message;
+use pb::tcp_proxy::{ClusterSpecifier, TunnelingConfig, WeightedCluster};
+
+use super::duration::{millis, timeout};
+use super::protocol_options::IDLE_TIMEOUT;
+use super::{Context, access_log, headers, metadata};
+use crate::format::Format;
+use crate::problem::Problems;
+use crate::resources::cluster::Metadata;
+use crate::resources::tcp_proxy::{
+    TcpCluster, TcpHashPolicy, TcpProxy, TcpWeightedCluster, Tunneling,
+};
+
+pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
+    let metadata_match = message
+        .metadata_match
+        .as_ref()
+        .and_then(metadata::load_balancing);
+    let cluster = cluster(message, metadata_match.as_ref(), cx);
+    let problems = &mut cx.problems;
+    let idle = message.idle_timeout.as_ref();
+    let idle_timeout = timeout("idle_timeout", idle, Some(IDLE_TIMEOUT), problems);
+    let longest = message.max_downstream_connection_duration.as_ref();
+    let max_downstream_connection_duration =
+        millis("max_downstream_connection_duration", longest, problems);
+    let hash_policy = hash_policy(&message.hash_policy);
+    let tunneling = message.tunneling_config.as_ref();
+    let tunneling = tunneling.map(|t| problems.within("tunneling_config", |p| tunnel(t, p)));
+    let logging = logging(message, problems);
+    Some(TcpProxy {
+        stat_prefix: message.stat_prefix.as_str().into(),
+        cluster: cluster?,
+        metadata_match,
+        idle_timeout,
+        max_connect_attempts: message.max_connect_attempts.as_ref().map_or(1, |v| v.value),
+        max_downstream_connection_duration,
+        hash_policy: hash_policy?,
+        tunneling: match tunneling {
+            Some(tunneling) => Some(tunneling?),
+            None => None,
+        },
+        access_logs: access_log::compile("access_log", &message.access_log, problems),
+        access_log_flush_interval: logging.0,
+        access_log_on_connected: logging.1,
+    })
+}
+
+fn cluster(
+    message: &Message,
+    inherited: Option<&Metadata>,
+    cx: &mut Context,
+) -> Option<TcpCluster> {
+    match message.cluster_specifier.as_ref()? {
+        ClusterSpecifier::Cluster(name) => {
+            Some(TcpCluster::Named(cx.refer("cluster", name, false, false)))
+        }
+        ClusterSpecifier::WeightedClusters(weighted) => {
+            let level = cx.problems.enter("weighted_clusters");
+            let cluster = weighted_clusters(weighted, inherited, cx);
+            cx.problems.leave(level);
+            Some(cluster)
+        }
+    }
+}
+
+fn weighted_clusters(
+    message: &WeightedCluster,
+    inherited: Option<&Metadata>,
+    cx: &mut Context,
+) -> TcpCluster {
+    let mut clusters = Vec::with_capacity(message.clusters.len());
+    let mut total = 0_u64;
+    for (index, cluster) in message.clusters.iter().enumerate() {
+        let level = cx.problems.enter_item("clusters", index);
+        let name = cx.refer("name", &cluster.name, true, false);
+        cx.problems.leave(level);
+        total = total.saturating_add(cluster.weight.into());
+        let own = cluster.metadata_match.as_ref();
+        let own = own.and_then(metadata::load_balancing);
+        let metadata_match = match (own, inherited) {
+            (Some(own), Some(inherited)) => Some(metadata::merge(inherited, own)),
+            (own, inherited) => own.or_else(|| inherited.cloned()),
+        };
+        clusters.push(TcpWeightedCluster {
+            name,
+            weight: cluster.weight,
+            metadata_match,
+        });
+    }
+    TcpCluster::Weighted { clusters, total }
+}
+
+/// One policy at most, as the rules of the message have it.
+fn hash_policy(policies: &[HashPolicy]) -> Option<TcpHashPolicy> {
+    match policies
+        .first()
+        .map(|policy| policy.policy_specifier.as_ref())
+    {
+        None => Some(TcpHashPolicy::None),
+        Some(Some(PolicySpecifier::SourceIp(_))) => Some(TcpHashPolicy::SourceIp),
+        // Refused by name.
+        Some(_) => None,
+    }
+}
+
+fn tunnel(message: &TunnelingConfig, problems: &mut Problems) -> Option<Tunneling> {
+    let hostname = match Format::parse(&message.hostname) {
+        Ok(hostname) => Some(hostname),
+        Err(error) => {
+            problems.report_at("hostname", error.to_string());
+            None
+        }
+    };
+    let post_path = match (message.use_post, message.post_path.as_str()) {
+        (true, "") => Arc::from("/"),
+        (true, path) => {
+            if !path.starts_with('/') {
+                problems.report_at("post_path", "a path must start with a /");
+            }
+            Arc::from(path)
+        }
+        (false, "") => Arc::from(""),
+        (false, _) => {
+            problems.report("Can't set a post path when POST method isn't used");
+            return None;
+        }
+    };
+    let headers = headers::additions("headers_to_add", &message.headers_to_add, problems);
+    Some(Tunneling {
+        hostname: hostname?,
+        use_post: message.use_post,
+        post_path,
+        headers,
+        propagate_response_headers: message.propagate_response_headers,
+        propagate_response_trailers: message.propagate_response_trailers,
+    })
+}
+
+/// The interval of the access log, and whether it is written on connect.
+fn logging(message: &Message, problems: &mut Problems) -> (Option<Duration>, bool) {
+    const INTERVAL: &str = "access_log_flush_interval";
+    let deprecated = message.access_log_flush_interval.as_ref();
+    let Some(options) = message.access_log_options.as_ref() else {
+        let interval = millis(INTERVAL, deprecated, problems);
+        return (interval, message.flush_access_log_on_connected);
+    };
+    let twice = [
+        (deprecated.is_some(), INTERVAL),
+        (
+            message.flush_access_log_on_connected,
+            "flush_access_log_on_connected",
+        ),
+    ];
+    for (_, field) in twice.into_iter().filter(|(is_given, _)| *is_given) {
+        let reason = format!("Only one of {field} or access_log_options can be specified.");
+        problems.report_at(field, reason);
+    }
+    let interval = options.access_log_flush_interval.as_ref();
+    let interval = problems.within("access_log_options", |p| millis(INTERVAL, interval, p));
+    (interval, options.flush_access_log_on_connected)
+}

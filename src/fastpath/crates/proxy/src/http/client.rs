@@ -1,0 +1,116 @@
+//! What is known of the connection a request came by, whatever carries it.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tls::Info;
+
+use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
+use crate::worker::Worker;
+use crate::worker::chain::HttpRuntime;
+use crate::worker::config::ListenerRuntime;
+
+/// Shared by all streams of a connection; cheap to copy.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The client's address: the peer's, or what PROXY protocol says.
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub id: u64,
+    pub listener: Rc<ListenerRuntime>,
+    pub http: Rc<HttpRuntime>,
+    /// What the handshake agreed on; `None`: plain.
+    pub tls: Option<Arc<Info>>,
+}
+
+/// What a connection speaks with us, for statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    Http1,
+    Http2,
+}
+
+impl Client {
+    /// The buffer limit above which the other side is not read.
+    pub fn buffer_limit(&self) -> usize {
+        self.listener.config.per_connection_buffer_limit_bytes
+    }
+
+    /// Its connections are to end as they become idle.
+    pub fn is_draining(&self, worker: &Worker) -> bool {
+        self.http.draining.get()
+            || worker
+                .shared
+                .is_draining(self.listener.config.drain_modify_only)
+    }
+}
+
+impl Worker {
+    /// A connection was accepted.
+    pub fn count_opened(&self, client: &Client) {
+        let stats = client.http.stats();
+        stats.inc(HcmCounter::DownstreamCxTotal);
+        stats.gauge_inc(HcmGauge::DownstreamCxActive);
+        if client.tls.is_some() {
+            stats.inc(HcmCounter::DownstreamCxSslTotal);
+            stats.gauge_inc(HcmGauge::DownstreamCxSslActive);
+        }
+    }
+
+    /// And it has shown what it speaks.
+    pub fn count_spoken(&self, client: &Client, spoken: Spoken) {
+        let (total, active) = match spoken {
+            Spoken::Http1 => (
+                HcmCounter::DownstreamCxHttp1Total,
+                HcmGauge::DownstreamCxHttp1Active,
+            ),
+            Spoken::Http2 => (
+                HcmCounter::DownstreamCxHttp2Total,
+                HcmGauge::DownstreamCxHttp2Active,
+            ),
+        };
+        let stats = client.http.stats();
+        stats.inc(total);
+        stats.gauge_inc(active);
+    }
+
+    /// A connection ended. `local`: because we wanted it.
+    pub fn count_closed(&self, client: &Client, spoken: Option<Spoken>, local: bool) {
+        let http = client.http.stats();
+        http.inc(HcmCounter::DownstreamCxDestroy);
+        if local {
+            http.inc(HcmCounter::DownstreamCxDestroyLocal);
+        }
+        http.gauge_dec(HcmGauge::DownstreamCxActive);
+        if client.tls.is_some() {
+            http.gauge_dec(HcmGauge::DownstreamCxSslActive);
+        }
+        match spoken {
+            Some(Spoken::Http1) => http.gauge_dec(HcmGauge::DownstreamCxHttp1Active),
+            Some(Spoken::Http2) => http.gauge_dec(HcmGauge::DownstreamCxHttp2Active),
+            None => {}
+        }
+        self.count_connection_closed(&client.listener);
+    }
+
+    /// A connection was accepted.
+    pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
+        let stats = listener.stats();
+        stats.inc(ListenerCounter::DownstreamCxTotal);
+        stats.gauge_inc(ListenerGauge::DownstreamCxActive);
+        self.shared
+            .active_connections
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn count_connection_closed(&self, listener: &ListenerRuntime) {
+        let stats = listener.stats();
+        stats.inc(ListenerCounter::DownstreamCxDestroy);
+        stats.gauge_dec(ListenerGauge::DownstreamCxActive);
+        self.shared
+            .active_connections
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,209 @@
+//! What carries an exchange on either side: a socket of its own, or a stream of an HTTP/2
+//! connection that it shares.
+
+use proto::HeaderMap;
+use proto::h2::StreamId;
+
+use crate::net::io::Io;
+use crate::worker::Worker;
+use crate::worker::slots::Key;
+
+#[derive(Debug)]
+pub enum Carrier {
+    Socket(Io),
+    Stream(StreamCarrier),
+}
+
+impl Carrier {
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// The socket, if it has one of its own.
+    pub fn io_mut(&mut self) -> Option<&mut Io> {
+        match self {
+            Self::Socket(io) => Some(io),
+            Self::Stream(_) => None,
+        }
+    }
+
+    pub fn io(&self) -> Option<&Io> {
+        match self {
+            Self::Socket(io) => Some(io),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Bytes that the peer has not taken yet.
+    pub fn backlog(&self) -> usize {
+        match self {
+            Self::Socket(io) => io.backlog(),
+            Self::Stream(stream) => stream.backlog(),
+        }
+    }
+}
+
+/// One stream of an HTTP/2 connection.
+#[derive(Debug)]
+pub struct StreamCarrier {
+    /// The connection, in `Worker::http2`.
+    pub connection: Key,
+    /// 0: not opened yet.
+    pub id: StreamId,
+    /// DATA that the peer's windows have no room for.
+    held: Vec<u8>,
+    /// What follows it.
+    after: After,
+    /// Bytes of received DATA that were not given back to the windows.
+    pub owed: usize,
+    /// What the connection had not written when we last gave it something.
+    behind: usize,
+    /// Bytes of the body that came when nobody wanted them any more.
+    pub discarded: usize,
+    /// The peer has ended its side.
+    pub ended: bool,
+    /// We have.
+    pub finished: bool,
+    /// Nobody is told when it closes: the peer reset it, or its connection is gone.
+    pub gone: bool,
+}
+
+#[derive(Debug)]
+enum After {
+    More,
+    End,
+    Trailers(Box<HeaderMap>),
+}
+
+impl StreamCarrier {
+    pub fn new(connection: Key, id: StreamId) -> Self {
+        Self {
+            connection,
+            id,
+            held: Vec::new(),
+            after: After::More,
+            owed: 0,
+            behind: 0,
+            discarded: 0,
+            ended: false,
+            finished: false,
+            gone: false,
+        }
+    }
+
+    /// Bytes on their way: held here, or in the connection's buffer if that is stuck.
+    pub fn backlog(&self) -> usize {
+        self.held.len().saturating_add(self.behind)
+    }
+
+    fn is_held(&self) -> bool {
+        !self.held.is_empty() || !matches!(self.after, After::More)
+    }
+}
+
+impl Worker {
+    /// Sends a part of the body; what the windows have no room for is held.
+    pub fn send_on_stream(&mut self, carrier: &mut StreamCarrier, data: &[u8], end: bool) {
+        if carrier.is_held() {
+            carrier.held.extend_from_slice(data);
+            if end {
+                carrier.after = After::End;
+            }
+            return;
+        }
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return;
+        };
+        let taken = connection.send_data(carrier.id, data, end);
+        carrier.behind = connection.stuck();
+        let key = carrier.connection;
+        if taken < data.len() {
+            carrier
+                .held
+                .extend_from_slice(data.get(taken..).unwrap_or_default());
+            carrier.after = if end { After::End } else { After::More };
+        } else {
+            carrier.finished |= end;
+        }
+        self.wrote_http2(key);
+    }
+
+    /// Ends our side, with trailers if there are any.
+    pub fn end_on_stream(&mut self, carrier: &mut StreamCarrier, trailers: Option<&HeaderMap>) {
+        if !carrier.held.is_empty() {
+            carrier.after = match trailers {
+                Some(trailers) => After::Trailers(Box::new(trailers.clone())),
+                None => After::End,
+            };
+            return;
+        }
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return;
+        };
+        match trailers {
+            Some(trailers) => connection.send_trailers(carrier.id, trailers),
+            None => {
+                connection.send_data(carrier.id, b"", true);
+            }
+        }
+        carrier.finished = true;
+        self.wrote_http2(carrier.connection);
+    }
+
+    /// The windows have opened, or the connection has written: sends what was held. True: the
+    /// other side may go on.
+    pub fn resume_stream(&mut self, carrier: &mut StreamCarrier, limit: usize) -> bool {
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return false;
+        };
+        if !carrier.held.is_empty() {
+            let end = matches!(carrier.after, After::End);
+            let taken = connection.send_data(carrier.id, &carrier.held, end);
+            if taken < carrier.held.len() {
+                carrier.held.drain(..taken);
+            } else {
+                carrier.held = Vec::new();
+                carrier.finished |= end;
+                if let After::Trailers(trailers) =
+                    std::mem::replace(&mut carrier.after, After::More)
+                {
+                    connection.send_trailers(carrier.id, &trailers);
+                    carrier.finished = true;
+                }
+            }
+        }
+        carrier.behind = connection.stuck();
+        self.wrote_http2(carrier.connection);
+        carrier.backlog() < limit / 2
+    }
+
+    /// Received DATA was handed on: the peer may send as much again.
+    pub fn consumed_of_stream(&mut self, carrier: &mut StreamCarrier, n: usize) {
+        if n == 0 {
+            return;
+        }
+        carrier.owed = carrier.owed.saturating_sub(n);
+        if let Some(connection) = self.http2.get_mut(carrier.connection) {
+            connection.consumed(carrier.id, n);
+            self.wrote_http2(carrier.connection);
+        }
+    }
+
+    /// The exchange is over. What is left of the stream is cut.
+    pub fn close_stream(&mut self, carrier: &mut StreamCarrier) {
+        if carrier.gone || carrier.id == 0 {
+            return;
+        }
+        carrier.gone = true;
+        let owed = std::mem::take(&mut carrier.owed);
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return;
+        };
+        connection.close_stream(carrier.id, carrier.finished, carrier.ended, owed);
+        if connection.stream_count() == 0 {
+            connection.idle_since_ms = self.clock.now_ms();
+            self.arm_http2(carrier.connection);
+        }
+        self.wrote_http2(carrier.connection);
+    }
+}

@@ -1,0 +1,497 @@
+//! HTTP/2 connections on both sides: one socket, many exchanges.
+//!
+//! Theory of operation. A connection stays in its slot while its events are handled, so that
+//! whoever handles one can write to it. Each stream is a `Downstream` (we are the server) or an
+//! `Upstream` (we are the client) of its own with a `carrier::StreamCarrier`; the rest of the
+//! proxy knows no other difference. Frames are gathered in `out` and written once, at the end of
+//! the turn. Received DATA is given back to the windows only when the other side has taken it,
+//! which is the back-pressure.
+
+pub mod carrier;
+pub mod client;
+pub mod server;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use model::resources::http::Http2Options;
+use proto::HeaderMap;
+use proto::h2::{Connection, ErrorCode, Event, Options, StreamId};
+
+use crate::net::io::{Input, Io, Scratch};
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+use crate::worker::{Kind, Readiness, Worker};
+
+/// Reads in one turn before the others get theirs.
+const MAX_READS: usize = 8;
+/// Frames gathered beyond this are written at once.
+const WRITE_AT: usize = 128 * 1024;
+/// Above this, `out` gives its memory back when it is empty.
+const KEEP_OUT: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub struct Http2 {
+    pub key: Key,
+    pub io: Io,
+    pub codec: Connection,
+    /// Frames to be written at the end of the turn.
+    out: Vec<u8>,
+    /// A frame that is not whole yet.
+    inbuf: Vec<u8>,
+    readable: bool,
+    peer_closed: bool,
+    /// In `Worker::written_http2`.
+    is_listed: bool,
+    pub role: Role,
+    /// Where each stream's exchange is: `Worker::downstreams` or `upstreams`, by role.
+    streams: HashMap<StreamId, Key, BuildHasherDefault<StreamHasher>>,
+    pub opened_ms: u64,
+    pub idle_since_ms: u64,
+    /// Closes once its streams have ended, at the latest then.
+    close_deadline: u64,
+    pub armed: u64,
+}
+
+#[derive(Debug)]
+pub enum Role {
+    Server(server::Server),
+    Client(client::Client),
+}
+
+/// Stream ids are small and odd: one multiplication spreads them.
+#[derive(Debug, Default)]
+pub struct StreamHasher(u64);
+
+impl Hasher for StreamHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.0 = (self.0 ^ u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Http2 {
+    fn new(key: Key, io: Io, codec: Connection, role: Role, now_ms: u64) -> Self {
+        Self {
+            key,
+            io,
+            codec,
+            out: Vec::new(),
+            inbuf: Vec::new(),
+            readable: false,
+            peer_closed: false,
+            is_listed: false,
+            role,
+            streams: HashMap::default(),
+            opened_ms: now_ms,
+            idle_since_ms: now_ms,
+            close_deadline: NEVER,
+            armed: NEVER,
+        }
+    }
+
+    /// Bytes that the socket would not take: while there are any, its streams are stuck.
+    pub fn stuck(&self) -> usize {
+        self.io.backlog()
+    }
+
+    pub fn send_data(&mut self, stream: StreamId, data: &[u8], end: bool) -> usize {
+        self.codec.send_data(&mut self.out, stream, data, end)
+    }
+
+    pub fn send_trailers(&mut self, stream: StreamId, trailers: &HeaderMap) {
+        self.codec.send_trailers(&mut self.out, stream, trailers);
+    }
+
+    pub fn consumed(&mut self, stream: StreamId, n: usize) {
+        self.codec.consumed(&mut self.out, stream, n);
+    }
+
+    /// The codec with the buffer that its calls write to.
+    pub fn codec_and_out(&mut self) -> (&mut Connection, &mut Vec<u8>) {
+        (&mut self.codec, &mut self.out)
+    }
+
+    pub fn add_stream(&mut self, stream: StreamId, key: Key) {
+        self.streams.insert(stream, key);
+    }
+
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Forgets a stream and resets it unless both sides have ended it.
+    pub fn close_stream(&mut self, stream: StreamId, finished: bool, ended: bool, owed: usize) {
+        self.streams.remove(&stream);
+        if owed > 0 {
+            self.codec.consumed(&mut self.out, stream, owed);
+        }
+        if finished && ended {
+            return;
+        }
+        let code = match (&self.role, finished) {
+            (Role::Client(_), _) => ErrorCode::CANCEL,
+            // The answer is whole: no need to send the rest of the request (RFC 9113 §8.1).
+            (Role::Server(_), true) => ErrorCode::NO_ERROR,
+            (Role::Server(_), false) => ErrorCode::INTERNAL_ERROR,
+        };
+        self.codec.reset(&mut self.out, stream, code);
+    }
+
+    fn write_out(&mut self) -> bool {
+        let written = self.io.write(&self.out, b"").is_ok();
+        if self.out.capacity() > KEEP_OUT {
+            self.out = Vec::new();
+        } else {
+            self.out.clear();
+        }
+        self.codec.set_unsent(self.io.backlog());
+        written
+    }
+}
+
+impl Worker {
+    /// Registers a connection whose socket is new to epoll.
+    fn put_http2(&mut self, mut connection: Box<Http2>) {
+        let key = connection.key;
+        let (codec, out) = connection.codec_and_out();
+        codec.start(out);
+        self.http2.put(key, connection);
+        self.wrote_http2(key);
+        self.arm_http2(key);
+    }
+
+    /// Something was put into a connection's buffer: it is written at the end of the turn.
+    pub fn wrote_http2(&mut self, key: Key) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        if c.out.len() >= WRITE_AT && !c.write_out() {
+            c.peer_closed = true;
+            c.readable = true;
+        }
+        if !c.is_listed {
+            c.is_listed = true;
+            self.written_http2.push(key);
+        }
+    }
+
+    /// The end of a turn: writes what was gathered, closes what is done.
+    pub fn flush_http2(&mut self) {
+        // A connection that closes may put more of them in.
+        while let Some(key) = self.written_http2.pop() {
+            let Some(c) = self.http2.get_mut(key) else {
+                continue;
+            };
+            c.is_listed = false;
+            if !c.out.is_empty() && !c.write_out() {
+                self.close_http2(key, End::Broken);
+                continue;
+            }
+            if matches!(c.role, Role::Client(_)) {
+                self.offer_http2(key);
+            }
+            self.end_http2_if_done(key);
+        }
+    }
+
+    pub fn http2_event(&mut self, key: Key, event: Readiness) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        c.readable |= event.readable | event.closing;
+        c.peer_closed |= event.closing;
+        if event.writable && c.io.backlog() > 0 {
+            match c.io.flush() {
+                Ok(_) => {
+                    c.codec.set_unsent(c.io.backlog());
+                    self.resume_streams(key);
+                }
+                Err(_) => return self.close_http2(key, End::Broken),
+            }
+        }
+        self.drive_http2(key);
+    }
+
+    /// Reads and handles frames; its turn comes again if there may be more.
+    pub fn drive_http2(&mut self, key: Key) {
+        let limit = self.http2_buffer_limit(key);
+        for _ in 0..MAX_READS {
+            let Some(c) = self.http2.get_mut(key) else {
+                return;
+            };
+            // A peer that does not read gets nothing done.
+            if !c.readable || c.io.backlog() >= limit {
+                return;
+            }
+            let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+            let end = self.read_http2(key, &mut scratch);
+            self.scratch = scratch;
+            if let Some(end) = end {
+                return self.close_http2(key, end);
+            }
+        }
+        self.ready_http2.push(key);
+    }
+
+    fn read_http2(&mut self, key: Key, scratch: &mut Scratch) -> Option<End> {
+        let c = self.http2.get_mut(key)?;
+        let bytes = match c.io.read(scratch) {
+            Input::Data { bytes, drained } => {
+                if drained && !c.peer_closed {
+                    c.readable = false;
+                }
+                bytes
+            }
+            Input::Empty => {
+                c.readable = false;
+                return None;
+            }
+            Input::Interrupted => return None,
+            Input::Eof => return Some(End::PeerClosed),
+            Input::Broken => return Some(End::Broken),
+        };
+        let mut held = std::mem::take(&mut c.inbuf);
+        self.count_http2_received(key, bytes.len());
+        if held.is_empty() {
+            let used = self.take_frames(key, bytes)?;
+            let c = self.http2.get_mut(key)?;
+            c.inbuf
+                .extend_from_slice(bytes.get(used..).unwrap_or_default());
+        } else {
+            held.extend_from_slice(bytes);
+            let used = self.take_frames(key, &held)?;
+            let c = self.http2.get_mut(key)?;
+            held.drain(..used.min(held.len()));
+            if !held.is_empty() {
+                c.inbuf = held;
+            }
+        }
+        None
+    }
+
+    /// Handles all whole frames; `None`: the connection is closed.
+    fn take_frames(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
+        let now = self.clock.now_ms();
+        let mut used = 0_usize;
+        loop {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let c = self.http2.get_mut(key)?;
+            let (n, event) = match c.codec.next(rest, now, &mut c.out) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.close_http2(key, End::Fault(error));
+                    return None;
+                }
+            };
+            used = used.saturating_add(n);
+            let data = match event {
+                Event::NeedMore => {
+                    self.wrote_http2(key);
+                    return Some(used);
+                }
+                Event::Data { start, len, .. } => rest
+                    .get(start..start.saturating_add(len))
+                    .unwrap_or_default(),
+                _ => &[],
+            };
+            let is_server = matches!(c.role, Role::Server(_));
+            let at = |c: &Http2, stream| c.streams.get(&stream).copied();
+            match event {
+                Event::NeedMore => {}
+                Event::Pong { .. } => self.http2_pong(key),
+                Event::Request { stream, end } => self.http2_request(key, stream, end),
+                Event::Response { stream, end } => {
+                    if let Some(at) = at(c, stream) {
+                        self.http2_response(key, at, end);
+                    }
+                }
+                Event::Data {
+                    stream, len, end, ..
+                } => match at(c, stream) {
+                    Some(at) if is_server => self.http2_request_data(at, data, end),
+                    Some(at) => self.http2_response_data(at, data, end),
+                    None => c.consumed(stream, len),
+                },
+                Event::Trailers { stream } => {
+                    if let Some(at) = at(c, stream) {
+                        if is_server {
+                            self.http2_request_trailers(key, at);
+                        } else {
+                            self.http2_response_trailers(key, at);
+                        }
+                    }
+                }
+                Event::Reset { stream, code } => {
+                    if let Some(at) = c.streams.remove(&stream) {
+                        if is_server {
+                            self.http2_request_reset(at);
+                        } else {
+                            self.http2_response_reset(at, code);
+                        }
+                    }
+                }
+                Event::StreamError { stream, fault } => {
+                    self.count_http2_fault(key, fault);
+                    let at = self
+                        .http2
+                        .get_mut(key)
+                        .and_then(|c| c.streams.remove(&stream));
+                    match at {
+                        Some(at) if is_server => self.http2_request_reset(at),
+                        Some(at) => self.http2_response_fault(at),
+                        None if is_server => self.http2_refused(key, fault),
+                        None => {}
+                    }
+                }
+                Event::Window { stream: 0 } | Event::Settings => {
+                    self.resume_streams(key);
+                    if !is_server {
+                        self.offer_http2(key);
+                    }
+                }
+                Event::Window { stream } => {
+                    if let Some(at) = at(c, stream) {
+                        self.resume_exchange(at, is_server);
+                    }
+                }
+                Event::Goaway { last, .. } => self.http2_goaway(key, last),
+            }
+        }
+    }
+
+    /// Whatever waited for room in the connection may go on.
+    fn resume_streams(&mut self, key: Key) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        let is_server = matches!(c.role, Role::Server(_));
+        let streams: Vec<Key> = c.streams.values().copied().collect();
+        for at in streams {
+            self.resume_exchange(at, is_server);
+        }
+    }
+
+    fn resume_exchange(&mut self, at: Key, is_server: bool) {
+        if is_server {
+            self.resume_http2_response(at);
+        } else {
+            self.resume_http2_request(at);
+        }
+    }
+
+    /// Closes a connection that was told to and has no streams left, or is out of use.
+    fn end_http2_if_done(&mut self, key: Key) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        if c.streams.is_empty() && c.codec.is_closing() && c.io.backlog() == 0 {
+            self.close_http2(key, End::Done);
+        }
+    }
+
+    /// Ends a connection with all that is on it.
+    pub fn close_http2(&mut self, key: Key, end: End) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        if !matches!(end, End::Broken) {
+            c.write_out();
+        }
+        let Some(mut c) = self.http2.free(key) else {
+            return;
+        };
+        let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
+        match &c.role {
+            Role::Server(_) => self.http2_server_closed(&c, end, &streams),
+            Role::Client(_) => self.http2_client_closed(&c, end, &streams),
+        }
+        if matches!(end, End::Fault(_)) {
+            // What the peer still sends must not reset the connection under our GOAWAY.
+            self.linger_http2(c.io);
+        }
+    }
+
+    pub fn http2_timer(&mut self, key: Key, at: u64) {
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        if c.armed != at {
+            return;
+        }
+        c.armed = NEVER;
+        let now = self.clock.now_ms();
+        let is_server = matches!(c.role, Role::Server(_));
+        let over = if is_server {
+            self.http2_server_timer(key, now)
+        } else {
+            self.http2_client_timer(key, now)
+        };
+        match over {
+            Some(end) => self.close_http2(key, end),
+            None => self.arm_http2(key),
+        }
+    }
+
+    pub fn arm_http2(&mut self, key: Key) {
+        let now = self.clock.now_ms();
+        let deadline = match self.http2.get(key) {
+            Some(c) => match &c.role {
+                Role::Server(server) => server.deadline(c),
+                Role::Client(client) => client.deadline(c),
+            },
+            None => return,
+        };
+        if let Some(c) = self.http2.get_mut(key) {
+            let token = crate::worker::token(Kind::Http2, key);
+            self.timers.arm(token, &mut c.armed, now, deadline);
+        }
+    }
+
+    fn http2_buffer_limit(&self, key: Key) -> usize {
+        match self.http2.get(key).map(|c| &c.role) {
+            Some(Role::Server(server)) => server.client.buffer_limit(),
+            Some(Role::Client(client)) => client.buffer_limit(),
+            None => 0,
+        }
+    }
+}
+
+/// The codec's options that a configuration chooses on either side.
+fn options(http2: &Http2Options) -> Options {
+    Options {
+        max_concurrent_streams: http2.max_concurrent_streams,
+        initial_stream_window: http2.initial_stream_window_size,
+        initial_connection_window: http2.initial_connection_window_size,
+        header_table_size: http2.hpack_table_size,
+        allow_connect: http2.allow_connect,
+        stream_error_on_invalid_message: http2.stream_error_on_invalid_http_message,
+        max_outbound_frames: http2.max_outbound_frames,
+        max_outbound_control_frames: http2.max_outbound_control_frames,
+        max_consecutive_empty_frames: http2.max_consecutive_inbound_frames_with_empty_payload,
+        max_priority_per_stream: http2.max_inbound_priority_frames_per_stream,
+        max_window_update_per_data: http2.max_inbound_window_update_frames_per_data_frame_sent,
+        ..Options::default()
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to, and has no streams.
+    Done,
+    /// Idle, drained, or too old.
+    Timeout,
+    PeerClosed,
+    Broken,
+    Fault(proto::h2::ConnectionError),
+}

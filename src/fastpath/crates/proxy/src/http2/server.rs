@@ -1,0 +1,304 @@
+//! The client's side of HTTP/2: requests come in, each as a `Downstream` of its own.
+
+use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
+
+use super::carrier::{Carrier, StreamCarrier};
+use super::{End, Http2, Role};
+use crate::http::client::{Client, Spoken};
+use crate::http::deadlines::{after, millis};
+use crate::http::downstream::{Alive, Downstream};
+use crate::net::io::Io;
+use crate::telemetry::stats::HcmCounter;
+use crate::worker::pending::Arrival;
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+use crate::worker::{Kind, Worker};
+
+/// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
+const LINGER_MS: u64 = 1000;
+
+#[derive(Debug)]
+pub struct Server {
+    pub client: Client,
+    requests: u64,
+    /// GOAWAY with the highest id was sent: the last one follows then.
+    last_goaway_at: u64,
+}
+
+impl Server {
+    pub fn deadline(&self, c: &Http2) -> u64 {
+        let hcm = &self.client.http.hcm;
+        let told = self.last_goaway_at.min(c.close_deadline);
+        if self.is_told(c) {
+            return told;
+        }
+        let idle = if c.streams.is_empty() {
+            after(c.idle_since_ms, hcm.idle_timeout)
+        } else {
+            NEVER
+        };
+        idle.min(after(c.opened_ms, hcm.max_connection_duration))
+            .min(told)
+    }
+
+    /// The client knows that we go.
+    fn is_told(&self, c: &Http2) -> bool {
+        self.last_goaway_at != NEVER || c.codec.is_closing()
+    }
+}
+
+/// A connection that begins to speak HTTP/2.
+struct Opening {
+    io: Io,
+    /// What was read of it.
+    held: Vec<u8>,
+    readable: bool,
+    peer_closed: bool,
+    is_watched: bool,
+}
+
+impl Worker {
+    /// A connection turned out to speak HTTP/2.
+    pub fn become_http2(&mut self, d: Box<Downstream>) {
+        let Downstream {
+            key,
+            carrier,
+            client,
+            inbuf,
+            readable,
+            peer_closed,
+            ..
+        } = *d;
+        self.downstreams.free(key);
+        let Carrier::Socket(io) = carrier else { return };
+        let connection = Opening {
+            io,
+            held: inbuf,
+            readable,
+            peer_closed,
+            is_watched: true,
+        };
+        self.open_http2(client, connection);
+    }
+
+    /// Serves HTTP/2 on a connection that was counted.
+    pub fn open_http2_server(&mut self, client: Client, arrival: Arrival) {
+        let connection = Opening {
+            io: arrival.io,
+            held: arrival.held,
+            readable: arrival.readable,
+            peer_closed: arrival.peer_closed,
+            is_watched: arrival.is_watched,
+        };
+        self.open_http2(client, connection);
+    }
+
+    fn open_http2(&mut self, client: Client, opening: Opening) {
+        let Opening { io, held, .. } = opening;
+        let key = self.http2.reserve();
+        if self
+            .adopt(Kind::Http2, key, &io, opening.is_watched)
+            .is_err()
+        {
+            self.http2.free(key);
+            self.count_closed(&client, None, true);
+            return;
+        }
+        self.count_spoken(&client, Spoken::Http2);
+        let codec = Connection::server(options(&client));
+        let now = self.clock.now_ms();
+        let role = Role::Server(Server {
+            client,
+            requests: 0,
+            last_goaway_at: NEVER,
+        });
+        let mut connection = Box::new(Http2::new(key, io, codec, role, now));
+        connection.readable = opening.readable;
+        connection.peer_closed = opening.peer_closed;
+        self.put_http2(connection);
+        if let Some(used) = self.take_frames(key, &held) {
+            let rest = held.get(used..).unwrap_or_default();
+            if let Some(c) = self.http2.get_mut(key) {
+                c.inbuf.extend_from_slice(rest);
+            }
+            self.drive_http2(key);
+        }
+    }
+
+    pub(super) fn http2_request(&mut self, key: Key, stream: StreamId, end: bool) {
+        let mut s = self.new_stream();
+        let at = self.downstreams.reserve();
+        let now = self.clock.now_ms();
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        std::mem::swap(&mut c.codec.request, &mut s.request);
+        let head_bytes = c.codec.head_bytes as usize;
+        c.add_stream(stream, at);
+        let Role::Server(server) = &mut c.role else {
+            return;
+        };
+        server.requests = server.requests.saturating_add(1);
+        let client = server.client.clone();
+        let mut carrier = StreamCarrier::new(key, stream);
+        carrier.ended = end;
+        let mut d = Box::new(Downstream::new(at, Carrier::Stream(carrier), client, now));
+        d.requests = server.requests;
+        self.begin_request(&mut d, s, head_bytes);
+        let alive = self.drive(&mut d);
+        self.settle(d, alive);
+    }
+
+    pub(super) fn http2_request_data(&mut self, at: Key, data: &[u8], end: bool) {
+        let Some(mut d) = self.downstreams.take(at) else {
+            return;
+        };
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            carrier.ended |= end;
+            carrier.owed = carrier.owed.saturating_add(data.len());
+        }
+        let alive = self.feed(&mut d, data);
+        self.settle(d, alive);
+    }
+
+    pub(super) fn http2_request_trailers(&mut self, key: Key, at: Key) {
+        let Some(mut d) = self.downstreams.take(at) else {
+            return;
+        };
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            carrier.ended = true;
+        }
+        if let (Some(c), Some(s)) = (self.http2.get_mut(key), &mut d.stream) {
+            std::mem::swap(&mut c.codec.trailers, &mut s.request_trailers);
+        }
+        let alive = self.feed(&mut d, b"");
+        self.settle(d, alive);
+    }
+
+    /// The client gave a request up, or broke the rules in it.
+    pub(super) fn http2_request_reset(&mut self, at: Key) {
+        let Some(mut d) = self.downstreams.take(at) else {
+            return;
+        };
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            carrier.gone = true;
+        }
+        self.close_downstream(d, true);
+    }
+
+    /// A request whose head was refused: counted, and nothing else is known of it.
+    pub(super) fn http2_refused(&mut self, key: Key, fault: StreamFault) {
+        let Some(c) = self.http2.get(key) else { return };
+        let Role::Server(server) = &c.role else {
+            return;
+        };
+        let stats = server.client.http.stats();
+        stats.inc(HcmCounter::DownstreamRqTotal);
+        stats.inc(HcmCounter::DownstreamRqHttp2Total);
+        if fault.is_malformed() {
+            stats.inc(HcmCounter::DownstreamCxProtocolError);
+        }
+    }
+
+    /// The response's bytes may go on.
+    pub(super) fn resume_http2_response(&mut self, at: Key) {
+        let Some(mut d) = self.downstreams.take(at) else {
+            return;
+        };
+        let limit = d.buffer_limit();
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            self.resume_stream(carrier, limit);
+        }
+        self.resume_response(&d);
+        self.settle(d, Alive::Yes);
+    }
+
+    pub(super) fn http2_server_closed(&mut self, c: &Http2, end: End, streams: &[Key]) {
+        let Role::Server(server) = &c.role else {
+            return;
+        };
+        let stats = server.client.http.stats();
+        match end {
+            End::PeerClosed => stats.inc(HcmCounter::DownstreamCxDestroyRemote),
+            End::Fault(_) => stats.inc(HcmCounter::DownstreamCxProtocolError),
+            End::Done | End::Timeout | End::Broken => {}
+        }
+        for at in streams {
+            self.http2_request_reset(*at);
+        }
+        let local = matches!(end, End::Done | End::Timeout | End::Fault(_));
+        self.count_closed(&server.client, Some(Spoken::Http2), local);
+    }
+
+    /// Its listener drains, or it was idle for long: GOAWAY, and once more when what was on its
+    /// way has had time to arrive (RFC 9113 §6.8).
+    pub fn drain_http2(&mut self, key: Key) {
+        let now = self.clock.now_ms();
+        let drain_end = now.saturating_add(self.shared.drain_time_ms);
+        let Some(c) = self.http2.get_mut(key) else {
+            return;
+        };
+        let Role::Server(server) = &mut c.role else {
+            return;
+        };
+        if server.last_goaway_at != NEVER || c.codec.is_closing() {
+            return;
+        }
+        let wait = millis(server.client.http.hcm.drain_timeout);
+        server.last_goaway_at = now.saturating_add(wait);
+        c.close_deadline = c.close_deadline.min(drain_end);
+        c.codec.shutdown_notice(&mut c.out);
+        self.wrote_http2(key);
+        self.arm_http2(key);
+    }
+
+    pub(super) fn http2_server_timer(&mut self, key: Key, now: u64) -> Option<End> {
+        let c = self.http2.get_mut(key)?;
+        let Role::Server(server) = &mut c.role else {
+            return None;
+        };
+        if now >= c.close_deadline {
+            return Some(End::Timeout);
+        }
+        if now >= server.last_goaway_at {
+            server.last_goaway_at = NEVER;
+            c.codec.goaway(&mut c.out, ErrorCode::NO_ERROR);
+            self.wrote_http2(key);
+            return None;
+        }
+        if c.codec.is_closing() {
+            return None;
+        }
+        let hcm = &server.client.http.hcm;
+        let stats = server.client.http.stats();
+        if c.streams.is_empty() && now >= after(c.idle_since_ms, hcm.idle_timeout) {
+            stats.inc(HcmCounter::DownstreamCxIdleTimeout);
+        } else if now >= after(c.opened_ms, hcm.max_connection_duration) {
+            stats.inc(HcmCounter::DownstreamCxMaxDurationReached);
+        } else {
+            return None;
+        }
+        self.drain_http2(key);
+        None
+    }
+
+    /// Reads and forgets what a peer sends that was told to go, so that it gets to know why.
+    pub(super) fn linger_http2(&mut self, mut io: Io) {
+        if !io.shutdown() {
+            return;
+        }
+        let at = self.clock.now_ms().saturating_add(LINGER_MS);
+        self.linger(io, at);
+    }
+}
+
+fn options(client: &Client) -> Options {
+    let hcm = &client.http.hcm;
+    let http2 = &hcm.http2;
+    Options {
+        max_header_bytes: hcm.max_request_headers_bytes,
+        max_headers: hcm.max_headers_count,
+        underscores: client.http.request_policy.underscores,
+        ..super::options(http2)
+    }
+}

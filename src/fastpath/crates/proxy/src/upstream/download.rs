@@ -1,0 +1,379 @@
+//! A response on its way down: from the host's bytes to the client's.
+
+use proto::Known;
+use proto::h1::{
+    BodyDecoder, BodyError, BodyEvent, BodyLimits, CRLF, HeadLimits, LAST_CHUNK, write_chunk_size,
+    write_trailers,
+};
+
+use super::{COPY_BELOW, Step, Upstream};
+use crate::http::downstream::{Alive, Downstream};
+use crate::http::failure::Failure;
+use crate::http::stream::{Stream, Upstreaming};
+use crate::http2::carrier::Carrier;
+use crate::telemetry::stats::{ClusterCounter, ClusterHistogram};
+use crate::worker::Worker;
+
+impl Worker {
+    /// Handles a part of the response: `data` starts where the last part ended.
+    pub fn respond(
+        &mut self,
+        d: &mut Downstream,
+        s: Box<Stream>,
+        u: Box<Upstream>,
+        data: &[u8],
+    ) -> Step {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let step = self.respond_with(d, s, u, data, &mut out);
+        self.out = out;
+        step
+    }
+
+    fn respond_with(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        mut u: Box<Upstream>,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let mut used = 0_usize;
+        if !s.response_started {
+            match self.take_response_head(d, &mut s, &mut u, data, out) {
+                Ok(Some(n)) => used = n,
+                Ok(None) => {
+                    d.stream = Some(s);
+                    return Step::Continue(u);
+                }
+                Err(failure) => return self.upstream_lost(d, s, u, failure),
+            }
+        }
+        let mut client_gone = false;
+        let mut done = is_response_done(&s, &u, used == data.len());
+        let mut end_sent = done && d.carrier.is_stream();
+        while !done {
+            let rest = data.get(used..).unwrap_or_default();
+            let (n, event) = match next_of_response(&mut s, &u, rest) {
+                Ok(step) => step,
+                Err(_) => {
+                    u.cluster
+                        .stats()
+                        .inc(ClusterCounter::UpstreamCxProtocolError);
+                    self.flush_head(d, out);
+                    return self.upstream_lost(d, s, u, Failure::UpstreamProtocol);
+                }
+            };
+            used = used.saturating_add(n);
+            match event {
+                BodyEvent::Data { start, len } => {
+                    let body = rest
+                        .get(start..start.saturating_add(len))
+                        .unwrap_or_default();
+                    s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
+                    done = is_response_done(&s, &u, used == data.len());
+                    end_sent = done && d.carrier.is_stream();
+                    client_gone |= !self.send_response_data(d, &s, out, body, done);
+                }
+                BodyEvent::Trailers => {}
+                BodyEvent::End => done = true,
+                BodyEvent::NeedMore => {
+                    u.inbuf
+                        .extend_from_slice(data.get(used..).unwrap_or_default());
+                    used = data.len();
+                    break;
+                }
+            }
+        }
+        if done && !end_sent {
+            self.send_response_end(d, &s, &u, out);
+        }
+        if !out.is_empty() {
+            client_gone |= !self.write_downstream(d, out, b"");
+        }
+        s.last_activity = self.clock.now_ms();
+        if client_gone {
+            d.stream = Some(s);
+            self.upstreams.put(u.key, u);
+            return Step::Done(Alive::No);
+        }
+        if !done {
+            d.stream = Some(s);
+            return Step::Continue(u);
+        }
+        let excess = used < data.len();
+        self.response_done(d, s, u, excess)
+    }
+
+    /// False: the client is gone.
+    fn send_response_data(
+        &mut self,
+        d: &mut Downstream,
+        s: &Stream,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        end: bool,
+    ) -> bool {
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            self.count_sent(&d.client, body.len());
+            self.send_on_stream(carrier, body, end);
+            return true;
+        }
+        if s.chunk_response {
+            write_chunk_size(out, body.len() as u64);
+        }
+        let mut alive = true;
+        if body.len() < COPY_BELOW {
+            out.extend_from_slice(body);
+        } else {
+            alive = self.write_downstream(d, out, body);
+            out.clear();
+        }
+        if s.chunk_response {
+            out.extend_from_slice(CRLF);
+        }
+        alive
+    }
+
+    /// The end of a body, with trailers if the client's side takes them.
+    fn send_response_end(
+        &mut self,
+        d: &mut Downstream,
+        s: &Stream,
+        u: &Upstream,
+        out: &mut Vec<u8>,
+    ) {
+        let from = u.carrier.is_stream() || u.cluster.config.borrow().http.enable_trailers;
+        let to = d.carrier.is_stream() || d.client.http.hcm.enable_trailers;
+        let pass = from && to && !s.response_trailers.is_empty();
+        match &mut d.carrier {
+            Carrier::Stream(carrier) => {
+                self.end_on_stream(carrier, pass.then_some(&s.response_trailers));
+            }
+            Carrier::Socket(_) if !s.chunk_response || s.is_head => {}
+            Carrier::Socket(_) if pass => write_trailers(out, &s.response_trailers),
+            Carrier::Socket(_) => out.extend_from_slice(LAST_CHUNK),
+        }
+    }
+
+    fn flush_head(&mut self, d: &mut Downstream, out: &mut Vec<u8>) {
+        if !out.is_empty() {
+            self.write_downstream(d, out, b"");
+            out.clear();
+        }
+    }
+
+    /// Takes heads up to the final one, which it encodes. Returns the bytes of `data` they took;
+    /// `None`: the final one is not there yet.
+    fn take_response_head(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<Option<usize>, Failure> {
+        let used = match &u.carrier {
+            Carrier::Socket(_) => match self.read_response_head(d, s, u, data)? {
+                Some(used) => used,
+                None => return Ok(None),
+            },
+            Carrier::Stream(_) if s.response.is_interim() => {
+                self.interim_response(d, s);
+                s.response.clear();
+                return Ok(None);
+            }
+            Carrier::Stream(_) => 0,
+        };
+        let now_ns = self.clock.now_ns();
+        s.info.upstream_rx_begin = now_ns;
+        s.info.details = Some("via_upstream".into());
+        s.info.response_code = Some(s.response.status);
+        let internal = s.request.headers.contains(Known::XEnvoyInternal);
+        if d.client.http.hcm.router.dynamic_stats {
+            u.cluster.stats().response_code(s.response.status, internal);
+        }
+        self.count_route_response(s);
+        let shard = &u.pool.shard;
+        if s.response.status >= 500 {
+            shard.rq_error.inc()
+        } else {
+            shard.rq_success.inc()
+        }
+        s.response_decoder = BodyDecoder::new(s.response.body);
+        s.response_keep_alive = s.response.keep_alive;
+        self.route_upstream_response(d, s);
+        let end = is_response_done(s, u, used == data.len());
+        self.encode_response_head(d, s, out, end);
+        Ok(Some(used))
+    }
+
+    /// Reads HTTP/1 heads up to the final one.
+    fn read_response_head(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        data: &[u8],
+    ) -> Result<Option<usize>, Failure> {
+        let limits = {
+            let config = u.cluster.config.borrow();
+            HeadLimits {
+                max_head_bytes: config.http.max_response_headers_bytes,
+                max_headers: config.http.max_headers_count,
+                ..HeadLimits::default()
+            }
+        };
+        let mut used = 0_usize;
+        loop {
+            let rest = data.get(used..).unwrap_or_default();
+            let kind = s.request.kind;
+            match u.reader.read_response(rest, &limits, kind, &mut s.response) {
+                Ok(None) => {
+                    u.inbuf.extend_from_slice(rest);
+                    return Ok(None);
+                }
+                Err(_) => {
+                    u.cluster
+                        .stats()
+                        .inc(ClusterCounter::UpstreamCxProtocolError);
+                    return Err(Failure::UpstreamProtocol);
+                }
+                Ok(Some(n)) => used = used.saturating_add(n),
+            }
+            if s.response.switching {
+                // Nobody asked for an upgrade.
+                return Err(Failure::UpstreamProtocol);
+            }
+            if !s.response.is_interim() {
+                return Ok(Some(used));
+            }
+            self.interim_response(d, s);
+            s.response.clear();
+        }
+    }
+
+    /// Of interim responses Envoy passes on 100, if `proxy_100_continue` says so.
+    fn interim_response(&mut self, d: &mut Downstream, s: &Stream) {
+        let is_old = s.request.version == proto::h1::Version::Http10;
+        if s.response.status == 100 && d.client.http.hcm.proxy_100_continue && !is_old {
+            self.send_continue(d);
+        }
+    }
+
+    /// The response is complete.
+    fn response_done(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        u: Box<Upstream>,
+        excess: bool,
+    ) -> Step {
+        let now_ns = self.clock.now_ns();
+        s.response_complete = true;
+        s.info.upstream_rx_end = now_ns;
+        s.info.downstream_tx_end = now_ns;
+        let ms = now_ns.saturating_sub(s.upstream_start_ns) / 1_000_000;
+        let internal = s.request.headers.contains(Known::XEnvoyInternal);
+        u.cluster.stats().response_time(ms, internal);
+        self.count_route_time(&s, ms);
+
+        let reusable = s.response_keep_alive
+            && s.request_complete
+            && !excess
+            && u.backlog() == 0
+            && u.inbuf.is_empty()
+            && !u.peer_closed
+            && matches!(s.upstream, Upstreaming::On(_));
+        if excess {
+            u.cluster
+                .stats()
+                .inc(ClusterCounter::UpstreamCxProtocolError);
+        }
+        self.end_stream(d, s);
+        if reusable || u.carrier.is_stream() {
+            self.release(u);
+        } else {
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
+            stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));
+            self.close_upstream(u);
+        }
+        Step::Done(Alive::Yes)
+    }
+
+    /// The upstream closed its side.
+    pub fn upstream_eof(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        u: Box<Upstream>,
+    ) -> Step {
+        if s.response_started && s.response_decoder.eof().is_ok() {
+            let mut out = std::mem::take(&mut self.out);
+            out.clear();
+            self.send_response_end(d, &s, &u, &mut out);
+            self.flush_head(d, &mut out);
+            self.out = out;
+            s.response_keep_alive = false;
+            return self.response_done(d, s, u, false);
+        }
+        // Half a head is a fault of the protocol; none at all is a closed connection.
+        let failure = if !s.response_started && !u.inbuf.is_empty() {
+            Failure::UpstreamProtocol
+        } else {
+            Failure::UpstreamClosed
+        };
+        self.upstream_lost(d, s, u, failure)
+    }
+
+    /// The exchange cannot go on with this connection.
+    pub fn upstream_lost(
+        &mut self,
+        d: &mut Downstream,
+        s: Box<Stream>,
+        u: Box<Upstream>,
+        failure: Failure,
+    ) -> Step {
+        if !u.carrier.is_stream() {
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
+            stats.inc(ClusterCounter::UpstreamCxDestroyRemoteWithActiveRq);
+            stats.inc(ClusterCounter::UpstreamCxDestroyWithActiveRq);
+        }
+        // Back in its place, from where failing the stream closes it.
+        let key = u.key;
+        self.upstreams.put(key, u);
+        debug_assert_eq!(s.upstream.key(), Some(key));
+        let alive = self.fail_stream(d, s, failure);
+        Step::Done(alive)
+    }
+}
+
+/// The next part of the response's body in what the host sent.
+fn next_of_response(
+    s: &mut Stream,
+    u: &Upstream,
+    rest: &[u8],
+) -> Result<(usize, BodyEvent), BodyError> {
+    match &u.carrier {
+        Carrier::Socket(_) => {
+            let limits = BodyLimits::default();
+            s.response_decoder
+                .next(rest, Some(&mut s.response_trailers), &limits)
+        }
+        Carrier::Stream(carrier) => Ok(match rest.len() {
+            0 if carrier.ended => (0, BodyEvent::End),
+            0 => (0, BodyEvent::NeedMore),
+            len => (len, BodyEvent::Data { start: 0, len }),
+        }),
+    }
+}
+
+/// Whether nothing of the response is missing, trailers included.
+fn is_response_done(s: &Stream, u: &Upstream, all_used: bool) -> bool {
+    match &u.carrier {
+        Carrier::Socket(_) => s.response_decoder.is_done(),
+        Carrier::Stream(carrier) => carrier.ended && all_used && s.response_trailers.is_empty(),
+    }
+}

@@ -1,0 +1,345 @@
+//! A request on its way up: from the client's bytes to the host's.
+
+use proto::h1::{
+    BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
+    write_request_head, write_trailers,
+};
+
+use super::{COPY_BELOW, Upstream};
+use crate::http::downstream::{Alive, Closing, Downstream};
+use crate::http::failure::Failure;
+use crate::http::stream::{Stream, Upstreaming};
+use crate::http2::carrier::Carrier;
+use crate::telemetry::stats::{ClusterCounter, HcmCounter};
+use crate::worker::Worker;
+
+/// How much of the input an upload took, and whether the client's bytes were bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    pub bytes: usize,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Ok,
+    /// The request's head could not be written (a rewrite made it invalid).
+    BadHead,
+    BadBody(BodyError),
+}
+
+impl Worker {
+    /// Sends a part of the request body (with the head before it, if it is the first).
+    pub fn upload(&mut self, d: &mut Downstream, s: &mut Stream, data: &[u8]) -> Taken {
+        let Some(mut u) = s.upstream.key().and_then(|key| self.upstreams.take(key)) else {
+            return Taken {
+                bytes: 0,
+                outcome: Outcome::Ok,
+            };
+        };
+        let taken = self.upload_to(d, s, &mut u, data);
+        self.upstreams.put(u.key, u);
+        taken
+    }
+
+    /// What a bad upload means for the stream, which otherwise goes back to its connection.
+    pub fn after_upload(&mut self, d: &mut Downstream, mut s: Box<Stream>, taken: Taken) -> Alive {
+        match taken.outcome {
+            Outcome::Ok => {
+                d.stream = Some(s);
+                Alive::Yes
+            }
+            Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
+            Outcome::BadBody(error) => {
+                d.client
+                    .http
+                    .stats()
+                    .inc(HcmCounter::DownstreamCxProtocolError);
+                s.info.flags.insert(
+                    crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
+                );
+                if let Upstreaming::On(key) | Upstreaming::Broken(key) =
+                    std::mem::take(&mut s.upstream)
+                {
+                    self.drop_upstream_of(key);
+                }
+                if s.response_started {
+                    self.end_stream(d, s);
+                    return Alive::No;
+                }
+                d.closing = Closing::AfterFlush;
+                d.linger = true;
+                let status = error.status();
+                let body = proto::h1::reason_phrase(status);
+                self.local_reply(d, s, status, body.as_bytes(), error.details().into());
+                Alive::Yes
+            }
+        }
+    }
+
+    pub fn upload_to(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        data: &[u8],
+    ) -> Taken {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let taken = self.upload_with(d, s, u, data, &mut out);
+        self.out = out;
+        taken
+    }
+
+    fn upload_with(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Taken {
+        if !s.request_head_sent && !self.send_request_head(d, s, u, out, data.is_empty()) {
+            return Taken {
+                bytes: 0,
+                outcome: Outcome::BadHead,
+            };
+        }
+        let mut used = 0_usize;
+        let mut outcome = Outcome::Ok;
+        while !s.request_complete {
+            let rest = data.get(used..).unwrap_or_default();
+            let (n, event) = match next_of_request(d, s, rest) {
+                Ok(step) => step,
+                Err(error) => {
+                    outcome = Outcome::BadBody(error);
+                    break;
+                }
+            };
+            used = used.saturating_add(n);
+            match event {
+                BodyEvent::Data { start, len } => {
+                    let body = rest
+                        .get(start..start.saturating_add(len))
+                        .unwrap_or_default();
+                    s.info.bytes_received = s.info.bytes_received.saturating_add(len as u64);
+                    let last = is_request_done(d, s, used == data.len());
+                    self.send_request_data(s, u, out, body, last);
+                    s.request_complete = last;
+                }
+                BodyEvent::Trailers => {}
+                BodyEvent::End => {
+                    self.send_request_end(d, s, u, out);
+                    s.request_complete = true;
+                }
+                BodyEvent::NeedMore => break,
+            }
+            if u.backlog() >= u.buffer_limit() {
+                break;
+            }
+        }
+        if !out.is_empty() {
+            self.write_upstream(u, s, out, b"");
+        }
+        self.note_upload(d, s, u);
+        Taken {
+            bytes: used,
+            outcome,
+        }
+    }
+
+    /// Clocks, and back-pressure, after a step.
+    fn note_upload(&mut self, d: &mut Downstream, s: &mut Stream, u: &Upstream) {
+        let now = self.clock.now_ms();
+        s.last_activity = now;
+        if s.request_complete {
+            let now_ns = self.clock.now_ns();
+            s.info.downstream_rx_end = now_ns;
+            s.info.upstream_tx_end = now_ns;
+            if s.route_deadline == crate::worker::timers::NEVER {
+                s.route_deadline = now.saturating_add(s.route_timeout_ms);
+            }
+            let deadline = s.deadline();
+            self.arm_downstream(d, deadline);
+        } else if u.backlog() >= u.buffer_limit() {
+            s.upload_blocked = true;
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamFlowControlBackedUpTotal);
+            d.client
+                .http
+                .stats()
+                .inc(HcmCounter::DownstreamFlowControlPausedReadingTotal);
+        }
+    }
+
+    /// False: it cannot be said in the host's protocol. `is_all`: no body has come yet.
+    fn send_request_head(
+        &mut self,
+        d: &Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+        is_all: bool,
+    ) -> bool {
+        match &mut u.carrier {
+            Carrier::Socket(_) => {
+                if !write_request_head(out, &s.request, s.request.body) {
+                    return false;
+                }
+                s.info.upstream_header_bytes_sent = out.len() as u64;
+            }
+            Carrier::Stream(carrier) => {
+                let end =
+                    s.request_complete || (d.carrier.is_stream() && is_request_done(d, s, is_all));
+                let Some(connection) = self.http2.get_mut(carrier.connection) else {
+                    return false;
+                };
+                let scheme = if s.info.scheme_https {
+                    Scheme::Https
+                } else {
+                    Scheme::Http
+                };
+                let (codec, frames) = connection.codec_and_out();
+                let before = frames.len();
+                let framing = s.request.body;
+                let Ok(id) = codec.send_request(frames, &s.request, scheme, framing, end) else {
+                    return false;
+                };
+                s.info.upstream_header_bytes_sent = frames.len().saturating_sub(before) as u64;
+                carrier.id = id;
+                carrier.finished = end;
+                s.request_complete |= end;
+                let key = carrier.connection;
+                connection.add_stream(id, u.key);
+                self.wrote_http2(key);
+            }
+        }
+        s.request_head_sent = true;
+        s.info.upstream_tx_begin = self.clock.now_ns();
+        true
+    }
+
+    fn send_request_data(
+        &mut self,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        end: bool,
+    ) {
+        if let Carrier::Stream(carrier) = &mut u.carrier {
+            self.count_body_sent(&u.cluster, s, body.len());
+            self.send_on_stream(carrier, body, end);
+            return;
+        }
+        let chunked = s.request.body == BodyLength::Chunked;
+        if chunked {
+            write_chunk_size(out, body.len() as u64);
+        }
+        if body.len() < COPY_BELOW {
+            out.extend_from_slice(body);
+        } else {
+            // Behind what `out` holds, uncopied.
+            self.write_upstream(u, s, out, body);
+            out.clear();
+        }
+        if chunked {
+            out.extend_from_slice(CRLF);
+            if end {
+                out.extend_from_slice(LAST_CHUNK);
+            }
+        }
+    }
+
+    /// The end of a body whose last part did not know that it was the last.
+    fn send_request_end(
+        &mut self,
+        d: &Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+    ) {
+        let from = d.carrier.is_stream() || d.client.http.hcm.enable_trailers;
+        let to = u.carrier.is_stream() || u.cluster.config.borrow().http.enable_trailers;
+        let pass = from && to && !s.request_trailers.is_empty();
+        match &mut u.carrier {
+            Carrier::Stream(carrier) => {
+                self.end_on_stream(carrier, pass.then_some(&s.request_trailers));
+            }
+            Carrier::Socket(_) if s.request.body != BodyLength::Chunked => {}
+            Carrier::Socket(_) if pass => write_trailers(out, &s.request_trailers),
+            Carrier::Socket(_) => out.extend_from_slice(LAST_CHUNK),
+        }
+        s.request_trailers.clear();
+    }
+
+    fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, head: &[u8], body: &[u8]) {
+        self.count_body_sent(&u.cluster, s, head.len().saturating_add(body.len()));
+        let Some(io) = u.carrier.io_mut() else { return };
+        if io.write(head, body).is_err() {
+            // It may have answered before it closed: the read will tell.
+            io.forget();
+            u.readable = true;
+            s.upstream = Upstreaming::Broken(u.key);
+            self.ready_upstreams.push(u.key);
+        }
+    }
+
+    fn count_body_sent(
+        &self,
+        cluster: &crate::cluster::ClusterRuntime,
+        s: &mut Stream,
+        bytes: usize,
+    ) {
+        let bytes = bytes as u64;
+        cluster
+            .stats()
+            .add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+        s.info.upstream_wire_bytes_sent = s.info.upstream_wire_bytes_sent.saturating_add(bytes);
+    }
+
+    /// The upstream's buffer has room again.
+    pub fn unblock_upload(&mut self, d: &mut Downstream) {
+        if let Some(s) = &mut d.stream
+            && s.upload_blocked
+            && let Some(u) = s.upstream.key().and_then(|key| self.upstreams.get(key))
+            && u.backlog() < u.buffer_limit() / 2
+        {
+            s.upload_blocked = false;
+            d.client
+                .http
+                .stats()
+                .inc(HcmCounter::DownstreamFlowControlResumedReadingTotal);
+        }
+    }
+}
+
+/// The next part of the request's body in what the client sent.
+fn next_of_request(
+    d: &Downstream,
+    s: &mut Stream,
+    rest: &[u8],
+) -> Result<(usize, BodyEvent), BodyError> {
+    match &d.carrier {
+        Carrier::Socket(_) => {
+            let limits = BodyLimits::default();
+            s.request_decoder
+                .next(rest, Some(&mut s.request_trailers), &limits)
+        }
+        Carrier::Stream(carrier) => Ok(match rest.len() {
+            0 if carrier.ended => (0, BodyEvent::End),
+            0 => (0, BodyEvent::NeedMore),
+            len => (len, BodyEvent::Data { start: 0, len }),
+        }),
+    }
+}
+
+/// Whether nothing of the request is missing, trailers included.
+fn is_request_done(d: &Downstream, s: &Stream, all_used: bool) -> bool {
+    match &d.carrier {
+        Carrier::Socket(_) => s.request.body != BodyLength::Chunked && s.request_decoder.is_done(),
+        Carrier::Stream(carrier) => {
+            carrier.ended && all_used && d.inbuf.is_empty() && s.request_trailers.is_empty()
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A filter chain with this worker's state of it: what its connections hold on to.
+//!
+//! An unchanged chain survives a change of its listener, with its connections.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use model::resources::hcm::Hcm;
+use model::resources::listener::{FilterChain, NetworkFilter};
+use model::resources::route::{Route, RouteConfig, VirtualHost};
+use model::resources::tcp_proxy::TcpProxy;
+use proto::h1::{RequestPolicy, Underscores};
+
+use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats};
+use crate::worker::command::ServerTls;
+
+#[derive(Debug)]
+pub struct ChainRuntime {
+    pub config: Arc<FilterChain>,
+    /// Replaced when a secret was.
+    pub tls: RefCell<ServerTls>,
+    pub service: Service,
+}
+
+/// What the terminal network filter serves.
+#[derive(Debug, Clone)]
+pub enum Service {
+    Http(Rc<HttpRuntime>),
+    Tcp(Rc<TcpRuntime>),
+}
+
+/// An HTTP connection manager.
+#[derive(Debug)]
+pub struct HttpRuntime {
+    pub hcm: Arc<Hcm>,
+    pub request_policy: RequestPolicy,
+    routes: RefCell<Rc<RouteTable>>,
+    /// Connections close after their response.
+    pub draining: Cell<bool>,
+    listener_prefix: Arc<str>,
+    registry: Stats,
+    stats: OnceCell<Arc<HcmShard>>,
+    listener_stats: OnceCell<Arc<ListenerHttpShard>>,
+}
+
+/// A TCP proxy.
+#[derive(Debug)]
+pub struct TcpRuntime {
+    pub config: Arc<TcpProxy>,
+    pub draining: Cell<bool>,
+}
+
+/// A route configuration with a count that is this worker's own, so that a request can hold on to
+/// it without touching memory that other workers write.
+#[derive(Debug)]
+pub struct RouteTable(pub Arc<RouteConfig>);
+
+/// The route that a request matched, and the table that keeps it alive.
+#[derive(Debug, Clone)]
+pub struct RouteRef {
+    table: Rc<RouteTable>,
+    virtual_host: usize,
+    route: usize,
+}
+
+impl RouteRef {
+    pub fn new(table: Rc<RouteTable>, virtual_host: usize, route: usize) -> Self {
+        Self {
+            table,
+            virtual_host,
+            route,
+        }
+    }
+
+    pub fn config(&self) -> &RouteConfig {
+        &self.table.0
+    }
+
+    pub fn virtual_host(&self) -> Option<&Arc<VirtualHost>> {
+        self.table.0.hosts.list.get(self.virtual_host)
+    }
+
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        self.virtual_host()?.routes.get(self.route)
+    }
+}
+
+impl ChainRuntime {
+    /// `routes` finds the table of an HTTP connection manager.
+    pub fn new(
+        config: Arc<FilterChain>,
+        listener_prefix: &Arc<str>,
+        registry: &Stats,
+        routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
+    ) -> Self {
+        let service = match &config.network {
+            NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
+                request_policy: request_policy(hcm),
+                routes: RefCell::new(routes(hcm)),
+                hcm: Arc::clone(hcm),
+                draining: Cell::new(false),
+                listener_prefix: Arc::clone(listener_prefix),
+                registry: registry.clone(),
+                stats: OnceCell::new(),
+                listener_stats: OnceCell::new(),
+            })),
+            NetworkFilter::TcpProxy(tcp) => Service::Tcp(Rc::new(TcpRuntime {
+                config: Arc::clone(tcp),
+                draining: Cell::new(false),
+            })),
+        };
+        Self {
+            config,
+            tls: RefCell::new(ServerTls::NotReady),
+            service,
+        }
+    }
+
+    pub fn http(&self) -> Option<&Rc<HttpRuntime>> {
+        match &self.service {
+            Service::Http(http) => Some(http),
+            Service::Tcp(_) => None,
+        }
+    }
+
+    /// Its connections end as they become idle.
+    pub fn drain(&self) {
+        match &self.service {
+            Service::Http(http) => http.draining.set(true),
+            Service::Tcp(tcp) => tcp.draining.set(true),
+        }
+    }
+}
+
+impl HttpRuntime {
+    pub fn routes(&self) -> Rc<RouteTable> {
+        Rc::clone(&self.routes.borrow())
+    }
+
+    pub fn set_routes(&self, routes: Rc<RouteTable>) {
+        self.routes.replace(routes);
+    }
+
+    pub fn stats(&self) -> &HcmShard {
+        self.stats
+            .get_or_init(|| self.registry.hcm(&self.hcm.stat_prefix))
+    }
+
+    pub fn listener_stats(&self) -> &ListenerHttpShard {
+        self.listener_stats.get_or_init(|| {
+            self.registry
+                .listener_http(&self.listener_prefix, &self.hcm.stat_prefix)
+        })
+    }
+}
+
+fn request_policy(hcm: &Hcm) -> RequestPolicy {
+    RequestPolicy {
+        accept_http_10: hcm.accept_http_10,
+        default_host_for_http_10: hcm
+            .default_host_for_http_10
+            .as_ref()
+            .map(|h| h.as_bytes().into()),
+        allow_absolute_url: hcm.allow_absolute_url,
+        allow_chunked_length: hcm.allow_chunked_length,
+        allow_custom_methods: hcm.allow_custom_methods,
+        underscores: match hcm.underscores {
+            model::resources::hcm::Underscores::Allow => Underscores::Allow,
+            model::resources::hcm::Underscores::RejectRequest => Underscores::Reject,
+            model::resources::hcm::Underscores::DropHeader => Underscores::Drop,
+        },
+    }
+}

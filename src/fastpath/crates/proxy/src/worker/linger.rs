@@ -1,0 +1,56 @@
+//! Sockets that we are done with and whose peer is not: what it still sends is read and forgotten,
+//! so that it gets our last bytes instead of a reset (RFC 9112 §9.6).
+
+use super::slots::Key;
+use super::{Kind, Worker};
+use crate::net::io::{Input, Io, Scratch};
+use crate::worker::timers::NEVER;
+
+/// Reads before we have seen enough of it in one turn.
+const MAX_READS: usize = 8;
+
+#[derive(Debug)]
+pub struct Lingering {
+    io: Io,
+}
+
+impl Worker {
+    /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms).
+    pub fn linger(&mut self, io: Io, until: u64) {
+        let key = self.lingering.reserve();
+        if self.register_again(Kind::Lingering, key, &io).is_err() {
+            self.lingering.free(key);
+            return;
+        }
+        self.lingering.put(key, Box::new(Lingering { io }));
+        let now = self.clock.now_ms();
+        let token = super::token(Kind::Lingering, key);
+        self.timers.arm(token, &mut { NEVER }, now, until);
+    }
+
+    pub fn lingering_event(&mut self, key: Key) {
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let mut over = self.lingering.get(key).is_none();
+        for _ in 0..MAX_READS {
+            let Some(l) = self.lingering.get_mut(key) else {
+                break;
+            };
+            match l.io.read(&mut scratch) {
+                Input::Data { .. } | Input::Interrupted => {}
+                Input::Empty => break,
+                Input::Eof | Input::Broken => {
+                    over = true;
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        if over {
+            self.lingering.free(key);
+        }
+    }
+
+    pub fn lingering_timer(&mut self, key: Key) {
+        self.lingering.free(key);
+    }
+}

@@ -277,6 +277,7 @@ mod tests {
             port: 80,
             weight: 1,
             health: HealthStatus::Healthy,
+            metadata: None,
         };
         let family = LookupFamily::Auto;
         assert_eq!(

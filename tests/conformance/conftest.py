@@ -18,6 +18,24 @@ from tests.support.proxies import ENVOY, OURS, Proxy
 
 KIND = os.environ.get("FASTMESH_CONFORMANCE_PROXY", OURS)
 StartProxy = Callable[..., Proxy]
+Say = Callable[[str], None]
+
+
+_lines: list[str] = []
+
+
+@pytest.fixture
+def say() -> Say:
+    """Puts a line into the summary at the end: figures worth reading when all is well, too."""
+    return _lines.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The lines that were said."""
+    if _lines:
+        terminalreporter.section("conformance figures")
+        for line in _lines:
+            terminalreporter.write_line(line)
 
 
 def fails_on_envoy(reason: str) -> pytest.MarkDecorator:

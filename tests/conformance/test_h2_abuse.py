@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.attacks import ATTACKS, Attack
-from tests.conformance.conftest import KIND, StartProxy
+from tests.conformance.conftest import KIND, Say, StartProxy
 from tests.support import config, h2raw
 from tests.support.nginx import Nginx
 from tests.support.ports import free_port
@@ -47,7 +47,7 @@ class Outcome:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_attack(start: StartProxy, nginx: Nginx, attack: Attack) -> None:
+def test_attack(start: StartProxy, nginx: Nginx, attack: Attack, say: Say) -> None:
     """One kind, over and over."""
     port = free_port()
     proxy = _serve(start, nginx, port)
@@ -59,7 +59,7 @@ def test_attack(start: StartProxy, nginx: Nginx, attack: Attack) -> None:
     with Probe(port) as probe:
         outcomes = _attack(port, attack, blob)
         growth = _peak_kib(proxy) - before
-    print(f"\n{attack.name}: {len(outcomes)} x {outcomes[0]}; {growth} KiB more; {probe.report}")
+    say(f"{attack.name}: {len(outcomes)} x {outcomes[0]}; {growth} KiB more; {probe.report}")
     assert proxy.process.poll() is None, proxy.log()[-2000:]
     with Probe(port) as after:
         pass

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.conftest import KIND, StartProxy
+from tests.conformance.conftest import KIND, Say, StartProxy
 from tests.support import config, h2raw, tls_config
 from tests.support.certs import Authority
 from tests.support.gotools import go_tool
@@ -72,7 +72,7 @@ def target(start: StartProxy, nginx: Nginx, authority: Authority) -> Target:
 
 
 @pytest.mark.parametrize("over", ["clear", "tls"])
-def test_strict(target: Target, over: str, tmp_path: Path) -> None:
+def test_strict(target: Target, over: str, tmp_path: Path, say: Say) -> None:
     """All sections: generic, http2, hpack."""
     report = tmp_path / "report.xml"
     argv = [str(go_tool("h2spec")), "--strict", "-h", "localhost", "-j", str(report)]
@@ -82,8 +82,9 @@ def test_strict(target: Target, over: str, tmp_path: Path) -> None:
     assert report.exists(), (done.stdout + done.stderr).decode(errors="replace")[-2000:]
     cases = _read(report.read_text(errors="replace"))
     bad = [case for case in cases if case.trouble]
-    summary = f"{len(cases) - len(bad)} of {len(cases)} passed\n" + "\n".join(map(str, bad))
-    print(summary)
+    passed = f"{len(cases) - len(bad)} of {len(cases)} cases passed"
+    say(f"h2spec, {over}: {passed}")
+    summary = "\n".join([passed, *map(str, bad)])
     assert len(cases) >= _CASES, "h2spec ended early: " + summary
     if KIND == ENVOY:
         assert len(cases) - len(bad) >= _ENVOY_PASSES, summary

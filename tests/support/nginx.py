@@ -31,6 +31,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=8192;
     location / {{ return 200 "{text}"; }}
+    location = /upload {{ proxy_pass http://127.0.0.1:{port}/; }}
     location = /big {{ root {folder}; }}
   }}
 }}
@@ -38,7 +39,7 @@ http {{
 
 
 class Nginx:
-    """Answers every path with 200 and a kilobyte; /big with 64 KiB."""
+    """200 and a kilobyte for every path; /big: 64 KiB; /upload: answers when it has the body."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 //! `FilterChain`: the transport, the network filters, and what ends them.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::listener::v3 as pb;
@@ -13,6 +14,7 @@ use super::{Context, hcm, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
+use crate::resources::tls::DownstreamTls;
 use crate::schema::name_of_url;
 
 const HCM: &str =
@@ -44,15 +46,24 @@ pub(super) fn compile(
         &mut cx.problems,
     );
     let filters = NetworkFilters::compile(&message.filters, cx)?;
+    let tls = tls?;
     Some(FilterChain {
         name: message.name.as_str().into(),
-        tls: tls?,
+        hash: tls.as_ref().map_or(hash, |tls| with_files(hash, tls)),
+        tls,
         handshake_timeout,
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
         network: filters.terminal?,
-        hash,
     })
+}
+
+/// A certificate in a file may be another one while the chain's bytes are the same.
+fn with_files(hash: u64, tls: &DownstreamTls) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(hash);
+    tls::hash_content(&tls.common, &mut hasher);
+    hasher.finish()
 }
 
 #[derive(Default)]

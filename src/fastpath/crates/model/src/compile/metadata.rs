@@ -21,17 +21,6 @@ pub(super) fn entries(message: &Struct) -> Metadata {
     entries
 }
 
-/// What is asked of an endpoint's metadata; `None` if nothing of it is there.
-pub(super) fn of_endpoint(message: Option<&pb::Metadata>) -> Option<Arc<EndpointMetadata>> {
-    let filters = &message?.filter_metadata;
-    let of = |name: &str| filters.get(name).map(entries).unwrap_or_default();
-    let metadata = EndpointMetadata {
-        transport_socket_match: of(TRANSPORT_SOCKET_MATCH),
-        lb: of(LB),
-    };
-    (metadata != EndpointMetadata::default()).then(|| Arc::new(metadata))
-}
-
 /// The entries of `envoy.lb`, if it is there.
 pub(super) fn load_balancing(message: &pb::Metadata) -> Option<Metadata> {
     message.filter_metadata.get(LB).map(entries)
@@ -45,6 +34,17 @@ pub(super) fn merge(base: &Metadata, over: Metadata) -> Metadata {
     merged.extend(over);
     merged.sort_unstable();
     merged
+}
+
+/// What is asked of an endpoint's metadata; `None` if nothing of it is there.
+pub(super) fn of_endpoint(message: Option<&pb::Metadata>) -> Option<Arc<EndpointMetadata>> {
+    let filters = &message?.filter_metadata;
+    let of = |name: &str| filters.get(name).map(entries).unwrap_or_default();
+    let metadata = EndpointMetadata {
+        transport_socket_match: of(TRANSPORT_SOCKET_MATCH),
+        lb: of(LB),
+    };
+    (metadata != EndpointMetadata::default()).then(|| Arc::new(metadata))
 }
 
 /// Objects by key, so that one value is one text.

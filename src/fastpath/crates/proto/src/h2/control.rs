@@ -39,9 +39,7 @@ impl Connection {
         let code = ErrorCode(frame::number(payload).unwrap_or_default());
         let Some(s) = self.streams.get(id).copied() else {
             self.recent.forget_reset(id);
-            if !self.is_client {
-                self.flood.reset(self.now_ms, &mut self.stats)?;
-            }
+            self.count_reset()?;
             return Ok(None);
         };
         if s.is_closed() {
@@ -51,7 +49,7 @@ impl Connection {
         self.stats.rx_reset = self.stats.rx_reset.saturating_add(1);
         self.drop_stream(out, id);
         self.recent.ended_by_peer(id);
-        self.count_reset(Some(&s))?;
+        self.count_premature(Some(&s))?;
         Ok(Some(Event::Reset { stream: id, code }))
     }
 
@@ -165,8 +163,11 @@ impl Connection {
         if !s.send.change(by) {
             return self.fault(out, id, StreamFault::WindowOverflow);
         }
-        let reopened = s.blocked && s.send.available() > 0 && connection > 0;
+        let waits = s.blocked && s.send.available() > 0;
+        let reopened = waits && connection > 0;
         s.blocked &= !reopened;
+        // What it waits for now is the connection's window.
+        self.blocked |= waits && !reopened;
         Ok(reopened.then_some(Event::Window { stream: id }))
     }
 }

@@ -88,7 +88,7 @@ impl Connection {
             Closed::ByPeer => return Err(ConnectionError::ClosedStream),
             Closed::Unknown => {
                 self.put_reset(out, head.stream, ErrorCode::STREAM_CLOSED);
-                self.count_reset(None)?;
+                self.count_reset()?;
             }
         }
         Ok(None)

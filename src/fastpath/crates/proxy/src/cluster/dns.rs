@@ -213,7 +213,7 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
                 weight: target.weight,
                 health: target.health,
                 locality: Arc::clone(&locality),
-                metadata: None,
+                metadata: target.metadata.clone(),
             });
         }
     }

@@ -195,6 +195,7 @@ mod tests {
             None,
             &HostShards::default(),
             UpstreamProtocol::Http1,
+            0,
         ))
     }
 

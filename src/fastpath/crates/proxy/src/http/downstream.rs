@@ -18,12 +18,17 @@ use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{HcmCounter, HcmGauge};
 use crate::upstream::Upstream;
+use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
+
+/// How long a client has to end a request that was answered, and how much of it is thrown away.
+const STREAM_LINGER_MS: u64 = 1000;
+const MAX_DISCARDED: usize = 64 * 1024;
 
 /// How HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -141,21 +146,24 @@ impl Downstream {
 }
 
 impl Worker {
-    /// Takes over a connection that (so far) speaks HTTP/1.1. `held`: what was read of it.
-    pub fn open_downstream(&mut self, io: Io, client: Client, held: Vec<u8>) {
+    /// Takes over a connection that (so far) speaks HTTP/1.1.
+    pub fn open_downstream(&mut self, client: Client, arrival: Arrival) {
+        let Arrival { io, held, .. } = arrival;
         let key = self.downstreams.reserve();
-        if self.register(Kind::Downstream, key, &io).is_err() {
+        let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
+        if adopted.is_err() {
             self.downstreams.free(key);
-            self.count_connection_closed(&client.listener);
+            self.count_closed(&client, None, true);
             return;
         }
-        self.count_opened(&client);
         let now = self.clock.now_ms();
         let mut d = Box::new(Downstream::new(key, Carrier::Socket(io), client, now));
         let deadline = next_deadline(&d);
         self.arm_downstream(&mut d, deadline);
-        if !held.is_empty() {
-            d.inbuf = held;
+        d.readable = arrival.readable;
+        d.peer_closed = arrival.peer_closed;
+        d.inbuf = held;
+        if d.readable || !d.inbuf.is_empty() {
             self.ready_downstreams.push(key);
         }
         self.downstreams.put(key, d);
@@ -212,7 +220,7 @@ impl Worker {
         }
         if d.carrier.is_stream() {
             // One exchange is all there is to a stream.
-            if d.stream.is_none() && d.backlog() == 0 {
+            if d.stream.is_none() && d.backlog() == 0 && !self.awaits_end(&mut d) {
                 self.close_downstream(d, false);
             } else {
                 self.downstreams.put(d.key, d);
@@ -228,6 +236,25 @@ impl Worker {
             return;
         }
         self.downstreams.put(d.key, d);
+    }
+
+    /// The answer is out and the client still sends: it gets a moment to end its request, so that
+    /// a small one is not reset for being late. More than that is cut (RFC 9113 §8.1).
+    fn awaits_end(&mut self, d: &mut Downstream) -> bool {
+        let Carrier::Stream(carrier) = &d.carrier else {
+            return false;
+        };
+        if !carrier.finished || carrier.ended || carrier.gone {
+            return false;
+        }
+        let is_enough = carrier.discarded > MAX_DISCARDED;
+        if d.closing != Closing::Lingering {
+            d.closing = Closing::Lingering;
+            d.close_deadline = self.clock.now_ms().saturating_add(STREAM_LINGER_MS);
+            let deadline = d.close_deadline;
+            self.arm_downstream(d, deadline);
+        }
+        !is_enough
     }
 
     /// Shuts our side; false if there is nothing to wait for.
@@ -391,8 +418,9 @@ impl Worker {
                     }
                 }
                 None => {
-                    if d.carrier.is_stream() {
+                    if let Carrier::Stream(carrier) = &mut d.carrier {
                         // Nobody wants the rest of it.
+                        carrier.discarded = carrier.discarded.saturating_add(rest.len());
                         used = data.len();
                         break;
                     }
@@ -488,7 +516,8 @@ impl Worker {
             self.abandon_stream(&mut d, stream);
         }
         match &mut d.carrier {
-            Carrier::Socket(_) => {
+            Carrier::Socket(io) => {
+                io.say_goodbye();
                 let spoken = d.spoke.then_some(Spoken::Http1);
                 self.count_closed(&d.client, spoken, !abrupt);
             }

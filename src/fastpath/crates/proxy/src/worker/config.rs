@@ -13,7 +13,7 @@ use model::resources::route::RouteConfig;
 
 use super::Worker;
 use super::chain::{ChainRuntime, HttpRuntime, RouteTable, Service};
-use super::command::{Command, Installation};
+use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
@@ -46,15 +46,8 @@ impl ListenerRuntime {
 
     /// The chain for a connection; `None`: no chain takes it.
     pub fn chain(&self, facts: &Facts<'_>) -> Option<&Rc<ChainRuntime>> {
-        match self.config.chains.matcher.find(facts) {
-            Some(at) => self.chains.get(at),
-            None => self.default_chain(),
-        }
-    }
-
-    fn default_chain(&self) -> Option<&Rc<ChainRuntime>> {
-        self.config.chains.default.as_ref()?;
-        self.chains.last()
+        let at = self.config.chains.position(facts)?;
+        self.chains.get(at)
     }
 }
 
@@ -105,6 +98,7 @@ impl Worker {
             let runtime = match kept {
                 Some(runtime) => {
                     runtime.config.replace(Arc::clone(config));
+                    runtime.transports.replace(state.transports.clone());
                     let gone = runtime.set_endpoints(&state.endpoints);
                     self.retire_hosts(&gone);
                     runtime
@@ -112,6 +106,7 @@ impl Worker {
                 None => Rc::new(ClusterRuntime::new(
                     Arc::clone(config),
                     Arc::clone(&state.shared),
+                    state.transports.clone(),
                     &state.endpoints,
                     self.stats.clone(),
                     self.rng.u64(..),
@@ -127,13 +122,14 @@ impl Worker {
     /// Hosts that left: idle connections close now, busy ones when their request is done.
     pub fn retire_hosts(&mut self, gone: &[Rc<Host>]) {
         for host in gone {
-            host.pool.retired.set(true);
-            for key in host.pool.http2.take() {
-                self.retire_http2(key);
-            }
-            let idle = host.pool.idle.take();
-            for key in idle {
-                self.close_idle_upstream(key);
+            for pool in host.pools() {
+                pool.retired.set(true);
+                for key in pool.http2.take() {
+                    self.retire_http2(key);
+                }
+                for key in pool.idle.take() {
+                    self.close_idle_upstream(key);
+                }
             }
         }
     }
@@ -147,12 +143,15 @@ impl Worker {
         let mut before = std::mem::take(&mut self.listeners);
         for (name, config) in &installation.snapshot.listeners {
             let old = before.remove(name);
+            let tls = installation.tls.get(name).map(Vec::as_slice);
             if let Some(same) = old.as_ref().filter(|o| Arc::ptr_eq(&o.config, config)) {
+                set_tls(&same.chains, tls.unwrap_or_default());
                 tables.follow(&same.chains);
                 self.listeners.insert(Arc::clone(name), Rc::clone(same));
                 continue;
             }
             let runtime = self.listener_runtime(config, old.as_deref(), &mut tables);
+            set_tls(&runtime.chains, tls.unwrap_or_default());
             let sockets = installation.sockets.get(name).map(Vec::as_slice);
             self.move_sockets(old.as_deref(), &runtime, sockets.unwrap_or_default());
             if let Some(old) = old {
@@ -296,6 +295,13 @@ impl Worker {
 fn before_retired(worker: &mut Worker, old: &Rc<ClusterRuntime>) {
     old.retired.set(true);
     worker.retire_hosts(&old.hosts());
+}
+
+/// New connections of the chains use these from now on.
+fn set_tls(chains: &[Rc<ChainRuntime>], tls: &[ServerTls]) {
+    for (chain, tls) in chains.iter().zip(tls) {
+        chain.tls.replace(tls.clone());
+    }
 }
 
 /// Route tables of one installation, each made once.

@@ -66,6 +66,7 @@ pub(super) fn compile(
     Some(Certificate {
         key: key_der,
         ocsp_staple,
+        chain_file: files([chain]).pop(),
         files: files_of(message),
         chain: chain_der,
     })

@@ -63,6 +63,7 @@ pub(super) fn compile(
         accept_untrusted: message.trust_chain_verification
             == i32::from(TrustChainVerification::AcceptUntrusted),
         max_verify_depth: message.max_verify_depth.as_ref().map(|v| v.value),
+        trusted_ca_file: files(&message.trusted_ca).pop(),
         files: files_of(message),
     };
     (problems.count() == before).then_some(validation)
@@ -290,12 +291,13 @@ fn spiffe(config: &TypedExtensionConfig, problems: &mut Problems) -> Option<Vec<
                 let reason = format!("Failed to load trusted CA certificate for {name}");
                 p.report_at("trust_bundle", reason);
             }
-            found
+            Some(TrustDomain {
+                name: name.into(),
+                trusted_ca: found?,
+                file: files([&source]).pop(),
+            })
         });
-        domains.extend(found.map(|trusted_ca| TrustDomain {
-            name: name.into(),
-            trusted_ca,
-        }));
+        domains.extend(found);
     }
     problems.leave(level);
     Some(domains)

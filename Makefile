@@ -45,6 +45,14 @@ test-rust: ## The Rust tests only (they need no Python)
 test-python: $(STAMPS)/build $(STAMPS)/debian-test ## The Python tests only (ARGS: what to pass to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: conformance
+conformance: $(STAMPS)/build $(STAMPS)/debian-test ## Every suite that others wrote, the slow ones too (minutes)
+	@$(BIN)/python -m pytest -m "" tests/conformance $(ARGS)
+
+.PHONY: conformance-timed
+conformance-timed: $(STAMPS)/build $(STAMPS)/debian-test ## The abuse suite with its bar of 100 ms, on an idle machine
+	@FASTMESH_CONFORMANCE_TIMED=1 $(BIN)/python -m pytest tests/conformance/test_h2_abuse.py $(ARGS)
+
 .PHONY: lint
 lint: lint-rust lint-python ## Formatters, linters, type checker, layer and licence rules
 

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from bench.http_scenario import MIB
-from bench.loadgen import Load
+from bench.load_scenario import MIB
+from bench.loads import Load
 from bench.measure import Rig, sample, started, warm_up
 from bench.peer import Peer
 from bench.scenario import Bar, Figure, Round, Scenario
@@ -36,8 +36,8 @@ class BodyScenario(Scenario):
                 result.put_rps(f"{way}_rate", one)
                 if f"{way}_rate" in result.figures:
                     result.figures[f"{way}_rate"] *= mib
-                if proxy.pid:
+                if proxy.pids:
                     result.put(f"{way}_cpu_us", one.cpu_us / mib)
-            if proxy.pid:
+            if proxy.pids:
                 result.put("rss_loaded", proxy.rss() / MIB)
         return result

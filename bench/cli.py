@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import environment, loadgen, peer, runner, scenario, table
+from bench import certificates, environment, loadgen, peer, runner, scenario, table
 from bench.errors import BenchError
 from bench.measure import Rig
 from bench.paths import RESULTS
@@ -66,8 +66,9 @@ def bench(options: argparse.Namespace) -> list[ScenarioSummary]:
         one.prepare()
     facts = environment.describe(peers)
     summaries = []
-    with loadgen.origin(generator) as (port, pid):
-        rig = Rig(generator, port, pid, options.duration)
+    certificates.make()
+    with loadgen.origins(generator) as origins:
+        rig = Rig(generator, origins, options.duration)
         for chosen in scenarios:
             summary = runner.run(chosen, peers, rig, options.rounds, options.patience, tell)
             summaries.append(summary)

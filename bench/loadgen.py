@@ -1,44 +1,19 @@
-"""The load generator and the origin server: built on demand, run on their core."""
+"""The load generator and the origin servers: built on demand, run on their core."""
 
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.loads import AnyLoad
 from bench.paths import CACHE, LOADGEN
 from bench.processes import LOAD_CORE, pinned, stop
 
 TARGET = CACHE / "loadgen-target"
-
-
-@dataclass(frozen=True)
-class Load:
-    """What a run of the generator sends."""
-
-    connections: int
-    path: str = "/small"
-    path_count: int = 1
-    expect_body: int | None = None
-    body_size: int = 0
-    rate: int | None = None
-    new_connections: bool = False
-
-    def arguments(self) -> list[str]:
-        words = ["--connections", str(self.connections), "--path", self.path]
-        words += ["--path-count", str(self.path_count)]
-        if self.expect_body is not None:
-            words += ["--expect-body", str(self.expect_body)]
-        if self.body_size:
-            words += ["--body-size", str(self.body_size)]
-        if self.rate is not None:
-            words += ["--rate", str(self.rate)]
-        if self.new_connections:
-            words.append("--new-connection-per-request")
-        return words
 
 
 @dataclass(frozen=True)
@@ -86,9 +61,9 @@ def build() -> Path:
     return TARGET / "release" / "loadgen"
 
 
-def run(binary: Path, port: int, load: Load, *limits: str) -> LoadResult:
+def run(binary: Path, port: int, load: AnyLoad, *limits: str) -> LoadResult:
     """Runs a load; `limits` say when it ends, as `--duration 2` or `--requests 1000`."""
-    command = [str(binary), "load", "--target", f"127.0.0.1:{port}", *load.arguments(), *limits]
+    command = [*_command(binary, port, load), *limits]
     done = subprocess.run(pinned(LOAD_CORE, command), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BenchError(done.stderr.strip())
@@ -116,12 +91,14 @@ class IdleConnections:
         return LoadResult.parse(line.decode())
 
 
+def _command(binary: Path, port: int, load: AnyLoad) -> list[str]:
+    return [str(binary), load.command, "--target", f"127.0.0.1:{port}", *load.arguments()]
+
+
 @contextlib.contextmanager
-def idle_connections(binary: Path, port: int, count: int) -> Iterator[IdleConnections]:
-    command = [str(binary), "load", "--target", f"127.0.0.1:{port}", "--idle"]
-    command += ["--connections", str(count), "--path", "/small", "--expect-body", "12"]
+def idle_connections(binary: Path, port: int, load: AnyLoad) -> Iterator[IdleConnections]:
     process = subprocess.Popen(
-        pinned(LOAD_CORE, command),
+        pinned(LOAD_CORE, [*_command(binary, port, load), "--idle"]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -132,11 +109,26 @@ def idle_connections(binary: Path, port: int, count: int) -> Iterator[IdleConnec
         stop(process)
 
 
+@dataclass(frozen=True)
+class Origins:
+    """The origin servers that run."""
+
+    #: By what they speak: h1, h2, tcp, websocket.
+    ports: Mapping[str, int]
+    pids: tuple[int, ...]
+
+
 @contextlib.contextmanager
-def origin(binary: Path) -> Iterator[tuple[int, int]]:
-    """Runs the origin server; gives its port and its process id."""
+def origins(binary: Path) -> Iterator[Origins]:
+    """Runs the origin servers: HTTP/1.1 in one process, all others in a second."""
+    with _origin(binary, "upstream") as (h1, h1_pid), _origin(binary, "origins") as (others, pid):
+        yield Origins({"h1": h1["port"], **others}, (h1_pid, pid))
+
+
+@contextlib.contextmanager
+def _origin(binary: Path, command: str) -> Iterator[tuple[dict[str, int], int]]:
     process = subprocess.Popen(
-        pinned(LOAD_CORE, [str(binary), "upstream"]),
+        pinned(LOAD_CORE, [str(binary), command]),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -146,6 +138,6 @@ def origin(binary: Path) -> Iterator[tuple[int, int]]:
         line = process.stdout.readline()
         if not line:
             raise BenchError("the origin server does not start")
-        yield json.loads(line)["port"], process.pid
+        yield json.loads(line), process.pid
     finally:
         stop(process)

@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from bench import peers
 from bench.errors import BenchError
-from bench.site import Probe, Site
+from bench.site import Carries, Probe, Site, Wire
 
 
 class Peer(ABC):
     name: ClassVar[str]
+    #: Its admin port answers as Envoy's does.
+    has_envoy_admin: ClassVar[bool] = False
 
     def prepare(self) -> None:  # noqa: B027 - most have nothing to prepare
         """Installs what can be installed; raises `BenchError` with what to do if that is not ours
@@ -22,10 +24,13 @@ class Peer(ABC):
     @abstractmethod
     def command(self, site: Site) -> list[str]:
         """Writes the configuration; returns what to run. Empty: nothing, the load goes straight to
-        the origin server."""
+        the origin server. Raises `UnableError` if the peer has not got what the setup asks for."""
 
     def probe(self, site: Site) -> Probe:
-        """By default a request through the proxy."""
+        """By default a request through the proxy, or a connection if that takes no plain ones."""
+        setup = site.setup
+        if setup.downstream is not Wire.H1 or setup.carries is not Carries.REQUESTS:
+            return Probe(site.listen, None)
         return Probe(site.listen, f"{site.setup.prefixes()[-1][0]}small")
 
     @abstractmethod

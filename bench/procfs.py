@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,10 @@ def cpu(pid: int) -> Cpu:
         exact = time.clock_gettime_ns((~member << 3) | 2) / 1000
         total += Cpu(exact, user * TICK_US, system * TICK_US)
     return total
+
+
+def cpu_of(pids: Iterable[int]) -> Cpu:
+    return sum((cpu(pid) for pid in pids), NO_CPU)
 
 
 def rss(pid: int) -> int:

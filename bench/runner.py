@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UnableError
 from bench.measure import GateError, Rig
 from bench.peer import Peer
 from bench.scenario import Round, Scenario
@@ -18,13 +18,17 @@ def run(
     chosen = [peer for peer in peers if not (scenario.needs_proxy and peer.name == "direct")]
     results: dict[str, list[Round]] = {peer.name: [] for peer in chosen}
     failures: dict[str, str] = {}
+    unable: dict[str, str] = {}
     for number in range(1, rounds + 1):
         row: dict[str, Round] = {}
         for peer in chosen if number % 2 else reversed(chosen):
-            if peer.name in failures:
+            if peer.name in failures or peer.name in unable:
                 continue
             try:
                 row[peer.name] = undisturbed(scenario, rig, peer, patience)
+            except UnableError as error:
+                unable[peer.name] = str(error)
+                continue
             except (GateError, BenchError) as error:
                 failures[peer.name] = str(error)
                 tell(f"{scenario.name} {number}/{rounds} {peer.name}: FAILED: {error}")
@@ -36,12 +40,12 @@ def run(
         for name, result in row.items():
             results[name].append(result)
     for peer in chosen:
-        if peer.name not in failures:
+        if peer.name not in failures and peer.name not in unable:
             try:
                 results[peer.name].append(scenario.once(rig, peer))
             except (GateError, BenchError) as error:
                 failures[peer.name] = str(error)
-    return summarise(scenario, results, failures)
+    return summarise(scenario, results, failures, unable)
 
 
 def undisturbed(scenario: Scenario, rig: Rig, peer: Peer, patience: int) -> Round:

@@ -104,7 +104,13 @@ def judge(bar: Bar, peers: dict[str, PeerSummary], name: str = "ours") -> Verdic
 
 
 def summarise(
-    scenario: Scenario, rounds: dict[str, list[Round]], failures: dict[str, str]
+    scenario: Scenario,
+    rounds: dict[str, list[Round]],
+    failures: dict[str, str],
+    unable: dict[str, str],
 ) -> ScenarioSummary:
+    """`failures` and `unable` say of peers why they have no figures; the second is no failure."""
     peers = {name: summarise_peer(found, failures.get(name)) for name, found in rounds.items()}
+    for name, reason in unable.items():
+        peers[name].notes.append(f"takes no part: {reason}")
     return ScenarioSummary(scenario, peers, [judge(bar, peers) for bar in scenario.bars])

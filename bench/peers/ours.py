@@ -13,6 +13,7 @@ MESH = Path(sys.executable).parent / "mesh"
 
 class Here(Peer):
     name = "ours"
+    has_envoy_admin = True
 
     def prepare(self) -> None:
         if not MESH.exists():

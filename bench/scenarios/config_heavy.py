@@ -1,7 +1,7 @@
 """A thousand clusters with a route each: how soon it serves, and in how much memory."""
 
-from bench.http_scenario import MIB
-from bench.loadgen import Load
+from bench.load_scenario import MIB
+from bench.loads import Load
 from bench.measure import Rig, started, warm_up
 from bench.peer import Peer
 from bench.scenario import Bar, Figure, Round, Scenario

@@ -1,11 +1,11 @@
 """Small answers on many connections: what a request costs when nothing else does."""
 
-from bench.http_scenario import HttpScenario
-from bench.loadgen import Load
+from bench.load_scenario import LoadScenario
+from bench.loads import Load
 from bench.scenario import Bar
 
 
-class Here(HttpScenario):
+class Here(LoadScenario):
     name = "h1-small"
     title = "64 connections, 12-byte body; fixed rate 5,000/s"
     load = Load(connections=64, path="/small", expect_body=12)

@@ -1,7 +1,7 @@
 """The same requests through one route and through 5,000: what finding a route costs."""
 
-from bench.http_scenario import MIB
-from bench.loadgen import Load
+from bench.load_scenario import MIB
+from bench.loads import Load
 from bench.measure import Rig, sample, started, warm_up
 from bench.peer import Peer
 from bench.scenario import Bar, Figure, Round, Scenario

@@ -7,8 +7,8 @@ from pathlib import Path
 from bench import loadgen, runner, table
 from bench.cli import tell
 from bench.environment import describe
-from bench.http_scenario import HttpScenario
-from bench.loadgen import Load
+from bench.load_scenario import LoadScenario
+from bench.loads import Load
 from bench.measure import Rig
 from bench.paths import CACHE
 from bench.peer import Peer
@@ -38,7 +38,7 @@ class Loop(Peer):
         return "the spike"
 
 
-class Saturated(HttpScenario):
+class Saturated(LoadScenario):
     name = "io-layer"
     title = "12-byte body; 64 connections saturated, 16 connections at 5,000/s"
     load = Load(connections=64, path="/small", expect_body=12)
@@ -53,8 +53,8 @@ def main() -> None:
     generator = loadgen.build()
     for key, value in describe(peers).items():
         print(f"{key}: {value}")
-    with loadgen.origin(generator) as (port, pid):
-        rig = Rig(generator, port, pid, duration=2.0)
+    with loadgen.origins(generator) as origins:
+        rig = Rig(generator, origins, duration=2.0)
         for scenario in (Saturated(), Bodies()):
             summary = runner.run(scenario, peers, rig, rounds, patience=1, tell=tell)
             summary.verdicts.clear()

@@ -28,6 +28,7 @@ class Bootstrap:
     #: (name, resource bytes)
     static_listeners: list[tuple[str, bytes]]
     static_clusters: list[tuple[str, bytes]]
+    static_secrets: list[tuple[str, bytes]]
     #: File subscriptions of dynamic_resources: (type_url, path, watched_directory or "",
     #: initial_fetch_timeout in seconds)
     dynamic: list[tuple[str, str, str, float]]
@@ -72,9 +73,14 @@ class Applied:
     rejected: list[tuple[str, str, str]]
     #: Everything the configuration now refers to and that comes from files:
     #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds,
-    #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes).
+    #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes,
+    #: "sds.<name>." for secrets).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
     wanted: list[tuple[str, str, str, str, float, str]]
+    #: (type_url, resource name, directory): when something is moved into the directory, files
+    #: that the resource names may have changed; offering the same bytes again reads them anew.
+    #: The complete set each time.
+    watched: list[tuple[str, str, str]]
 
 @final
 class Engine:
@@ -102,6 +108,9 @@ class Engine:
         """Envoy's `/clusters?format=json`."""
 
     def clusters_text(self) -> str: ...
+    def certs_json(self) -> str:
+        """Envoy's `/certs`: the certificates in use, without any keys."""
+
     def warming(self) -> list[tuple[str, str]]:
         """(type_url, name) of what still waits for something."""
 

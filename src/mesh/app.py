@@ -121,7 +121,7 @@ class App:
         return self._exit_code
 
     def configure(self) -> None:
-        """Clusters before listeners, static before dynamic. Raises Refused."""
+        """Secrets before clusters before listeners, static before dynamic. Raises Refused."""
         self._state = "INITIALIZING"
         files = {one[0]: one[1:] for one in self.bootstrap.dynamic}
         for path, watched, _ in files.values():
@@ -131,6 +131,7 @@ class App:
                     f"dynamic_resources: '{where}' does not exist. The path of a "
                     "path_config_source must exist when the proxy starts."
                 )
+        self._apply_static(api.SECRET, self.bootstrap.static_secrets)
         self._apply_static(api.CLUSTER, self.bootstrap.static_clusters)
         if api.CLUSTER in files:
             self._session.subscribe(api.CLUSTER, *files[api.CLUSTER])
@@ -169,7 +170,7 @@ class App:
             )
         for name, body in resources:
             self.store.put(type_url, name, body, static=True)
-        self._session.want(applied.wanted)
+        self._session.follow(applied)
 
     def _open_admin(self) -> None:
         address = self.bootstrap.admin_address

@@ -1,1 +1,1 @@
-"""What others' test suites and implementations say of our protocols."""
+"""Suites that others wrote, and an abuse client of our own, against a whole proxy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 
 _LOW, _HIGH = 11_000, 31_000
 _taken: set[int] = set()
@@ -26,3 +27,16 @@ def free_port() -> int:
         _taken.add(port)
         return port
     raise RuntimeError(f"no free port between {_LOW} and {_HIGH}")
+
+
+def wait_listening(port: int, deadline: float = 20.0) -> None:
+    """Until somebody accepts connections there."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    raise RuntimeError(f"nobody listens on port {port} after {deadline} s")

@@ -50,7 +50,8 @@ def mesh_binary() -> Path:
     return Path(sys.executable).parent / "mesh"
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is killed when the tests are."""
     ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -94,7 +95,7 @@ class Proxy:
                 stderr=subprocess.STDOUT,
                 cwd=workdir,
                 env={**os.environ, **(env or {})},
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def __enter__(self) -> Proxy:

@@ -33,6 +33,9 @@ _ELEMENTS = {
     "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
     "static_endpoint_configs": "EndpointsConfigDump.StaticEndpointConfig",
     "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
+    "static_secrets": "SecretsConfigDump.StaticSecret",
+    "dynamic_active_secrets": "SecretsConfigDump.DynamicSecret",
+    "dynamic_warming_secrets": "SecretsConfigDump.DynamicSecret",
 }
 
 
@@ -85,7 +88,7 @@ def dump(process: Process, include_eds: bool, keep: Callable[[str], bool]) -> li
     sections.append(listeners)
     sections.append({"@type": _DUMP + "ScopedRoutesConfigDump"})
     sections.append(_routes(process, keep))
-    sections.append({"@type": _DUMP + "SecretsConfigDump"})
+    sections.append(_secrets(process, keep))
     return sections
 
 
@@ -186,6 +189,35 @@ def _endpoints(process: Process, keep: Callable[[str], bool]) -> Message:
         dynamic.append(entry | _error(api.ENDPOINT, failed.get(name)))
     return {"@type": _DUMP + "EndpointsConfigDump"} | _given(
         static_endpoint_configs=static, dynamic_endpoint_configs=dynamic
+    )
+
+
+def _secrets(process: Process, keep: Callable[[str], bool]) -> Message:
+    """The secrets by name, as they were given but for what is sensitive in them."""
+    held, failed = process.store.snapshot(api.SECRET)
+    static: list[Message] = []
+    active: list[Message] = []
+    for name in filter(keep, sorted(held)):
+        one = held[name]
+        secret = _json(api.SECRET, one.body)
+        if one.static:
+            static.append({"name": name, "secret": secret})
+            continue
+        entry = {
+            "name": name,
+            "version_info": one.version,
+            "last_updated": one.updated,
+            "secret": secret,
+        }
+        active.append(entry | _error(api.SECRET, failed.get(name)))
+    # Nothing of these is in use; what asked for them may still wait.
+    warming: list[Message] = [
+        {"name": name, **_error(api.SECRET, failed[name])}
+        for name in filter(keep, sorted(failed))
+        if name not in held
+    ]
+    return {"@type": _DUMP + "SecretsConfigDump"} | _given(
+        static_secrets=static, dynamic_active_secrets=active, dynamic_warming_secrets=warming
     )
 
 

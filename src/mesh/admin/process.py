@@ -148,8 +148,11 @@ def hot_restart_version(process: Process, query: Query) -> Answer:
 
 
 def certs(process: Process, query: Query) -> Answer:
-    """No listener or cluster can have TLS yet, so there are no certificates."""
-    return Answer('{\n "certificates": []\n}\n', JSON)
+    """The certificates in use: of each TLS context what it trusts and what it shows."""
+    import json
+
+    document = json.loads(process.core.certs_json())
+    return Answer(json.dumps(document, indent=1, ensure_ascii=False) + "\n", JSON)
 
 
 ENDPOINTS = (

@@ -4,6 +4,9 @@ A file is read when it is first wanted, and again when a file of its name is mov
 directory; with `watched_directory`, when anything is moved into that directory (that is how
 Kubernetes swaps a ConfigMap). A write in place is not noticed, as in Envoy: a half-written file
 must never be read.
+
+A secret may name files of its own. The core says in which directories they are; when something is
+moved into one of them, the secret is offered again as it is, and the core reads its files anew.
 """
 
 from __future__ import annotations
@@ -75,6 +78,8 @@ class Session:
         self._loop = loop
         self._read = read
         self._subscriptions: dict[tuple[str, str, str, str], Subscription] = {}
+        #: Directory to (type_url, name) of the resources that have files of their own in it.
+        self._watched: dict[str, set[tuple[str, str]]] = {}
         self._due: list[Subscription] = []
         self._busy = False
 
@@ -84,9 +89,11 @@ class Session:
         self._begin(subscription)
         self._fetch_due()
 
-    def want(self, wanted: list[tuple[str, str, str, str, float, str]]) -> None:
-        """Follows exactly these files, besides those of `dynamic_resources`."""
-        asked = {one[:4]: one for one in wanted}
+    def follow(self, applied: engine.Applied) -> None:
+        """Follows exactly the files that the configuration refers to now, besides those of
+        `dynamic_resources`."""
+        self._watch(applied.watched)
+        asked = {one[:4]: one for one in applied.wanted}
         for key in [key for key in self._subscriptions if key[1] and key not in asked]:
             self._end(self._subscriptions.pop(key))
         for key, one in asked.items():
@@ -100,7 +107,17 @@ class Session:
         for subscription in self._subscriptions.values():
             if lost_track or any(subscription.concerned(*move) for move in moves):
                 self._add_due(subscription)
+        # What is fetched anyway has its files read with it.
+        fetched = {(one.type_url, one.name) for one in self._due}
+        stale = {
+            resource
+            for directory, resources in self._watched.items()
+            if lost_track or any(directory == moved for moved, _ in moves)
+            for resource in resources
+        }
         self._fetch_due()
+        for type_url, name in sorted(stale - fetched):
+            self._reload(type_url, name)
 
     def waiting(self) -> list[tuple[str, str]]:
         """(type_url, path) of the first fetches that have not ended."""
@@ -114,25 +131,43 @@ class Session:
             # A thousand clusters need no thousand zeros.
             for counter in (*_COUNTERS, "init_fetch_timeout"):
                 self._core.count(subscription.scope + counter, 0)
+        if subscription.type_url == api.SECRET:
+            self._core.count(subscription.scope + "key_rotation_failed", 0)
+        self._add_watch(subscription.directory(), subscription.path)
+        self._add_due(subscription)
+
+    def _add_watch(self, directory: str, what: str) -> None:
         try:
-            self._watcher.add(subscription.directory())
+            self._watcher.add(directory)
         except OSError as error:
             engine.log(
                 "warning",
                 "config",
-                f"cannot watch {subscription.directory()} for {subscription.path}: "
-                f"{error.strerror}; the file is read once",
+                f"cannot watch {directory} for {what}: {error.strerror}; it is read once",
             )
-        self._add_due(subscription)
+
+    def _release(self, directory: str) -> None:
+        """Stops watching a directory that nothing is read from any more."""
+        subscribed = any(one.directory() == directory for one in self._subscriptions.values())
+        if not subscribed and directory not in self._watched:
+            self._watcher.remove(directory)
+
+    def _watch(self, watched: list[tuple[str, str, str]]) -> None:
+        before, self._watched = self._watched, {}
+        for type_url, name, directory in watched:
+            self._watched.setdefault(directory, set()).add((type_url, name))
+        for directory in self._watched.keys() - before.keys():
+            names = ", ".join(sorted(name for _, name in self._watched[directory]))
+            self._add_watch(directory, f"the files of {names}")
+        for directory in before.keys() - self._watched.keys():
+            self._release(directory)
 
     def _end(self, subscription: Subscription) -> None:
         if subscription.timer is not None:
             subscription.timer.cancel()
         if subscription in self._due:
             self._due.remove(subscription)
-        directory = subscription.directory()
-        if all(one.directory() != directory for one in self._subscriptions.values()):
-            self._watcher.remove(directory)
+        self._release(subscription.directory())
         self._store.drop(subscription.type_url, subscription.name)
 
     def _add_due(self, subscription: Subscription) -> None:
@@ -192,7 +227,10 @@ class Session:
             self._rejected(subscription, [problem])
             return
         if subscription.name and not names:
-            self._core.count(subscription.scope + "update_empty", 1)
+            if type_url == api.SECRET:
+                self._rejected(subscription, [f"no secret '{subscription.name}' in it"])
+            else:
+                self._core.count(subscription.scope + "update_empty", 1)
             return
         if subscription.name:
             held: dict[str, bytes] = {}
@@ -211,7 +249,7 @@ class Session:
             self._store.mend(type_url, name)
         failed: dict[str, list[str]] = {}
         for name, field, reason in (*refused, *applied.rejected):
-            details = f"{field}: {reason}" if field else reason
+            details = _details(field, reason)
             failed.setdefault(name, []).append(details)
             problems.append(f"{kind(type_url)} '{name}': {details}")
         for name, reasons in failed.items():
@@ -225,7 +263,30 @@ class Session:
             self._rejected(subscription, problems)
         else:
             self._accepted(subscription, version, bool(applied.accepted or applied.removed))
-        self.want(applied.wanted)
+        self.follow(applied)
+
+    def _reload(self, type_url: str, name: str) -> None:
+        """Files of a resource may have changed: offers it again as it was offered last."""
+        body, version = self._store.newest(type_url, name)
+        if not body:
+            return
+        applied = self._core.apply(type_url, [(name, body)], [], False)
+        if applied.accepted:
+            self._store.put(type_url, name, body, version)
+            engine.log("info", "config", f"{kind(type_url)} '{name}': its files were read again")
+        elif applied.rejected:
+            details = "; ".join(_details(field, reason) for _, field, reason in applied.rejected)
+            self._store.fail(type_url, name, body, version, details)
+            self._core.count(f"sds.{name}.key_rotation_failed", 1)
+            engine.log(
+                "warning",
+                "config",
+                f"{kind(type_url)} '{name}': its files changed and are rejected: {details} "
+                "(what served before keeps serving)",
+            )
+        else:
+            self._store.mend(type_url, name)
+        self.follow(applied)
 
     def _accepted(self, subscription: Subscription, version: str, changed: bool) -> None:
         scope = subscription.scope
@@ -236,7 +297,7 @@ class Session:
             return
         self._core.gauge(scope + "version", xxh64(version.encode()) if version else 0)
         self._core.text_readout(scope + "version_text", version)
-        if changed and subscription.type_url != api.LISTENER:
+        if changed and subscription.type_url in {api.CLUSTER, api.ROUTE}:
             self._core.count(scope + "config_reload", 1)
             self._core.gauge(scope + "config_reload_time_ms", now)
 
@@ -277,10 +338,17 @@ class Session:
 
 
 def kind(type_url: str) -> str:
-    """`listener`, `cluster`, `endpoints` or `route`: what people call the type."""
-    return {api.LISTENER: "listener", api.CLUSTER: "cluster", api.ROUTE: "route"}.get(
-        type_url, "endpoints"
-    )
+    """`listener`, `cluster`, `endpoints`, `route` or `secret`: what people call the type."""
+    return {
+        api.LISTENER: "listener",
+        api.CLUSTER: "cluster",
+        api.ROUTE: "route",
+        api.SECRET: "secret",
+    }.get(type_url, "endpoints")
+
+
+def _details(field: str, reason: str) -> str:
+    return f"{field}: {reason}" if field else reason
 
 
 def _not_the_one(subscription: Subscription, names: list[str]) -> str:

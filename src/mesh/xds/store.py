@@ -78,6 +78,15 @@ class Store:
         held = self._held[type_url]
         return {name: one.body for name, one in held.items() if not one.static}
 
+    def newest(self, type_url: str, name: str) -> tuple[bytes, str]:
+        """Bytes and version as they were offered last, whether taken or refused; no bytes if
+        there are none."""
+        newest = self._failed[type_url].get(name)
+        if newest is None or not newest.body:
+            held = self._held[type_url].get(name)
+            return (held.body, held.version) if held else (b"", "")
+        return newest.body, newest.version
+
     def snapshot(self, type_url: str) -> tuple[dict[str, Held], dict[str, Failure]]:
         return self._held[type_url].copy(), self._failed[type_url].copy()
 

@@ -10,8 +10,9 @@ from bench.cli import parser
 from bench.environment import cpu_model
 from bench.envoy_config import bootstrap
 from bench.errors import BenchError
-from bench.http_scenario import HttpScenario
-from bench.loadgen import Load, LoadResult
+from bench.load_scenario import LoadScenario
+from bench.loadgen import LoadResult
+from bench.loads import Load
 from bench.peers.haproxy import Here as Haproxy
 from bench.peers.nginx import Here as Nginx
 from bench.scenario import Round
@@ -104,8 +105,8 @@ def test_added_latency_is_over_direct_in_the_same_round() -> None:
     assert "added_p50" not in alone["ours"].figures
 
 
-def test_http_scenarios_share_their_figures() -> None:
-    keys = [figure.key for figure in HttpScenario.figures]
+def test_load_scenarios_share_their_figures() -> None:
+    keys = [figure.key for figure in LoadScenario.figures]
     assert len(keys) == len(set(keys))
     assert {"cpu_us", "rps", "p50", "p99_9", "rss_idle", "syscalls"} <= set(keys)
 

@@ -34,8 +34,9 @@ def summary() -> ScenarioSummary:
         "nginx": rounds(20, 26, 23),
         "envoy": rounds(50, 50, 50),
         "haproxy": rounds(1),
+        "direct": [],
     }
-    return summarise(Toy(), found, {"haproxy": "statuses 503: 1"})
+    return summarise(Toy(), found, {"haproxy": "statuses 503: 1"}, {"direct": "no such thing"})
 
 
 def test_a_spread_is_the_median_with_its_range() -> None:
@@ -64,6 +65,12 @@ def test_a_failed_peer_has_no_figures() -> None:
     peer = summary().peers["haproxy"]
     assert peer.failure == "statuses 503: 1"
     assert not peer.figures
+
+
+def test_a_peer_that_is_not_able_has_no_figures_and_has_not_failed() -> None:
+    peer = summary().peers["direct"]
+    assert (peer.figures, peer.failure) == ({}, None)
+    assert peer.notes == ["takes no part: no such thing"]
 
 
 def test_ratios_are_of_medians_and_none_without_both() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 VERSION = "0.0.0"
@@ -27,6 +28,7 @@ class Bootstrap:
         self.admin_address = (admin[0], admin[1]) if admin else None
         self.static_listeners = pairs(document.get("listeners", []))
         self.static_clusters = pairs(document.get("clusters", []))
+        self.static_secrets = pairs(document.get("secrets", []))
         self.dynamic = [tuple(one) for one in document.get("dynamic", [])]
         self.stats_flush_interval = 5.0
 
@@ -81,10 +83,13 @@ class Applied:
         self.removed: list[str] = []
         self.rejected: list[tuple[str, str, str]] = []
         self.wanted: list[tuple[str, str, str, str, float, str]] = []
+        self.watched: list[tuple[str, str, str]] = []
 
 
 class Engine:
-    """Refuses a resource with `bad`; wants the files listed in `wanted` of what it accepted."""
+    """Refuses a resource with `bad`; wants the files listed in `wanted` of what it accepted. The
+    `files` of a resource are watched, and read into what is held of it: one that is not there or
+    says "bad" is refused."""
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class Engine:
         self.concurrency = concurrency
         self.calls: list[tuple[Any, ...]] = []
         self.held: dict[tuple[str, str], dict[str, Any]] = {}
+        self.files: dict[tuple[str, str], list[str]] = {}
         self.stats: dict[str, int | str] = {}
         self.warming_now: list[tuple[str, str]] = []
 
@@ -110,8 +116,14 @@ class Engine:
             done.removed.append(name)
         for name, body in updated:
             document = json.loads(body)
-            if "bad" in document:
-                done.rejected.append((name, "field", document["bad"]))
+            try:
+                read = [Path(path).read_text() for path in document.get("files", [])]
+            except OSError:
+                read = ["bad"]
+            self.files[type_url, name] = document.get("files", [])
+            document["read"] = read
+            if "bad" in document or "bad" in read:
+                done.rejected.append((name, "field", document.get("bad", "bad file")))
             elif self.held.get((type_url, name)) == document:
                 done.unchanged.append(name)
             else:
@@ -119,7 +131,15 @@ class Engine:
                 done.accepted.append(name)
         for document in self.held.values():
             done.wanted += [tuple(one) for one in document.get("wanted", [])]
+        done.watched = [
+            (type_url, name, str(Path(path).parent))
+            for (type_url, name), paths in self.files.items()
+            for path in paths
+        ]
         return done
+
+    def certs_json(self) -> str:
+        return '{"certificates": [{"ca_cert": [], "cert_chain": [{"path": "a.crt"}]}]}'
 
     def fetch_timed_out(self, type_url: str, name: str) -> None:
         self.calls.append(("fetch_timed_out", type_url.rpartition(".")[2], name))

@@ -39,11 +39,14 @@ def applies(core: fake.Engine) -> list[tuple[Any, ...]]:
     return [call[1:] for call in core.calls if call[0] == "apply"]
 
 
-def test_clusters_come_before_listeners_and_static_before_dynamic(tmp_path: Path) -> None:
+def test_secrets_come_before_clusters_before_listeners_and_static_before_dynamic(
+    tmp_path: Path,
+) -> None:
     for name in ("cds", "lds"):
         (tmp_path / name).write_text(json.dumps({"resources": [{"name": name}]}))
     application, core = made(
         {
+            "secrets": [{"name": "s"}],
             "clusters": [{"name": "c"}],
             "listeners": [{"name": "l"}],
             "dynamic": [
@@ -54,6 +57,7 @@ def test_clusters_come_before_listeners_and_static_before_dynamic(tmp_path: Path
     )
     application.configure()
     assert applies(core) == [
+        ("Secret", ["s"], [], True),
         ("Cluster", ["c"], [], True),
         ("Cluster", ["cds"], [], False),
         ("Listener", ["l"], [], True),

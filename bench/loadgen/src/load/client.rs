@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::plan::{Expected, Plan};
 use crate::http::{Dechunker, Framing, framing, head_len, says_close, status};
-use crate::net;
+use crate::stream::Stream;
 
 /// What became of an exchange.
 pub enum Outcome {
@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 pub struct Client {
-    fd: OwnedFd,
+    stream: Stream,
     pub connected: bool,
     exchange: Option<Exchange>,
 }
@@ -49,11 +49,12 @@ struct Response {
 
 impl Client {
     pub fn connect(plan: &Plan) -> io::Result<Self> {
-        Ok(Self { fd: net::connect(plan.target)?, connected: false, exchange: None })
+        let stream = Stream::connect(plan.target, plan.tls.as_ref())?;
+        Ok(Self { stream, connected: false, exchange: None })
     }
 
     pub fn fd(&self) -> &OwnedFd {
-        &self.fd
+        self.stream.fd()
     }
 
     pub fn busy(&self) -> bool {
@@ -73,6 +74,9 @@ impl Client {
     /// Sends what the socket takes.
     pub fn write(&mut self, plan: &Plan) -> Outcome {
         self.connected = true;
+        if self.stream.flush().is_err() {
+            return Outcome::Failed("reset while sending");
+        }
         let Some(exchange) = &mut self.exchange else { return Outcome::Pending };
         let head = plan.heads.get(exchange.head).map(Vec::as_slice).unwrap_or_default();
         let total = head.len() + plan.body.len();
@@ -81,7 +85,7 @@ impl Client {
                 None => head.get(exchange.sent..),
                 Some(offset) => plan.body.get(offset..),
             };
-            match net::send(&self.fd, bytes.unwrap_or_default()) {
+            match self.stream.send(bytes.unwrap_or_default()) {
                 Ok(Some(count)) => exchange.sent += count,
                 Ok(None) => return Outcome::Pending,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -96,13 +100,16 @@ impl Client {
     /// Reads until the socket has no more; a short read is taken to be the end.
     pub fn read(&mut self, plan: &Plan, scratch: &mut [u8]) -> Outcome {
         loop {
-            let got = match net::recv(&self.fd, scratch) {
+            let got = match self.stream.recv(scratch) {
                 Ok(Some(0)) if self.busy() => return Outcome::Failed("closed before the answer"),
                 Ok(Some(0)) => return Outcome::Failed("closed while idle"),
                 Ok(Some(got)) => got,
                 Ok(None) => return Outcome::Pending,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     return Outcome::Failed("refused");
+                }
+                Err(error) if error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+                    return Outcome::Failed("TLS");
                 }
                 Err(_) => return Outcome::Failed("reset"),
             };
@@ -115,7 +122,9 @@ impl Client {
                     self.exchange = None;
                     return Outcome::Done(answer);
                 }
-                Ok(None) if got < scratch.len() => return Outcome::Pending,
+                Ok(None) if got < scratch.len() && self.stream.short_read_is_the_end() => {
+                    return Outcome::Pending;
+                }
                 Ok(None) => {}
                 Err(reason) => return Outcome::Failed(reason),
             }

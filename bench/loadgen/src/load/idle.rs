@@ -4,8 +4,8 @@ use std::io;
 
 use super::client::{Client, Outcome};
 use super::plan::Plan;
-use super::tally::Tally;
 use crate::net::Poller;
+use crate::tally::Tally;
 
 const STDIN: u64 = u64::MAX;
 /// Connections that are being opened at any time: few, so that the proxy's upstream pool stays small.
@@ -46,7 +46,11 @@ pub fn run(plan: &Plan, tally: &mut Tally) -> io::Result<()> {
             match outcome {
                 Outcome::Pending => {}
                 Outcome::Done(answer) => {
-                    tally.answer(&answer, started.map(|s| s.elapsed()).unwrap_or_default());
+                    tally.answer(
+                        answer.status,
+                        answer.good,
+                        started.map(|s| s.elapsed()).unwrap_or_default(),
+                    );
                     finished += 1;
                 }
                 Outcome::Failed(reason) => {

@@ -4,7 +4,6 @@
 mod client;
 mod idle;
 mod plan;
-mod tally;
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use client::{Client, Outcome};
 use plan::Plan;
-use tally::Tally;
 
 use crate::net::Poller;
+use crate::tally::Tally;
 
 /// How long unanswered requests are waited for at the end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -168,7 +167,11 @@ impl<'a> Run<'a> {
         match outcome {
             Outcome::Pending => return Ok(()),
             Outcome::Done(answer) => {
-                self.tally.answer(&answer, started.map(|s| s.elapsed()).unwrap_or_default());
+                self.tally.answer(
+                    answer.status,
+                    answer.good,
+                    started.map(|s| s.elapsed()).unwrap_or_default(),
+                );
                 self.in_flight -= 1;
                 if self.plan.fresh_connections || !answer.reusable {
                     self.reconnect(slot)?;

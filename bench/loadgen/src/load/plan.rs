@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::args::Args;
 use crate::pattern::Pattern;
+use crate::tls::Tls;
 
 const OPTIONS: &[&str] = &[
     "target",
@@ -18,6 +19,7 @@ const OPTIONS: &[&str] = &[
     "warmup",
     "requests",
     "rate",
+    "ca",
 ];
 const FLAGS: &[&str] = &["new-connection-per-request", "idle"];
 
@@ -27,6 +29,7 @@ const STRIDE: usize = 7919;
 
 pub struct Plan {
     pub target: SocketAddr,
+    pub tls: Option<Tls>,
     /// Heads of the requests, taken in turn.
     pub heads: Vec<Vec<u8>>,
     /// The request body, the same for all; empty for GET.
@@ -68,11 +71,14 @@ impl Plan {
         } else {
             Expected::Exactly(format!("{} ok\n", body.len()).into_bytes())
         };
+        let authority: Option<String> = args.get("ca")?;
+        let tls = authority.map(|file| Tls::new(&file, "http/1.1")).transpose()?;
         let seconds = |name, default| -> Result<Duration, String> {
             Duration::try_from_secs_f64(args.or(name, default)?).map_err(|e| e.to_string())
         };
         Ok(Self {
             target,
+            tls,
             heads,
             body,
             expected,

@@ -69,6 +69,11 @@ impl Bootstrap {
     }
 
     #[getter]
+    fn static_secrets(&self) -> Vec<(&str, &[u8])> {
+        pairs(&self.0.static_secrets)
+    }
+
+    #[getter]
     fn dynamic(&self) -> Vec<(&str, &str, &str, f64)> {
         self.0
             .dynamic
@@ -124,6 +129,11 @@ fn validate(py: Python<'_>, bootstrap: &Bootstrap) -> PyResult<()> {
         let mut store = model::store::Store::new();
         let mut problems = Vec::new();
         for (type_url, list, resources) in [
+            (
+                model::compile::SECRET,
+                "secrets",
+                &bootstrap.0.static_secrets,
+            ),
             (
                 model::compile::CLUSTER,
                 "clusters",

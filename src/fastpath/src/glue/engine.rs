@@ -19,6 +19,7 @@ pub struct Applied {
     removed: Vec<String>,
     rejected: Vec<(String, String, String)>,
     wanted: Vec<(String, String, String, String, f64, String)>,
+    watched: Vec<(&'static str, String, String)>,
 }
 
 #[pyclass(frozen, module = "mesh._fastpath")]
@@ -80,6 +81,14 @@ impl Engine {
                     )
                 })
                 .collect(),
+            watched: applied
+                .watched
+                .into_iter()
+                .map(|w| {
+                    let directory = w.directory.to_string_lossy().into_owned();
+                    (w.type_url, w.name, directory)
+                })
+                .collect(),
         }
     }
 
@@ -116,6 +125,10 @@ impl Engine {
             self.0.each_cluster(|view| report::as_text(view, &mut out));
             out
         })
+    }
+
+    fn certs_json(&self, py: Python<'_>) -> String {
+        py.detach(|| self.0.certs_json())
     }
 
     fn warming(&self) -> Vec<(String, String)> {

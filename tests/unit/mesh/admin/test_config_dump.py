@@ -76,6 +76,22 @@ def test_what_was_refused_is_shown_beside_what_serves(process: FakeProcess) -> N
     assert "active_state" not in entries[1]
 
 
+def test_secrets(process: FakeProcess) -> None:
+    process.hold(api.SECRET, "static")
+    process.hold(api.SECRET, "served", "s1")
+    for name in ("served", "never"):
+        process.store.fail(api.SECRET, name, b"{}", "s2", "why")
+    section = dump(process)["SecretsConfigDump"]
+    secret = {"@type": api.SECRET, "name": "static"}
+    assert section["static_secrets"] == [{"name": "static", "secret": secret}]
+    (served,) = section["dynamic_active_secrets"]
+    assert (served["version_info"], served["secret"]["name"]) == ("s1", "served")
+    assert served["error_state"]["details"] == "why"
+    (never,) = section["dynamic_warming_secrets"]
+    assert (never["name"], never["error_state"]["version_info"]) == ("never", "s2")
+    assert "secret" not in never
+
+
 def test_resource_mask_and_name(process: FakeProcess) -> None:
     query = "?resource=dynamic_active_clusters&mask=cluster.name,version_info"
     (only,) = json.loads(get(process, f"/config_dump{query}")[1])["configs"]

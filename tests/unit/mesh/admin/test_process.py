@@ -56,7 +56,8 @@ def test_the_rest() -> None:
     assert post(process, "/quitquitquit") == (200, "OK\n")
     assert process.calls == ["reopen_logs", "quit"]
     assert get(process, "/hot_restart_version") == (200, "disabled")
-    assert json.loads(get(process, "/certs")[1]) == {"certificates": []}
+    certificates = json.loads(get(process, "/certs")[1])["certificates"]
+    assert certificates == [{"ca_cert": [], "cert_chain": [{"path": "a.crt"}]}]
     assert get(process, "/help")[1].startswith("admin commands are:\n  /: Admin home page\n")
     assert "<a href='stats'>/stats</a>" in get(process, "/")[1]
     assert json.loads(get(process, "/runtime")[1]) == {"layers": [], "entries": {}}

@@ -319,3 +319,120 @@ def test_no_timeout_waits_for_ever(bench: Bench) -> None:
 def test_a_directory_that_cannot_be_watched_is_said(bench: Bench) -> None:
     bench.session.subscribe(api.LISTENER, "/nonexistent/lds.json", "", 15.0)
     assert "cannot watch /nonexistent" in fake.LOG[0][2]
+
+
+SDS = "sds.s."
+
+
+class Secrets:
+    """A listener that wants the secret `s`, which names a file in a directory of its own."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.folder = bench.directory / "certs"
+        self.folder.mkdir()
+        self.file = self.folder / "tls.crt"
+        self.file.write_text("one")
+        self.source = [api.SECRET, "s", bench.path("sds.json"), "", 15.0, SDS]
+
+    def start(self) -> None:
+        self.bench.write("sds.json", "1", self.secret())
+        self.bench.write("lds.json", "1", {"name": "a", "wanted": [self.source]})
+        self.bench.subscribe(api.LISTENER, "lds.json")
+
+    def secret(self, **fields: Any) -> dict[str, Any]:
+        return {"name": "s", "files": [str(self.file)], **fields}
+
+    def swap(self, text: str) -> None:
+        """As Kubernetes: the files are in `..data`, which is replaced."""
+        self.file.write_text(text)
+        self.bench.session.changed([(str(self.folder), "..data")])
+
+    def read(self) -> list[str]:
+        return self.bench.core.held[api.SECRET, "s"]["read"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def secrets(bench: Bench) -> Secrets:
+    return Secrets(bench)
+
+
+def test_a_secret_comes_from_its_file_and_its_own_files_are_watched(
+    bench: Bench, secrets: Secrets
+) -> None:
+    secrets.start()
+    assert bench.applied() == [("Listener", ["a"], []), ("Secret", ["s"], [])]
+    assert bench.watcher.directories == {str(bench.directory), str(secrets.folder)}
+    assert [bench.stat(SDS + name) for name in ("update_success", "version_text")] == [1, "1"]
+    assert bench.stat(SDS + "key_rotation_failed") == 0
+    assert bench.stat(SDS + "config_reload") == "none"
+
+
+def test_files_of_a_secret_are_read_again(bench: Bench, secrets: Secrets) -> None:
+    secrets.start()
+    bench.applied()
+    secrets.swap("two")
+    assert bench.applied() == [("Secret", ["s"], [])]
+    assert secrets.read() == ["two"]
+    assert bench.stat(SDS + "update_attempt") == 1
+    bench.session.changed([("", "")])
+    assert ("Secret", ["s"], []) in bench.applied()
+
+
+def test_a_bad_rotation_is_refused_and_mended(bench: Bench, secrets: Secrets) -> None:
+    secrets.start()
+    secrets.swap("bad")
+    assert secrets.read() == ["one"]
+    assert bench.stat(SDS + "key_rotation_failed") == 1
+    assert bench.stat(SDS + "update_rejected") == 0
+    held, failed = bench.store.snapshot(api.SECRET)
+    assert (held["s"].version, failed["s"].details) == ("1", "field: bad file")
+    assert "secret 's': its files changed and are rejected" in fake.LOG[-1][2]
+    secrets.swap("one")
+    assert bench.store.snapshot(api.SECRET)[1] == {}
+    assert bench.stat(SDS + "key_rotation_failed") == 1
+
+
+def test_a_secret_that_was_refused_is_tried_again_with_its_files(
+    bench: Bench, secrets: Secrets
+) -> None:
+    secrets.file.write_text("bad")
+    secrets.start()
+    assert ("fetch_timed_out", "Secret", "s") in bench.core.calls
+    assert bench.stat(SDS + "update_rejected") == 1
+    secrets.swap("good")
+    assert secrets.read() == ["good"]
+    held, failed = bench.store.snapshot(api.SECRET)
+    assert (held["s"].version, failed) == ("1", {})
+
+
+def test_an_empty_or_another_secret_is_refused(bench: Bench, secrets: Secrets) -> None:
+    secrets.start()
+    bench.move("sds.json", "2")
+    assert "no secret 's' in it" in fake.LOG[-1][2]
+    bench.move("sds.json", "3", {"name": "other"})
+    assert "'other' where 's' is expected" in fake.LOG[-1][2]
+    assert bench.stat(SDS + "update_rejected") == 2
+    assert bench.stat(SDS + "update_empty") == "none"
+    assert secrets.read() == ["one"]
+
+
+def test_what_is_no_longer_wanted_is_not_watched(bench: Bench, secrets: Secrets) -> None:
+    secrets.start()
+    bench.core.files.clear()
+    bench.move("lds.json", "2", {"name": "a"})
+    assert bench.watcher.directories == {str(bench.directory)}
+    bench.applied()
+    secrets.swap("two")
+    assert bench.applied() == []
+
+
+def test_a_directory_with_both_is_read_once(bench: Bench, secrets: Secrets) -> None:
+    secrets.file = bench.directory / "tls.crt"
+    secrets.file.write_text("one")
+    secrets.start()
+    bench.applied()
+    secrets.file.write_text("two")
+    bench.move("sds.json", "2", secrets.secret(x=1))
+    assert bench.applied() == [("Secret", ["s"], [])]
+    assert secrets.read() == ["two"]

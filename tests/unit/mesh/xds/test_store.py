@@ -35,3 +35,14 @@ def test_a_snapshot_does_not_change() -> None:
 
 def test_times_are_protobufs() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", timestamp())
+
+
+def test_the_newest_is_what_was_offered_last() -> None:
+    store = Store()
+    assert store.newest(api.SECRET, "s") == (b"", "")
+    store.put(api.SECRET, "s", b"good", "1")
+    assert store.newest(api.SECRET, "s") == (b"good", "1")
+    store.fail(api.SECRET, "s", b"bad", "2", "why")
+    assert store.newest(api.SECRET, "s") == (b"bad", "2")
+    store.fail(api.SECRET, "s", b"", "3", "no such message")
+    assert store.newest(api.SECRET, "s") == (b"good", "1")

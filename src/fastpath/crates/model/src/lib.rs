@@ -5,6 +5,7 @@
 //! `resources`, which the data plane only reads.
 
 pub mod bootstrap;
+pub mod certs;
 mod check;
 #[allow(deprecated)] // What Envoy calls deprecated is still configuration.
 pub mod compile;

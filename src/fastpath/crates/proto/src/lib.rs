@@ -2,13 +2,17 @@
 
 mod authority;
 mod chars;
+pub mod client_hello;
 pub mod h1;
 pub mod h2;
 mod head;
 mod headers;
 mod hop;
+pub mod http_inspector;
 mod known;
 mod method;
+pub mod proxy_protocol;
+mod reader;
 mod swar;
 
 pub use authority::is_authority;

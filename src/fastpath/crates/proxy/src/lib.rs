@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod engine;
 pub mod http;
 pub mod http2;
+pub mod listener;
 pub mod net;
 pub mod router;
 pub mod telemetry;

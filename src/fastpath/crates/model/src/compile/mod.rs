@@ -34,6 +34,7 @@ mod wire;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -298,6 +299,14 @@ pub fn secret(bytes: &[u8]) -> Result<Compiled<Secret>, Vec<Problem>> {
     let mut cx = Context::default();
     let secret = tls::secret(&message, bytes, &mut cx.problems);
     cx.finish(secret)
+}
+
+/// The directories that the files of a secret are in, whether or not it can be compiled.
+pub(crate) fn secret_directories(bytes: &[u8]) -> Vec<PathBuf> {
+    use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
+    Secret::decode(bytes)
+        .map(|message| tls::secret_directories(&message))
+        .unwrap_or_default()
 }
 
 /// The name of a resource: what updates, removals and references call it.

@@ -157,9 +157,9 @@ pub struct FilterChains {
 }
 
 impl FilterChains {
-    /// The chain of a connection; `None`: it is closed.
+    /// The place in `iter` of a connection's chain; `None`: it is closed.
     #[must_use]
-    pub fn choose(&self, facts: &Facts<'_>) -> Option<&Arc<FilterChain>> {
+    pub fn position(&self, facts: &Facts<'_>) -> Option<usize> {
         let found = match &self.tree {
             None => self.matcher.find(facts),
             Some(tree) => match tree.find(facts) {
@@ -168,8 +168,7 @@ impl FilterChains {
                 None => None,
             },
         };
-        let chain = found.and_then(|index| self.list.get(index));
-        chain.or(self.default.as_ref())
+        found.or_else(|| self.default.as_ref().map(|_| self.list.len()))
     }
 
     /// The chain that takes every connection, if one does.

@@ -92,6 +92,48 @@ pub enum SecretSource<T> {
     Named(Arc<str>),
 }
 
+impl<T> SecretSource<T> {
+    /// The name of a secret that is not here.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Named(name) => Some(name),
+        }
+    }
+}
+
+impl ValidationSource {
+    /// As `SecretSource::name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Named(name) | Self::Combined { name, .. } => Some(name),
+        }
+    }
+}
+
+impl SessionTickets {
+    /// As `SecretSource::name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Keys(source) => source.name(),
+            Self::Default | Self::Off => None,
+        }
+    }
+}
+
+impl CommonTls {
+    /// The names of all secrets that are not here.
+    pub fn secret_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        let certificates = self.certificates.iter().filter_map(SecretSource::name);
+        let validation = self.validation.iter().filter_map(ValidationSource::name);
+        certificates.chain(validation)
+    }
+}
+
 /// `TlsCertificate`.
 pub struct Certificate {
     /// DER, leaf first.
@@ -99,7 +141,9 @@ pub struct Certificate {
     /// PKCS#8, PKCS#1 or SEC1 DER.
     pub key: PrivateKey,
     pub ocsp_staple: Option<Vec<u8>>,
-    /// Files it came from, for reloading and `/certs`.
+    /// The file of the chain, if it came from one, for `/certs`.
+    pub chain_file: Option<PathBuf>,
+    /// All files it came from.
     pub files: Vec<PathBuf>,
 }
 
@@ -157,6 +201,9 @@ pub struct Validation {
     pub accept_untrusted: bool,
     /// `max_verify_depth`.
     pub max_verify_depth: Option<u32>,
+    /// The file of `trusted_ca`, if it came from one, for `/certs`.
+    pub trusted_ca_file: Option<PathBuf>,
+    /// All files it came from.
     pub files: Vec<PathBuf>,
 }
 
@@ -197,6 +244,10 @@ impl Validation {
                 .as_ref()
                 .or(self.trusted_ca.as_ref())
                 .cloned(),
+            trusted_ca_file: match &over.trusted_ca {
+                Some(_) => over.trusted_ca_file.clone(),
+                None => self.trusted_ca_file.clone(),
+            },
             spiffe: over.spiffe.as_ref().or(self.spiffe.as_ref()).cloned(),
             spki_hashes: both(&self.spki_hashes, &over.spki_hashes),
             certificate_hashes: both(&self.certificate_hashes, &over.certificate_hashes),
@@ -238,6 +289,8 @@ impl Validation {
 pub struct TrustDomain {
     pub name: Box<str>,
     pub trusted_ca: Vec<Vec<u8>>,
+    /// The file it came from, if any.
+    pub file: Option<PathBuf>,
 }
 
 impl fmt::Debug for TrustDomain {

@@ -68,6 +68,9 @@ pub struct Store {
     routes: BTreeMap<String, Slot<RouteConfig>>,
     assignments: BTreeMap<String, Slot<Assignment>>,
     secrets: BTreeMap<String, Slot<Secret>>,
+    /// Directories that files of secrets are in which were refused last: with the files that are
+    /// put there they may be taken.
+    refused_secrets: BTreeMap<String, Vec<PathBuf>>,
     /// Clusters of the snapshot, with the endpoints of those that have them by EDS.
     assembled: BTreeMap<String, Assembled>,
     /// (type, name) that did not come within `initial_fetch_timeout`.

@@ -1,32 +1,69 @@
 //! Secrets and those that name them: what must hold between the two.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::slot::Slot;
+use super::update::accept;
 use super::{Store, Watched};
-use crate::compile::{CLUSTER, LISTENER, SECRET, SecretKind, SecretRef};
+use crate::compile::{self, CLUSTER, LISTENER, SECRET, SecretKind, SecretRef};
 use crate::problem::Problem;
 use crate::resources::tls::Secret;
 
 impl Store {
+    /// Whether there is a new version now: the same bytes may name files with something else in
+    /// them.
+    pub(super) fn update_secret(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        is_static: bool,
+    ) -> Result<bool, Vec<Problem>> {
+        let known = self.secrets.get(name);
+        if known.is_some_and(|slot| slot.is_static) {
+            return Ok(false);
+        }
+        let compiled = compile::secret(bytes).and_then(|compiled| {
+            self.check_kind(&compiled.resource)?;
+            Ok(compiled)
+        });
+        let compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(problems) => {
+                let directories = compile::secret_directories(bytes);
+                self.refused_secrets.insert(name.to_owned(), directories);
+                return Err(problems);
+            }
+        };
+        self.refused_secrets.remove(name);
+        if known.is_some_and(|slot| slot.newest.resource.hash == compiled.resource.hash) {
+            return Ok(false);
+        }
+        accept(&mut self.secrets, name, bytes, is_static, compiled.into());
+        self.timed_out.remove(&(SECRET, name.to_owned()));
+        Ok(true)
+    }
+
     /// Directories with files of the secrets that came by SDS. Those of the bootstrap stay as
     /// they were read, as in Envoy.
     pub(super) fn watched(&self) -> Vec<Watched> {
         let dynamic = self.secrets.iter().filter(|(_, slot)| !slot.is_static);
-        let of = |(name, slot): (&String, &Slot<Secret>)| -> Vec<Watched> {
-            let directories = slot.newest.resource.watched.iter();
-            let watched = directories.map(|directory| Watched {
-                type_url: SECRET,
-                name: name.clone(),
-                directory: directory.clone(),
-            });
-            watched.collect()
-        };
-        dynamic.flat_map(of).collect()
+        let accepted = dynamic.map(|(name, slot)| (name, &slot.newest.resource.watched));
+        let watched: BTreeSet<Watched> = accepted
+            .chain(&self.refused_secrets)
+            .flat_map(|(name, directories)| {
+                directories.iter().map(|directory| Watched {
+                    type_url: SECRET,
+                    name: name.clone(),
+                    directory: directory.clone(),
+                })
+            })
+            .collect();
+        watched.into_iter().collect()
     }
 
     /// A secret by SDS goes with the last that names it.
     pub(super) fn forget_secret(&mut self, name: &str) {
+        self.refused_secrets.remove(name);
         if self.secrets.get(name).is_some_and(|slot| !slot.is_static) {
             self.secrets.remove(name);
         }
@@ -300,6 +337,26 @@ mod tests {
         assert_eq!(apply(&mut store, SECRET, &secret).accepted, ["s"]);
         let hash = |s: &crate::resources::Snapshot| s.secrets.get("s").unwrap().hash;
         assert_ne!(hash(&store.snapshot()), hash(&first));
+        std::fs::remove_dir_all(at).unwrap();
+    }
+
+    #[test]
+    fn files_of_a_secret_that_was_refused_are_watched_for() {
+        let at = directory("late");
+        let (chain, key) = (at.join("tls.crt"), at.join("tls.key"));
+        let mut store = Store::new();
+        apply(
+            &mut store,
+            CLUSTER,
+            &cluster("a", &by_sds("s", "/sds.yaml")),
+        );
+        let secret = certificate("s", &chain, &key);
+        let applied = apply(&mut store, SECRET, &secret);
+        assert!(refusal(&applied).contains("does not exist"));
+        assert_eq!(applied.watched.first().unwrap().directory, at);
+        std::fs::copy(pki("ec.crt"), &chain).unwrap();
+        std::fs::copy(pki("ec.key"), &key).unwrap();
+        assert_eq!(apply(&mut store, SECRET, &secret).accepted, ["s"]);
         std::fs::remove_dir_all(at).unwrap();
     }
 

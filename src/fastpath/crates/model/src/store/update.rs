@@ -8,7 +8,6 @@ use super::{Applied, Store, duplicate_address};
 use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
 use crate::problem::Problem;
 use crate::resources::listener::Listener;
-use crate::resources::tls::Secret;
 
 impl Store {
     /// Removes, then compiles and accepts what is new; refuses what is wrong and keeps the
@@ -128,22 +127,7 @@ impl Store {
                 accept(&mut self.assignments, name, bytes, is_static, version);
                 self.timed_out.remove(&(ENDPOINTS, name.to_owned()));
             }
-            SECRET => {
-                let slot = self.secrets.get(name);
-                if slot.is_some_and(|slot| slot.is_static) {
-                    return Ok(false);
-                }
-                let compiled = compile::secret(bytes)?;
-                self.check_kind(&compiled.resource)?;
-                // The same bytes may name files with something else in them.
-                let is_same =
-                    |slot: &Slot<Secret>| slot.newest.resource.hash == compiled.resource.hash;
-                if self.secrets.get(name).is_some_and(is_same) {
-                    return Ok(false);
-                }
-                accept(&mut self.secrets, name, bytes, is_static, compiled.into());
-                self.timed_out.remove(&(SECRET, name.to_owned()));
-            }
+            SECRET => return self.update_secret(name, bytes, is_static),
             _ => {
                 let reason = format!("resources of type {type_url} are not implemented");
                 return Err(vec![Problem {
@@ -201,7 +185,7 @@ fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> b
         .is_some_and(|slot| slot.is_static || slot.bytes == bytes)
 }
 
-fn accept<T>(
+pub(super) fn accept<T>(
     slots: &mut BTreeMap<String, Slot<T>>,
     name: &str,
     bytes: &[u8],

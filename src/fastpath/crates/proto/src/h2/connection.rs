@@ -1,6 +1,7 @@
 //! A connection: what both sides agreed on, its streams, and what is common to both directions.
 //! `receive` and `send` are the directions.
 
+use super::blocks::Block;
 use super::error::{ConnectionError, ErrorCode, StreamFault};
 use super::event::{Event, StreamId};
 use super::flood::Flood;
@@ -8,7 +9,7 @@ use super::flow::{INITIAL_WINDOW, ReceiveWindow, SendWindow};
 use super::frame::{self, HEAD, ID};
 use super::hpack::{Decoder, Encoder};
 use super::options::Options;
-use super::receive::{Block, Reading};
+use super::receive::Reading;
 use super::settings::{self, INITIAL_TABLE_SIZE, PeerSettings};
 use super::stats::Stats;
 use super::streams::{ANY_LENGTH, Recent, Stream, Streams};
@@ -17,6 +18,9 @@ use crate::headers::HeaderMap;
 
 /// What a client sends first (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Streams that a client opens before it knows how many it may, as nghttp2 does.
+const UNGREETED_STREAMS: usize = 100;
 
 /// Capacities up to these are kept by `shrink` and after a large block.
 const KEPT_HEAD: usize = 4096;
@@ -165,13 +169,18 @@ impl Connection {
         self.active
     }
 
-    /// How many more streams `send_request` would open now.
+    /// How many more streams `send_request` would open now: what the peer allows, 100 until its
+    /// SETTINGS came.
     #[must_use]
     pub fn can_open(&self) -> usize {
         if self.is_closing() || !self.is_client {
             return 0;
         }
-        let most = usize::try_from(self.peer.max_concurrent_streams).unwrap_or(usize::MAX);
+        let most = if self.greeted {
+            usize::try_from(self.peer.max_concurrent_streams).unwrap_or(usize::MAX)
+        } else {
+            UNGREETED_STREAMS
+        };
         let ids = (ID.saturating_sub(self.next_id) / 2).saturating_add(1) as usize;
         most.saturating_sub(self.active).min(ids)
     }
@@ -186,7 +195,7 @@ impl Connection {
             || self.next_id > ID
     }
 
-    /// The peer's SETTINGS came; before, a client does not know how many streams it may open.
+    /// The peer's SETTINGS came.
     #[must_use]
     pub fn is_greeted(&self) -> bool {
         self.greeted
@@ -362,12 +371,27 @@ impl Connection {
         self.put_reset(out, id, fault.code());
         let stream = self.drop_stream(out, id);
         self.remember_reset(id);
-        self.count_reset(stream.as_ref())?;
+        if fault == StreamFault::Refused {
+            self.count_reset()?;
+        } else {
+            self.count_premature(stream.as_ref())?;
+        }
         Ok(Some(Event::StreamError { stream: id, fault }))
     }
 
-    /// A client made a stream end in a reset: its own, or ours for its fault.
-    pub(super) fn count_reset(&mut self, stream: Option<&Stream>) -> Result<(), ConnectionError> {
+    /// A client reset a stream, or made us do it.
+    pub(super) fn count_reset(&mut self) -> Result<(), ConnectionError> {
+        if self.is_client {
+            return Ok(());
+        }
+        self.flood.reset(self.now_ms, &mut self.stats)
+    }
+
+    /// The same for a stream that ends with it (`None`: before its head was whole).
+    pub(super) fn count_premature(
+        &mut self,
+        stream: Option<&Stream>,
+    ) -> Result<(), ConnectionError> {
         if self.is_client {
             return Ok(());
         }
@@ -376,10 +400,11 @@ impl Connection {
             Some(s) => Some(self.now_ms.saturating_sub(s.opened_ms)),
             None => Some(0),
         };
-        self.flood.reset(self.now_ms, &mut self.stats)?;
+        self.count_reset()?;
         self.flood.ended(age_ms, &mut self.stats)
     }
 
+    /// The connection is over.
     pub(super) fn fail(&mut self, out: &mut Vec<u8>, error: ConnectionError) {
         self.put_goaway(out, self.processed, error.code());
         self.failed = Some(error);

@@ -76,6 +76,11 @@ pub(super) fn number(payload: &[u8]) -> Option<u32> {
     payload.first_chunk::<4>().copied().map(u32::from_be_bytes)
 }
 
+/// The stream that a priority names.
+pub(super) fn depends_on(priority: &[u8]) -> Option<StreamId> {
+    number(priority).map(|id| id & ID)
+}
+
 fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: StreamId, payload: &[&[u8]]) {
     let len = payload
         .iter()

@@ -4,7 +4,10 @@
 //! calls append what is to be sent to a `Vec` of the owner's. Bodies are not copied: received
 //! ones are ranges of the owner's buffer, for sent ones `data_head` makes the frame head.
 
+mod blocks;
 mod connection;
+mod control;
+mod data;
 mod error;
 mod event;
 mod fields;

@@ -98,7 +98,8 @@ impl Connection {
     }
 
     /// Sends a response's head, made of its parts as for `h1::write_response`. `end`: it is all.
-    /// A status outside 200–999 becomes 500. `false`, and nothing is written, if the stream is
+    /// A status outside 200–999 becomes 500. A server that wants no more of the request after the
+    /// end of its response resets the stream with `NO_ERROR` (RFC 9113 §8.1). `false`, and nothing is written, if the stream is
     /// gone, ended, or has its head.
     pub fn send_response(
         &mut self,

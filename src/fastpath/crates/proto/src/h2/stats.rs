@@ -1,6 +1,7 @@
 //! What a connection counts, under Envoy's names (`http2.*`).
 
-use super::error::StreamFault;
+use super::error::{ConnectionError, StreamFault};
+use super::hpack::HpackError;
 
 /// Counts since the owner took them last (`std::mem::take(&mut connection.stats)`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,5 +39,12 @@ impl Stats {
             _ => return,
         };
         *counter = counter.saturating_add(1);
+    }
+
+    pub(super) fn count_hpack(&mut self, error: HpackError) -> ConnectionError {
+        if error == HpackError::TooLong {
+            self.header_overflow = self.header_overflow.saturating_add(1);
+        }
+        ConnectionError::Compression
     }
 }

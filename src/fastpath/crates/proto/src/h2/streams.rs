@@ -184,13 +184,16 @@ pub(super) enum Closed {
     Unknown,
 }
 
+/// Streams that the peer ended and that are remembered.
+const ENDED: usize = 16;
+
 /// The streams that closed last: as many resets of ours as streams can be open at once, and a
 /// few others.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     reset: Vec<StreamId>,
     next_reset: usize,
-    ended: [StreamId; 16],
+    ended: [StreamId; ENDED],
     next_ended: usize,
 }
 
@@ -211,7 +214,7 @@ impl Recent {
         if let Some(place) = self.ended.get_mut(self.next_ended) {
             *place = id;
         }
-        self.next_ended = self.next_ended.wrapping_add(1) % self.ended.len();
+        self.next_ended = self.next_ended.wrapping_add(1) % ENDED;
     }
 
     /// The peer knows of our reset now, or ended the stream itself.

@@ -213,7 +213,7 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
                 weight: target.weight,
                 health: target.health,
                 locality: Arc::clone(&locality),
-                metadata: None,
+                metadata: target.metadata.clone(),
             });
         }
     }
@@ -277,6 +277,7 @@ mod tests {
             port: 80,
             weight: 1,
             health: HealthStatus::Healthy,
+            metadata: None,
         };
         let family = LookupFamily::Auto;
         assert_eq!(

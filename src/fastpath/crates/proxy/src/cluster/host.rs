@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use model::resources::cluster::{Endpoint, HealthStatus, Locality, UpstreamProtocol};
+use model::resources::cluster::{
+    Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
+};
 
 use crate::worker::slots::Key;
 
@@ -19,6 +21,7 @@ pub struct Host {
     pub weight: u32,
     pub health: HealthStatus,
     pub locality: Arc<Locality>,
+    metadata: Option<Arc<EndpointMetadata>>,
     pub pool: Rc<Pool>,
 }
 
@@ -35,8 +38,9 @@ pub struct Pool {
     pub open: Cell<u32>,
     /// Connections that carry many requests at once (HTTP/2), established.
     pub http2: RefCell<Vec<Key>>,
-    /// What is spoken with the host.
+    /// What is spoken with the host, and over which of its cluster's transports.
     pub protocol: UpstreamProtocol,
+    pub transport: usize,
     /// Requests in flight, for LEAST_REQUEST.
     pub active: Cell<u32>,
     /// The host left the cluster: idle connections close, no new ones are made.
@@ -50,12 +54,15 @@ impl Host {
         before: Option<&Host>,
         shards: &HostShards,
         protocol: UpstreamProtocol,
+        transport: usize,
     ) -> Self {
+        let before = before.filter(|h| h.pool.transport == transport);
         let pool = before.map_or_else(
             || {
                 Rc::new(Pool {
                     shard: shards.add(endpoint.address),
                     protocol,
+                    transport,
                     ..Pool::default()
                 })
             },
@@ -67,6 +74,7 @@ impl Host {
             weight: endpoint.weight,
             health: endpoint.health,
             locality: Arc::clone(&endpoint.locality),
+            metadata: endpoint.metadata.clone(),
             pool,
         }
     }
@@ -78,6 +86,7 @@ impl Host {
             && self.health == endpoint.health
             && self.hostname == endpoint.hostname
             && self.locality == endpoint.locality
+            && self.metadata == endpoint.metadata
     }
 
     /// Whether the configuration lets it take traffic.

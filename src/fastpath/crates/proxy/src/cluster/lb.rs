@@ -177,7 +177,7 @@ impl PartialOrd for Turn {
 mod tests {
     use super::*;
     use crate::cluster::host::HostShards;
-    use model::resources::cluster::Endpoint;
+    use model::resources::cluster::{Endpoint, UpstreamProtocol};
     use std::collections::HashMap;
     use std::sync::Arc;
 
@@ -188,8 +188,15 @@ mod tests {
             weight,
             health,
             locality: Arc::default(),
+            metadata: None,
         };
-        Rc::new(Host::new(&endpoint, None, &HostShards::default()))
+        Rc::new(Host::new(
+            &endpoint,
+            None,
+            &HostShards::default(),
+            UpstreamProtocol::Http1,
+            0,
+        ))
     }
 
     fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {

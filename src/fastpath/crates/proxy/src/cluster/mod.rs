@@ -12,9 +12,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::{Cluster, Discovery, Endpoints, RoutingPriority, Thresholds};
+use model::resources::cluster::{
+    Cluster, Discovery, Endpoint, Endpoints, RoutingPriority, Thresholds,
+};
 
 use crate::telemetry::stats::{ClusterGauge, ClusterShard, Stats};
+use crate::worker::command::UpstreamTransport;
 use breaker::Breakers;
 use host::{Host, HostShards};
 use lb::LoadBalancer;
@@ -50,6 +53,8 @@ pub struct ClusterShared {
 pub struct ClusterRuntime {
     pub config: RefCell<Arc<Cluster>>,
     pub shared: Arc<ClusterShared>,
+    /// The cluster's own transport, then those of `transport_socket_matches`.
+    pub transports: RefCell<Vec<UpstreamTransport>>,
     lb: RefCell<LoadBalancer>,
     /// What the load balancer was made of.
     endpoints: RefCell<Arc<Endpoints>>,
@@ -63,6 +68,7 @@ impl ClusterRuntime {
     pub fn new(
         config: Arc<Cluster>,
         shared: Arc<ClusterShared>,
+        transports: Vec<UpstreamTransport>,
         endpoints: &Arc<Endpoints>,
         registry: Stats,
         random: u64,
@@ -71,6 +77,7 @@ impl ClusterRuntime {
         let this = Self {
             config: RefCell::new(config),
             shared,
+            transports: RefCell::new(transports),
             lb: RefCell::new(lb),
             endpoints: RefCell::default(),
             stats: OnceCell::new(),
@@ -128,7 +135,8 @@ impl ClusterRuntime {
             return Vec::new();
         }
         self.endpoints.replace(Arc::clone(endpoints));
-        let protocol = self.config.borrow().http.protocol;
+        let config = Arc::clone(&self.config.borrow());
+        let protocol = config.http.protocol;
         let mut lb = self.lb.borrow_mut();
         let mut old: HashMap<SocketAddr, Rc<Host>> = lb
             .hosts()
@@ -143,7 +151,14 @@ impl ClusterRuntime {
                 // Same address, other weight or health: a new entry over the same pool.
                 before => {
                     let shards = &self.shared.hosts;
-                    Rc::new(Host::new(endpoint, before.as_deref(), shards, protocol))
+                    let transport = transport_of(&config, endpoint);
+                    Rc::new(Host::new(
+                        endpoint,
+                        before.as_deref(),
+                        shards,
+                        protocol,
+                        transport,
+                    ))
                 }
             });
         }
@@ -176,10 +191,25 @@ pub fn configured_endpoints(cluster: &Cluster) -> Option<&Arc<Endpoints>> {
     }
 }
 
+/// Index of an endpoint's transport in `ClusterRuntime::transports`: the first match whose every
+/// entry is in the endpoint's metadata, else the cluster's own.
+fn transport_of(cluster: &Cluster, endpoint: &Endpoint) -> usize {
+    let given = endpoint.metadata.as_ref();
+    let given = given.map_or(&[][..], |m| &m.transport_socket_match);
+    let matching = cluster
+        .transport_matches
+        .iter()
+        .position(|m| m.matches.iter().all(|entry| given.contains(entry)));
+    matching.map_or(0, |at| at.saturating_add(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::cluster::{Endpoint, HealthStatus, LbPolicy, UpstreamHttp};
+    use model::resources::cluster::{
+        Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
+    };
+    use model::resources::http::Http2Options;
     use std::time::Duration;
 
     fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
@@ -189,6 +219,7 @@ mod tests {
             weight: *weight,
             health: HealthStatus::Healthy,
             locality: Arc::default(),
+            metadata: None,
         };
         Arc::new(Endpoints {
             hosts: hosts.iter().map(host).collect(),
@@ -205,7 +236,15 @@ mod tests {
             connect_timeout: Duration::from_secs(5),
             per_connection_buffer_limit_bytes: 1 << 20,
             thresholds: [Thresholds::default(); 2],
+            transport: Transport::Plain,
+            transport_matches: Vec::new(),
+            keepalive: None,
             http: UpstreamHttp {
+                protocol: UpstreamProtocol::Http1,
+                http2: Http2Options::default(),
+                auto_sni: false,
+                auto_san_validation: false,
+                auto_sni_header: None,
                 idle_timeout: None,
                 max_connection_duration: None,
                 max_requests_per_connection: None,
@@ -218,6 +257,7 @@ mod tests {
         ClusterRuntime::new(
             Arc::new(config),
             Arc::default(),
+            vec![UpstreamTransport::Plain],
             endpoints,
             Stats::new(1),
             0,

@@ -1,7 +1,7 @@
 //! Bringing the workers to a configuration: sockets bound, logs opened, names looked up, then one
 //! installation for all of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 
 use model::resources::Snapshot;
@@ -15,13 +15,13 @@ use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
 use crate::net::socket;
 use crate::telemetry::log::Level;
-use crate::worker::command::{ClusterState, Command, Installation};
+use crate::worker::command::{ClusterState, Command, Installation, ServerTls};
 
 impl Control {
     /// Brings the workers to the store's state.
     pub(super) fn install(self: &Arc<Self>, state: &mut State, applied: &mut Applied) {
         let mut snapshot = state.store.snapshot();
-        self.bind_listeners(state, &mut snapshot, applied);
+        let tls = self.bind_listeners(state, &mut snapshot, applied);
         self.prepare_clusters(state, &snapshot);
         // A new version of a DNS cluster serves once it is resolved; until then the old one does.
         for (name, config) in &mut snapshot.clusters {
@@ -35,6 +35,7 @@ impl Control {
             .iter()
             .map(|(name, entry)| {
                 let cluster = ClusterState {
+                    transports: state.contexts.of_cluster(&entry.config, &snapshot),
                     shared: Arc::clone(&entry.shared),
                     endpoints: Arc::clone(&entry.endpoints),
                 };
@@ -54,22 +55,38 @@ impl Control {
             snapshot,
             clusters,
             sockets,
+            tls,
         });
         self.broadcast(&Command::Install(installation));
     }
 
     /// Binds listeners that are new or moved and opens their logs; what fails is refused and
     /// keeps its last good version.
-    fn bind_listeners(&self, state: &mut State, snapshot: &mut Snapshot, applied: &mut Applied) {
+    fn bind_listeners(
+        &self,
+        state: &mut State,
+        snapshot: &mut Snapshot,
+        applied: &mut Applied,
+    ) -> HashMap<Arc<str>, Vec<ServerTls>> {
+        let mut tls = HashMap::new();
         state
             .sockets
             .retain(|name, _| snapshot.listeners.contains_key(name));
-        let mut refused: Vec<(Arc<str>, &str, String)> = Vec::new();
+        let mut refused: Vec<(Arc<str>, String, String)> = Vec::new();
         let mut sinks = HashSet::new();
         for (name, listener) in &snapshot.listeners {
             if let Err(reason) = self.open_logs(listener, &mut sinks) {
-                refused.push((Arc::clone(name), "access_log", reason));
+                refused.push((Arc::clone(name), "access_log".to_owned(), reason));
                 continue;
+            }
+            match state.contexts.of_listener(listener, snapshot) {
+                Ok(contexts) => {
+                    tls.insert(Arc::clone(name), contexts);
+                }
+                Err(problem) => {
+                    refused.push((Arc::clone(name), problem.path, problem.reason));
+                    continue;
+                }
             }
             let unchanged = state.sockets.get(name).is_some_and(|b| {
                 b.address == listener.address && b.reuse_port == listener.reuse_port
@@ -83,13 +100,17 @@ impl Control {
                 }
                 Err(e) => {
                     let reason = format!("cannot bind '{}': {e}", listener.address);
-                    refused.push((Arc::clone(name), "address", reason));
+                    refused.push((Arc::clone(name), "address".to_owned(), reason));
                 }
             }
         }
         for (name, field, reason) in refused {
             match state.installed.listeners.get(&name) {
                 Some(old) => {
+                    // What it was made of served until now.
+                    if let Ok(contexts) = state.contexts.of_listener(old, snapshot) {
+                        tls.insert(Arc::clone(&name), contexts);
+                    }
                     snapshot
                         .listeners
                         .insert(Arc::clone(&name), Arc::clone(old));
@@ -100,11 +121,11 @@ impl Control {
             }
             state.store.reject_listener(&name);
             applied.accepted.retain(|n| **n != *name);
-            applied
-                .rejected
-                .push((name.to_string(), field.to_owned(), reason));
+            applied.rejected.push((name.to_string(), field, reason));
         }
         self.logs.retain(&sinks);
+        state.contexts.retain(snapshot);
+        tls
     }
 
     fn open_logs(&self, listener: &Listener, sinks: &mut HashSet<Sink>) -> Result<(), String> {

@@ -5,8 +5,10 @@
 //! worker the same immutable installation. Whatever cannot be done is reported by name and leaves
 //! the last good state in place.
 
+mod certs;
 mod install;
 mod statistics;
+mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -59,6 +61,7 @@ struct State {
     clusters: HashMap<Arc<str>, ClusterEntry>,
     static_clusters: HashSet<String>,
     sockets: HashMap<Arc<str>, BoundListener>,
+    contexts: tls::Contexts,
 }
 
 struct ClusterEntry {

@@ -3,6 +3,7 @@
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::listener::ListenerFilter;
 
 use super::{Control, State};
 use crate::telemetry::stats::{Declared, Membership, Stats};
@@ -36,6 +37,17 @@ impl Control {
                 let hcm = hcm.stat_prefix.to_string();
                 declared.hcms.insert(hcm.clone());
                 declared.listener_http.insert((prefix.clone(), hcm));
+            }
+            for filter in &listener.filters {
+                match &filter.filter {
+                    ListenerFilter::TlsInspector(_) => declared.tls_inspector = true,
+                    ListenerFilter::HttpInspector => declared.http_inspector = true,
+                    ListenerFilter::ProxyProtocol(config) => {
+                        let prefix = config.stat_prefix.to_string();
+                        declared.proxy_protocols.insert(prefix);
+                    }
+                    ListenerFilter::OriginalDst | ListenerFilter::OriginalSrc(_) => {}
+                }
             }
             declared.listeners.insert(prefix);
         }

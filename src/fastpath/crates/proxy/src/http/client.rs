@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use tls::Info;
 
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
 use crate::worker::Worker;
@@ -18,6 +21,8 @@ pub struct Client {
     pub id: u64,
     pub listener: Rc<ListenerRuntime>,
     pub http: Rc<HttpRuntime>,
+    /// What the handshake agreed on; `None`: plain.
+    pub tls: Option<Arc<Info>>,
 }
 
 /// What a connection speaks with us, for statistics.
@@ -48,6 +53,10 @@ impl Worker {
         let stats = client.http.stats();
         stats.inc(HcmCounter::DownstreamCxTotal);
         stats.gauge_inc(HcmGauge::DownstreamCxActive);
+        if client.tls.is_some() {
+            stats.inc(HcmCounter::DownstreamCxSslTotal);
+            stats.gauge_inc(HcmGauge::DownstreamCxSslActive);
+        }
     }
 
     /// And it has shown what it speaks.
@@ -75,6 +84,9 @@ impl Worker {
             http.inc(HcmCounter::DownstreamCxDestroyLocal);
         }
         http.gauge_dec(HcmGauge::DownstreamCxActive);
+        if client.tls.is_some() {
+            http.gauge_dec(HcmGauge::DownstreamCxSslActive);
+        }
         match spoken {
             Some(Spoken::Http1) => http.gauge_dec(HcmGauge::DownstreamCxHttp1Active),
             Some(Spoken::Http2) => http.gauge_dec(HcmGauge::DownstreamCxHttp2Active),

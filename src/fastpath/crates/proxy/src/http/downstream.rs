@@ -18,6 +18,7 @@ use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{HcmCounter, HcmGauge};
 use crate::upstream::Upstream;
+use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -141,21 +142,24 @@ impl Downstream {
 }
 
 impl Worker {
-    /// Takes over a connection that (so far) speaks HTTP/1.1. `held`: what was read of it.
-    pub fn open_downstream(&mut self, io: Io, client: Client, held: Vec<u8>) {
+    /// Takes over a connection that (so far) speaks HTTP/1.1.
+    pub fn open_downstream(&mut self, client: Client, arrival: Arrival) {
+        let Arrival { io, held, .. } = arrival;
         let key = self.downstreams.reserve();
-        if self.register(Kind::Downstream, key, &io).is_err() {
+        let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
+        if adopted.is_err() {
             self.downstreams.free(key);
-            self.count_connection_closed(&client.listener);
+            self.count_closed(&client, None, true);
             return;
         }
-        self.count_opened(&client);
         let now = self.clock.now_ms();
         let mut d = Box::new(Downstream::new(key, Carrier::Socket(io), client, now));
         let deadline = next_deadline(&d);
         self.arm_downstream(&mut d, deadline);
-        if !held.is_empty() {
-            d.inbuf = held;
+        d.readable = arrival.readable;
+        d.peer_closed = arrival.peer_closed;
+        d.inbuf = held;
+        if d.readable || !d.inbuf.is_empty() {
             self.ready_downstreams.push(key);
         }
         self.downstreams.put(key, d);
@@ -488,7 +492,8 @@ impl Worker {
             self.abandon_stream(&mut d, stream);
         }
         match &mut d.carrier {
-            Carrier::Socket(_) => {
+            Carrier::Socket(io) => {
+                io.say_goodbye();
                 let spoken = d.spoke.then_some(Spoken::Http1);
                 self.count_closed(&d.client, spoken, !abrupt);
             }

@@ -24,6 +24,10 @@ pub enum Failure {
     /// Connection refused, unreachable ...
     ConnectFailure(Errno),
     ConnectTimeout,
+    /// TLS with the host failed; the stream's info has the reason.
+    TlsFailure,
+    /// A secret that TLS with the host needs has not come.
+    SecretsMissing,
     /// The upstream closed or reset the connection.
     UpstreamClosed,
     /// It reset the stream.
@@ -78,6 +82,8 @@ impl Failure {
             | Self::Overflow
             | Self::ConnectFailure(_)
             | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::SecretsMissing
             | Self::UpstreamReset
             | Self::UpstreamRefused
             | Self::UpstreamClosed => 503,
@@ -91,9 +97,10 @@ impl Failure {
             Self::ClusterNotFound { .. } => ResponseFlags::NO_CLUSTER_FOUND,
             Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
-            Self::ConnectFailure(_) | Self::ConnectTimeout => {
-                ResponseFlags::UPSTREAM_CONNECTION_FAILURE
-            }
+            Self::ConnectFailure(_)
+            | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::SecretsMissing => ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
             // To Envoy a body that ends too early is a fault of the protocol.
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
@@ -120,7 +127,7 @@ impl Failure {
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
             }
-            Self::ConnectFailure(_) => {
+            Self::ConnectFailure(_) | Self::TlsFailure | Self::SecretsMissing => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote connection failure"
             }
@@ -176,6 +183,10 @@ impl Failure {
                 )
                 .into();
             }
+            Self::TlsFailure => "remote_connection_failure",
+            Self::SecretsMissing => {
+                "remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS"
+            }
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamClosed if response_started => "protocol_error",
             Self::UpstreamClosed => "connection_termination",
@@ -193,6 +204,8 @@ impl Failure {
             self,
             Self::ConnectFailure(_)
                 | Self::ConnectTimeout
+                | Self::TlsFailure
+                | Self::SecretsMissing
                 | Self::UpstreamClosed
                 | Self::UpstreamReset
                 | Self::UpstreamRefused

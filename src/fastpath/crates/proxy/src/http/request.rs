@@ -4,9 +4,10 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-use model::resources::hcm::{Cidr, Hcm, StripPort};
+use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
 use proto::{HeaderMap, Known};
+use tls::{Details, Info};
 
 use super::deadlines::{after, millis};
 use super::downstream::{Closing, Downstream};
@@ -146,7 +147,12 @@ impl Worker {
         let remote = self.forwarded_for(hcm, headers, peer);
         let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
-            headers.set(Known::XForwardedProto, b"http");
+            let proto: &[u8] = if d.client.tls.is_some() {
+                b"https"
+            } else {
+                b"http"
+            };
+            headers.set(Known::XForwardedProto, proto);
         }
         if hcm.append_x_forwarded_port
             && (hcm.use_remote_address || !headers.contains(Known::XForwardedPort))
@@ -166,6 +172,7 @@ impl Worker {
             });
         }
         let headers = &mut s.request.headers;
+        s.info.scheme_https = headers.get(Known::XForwardedProto) == Some(b"https");
 
         // Internal: one address in all, and it is in the configured ranges.
         let internal = remote.single
@@ -214,8 +221,7 @@ impl Worker {
             headers.set(Known::XEnvoyExternalAddress, &text);
         }
         self.request_id(hcm, edge, headers);
-        // `forward_client_cert_details: SANITIZE`, the default, and all there is without TLS.
-        headers.remove(Known::XForwardedClientCert);
+        forward_client_cert(hcm, d.client.tls.as_deref(), headers);
     }
 
     fn request_id(&mut self, hcm: &Hcm, edge: bool, headers: &mut HeaderMap) {
@@ -312,6 +318,36 @@ impl Worker {
         let stats = d.client.http.listener_stats();
         stats.inc(ListenerHttpCounter::DownstreamRqCompleted);
         stats.inc(listener);
+    }
+}
+
+/// x-forwarded-client-cert, by `forward_client_cert_details`. What a client says of a certificate
+/// that it did not show us is nobody's business but in `ALWAYS_FORWARD_ONLY`.
+fn forward_client_cert(hcm: &Hcm, tls: Option<&Info>, headers: &mut HeaderMap) {
+    let shown = tls.filter(|info| info.peer.is_some());
+    let ours = shown.and_then(|info| {
+        let details = Details {
+            subject: hcm.client_cert.subject,
+            cert: hcm.client_cert.cert,
+            chain: hcm.client_cert.chain,
+            dns: hcm.client_cert.dns,
+            uri: hcm.client_cert.uri,
+        };
+        tls::xfcc_element(info, details)
+    });
+    let known = Known::XForwardedClientCert;
+    match (hcm.client_cert.mode, ours) {
+        (ForwardClientCertMode::AlwaysForwardOnly, _)
+        | (ForwardClientCertMode::ForwardOnly, Some(_)) => {}
+        (ForwardClientCertMode::AppendForward, Some(element)) => {
+            headers.append_value(known, b",", &element);
+        }
+        (ForwardClientCertMode::SanitizeSet, Some(element)) => {
+            headers.set(known, &element);
+        }
+        (ForwardClientCertMode::Sanitize, _) | (_, None) => {
+            headers.remove(known);
+        }
     }
 }
 

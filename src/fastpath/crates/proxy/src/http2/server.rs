@@ -9,6 +9,7 @@ use crate::http::deadlines::{after, millis};
 use crate::http::downstream::{Alive, Downstream};
 use crate::net::io::Io;
 use crate::telemetry::stats::HcmCounter;
+use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Worker};
@@ -46,6 +47,16 @@ impl Server {
     }
 }
 
+/// A connection that begins to speak HTTP/2.
+struct Opening {
+    io: Io,
+    /// What was read of it.
+    held: Vec<u8>,
+    readable: bool,
+    peer_closed: bool,
+    is_watched: bool,
+}
+
 impl Worker {
     /// A connection turned out to speak HTTP/2.
     pub fn become_http2(&mut self, d: Box<Downstream>) {
@@ -60,21 +71,35 @@ impl Worker {
         } = *d;
         self.downstreams.free(key);
         let Carrier::Socket(io) = carrier else { return };
-        self.open_http2_server(io, client, inbuf, readable, peer_closed);
+        let connection = Opening {
+            io,
+            held: inbuf,
+            readable,
+            peer_closed,
+            is_watched: true,
+        };
+        self.open_http2(client, connection);
     }
 
-    /// Serves HTTP/2 on a connection that was counted; `held` was read of it. Its socket is known
-    /// to epoll.
-    pub fn open_http2_server(
-        &mut self,
-        io: Io,
-        client: Client,
-        held: Vec<u8>,
-        readable: bool,
-        peer_closed: bool,
-    ) {
+    /// Serves HTTP/2 on a connection that was counted.
+    pub fn open_http2_server(&mut self, client: Client, arrival: Arrival) {
+        let connection = Opening {
+            io: arrival.io,
+            held: arrival.held,
+            readable: arrival.readable,
+            peer_closed: arrival.peer_closed,
+            is_watched: arrival.is_watched,
+        };
+        self.open_http2(client, connection);
+    }
+
+    fn open_http2(&mut self, client: Client, opening: Opening) {
+        let Opening { io, held, .. } = opening;
         let key = self.http2.reserve();
-        if self.register_again(Kind::Http2, key, &io).is_err() {
+        if self
+            .adopt(Kind::Http2, key, &io, opening.is_watched)
+            .is_err()
+        {
             self.http2.free(key);
             self.count_closed(&client, None, true);
             return;
@@ -88,8 +113,8 @@ impl Worker {
             last_goaway_at: NEVER,
         });
         let mut connection = Box::new(Http2::new(key, io, codec, role, now));
-        connection.readable = readable;
-        connection.peer_closed = peer_closed;
+        connection.readable = opening.readable;
+        connection.peer_closed = opening.peer_closed;
         self.put_http2(connection);
         if let Some(used) = self.take_frames(key, &held) {
             let rest = held.get(used..).unwrap_or_default();

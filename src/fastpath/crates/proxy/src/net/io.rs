@@ -1,26 +1,39 @@
-//! A connected socket as the protocols see it: bytes in, bytes out, whatever is spoken under them.
+//! A connected socket as the protocols see it: plaintext in, plaintext out, whether or not TLS is
+//! spoken under them.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
+use tls::{Info, Received, Session, TlsError};
 
 use super::out_buffer::{Gone, OutBuffer};
 
 /// The read buffer, one a worker. 128 KiB moves large bodies with few calls and stays in L2.
 const SCRATCH_BYTES: usize = 128 * 1024;
+/// Ciphertext buffers above this are given back after a write.
+const KEEP_CIPHER: usize = 256 * 1024;
+
+thread_local! {
+    /// What was encrypted and is about to be written: one a worker.
+    static CIPHER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What reads fill: one a worker, taken out for the time of a read and what follows from it.
 #[derive(Debug)]
 pub struct Scratch {
     raw: Box<[u8]>,
+    plain: Vec<u8>,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
         Self {
             raw: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            plain: Vec::new(),
         }
     }
 }
@@ -30,6 +43,7 @@ impl Scratch {
     pub fn none() -> Self {
         Self {
             raw: Box::default(),
+            plain: Vec::new(),
         }
     }
 }
@@ -37,7 +51,8 @@ impl Scratch {
 /// What a read gave.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// `drained`: the read took all there was; what comes later brings an event (epoll(7)).
+    /// `drained`: the read took all there was; what comes later brings an event (epoll(7)). The
+    /// bytes may be none: half a record.
     Data {
         bytes: &'a [u8],
         drained: bool,
@@ -53,6 +68,15 @@ pub enum Input<'a> {
 pub struct Io {
     fd: OwnedFd,
     out: OutBuffer,
+    tls: Option<Box<Tls>>,
+}
+
+#[derive(Debug)]
+struct Tls {
+    session: Session,
+    /// close_notify has come.
+    closed: bool,
+    failure: Option<TlsError>,
 }
 
 impl AsFd for Io {
@@ -66,26 +90,121 @@ impl Io {
         Self {
             fd,
             out: OutBuffer::default(),
+            tls: None,
         }
     }
 
-    pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
-        let room = scratch.raw.len();
-        match rustix::net::recv(&self.fd, &mut *scratch.raw, RecvFlags::empty()) {
-            Ok((0, _)) => Input::Eof,
-            Ok((n, _)) => Input::Data {
-                bytes: scratch.raw.get(..n).unwrap_or_default(),
-                drained: n < room,
-            },
-            Err(Errno::AGAIN) => Input::Empty,
-            Err(Errno::INTR) => Input::Interrupted,
-            Err(_) => Input::Broken,
+    /// From here on TLS is spoken. A client's first bytes leave at once.
+    pub fn start_tls(&mut self, mut session: Session) -> Result<(), Gone> {
+        let mut first = Vec::new();
+        let failure = session.start(&mut first).err();
+        self.tls = Some(Box::new(Tls {
+            session,
+            closed: false,
+            failure,
+        }));
+        if first.is_empty() {
+            return Ok(());
         }
+        self.out.write(&self.fd, &first, b"").map(|_| ())
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|t| t.session.is_handshaking())
+    }
+
+    /// Why TLS failed, if it did.
+    pub fn tls_failure(&self) -> Option<&TlsError> {
+        self.tls.as_ref()?.failure.as_ref()
+    }
+
+    /// What the handshake agreed on; `None`: plain.
+    pub fn tls_info(&self) -> Option<&Arc<Info>> {
+        self.tls.as_ref().map(|t| t.session.info())
+    }
+
+    pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
+        if self.tls.as_ref().is_some_and(|t| t.closed) {
+            return Input::Eof;
+        }
+        let room = scratch.raw.len();
+        let n = match rustix::net::recv(&self.fd, &mut *scratch.raw, RecvFlags::empty()) {
+            Ok((0, _)) => return Input::Eof,
+            Ok((n, _)) => n,
+            Err(Errno::AGAIN) => return Input::Empty,
+            Err(Errno::INTR) => return Input::Interrupted,
+            Err(_) => return Input::Broken,
+        };
+        let drained = n < room;
+        let Some(raw) = scratch.raw.get_mut(..n) else {
+            return Input::Broken;
+        };
+        if self.tls.is_none() {
+            return Input::Data {
+                bytes: raw,
+                drained,
+            };
+        }
+        scratch.plain.clear();
+        match self.decrypt(raw, &mut scratch.plain) {
+            None => Input::Broken,
+            Some(received) if received.closed && scratch.plain.is_empty() => Input::Eof,
+            Some(received) => Input::Data {
+                bytes: &scratch.plain,
+                // The end is told by the next read.
+                drained: drained && !received.closed,
+            },
+        }
+    }
+
+    /// Takes ciphertext that was read before TLS was known to be spoken.
+    pub fn feed_tls(&mut self, cipher: &mut [u8], plain: &mut Vec<u8>) -> bool {
+        self.decrypt(cipher, plain).is_some()
+    }
+
+    /// `None`: the session is over, and why is kept.
+    fn decrypt(&mut self, cipher: &mut [u8], plain: &mut Vec<u8>) -> Option<Received> {
+        let Self { fd, out, tls } = self;
+        let tls = tls.as_mut()?;
+        CIPHER.with_borrow_mut(|answer| {
+            answer.clear();
+            let result = tls.session.receive(cipher, plain, answer);
+            // An alert, too, is to be sent. Whether it arrives shows in the next read.
+            if !answer.is_empty() && out.write(&*fd, answer, b"").is_err() {
+                return None;
+            }
+            match result {
+                Ok(received) => {
+                    tls.closed |= received.closed;
+                    Some(received)
+                }
+                Err(error) => {
+                    tls.failure = Some(error);
+                    None
+                }
+            }
+        })
     }
 
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
     pub fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Gone> {
-        self.out.write(&self.fd, head, body).map(|_| ())
+        let Some(tls) = &mut self.tls else {
+            return self.out.write(&self.fd, head, body).map(|_| ());
+        };
+        CIPHER.with_borrow_mut(|cipher| {
+            cipher.clear();
+            if let Err(error) = tls.session.send(&[head, body], cipher) {
+                tls.failure = Some(error);
+                return Err(Gone(Errno::PROTO));
+            }
+            let written = self.out.write(&self.fd, cipher, b"").map(|_| ());
+            if cipher.capacity() > KEEP_CIPHER {
+                *cipher = Vec::new();
+            }
+            written
+        })
     }
 
     /// Writes what waits. Ok(true): all gone.
@@ -107,8 +226,20 @@ impl Io {
         super::socket::local_address(&self.fd)
     }
 
+    /// Tells a TLS peer that no more will come, so that it can tell an end from a cut.
+    pub fn say_goodbye(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        let mut bye = Vec::new();
+        tls.session.close(&mut bye);
+        if !bye.is_empty() {
+            // The peer may be gone already, and then nobody misses it.
+            let _ = self.out.write(&self.fd, &bye, b"");
+        }
+    }
+
     /// Ends our side. False: the peer is gone already.
     pub fn shutdown(&mut self) -> bool {
+        self.say_goodbye();
         rustix::net::shutdown(&self.fd, Shutdown::Write).is_ok()
     }
 }

@@ -69,6 +69,17 @@ pub fn local_address(fd: impl AsFd) -> Option<SocketAddr> {
     rustix::net::getsockname(fd).ok().and_then(to_std)
 }
 
+/// Where a connection went before netfilter redirected it to this socket; `None`: it came straight.
+/// A transparent proxy's socket (TPROXY) has the original destination as its local address.
+pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
+    let found: SocketAddr = match local_address(&fd)? {
+        // ENOENT: not tracked; ENOPROTOOPT: no netfilter.
+        SocketAddr::V4(_) => sockopt::ip_original_dst(&fd).ok()?.into(),
+        SocketAddr::V6(_) => sockopt::ipv6_original_dst(&fd).ok()?.into(),
+    };
+    Some(found)
+}
+
 fn to_std(address: SocketAddrAny) -> Option<SocketAddr> {
     SocketAddr::try_from(address).ok()
 }

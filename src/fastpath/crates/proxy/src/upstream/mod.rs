@@ -6,12 +6,14 @@
 
 pub mod download;
 pub mod pool;
+pub mod transport;
 pub mod upload;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
+use model::resources::cluster::RoutingPriority;
 use proto::h1::HeadReader;
 use rustix::io::Errno;
 
@@ -185,7 +187,7 @@ impl Worker {
                 }
                 return;
             }
-            State::Handshaking { .. } => return self.shake_hands(u, event.writable),
+            State::Handshaking { .. } => return self.shake_hands(u),
             State::Idle | State::Busy(_) => {}
         }
         if event.writable
@@ -218,7 +220,7 @@ impl Worker {
         }
         match u.state {
             State::Connecting { .. } => self.upstreams.put(key, u),
-            State::Handshaking { .. } => self.shake_hands(u, false),
+            State::Handshaking { .. } => self.shake_hands(u),
             State::Idle => self.offer(u),
             State::Busy(_) => self.drive_upstream(u),
         }
@@ -239,25 +241,13 @@ impl Worker {
                     .stats()
                     .record(ClusterHistogram::UpstreamCxConnectMs, ms);
                 u.state = State::Handshaking { deadline_ms };
-                self.shake_hands(u, true);
+                self.begin_transport(u);
             }
             Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
         }
     }
 
-    /// Goes on with TLS, if there is any, and then to work.
-    fn shake_hands(&mut self, mut u: Box<Upstream>, _writable: bool) {
-        let pool = &u.pool;
-        pool.connecting.set(pool.connecting.get().saturating_sub(1));
-        u.state = State::Idle;
-        if pool.protocol == UpstreamProtocol::Http2 {
-            return self.become_http2_client(u);
-        }
-        u.cluster.stats().inc(ClusterCounter::UpstreamCxHttp1Total);
-        self.offer(u);
-    }
-
-    fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
+    pub(super) fn connect_failed(&mut self, u: Box<Upstream>, failure: Failure) {
         let stats = u.cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxConnectFail);
         stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
@@ -265,24 +255,30 @@ impl Worker {
             stats.inc(ClusterCounter::UpstreamCxConnectTimeout);
         }
         u.pool.shard.cx_connect_fail.inc();
+        let reason = u
+            .carrier
+            .io()
+            .and_then(Io::tls_failure)
+            .map(|error| Arc::from(error.reason()));
         let waiting: Vec<Key> = u.pool.pending.borrow_mut().drain(..).collect();
         self.close_upstream(u);
-        self.fail_waiting_all(waiting, failure);
+        self.fail_waiting_all(waiting, failure, reason.as_ref());
     }
 
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
     pub fn fail_queue(&mut self, pool: &Pool, failure: Failure) {
         let waiting: Vec<Key> = pool.pending.borrow_mut().drain(..).collect();
-        self.fail_waiting_all(waiting, failure);
+        self.fail_waiting_all(waiting, failure, None);
     }
 
-    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure) {
+    fn fail_waiting_all(&mut self, waiting: Vec<Key>, failure: Failure, reason: Option<&Arc<str>>) {
         for key in waiting {
-            self.fail_waiting(key, failure);
+            self.fail_waiting(key, failure, reason);
         }
     }
 
-    fn fail_waiting(&mut self, key: Key, failure: Failure) {
+    /// `reason`: what TLS says of it.
+    fn fail_waiting(&mut self, key: Key, failure: Failure, reason: Option<&Arc<str>>) {
         let Some(mut d) = self.downstreams.take(key) else {
             return;
         };
@@ -296,6 +292,9 @@ impl Worker {
                         .inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 }
                 s.upstream = Upstreaming::None;
+                if let Some(reason) = reason {
+                    s.info.upstream_transport_failure = Some(reason.to_string().into());
+                }
                 if let Some(host) = &s.host {
                     host.pool.shard.rq_error.inc();
                 }

@@ -13,10 +13,13 @@ use model::resources::tcp_proxy::TcpProxy;
 use proto::h1::{RequestPolicy, Underscores};
 
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats};
+use crate::worker::command::ServerTls;
 
 #[derive(Debug)]
 pub struct ChainRuntime {
     pub config: Arc<FilterChain>,
+    /// Replaced when a secret was.
+    pub tls: RefCell<ServerTls>,
     pub service: Service,
 }
 
@@ -107,7 +110,11 @@ impl ChainRuntime {
                 draining: Cell::new(false),
             })),
         };
-        Self { config, service }
+        Self {
+            config,
+            tls: RefCell::new(ServerTls::NotReady),
+            service,
+        }
     }
 
     pub fn http(&self) -> Option<&Rc<HttpRuntime>> {

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::Snapshot;
 use model::resources::cluster::Endpoints;
+use model::resources::tls::UpstreamTls;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
+use tls::{ClientContext, ServerContext};
 
 use crate::cluster::ClusterShared;
 
@@ -41,10 +43,35 @@ pub struct Installation {
     pub clusters: HashMap<Arc<str>, ClusterState>,
     /// Sockets of every listener in the snapshot, by address: one a worker, or one for all.
     pub sockets: HashMap<Arc<str>, Vec<Vec<Arc<OwnedFd>>>>,
+    /// Of every listener in the snapshot, by chain.
+    pub tls: HashMap<Arc<str>, Vec<ServerTls>>,
+}
+
+/// The TLS of a filter chain.
+#[derive(Debug, Clone)]
+pub enum ServerTls {
+    Plain,
+    Ready(Arc<ServerContext>),
+    /// A secret that it needs has not come: connections are refused.
+    NotReady,
+}
+
+/// What is spoken under the protocol with hosts of a cluster.
+#[derive(Debug, Clone)]
+pub enum UpstreamTransport {
+    Plain,
+    Tls {
+        config: Arc<UpstreamTls>,
+        context: Arc<ClientContext>,
+    },
+    /// A secret that it needs has not come: connections fail.
+    NotReady,
 }
 
 #[derive(Debug, Clone)]
 pub struct ClusterState {
+    /// The cluster's own, then those of `transport_socket_matches`.
+    pub transports: Vec<UpstreamTransport>,
     pub shared: Arc<ClusterShared>,
     /// From the configuration or from DNS.
     pub endpoints: Arc<Endpoints>,

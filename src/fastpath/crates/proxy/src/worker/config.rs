@@ -13,7 +13,7 @@ use model::resources::route::RouteConfig;
 
 use super::Worker;
 use super::chain::{ChainRuntime, HttpRuntime, RouteTable, Service};
-use super::command::{Command, Installation};
+use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
@@ -46,15 +46,8 @@ impl ListenerRuntime {
 
     /// The chain for a connection; `None`: no chain takes it.
     pub fn chain(&self, facts: &Facts<'_>) -> Option<&Rc<ChainRuntime>> {
-        match self.config.chains.matcher.find(facts) {
-            Some(at) => self.chains.get(at),
-            None => self.default_chain(),
-        }
-    }
-
-    fn default_chain(&self) -> Option<&Rc<ChainRuntime>> {
-        self.config.chains.default.as_ref()?;
-        self.chains.last()
+        let at = self.config.chains.position(facts)?;
+        self.chains.get(at)
     }
 }
 
@@ -105,6 +98,7 @@ impl Worker {
             let runtime = match kept {
                 Some(runtime) => {
                     runtime.config.replace(Arc::clone(config));
+                    runtime.transports.replace(state.transports.clone());
                     let gone = runtime.set_endpoints(&state.endpoints);
                     self.retire_hosts(&gone);
                     runtime
@@ -112,6 +106,7 @@ impl Worker {
                 None => Rc::new(ClusterRuntime::new(
                     Arc::clone(config),
                     Arc::clone(&state.shared),
+                    state.transports.clone(),
                     &state.endpoints,
                     self.stats.clone(),
                     self.rng.u64(..),
@@ -147,12 +142,15 @@ impl Worker {
         let mut before = std::mem::take(&mut self.listeners);
         for (name, config) in &installation.snapshot.listeners {
             let old = before.remove(name);
+            let tls = installation.tls.get(name).map(Vec::as_slice);
             if let Some(same) = old.as_ref().filter(|o| Arc::ptr_eq(&o.config, config)) {
+                set_tls(&same.chains, tls.unwrap_or_default());
                 tables.follow(&same.chains);
                 self.listeners.insert(Arc::clone(name), Rc::clone(same));
                 continue;
             }
             let runtime = self.listener_runtime(config, old.as_deref(), &mut tables);
+            set_tls(&runtime.chains, tls.unwrap_or_default());
             let sockets = installation.sockets.get(name).map(Vec::as_slice);
             self.move_sockets(old.as_deref(), &runtime, sockets.unwrap_or_default());
             if let Some(old) = old {
@@ -296,6 +294,13 @@ impl Worker {
 fn before_retired(worker: &mut Worker, old: &Rc<ClusterRuntime>) {
     old.retired.set(true);
     worker.retire_hosts(&old.hosts());
+}
+
+/// New connections of the chains use these from now on.
+fn set_tls(chains: &[Rc<ChainRuntime>], tls: &[ServerTls]) {
+    for (chain, tls) in chains.iter().zip(tls) {
+        chain.tls.replace(tls.clone());
+    }
 }
 
 /// Route tables of one installation, each made once.

@@ -9,11 +9,10 @@ use std::sync::atomic::Ordering;
 use model::matching::filter_chain::Facts;
 use rustix::io::Errno;
 
-use super::chain::Service;
 use super::config::ListenerRuntime;
+use super::pending::Arrival;
 use super::slots::Key;
 use super::{Kind, Worker};
-use crate::http::client::Client;
 use crate::net::io::Io;
 use crate::net::socket;
 use crate::telemetry::log::Level;
@@ -120,22 +119,23 @@ impl Worker {
             self.count_connection_closed(&listener);
             return;
         };
-        let Service::Http(http) = &chain.service else {
-            self.count_connection_closed(&listener);
-            return;
-        };
+        let chain = Rc::clone(chain);
         let id = self
             .shared
             .next_connection_id
             .fetch_add(1, Ordering::Relaxed);
-        let client = Client {
+        self.begin_chain(Arrival {
+            io,
             peer,
             local,
             id,
-            http: Rc::clone(http),
-            listener: Rc::clone(&listener),
-        };
-        self.open_downstream(io, client, Vec::new());
+            listener,
+            chain,
+            held: Vec::new(),
+            is_watched: false,
+            readable: false,
+            peer_closed: false,
+        });
     }
 
     fn accept_failed(&mut self, key: Key, error: Errno) {

@@ -13,6 +13,7 @@ pub mod command;
 pub mod config;
 pub mod linger;
 pub mod listen;
+pub mod pending;
 pub mod slots;
 pub mod timers;
 
@@ -42,6 +43,7 @@ use command::{Mailbox, Shared};
 use config::ListenerRuntime;
 use linger::Lingering;
 use listen::ListenSocket;
+use pending::Pending;
 use slots::{Key, Slots};
 use timers::{NEVER, Timers};
 
@@ -60,6 +62,7 @@ pub enum Kind {
     Upstream,
     Http2,
     Lingering,
+    Pending,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -70,6 +73,7 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Upstream => 3,
         Kind::Http2 => 4,
         Kind::Lingering => 5,
+        Kind::Pending => 6,
     };
     (kind << 60) | key.to_bits()
 }
@@ -81,6 +85,7 @@ fn untoken(token: u64) -> (Kind, Key) {
         3 => Kind::Upstream,
         4 => Kind::Http2,
         5 => Kind::Lingering,
+        6 => Kind::Pending,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -112,6 +117,7 @@ pub struct Worker {
     pub upstreams: Slots<Upstream>,
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
+    pub pending: Slots<Pending>,
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
     pub ready_upstreams: Vec<Key>,
@@ -169,6 +175,7 @@ impl Worker {
             upstreams: Slots::default(),
             http2: Slots::default(),
             lingering: Slots::default(),
+            pending: Slots::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
@@ -262,6 +269,7 @@ impl Worker {
             Kind::Upstream => self.upstream_event(key, readiness),
             Kind::Http2 => self.http2_event(key, readiness),
             Kind::Lingering => self.lingering_event(key),
+            Kind::Pending => self.pending_event(key, readiness),
         }
     }
 
@@ -292,6 +300,7 @@ impl Worker {
                 Kind::Listener => self.listener_timer(key),
                 Kind::Http2 => self.http2_timer(key, at),
                 Kind::Lingering => self.lingering_timer(key),
+                Kind::Pending => self.pending_timer(key, at),
                 Kind::Mailbox => {}
             }
         }
@@ -334,6 +343,15 @@ impl Worker {
     pub fn register_again(&self, kind: Kind, key: Key, fd: impl AsFd) -> Result<(), Errno> {
         let data = epoll::EventData::new_u64(token(kind, key));
         epoll::modify(&self.epoll, fd, data, flags_of(kind))
+    }
+
+    /// `register`, or `register_again` for a socket that is watched already.
+    pub fn adopt(&self, kind: Kind, key: Key, fd: impl AsFd, watched: bool) -> Result<(), Errno> {
+        if watched {
+            self.register_again(kind, key, fd)
+        } else {
+            self.register(kind, key, fd)
+        }
     }
 
     /// Registers a connection once, edge-triggered, for everything.

@@ -63,13 +63,23 @@ pub(super) fn compile(
         problems.report_at("private_key", bad_key(key, cause));
         return None;
     }
-    let sources = [Some(chain), Some(key), staple];
     Some(Certificate {
         key: key_der,
         ocsp_staple,
-        files: files(sources.into_iter().flatten()),
+        chain_file: files([chain]).pop(),
+        files: files_of(message),
         chain: chain_der,
     })
+}
+
+/// The files that it names, that of the chain first.
+pub(super) fn files_of(message: &pb::TlsCertificate) -> Vec<PathBuf> {
+    let sources = [
+        &message.certificate_chain,
+        &message.private_key,
+        &message.ocsp_staple,
+    ];
+    files(sources.into_iter().flatten())
 }
 
 fn unusable(place: &str, why: Unusable) -> String {
@@ -151,17 +161,10 @@ fn check_staple(staple: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// Ticket keys and the files they came from.
-#[derive(Debug)]
-pub(super) struct TicketKeysRead {
-    pub keys: TicketKeys,
-    pub files: Vec<PathBuf>,
-}
-
 pub(super) fn ticket_keys(
     message: &pb::TlsSessionTicketKeys,
     problems: &mut Problems,
-) -> Option<TicketKeysRead> {
+) -> Option<TicketKeys> {
     let before = problems.count();
     let mut keys = Vec::with_capacity(message.keys.len());
     for (index, source) in message.keys.iter().enumerate() {
@@ -178,10 +181,7 @@ pub(super) fn ticket_keys(
         });
         keys.extend(key);
     }
-    (problems.count() == before).then(|| TicketKeysRead {
-        keys: TicketKeys(keys),
-        files: files(&message.keys),
-    })
+    (problems.count() == before).then_some(TicketKeys(keys))
 }
 
 /// A source that says anything; an empty inline one does not, as in Envoy.

@@ -30,7 +30,7 @@ use crate::resources::tls::{
 };
 use crate::schema::name_of_url;
 
-pub(super) use secret::compile as secret;
+pub(super) use secret::{compile as secret, directories as secret_directories};
 
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -148,7 +148,7 @@ fn session_tickets(message: &pb::DownstreamTlsContext, cx: &mut Context) -> Opti
             let level = cx.problems.enter("session_ticket_keys");
             let keys = certificate::ticket_keys(keys, &mut cx.problems);
             cx.problems.leave(level);
-            let keys = SecretSource::Inline(Arc::new(keys?.keys));
+            let keys = SecretSource::Inline(Arc::new(keys?));
             Some(SessionTickets::Keys(keys))
         }
         Some(SessionTicketKeysType::SessionTicketKeysSdsSecretConfig(config)) => {

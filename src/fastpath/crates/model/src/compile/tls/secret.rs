@@ -4,7 +4,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::config::core::v3::WatchedDirectory;
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as pb;
 use pb::secret::Type;
 
@@ -20,33 +19,25 @@ pub(in crate::compile) fn compile(
 ) -> Option<Secret> {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
-    let (value, watched) = match message.r#type.as_ref() {
-        Some(Type::TlsCertificate(certificate)) => {
-            let level = problems.enter("tls_certificate");
-            let found = certificate::compile(certificate, problems);
-            problems.leave(level);
-            let found = found?;
+    let value = match message.r#type.as_ref() {
+        Some(Type::TlsCertificate(message)) => {
+            let found = problems.within("tls_certificate", |p| certificate::compile(message, p))?;
             certificate::hash(&found, &mut hasher);
-            let watched = directories(&found.files, certificate.watched_directory.as_ref());
-            (SecretValue::Certificate(Arc::new(found)), watched)
+            SecretValue::Certificate(Arc::new(found))
         }
-        Some(Type::ValidationContext(context)) => {
-            let level = problems.enter("validation_context");
-            let found = validation::compile(context, problems);
-            problems.leave(level);
-            let found = found?;
+        Some(Type::ValidationContext(message)) => {
+            let found =
+                problems.within("validation_context", |p| validation::compile(message, p))?;
             validation::hash(&found, &mut hasher);
-            let watched = directories(&found.files, context.watched_directory.as_ref());
-            (SecretValue::Validation(Arc::new(found)), watched)
+            SecretValue::Validation(Arc::new(found))
         }
-        Some(Type::SessionTicketKeys(keys)) => {
+        Some(Type::SessionTicketKeys(message)) => {
             let level = problems.enter("session_ticket_keys");
-            let found = certificate::ticket_keys(keys, problems);
+            let found = certificate::ticket_keys(message, problems);
             problems.leave(level);
             let found = found?;
-            found.keys.0.hash(&mut hasher);
-            let watched = directories(&found.files, None);
-            (SecretValue::TicketKeys(Arc::new(found.keys)), watched)
+            found.0.hash(&mut hasher);
+            SecretValue::TicketKeys(Arc::new(found))
         }
         // Refused by name.
         Some(Type::GenericSecret(_)) => return None,
@@ -58,14 +49,26 @@ pub(in crate::compile) fn compile(
     Some(Secret {
         name: message.name.as_str().into(),
         value,
-        watched,
+        watched: directories(message),
         hash: hasher.finish(),
     })
 }
 
-/// The directories in which a move makes the files worth reading again: the one that is given,
-/// else those that they are in. Kubernetes' swap of `..data` is such a move.
-fn directories(files: &[PathBuf], given: Option<&WatchedDirectory>) -> Vec<PathBuf> {
+/// The directories in which a move makes the files that a secret names worth reading again: the
+/// one that is given, else those that they are in. Kubernetes' swap of `..data` is such a move.
+pub(in crate::compile) fn directories(message: &pb::Secret) -> Vec<PathBuf> {
+    let (files, given) = match message.r#type.as_ref() {
+        Some(Type::TlsCertificate(message)) => (
+            certificate::files_of(message),
+            message.watched_directory.as_ref(),
+        ),
+        Some(Type::ValidationContext(message)) => (
+            validation::files_of(message),
+            message.watched_directory.as_ref(),
+        ),
+        Some(Type::SessionTicketKeys(message)) => (certificate::files(&message.keys), None),
+        Some(Type::GenericSecret(_)) | None => return Vec::new(),
+    };
     if files.is_empty() {
         return Vec::new();
     }

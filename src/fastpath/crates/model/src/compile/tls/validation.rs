@@ -38,10 +38,6 @@ pub(super) fn compile(
         .custom_validator_config
         .as_ref()
         .and_then(|config| problems.within("custom_validator_config", |p| spiffe(config, p)));
-    let (spiffe, bundle_files) = match spiffe {
-        Some((domains, files)) => (Some(domains), files),
-        None => (None, Vec::new()),
-    };
     let mut crls = match message.crl.as_ref() {
         Some(source) => problems.within("crl", |p| crls(source, p)),
         None => Vec::new(),
@@ -55,8 +51,7 @@ pub(super) fn compile(
         let field = "require_signed_certificate_timestamp";
         problems.report_at(field, "true is not implemented (in Envoy neither)");
     }
-    let sources = message.trusted_ca.iter().chain(&message.crl);
-    let mut validation = Validation {
+    let validation = Validation {
         trusted_ca,
         spiffe,
         spki_hashes: spki_hashes(&message.verify_certificate_spki, problems),
@@ -68,9 +63,9 @@ pub(super) fn compile(
         accept_untrusted: message.trust_chain_verification
             == i32::from(TrustChainVerification::AcceptUntrusted),
         max_verify_depth: message.max_verify_depth.as_ref().map(|v| v.value),
-        files: files(sources),
+        trusted_ca_file: files(&message.trusted_ca).pop(),
+        files: files_of(message),
     };
-    validation.files.extend(bundle_files);
     (problems.count() == before).then_some(validation)
 }
 
@@ -251,19 +246,32 @@ fn san_type(message: &pb::SubjectAltNameMatcher, problems: &mut Problems) -> Opt
     }
 }
 
-/// The trust domains of SPIFFE's validator and the files that their bundles came from.
-fn spiffe(
-    config: &TypedExtensionConfig,
-    problems: &mut Problems,
-) -> Option<(Vec<TrustDomain>, Vec<PathBuf>)> {
-    let any = config.typed_config.as_ref();
-    let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
-    if type_name != SPIFFE {
+/// The files that it names, that of the certificates first.
+pub(super) fn files_of(message: &pb::CertificateValidationContext) -> Vec<PathBuf> {
+    let validator = message.custom_validator_config.as_ref();
+    let spiffe = validator.and_then(spiffe_message).unwrap_or_default();
+    let bundles = spiffe.trust_domains.iter();
+    let bundles = bundles.filter_map(|domain| domain.trust_bundle.as_ref());
+    files(message.trusted_ca.iter().chain(&message.crl).chain(bundles))
+}
+
+fn spiffe_message(config: &TypedExtensionConfig) -> Option<pb::SpiffeCertValidatorConfig> {
+    let any = config.typed_config.as_ref()?;
+    let found = name_of_url(&any.type_url)? == SPIFFE;
+    pb::SpiffeCertValidatorConfig::decode(any.value.as_slice())
+        .ok()
+        .filter(|_| found)
+}
+
+/// The trust domains of SPIFFE's validator.
+fn spiffe(config: &TypedExtensionConfig, problems: &mut Problems) -> Option<Vec<TrustDomain>> {
+    let Some(message) = spiffe_message(config) else {
+        let any = config.typed_config.as_ref();
+        let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
         let reason = not_implemented(Some(&config.name), type_name);
         problems.report(format!("{reason} as a certificate validator"));
         return None;
-    }
-    let message = pb::SpiffeCertValidatorConfig::decode(any?.value.as_slice()).ok()?;
+    };
     let level = problems.enter("typed_config");
     let mut domains: Vec<TrustDomain> = Vec::with_capacity(message.trust_domains.len());
     for (index, domain) in message.trust_domains.iter().enumerate() {
@@ -283,19 +291,16 @@ fn spiffe(
                 let reason = format!("Failed to load trusted CA certificate for {name}");
                 p.report_at("trust_bundle", reason);
             }
-            found
+            Some(TrustDomain {
+                name: name.into(),
+                trusted_ca: found?,
+                file: files([&source]).pop(),
+            })
         });
-        domains.extend(found.map(|trusted_ca| TrustDomain {
-            name: name.into(),
-            trusted_ca,
-        }));
+        domains.extend(found);
     }
     problems.leave(level);
-    let sources = message
-        .trust_domains
-        .iter()
-        .filter_map(|domain| domain.trust_bundle.as_ref());
-    Some((domains, files(sources)))
+    Some(domains)
 }
 
 /// Adds what came from files.

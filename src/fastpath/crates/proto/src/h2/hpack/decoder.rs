@@ -1,6 +1,6 @@
 //! Header blocks to fields.
 
-use super::dynamic_table::DynamicTable;
+use super::dynamic_table::{DynamicTable, Entry};
 use super::field::{CheckedField, FieldSink, NameId, is_valid};
 use super::{HpackError, integer, static_table, string};
 use crate::known::Known;
@@ -8,8 +8,9 @@ use crate::known::Known;
 /// Envoy's largest field (its HTTP/2 codec ends a connection on more).
 const DEFAULT_MAX_STRING: usize = 64 * 1024;
 
-/// A string buffer larger than this is given back after the block.
-const KEPT_SCRATCH: usize = 4096;
+/// A string buffer larger than this is given back after the block. It suffices for coded strings
+/// of 5 KiB (8 bytes may come of 5): tokens and cookies as they are.
+const KEPT_SCRATCH: usize = 8 * 1024;
 
 /// Size updates in one block: to the smallest size in between and to the last one (§4.2).
 const MAX_SIZE_UPDATES: usize = 2;
@@ -21,6 +22,7 @@ const FIRST_DYNAMIC: usize = static_table::LEN + 1;
 const INDEXED: u8 = 0x80;
 const INCREMENTAL: u8 = 0x40;
 const SIZE_UPDATE: u8 = 0x20;
+const SIZE_UPDATE_MASK: u8 = 0xe0;
 
 /// The decoder of one connection.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl<'a> LiteralName<'a> {
 }
 
 impl Decoder {
-    /// The table may have `max_table_size` bytes from the first block on. HTTP/2 begins with
+    /// The peer may use `max_table_size` bytes from the first block on. In HTTP/2 that is
     /// `DEFAULT_TABLE_SIZE`; another size counts from the acknowledgement of our SETTINGS on:
     /// `set_max_table_size`.
     #[must_use]
@@ -128,7 +130,7 @@ impl Decoder {
             };
         }
         for scratch in [&mut self.name, &mut self.value] {
-            if scratch.len() > KEPT_SCRATCH {
+            if scratch.capacity() > KEPT_SCRATCH {
                 *scratch = Vec::new();
             }
         }
@@ -139,7 +141,10 @@ impl Decoder {
     fn size_updates<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], HpackError> {
         let mut rest = block;
         for _ in 0..MAX_SIZE_UPDATES {
-            if !rest.first().is_some_and(|b| b & 0xe0 == SIZE_UPDATE) {
+            if rest
+                .first()
+                .is_none_or(|b| b & SIZE_UPDATE_MASK != SIZE_UPDATE)
+            {
                 break;
             }
             let (size, tail) = integer::decode(rest, 5)?;
@@ -175,10 +180,8 @@ impl Decoder {
                 };
             return Ok(rest);
         };
-        if self.table.get(age).is_none() {
-            return Err(HpackError::BadIndex);
-        }
-        *open = *open && give(&self.table, age, sink);
+        let entry = self.table.get(age).ok_or(HpackError::BadIndex)?;
+        *open = *open && give(&self.table, entry, sink);
         Ok(rest)
     }
 
@@ -205,8 +208,10 @@ impl Decoder {
                 id: name.id,
                 valid: is_valid(name.id, name.bytes, value),
             };
-            if self.table.insert(name.bytes, value, stored) {
-                *open = *open && give(&self.table, 0, sink);
+            if self.table.insert(name.bytes, value, stored)
+                && let Some(entry) = self.table.get(0)
+            {
+                *open = *open && give(&self.table, entry, sink);
                 return Ok(rest);
             }
         }
@@ -246,10 +251,7 @@ fn indexed_name<'a>(
 
 /// Gives an entry of the dynamic table to the sink.
 #[inline(always)]
-fn give(table: &DynamicTable<Stored>, age: usize, sink: &mut impl FieldSink) -> bool {
-    let Some(entry) = table.get(age) else {
-        return true;
-    };
+fn give(table: &DynamicTable<Stored>, entry: &Entry<Stored>, sink: &mut impl FieldSink) -> bool {
     let known = match entry.data.id {
         NameId::Known(known) => known,
         _ => Known::Other,

@@ -1,4 +1,5 @@
 //! RFC 7541 appendix C both ways, malformed blocks, resizes, and the steady state.
+#![allow(clippy::arithmetic_side_effects)] // a test may panic
 
 use super::field::NameId;
 use super::index::{Key, name_hash};

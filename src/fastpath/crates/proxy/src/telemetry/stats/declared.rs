@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Stats;
+use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, proxy_protocol_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -14,6 +14,11 @@ pub struct Declared {
     pub listeners: HashSet<String>,
     /// (listener, connection manager)
     pub listener_http: HashSet<(String, String)>,
+    /// Some listener has a TLS inspector.
+    pub tls_inspector: bool,
+    pub http_inspector: bool,
+    /// Stat prefixes of PROXY protocol filters.
+    pub proxy_protocols: HashSet<String>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -28,11 +33,21 @@ impl Stats {
         };
         let listener_http = joined(&now.listener_http, ".http.");
         let routes = joined(&now.routes, ".route.");
+        let one = |is_there: bool, name: &str| -> HashSet<String> {
+            is_there.then(|| name.to_owned()).into_iter().collect()
+        };
+        let tls_inspectors = one(now.tls_inspector, TLS_INSPECTOR);
+        let http_inspectors = one(now.http_inspector, HTTP_INSPECTOR);
+        let proxy_protocols = now.proxy_protocols.iter();
+        let proxy_protocols = proxy_protocols.map(|p| proxy_protocol_name(p)).collect();
         self.with(|r| {
             r.clusters.set_declared(&now.clusters);
             r.hcms.set_declared(&now.hcms);
             r.listeners.set_declared(&now.listeners);
             r.listener_http.set_declared(&listener_http);
+            r.tls_inspectors.set_declared(&tls_inspectors);
+            r.http_inspectors.set_declared(&http_inspectors);
+            r.proxy_protocols.set_declared(&proxy_protocols);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

@@ -119,14 +119,9 @@ impl<S: Readable> Entity<S> {
 
     pub(super) fn rows(&self, codes: CodeRows, rows: &mut Vec<Row>) {
         for (index, &name) in S::COUNTERS.iter().enumerate() {
-            let raw = self.raw_counter(index);
-            if raw != 0 || !appears_when_touched(name) {
-                let reset = self
-                    .baseline
-                    .as_ref()
-                    .and_then(|b| b.counters.get(index).copied());
-                let value = Value::Counter(raw.wrapping_sub(reset.unwrap_or(0)));
-                rows.push(self.row(name, value, raw != 0));
+            let (value, used) = self.counter(index);
+            if used || !appears_when_touched(name) {
+                rows.push(self.row(name, Value::Counter(value), used));
             }
         }
         for (index, &name) in S::GAUGES.iter().enumerate() {
@@ -202,6 +197,14 @@ impl<S: Readable> Entity<S> {
             value,
             used,
         }
+    }
+
+    /// A counter since it was reset, and whether it was ever written.
+    pub(super) fn counter(&self, index: usize) -> (u64, bool) {
+        let raw = self.raw_counter(index);
+        let baseline = self.baseline.as_ref();
+        let reset = baseline.and_then(|b| b.counters.get(index).copied());
+        (raw.wrapping_sub(reset.unwrap_or(0)), raw != 0)
     }
 
     fn raw_counter(&self, index: usize) -> u64 {

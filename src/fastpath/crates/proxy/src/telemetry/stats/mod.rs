@@ -12,6 +12,7 @@ mod declared;
 mod entity;
 mod hcm_names;
 mod histogram;
+mod listener_filter_names;
 mod listener_names;
 mod names;
 mod process_names;
@@ -28,6 +29,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
 pub use declared::Declared;
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
+pub use listener_filter_names::{
+    HttpInspectorCounter, ProxyProtocolCounter, TlsInspectorCounter, TlsInspectorHistogram,
+};
 pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, ListenerHttpCounter};
 pub use names::{NoStat, StatName};
 pub use registry::Membership;
@@ -70,6 +74,24 @@ pub type ListenerShard = Shard<
 /// One worker's numbers about a connection manager on one listener.
 pub type ListenerHttpShard =
     Shard<ListenerHttpCounter, NoStat, NoStat, { ListenerHttpCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about TLS inspectors.
+pub type TlsInspectorShard = Shard<
+    TlsInspectorCounter,
+    NoStat,
+    TlsInspectorHistogram,
+    { TlsInspectorCounter::COUNT },
+    0,
+    { TlsInspectorHistogram::COUNT },
+>;
+
+/// One worker's numbers about HTTP inspectors.
+pub type HttpInspectorShard =
+    Shard<HttpInspectorCounter, NoStat, NoStat, { HttpInspectorCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about PROXY protocol filters with one `stat_prefix`.
+pub type ProxyProtocolShard =
+    Shard<ProxyProtocolCounter, NoStat, NoStat, { ProxyProtocolCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about a route (or virtual cluster) with a stat prefix.
 pub type RouteShard = Shard<
@@ -141,6 +163,17 @@ impl RouteShard {
     #[inline]
     pub fn response_code(&self, code: u16) {
         self.codes_or_new().inc(code, false);
+    }
+}
+
+/// The one entity of its kind.
+const TLS_INSPECTOR: &str = "tls_inspector";
+const HTTP_INSPECTOR: &str = "http_inspector";
+
+fn proxy_protocol_name(stat_prefix: &str) -> String {
+    match stat_prefix {
+        "" => "proxy_proto".to_owned(),
+        prefix => format!("proxy_proto.{prefix}"),
     }
 }
 
@@ -233,6 +266,25 @@ impl Stats {
     pub fn listener_http(&self, listener_prefix: &str, hcm_prefix: &str) -> Arc<ListenerHttpShard> {
         let name = format!("{listener_prefix}.http.{hcm_prefix}");
         self.with(|r| r.listener_http.get(&name).shard(0))
+    }
+
+    /// A shard of `tls_inspector.`.
+    #[must_use]
+    pub fn tls_inspector(&self) -> Arc<TlsInspectorShard> {
+        self.with(|r| r.tls_inspectors.get(TLS_INSPECTOR).shard(0))
+    }
+
+    /// A shard of `http_inspector.`.
+    #[must_use]
+    pub fn http_inspector(&self) -> Arc<HttpInspectorShard> {
+        self.with(|r| r.http_inspectors.get(HTTP_INSPECTOR).shard(0))
+    }
+
+    /// A shard of `proxy_proto.<stat_prefix>.`, or of `proxy_proto.` where that is empty.
+    #[must_use]
+    pub fn proxy_protocol(&self, stat_prefix: &str) -> Arc<ProxyProtocolShard> {
+        let name = proxy_protocol_name(stat_prefix);
+        self.with(|r| r.proxy_protocols.get(&name).shard(0))
     }
 
     /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.

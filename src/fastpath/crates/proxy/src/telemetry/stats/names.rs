@@ -26,6 +26,8 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
         || name.starts_with("internal.")
         || name.starts_with("http1.")
         || name.starts_with("http2.")
+        || name.starts_with("ssl.")
+        || name.ends_with("_context_secrets_not_ready")
         || name == "upstream_rq_time"
 }
 

@@ -7,10 +7,12 @@ use std::time::Instant;
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
 use super::histogram::Summary;
+use super::listener_filter_names::PROXY_PROTOCOL_ERRORS;
 use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
+use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
 /// How many endpoints of a cluster there are, in each state.
@@ -104,6 +106,9 @@ pub(super) struct Registry {
     pub(super) hcms: Entities<HcmShard>,
     pub(super) listeners: Entities<ListenerShard>,
     pub(super) listener_http: Entities<ListenerHttpShard>,
+    pub(super) tls_inspectors: Entities<TlsInspectorShard>,
+    pub(super) http_inspectors: Entities<HttpInspectorShard>,
+    pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
@@ -120,6 +125,9 @@ impl Registry {
             hcms: Entities::new("http."),
             listeners: Entities::new("listener."),
             listener_http: Entities::new("listener."),
+            tls_inspectors: Entities::new(""),
+            http_inspectors: Entities::new(""),
+            proxy_protocols: Entities::new(""),
             routes: Entities::new("vhost."),
             control: Control::default(),
             memberships: BTreeMap::new(),
@@ -146,6 +154,9 @@ impl Registry {
         self.hcms.reset();
         self.listeners.reset();
         self.listener_http.reset();
+        self.tls_inspectors.reset();
+        self.http_inspectors.reset();
+        self.proxy_protocols.reset();
         self.routes.reset();
         self.control.reset();
         self.memberships
@@ -157,6 +168,7 @@ impl Registry {
         self.clusters.flush();
         self.hcms.flush();
         self.listeners.flush();
+        self.tls_inspectors.flush();
         self.routes.flush();
         self.control.flush();
     }
@@ -166,6 +178,9 @@ impl Registry {
         self.hcms.collect();
         self.listeners.collect();
         self.listener_http.collect();
+        self.tls_inspectors.collect();
+        self.http_inspectors.collect();
+        self.proxy_protocols.collect();
         self.routes.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
@@ -174,6 +189,10 @@ impl Registry {
         self.listeners.rows(CodeRows::None, &mut rows);
         self.listener_worker_rows(&mut rows);
         self.listener_http.rows(CodeRows::None, &mut rows);
+        self.tls_inspectors.rows(CodeRows::None, &mut rows);
+        self.http_inspectors.rows(CodeRows::None, &mut rows);
+        self.proxy_protocols.rows(CodeRows::None, &mut rows);
+        self.proxy_protocol_error_row(&mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
@@ -205,6 +224,27 @@ impl Registry {
         for entity in self.listeners.all.values() {
             entity.worker_rows(self.concurrency, &counters, &gauges, rows);
         }
+    }
+
+    /// What all PROXY protocol filters refused, whatever their prefix.
+    fn proxy_protocol_error_row(&self, rows: &mut Vec<Row>) {
+        if self.proxy_protocols.all.is_empty() {
+            return;
+        }
+        let entities = self.proxy_protocols.all.values();
+        let errors = entities.flat_map(|entity| {
+            let counters = PROXY_PROTOCOL_ERRORS.iter();
+            counters.map(|counter| entity.counter(counter.index()))
+        });
+        let (sum, used) = errors.fold((0_u64, false), |(sum, used), (value, was_used)| {
+            (sum.wrapping_add(value), used || was_used)
+        });
+        rows.push(Row {
+            prefix: Arc::from(""),
+            name: "downstream_cx_proxy_proto_error".into(),
+            value: Value::Counter(sum),
+            used,
+        });
     }
 
     /// What every process has, and what only the process itself can say.

@@ -32,6 +32,8 @@ pub(super) fn extract(full: &str) -> Tagged {
         }
     } else if let Some(rest) = full.strip_prefix("vhost.") {
         virtual_host(&mut out, rest);
+    } else if let Some(rest) = full.strip_prefix("proxy_proto.") {
+        proxy_protocol(&mut out, rest);
     } else {
         for start in [
             "server.",
@@ -116,6 +118,23 @@ fn virtual_host(out: &mut Tagged, rest: &str) {
     out.take("envoy_virtual_host", "vhost.", host);
     if let Some((route, _)) = rest.strip_prefix("route.").and_then(|r| r.split_once('.')) {
         out.take("envoy_route", "vhost.route.", route);
+    }
+}
+
+/// `proxy_proto.<prefix>.versions.v<n>.<stat>`, without the prefix or without the version.
+fn proxy_protocol(out: &mut Tagged, rest: &str) {
+    const VERSION: &str = "versions.v";
+    let mut rest = rest;
+    if !rest.starts_with(VERSION)
+        && let Some((prefix, after)) = rest.split_once('.')
+    {
+        out.take("envoy_proxy_protocol_prefix", "proxy_proto.", prefix);
+        rest = after;
+    }
+    if let Some((version, _)) = rest.strip_prefix(VERSION).and_then(|r| r.split_once('.')) {
+        let before = format!("proxy_proto.{VERSION}");
+        out.take("envoy_proxy_protocol_version", &before, version);
+        out.name = out.name.replacen(&before, "proxy_proto.", 1);
     }
 }
 
@@ -262,6 +281,22 @@ mod tests {
                 "vhost.h.route.rp.upstream_rq_time virtual_host=v",
             ),
             ("tcp.tp.idle_timeout", "tcp.idle_timeout tcp_prefix=tp"),
+            (
+                "proxy_proto.not_found_allowed",
+                "proxy_proto.not_found_allowed ",
+            ),
+            (
+                "proxy_proto.foo.not_found_allowed",
+                "proxy_proto.not_found_allowed proxy_protocol_prefix=foo",
+            ),
+            (
+                "proxy_proto.versions.v2.found",
+                "proxy_proto.found proxy_protocol_version=2",
+            ),
+            (
+                "proxy_proto.foo.versions.v1.error",
+                "proxy_proto.error proxy_protocol_prefix=foo,proxy_protocol_version=1",
+            ),
         ] {
             assert_eq!(shown(full), want, "{full}");
         }

@@ -260,6 +260,30 @@ fn a_set_replaces_all_declarations() {
 }
 
 #[test]
+fn listener_filters_show_once_configured() {
+    let stats = Stats::new(1);
+    assert_eq!(value(&stats, "tls_inspector.tls_found"), None);
+    assert_eq!(value(&stats, "downstream_cx_proxy_proto_error"), None);
+    let mut declared = Declared {
+        tls_inspector: true,
+        ..Declared::default()
+    };
+    declared.proxy_protocols = ["".to_owned(), "p".to_owned()].into();
+    stats.set_declared(&declared);
+    assert_eq!(value(&stats, "tls_inspector.tls_found"), Some(0));
+    assert_eq!(value(&stats, "http_inspector.read_error"), None);
+    let (plain, prefixed) = (stats.proxy_protocol(""), stats.proxy_protocol("p"));
+    plain.inc(ProxyProtocolCounter::V1Error);
+    plain.inc(ProxyProtocolCounter::V1Disallowed);
+    prefixed.inc(ProxyProtocolCounter::NotFoundDisallowed);
+    assert_eq!(value(&stats, "proxy_proto.versions.v1.error"), Some(1));
+    assert_eq!(value(&stats, "proxy_proto.p.not_found_disallowed"), Some(1));
+    assert_eq!(value(&stats, "downstream_cx_proxy_proto_error"), Some(2));
+    stats.reset_counters();
+    assert_eq!(value(&stats, "downstream_cx_proxy_proto_error"), Some(0));
+}
+
+#[test]
 fn listeners_show_their_workers() {
     let stats = Stats::new(2);
     stats.declare_listener("l");

@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::client::Answer;
-
 const MINUTE_NS: u64 = 60_000_000_000;
 
 pub struct Tally {
@@ -52,11 +50,11 @@ impl Tally {
         self.lag.reset();
     }
 
-    pub fn answer(&mut self, answer: &Answer, latency: Duration) {
-        *self.statuses.entry(answer.status).or_default() += 1;
-        if !answer.good {
+    pub fn answer(&mut self, status: u16, good: bool, latency: Duration) {
+        *self.statuses.entry(status).or_default() += 1;
+        if !good {
             self.mismatches += 1;
-        } else if (200..300).contains(&answer.status) {
+        } else if (200..300).contains(&status) {
             self.ok += 1;
             self.ok_in_all += 1;
             self.latency.saturating_record(nanos(latency));

@@ -1,0 +1,9 @@
+//! The loads that `drive` runs: one file for each protocol.
+
+pub mod connect;
+pub mod grpc;
+pub mod h2;
+pub mod handshakes;
+pub mod hold;
+pub mod tcp;
+pub mod websocket;

@@ -1,0 +1,194 @@
+//! What is known of a connection besides its bytes.
+
+use std::net::SocketAddr;
+
+use model::matching::filter_chain::Facts;
+
+/// As the socket has it, then as listener filters correct it. Filter chains are chosen by it, logs
+/// print it.
+#[derive(Debug, Clone)]
+pub struct ConnectionFacts {
+    /// Where the client wanted to go: the local address, or what SO_ORIGINAL_DST or PROXY protocol
+    /// say.
+    pub destination: SocketAddr,
+    /// The local address of the socket.
+    pub direct_destination: SocketAddr,
+    /// `destination` is not the socket's.
+    pub destination_restored: bool,
+    /// The client: the peer, or what PROXY protocol says.
+    pub source: SocketAddr,
+    /// The peer of the socket.
+    pub direct_source: SocketAddr,
+    /// Where the connection went before it was redirected here, if it was: for the filter
+    /// `original_dst`, looked up by whoever has the socket (`net::socket::original_destination`).
+    pub redirected_from: Option<SocketAddr>,
+    pub transport: Transport,
+    /// Of the ClientHello, lower case; empty without one.
+    pub server_name: Box<[u8]>,
+    /// ALPN of the ClientHello in the client's order, or what the HTTP inspector found.
+    pub application_protocols: Vec<Box<[u8]>>,
+    /// MD5 in hexadecimal.
+    pub ja3: Option<Box<str>>,
+    pub ja4: Option<Box<str>>,
+    pub tls_failure: Option<TlsFailure>,
+    /// Where upstream connections leave from: `original_src`.
+    pub upstream_source: Option<UpstreamSource>,
+    tlvs: Vec<Metadata>,
+}
+
+/// `detectedTransportProtocol`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    #[default]
+    RawBuffer,
+    Tls,
+}
+
+/// Why the TLS inspector found no ClientHello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFailure {
+    NotDetected,
+    TooLarge,
+    InvalidVersion,
+}
+
+/// The client's address, to be taken for upstream connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamSource {
+    /// Port 0: any.
+    pub address: SocketAddr,
+    /// SO_MARK; 0: none.
+    pub mark: u32,
+}
+
+/// The value of a TLV of PROXY protocol.
+#[derive(Debug, Clone)]
+struct Metadata {
+    namespace: Box<str>,
+    key: Box<str>,
+    value: Box<str>,
+}
+
+const TLS_NAMESPACE: &str = "envoy.filters.listener.tls_inspector";
+const TLS_FAILURE_KEY: &str = "failure_reason";
+
+impl ConnectionFacts {
+    /// Of an accepted socket: its local address and its peer's.
+    #[must_use]
+    pub fn new(local: SocketAddr, peer: SocketAddr) -> Self {
+        Self {
+            destination: local,
+            direct_destination: local,
+            destination_restored: false,
+            source: peer,
+            direct_source: peer,
+            redirected_from: None,
+            transport: Transport::default(),
+            server_name: Box::default(),
+            application_protocols: Vec::new(),
+            ja3: None,
+            ja4: None,
+            tls_failure: None,
+            upstream_source: None,
+            tlvs: Vec::new(),
+        }
+    }
+
+    /// What filter chains are matched by.
+    #[must_use]
+    pub fn for_matching(&self) -> Facts<'_> {
+        Facts {
+            destination: self.destination,
+            source: self.source,
+            direct_source: self.direct_source.ip(),
+            server_name: &self.server_name,
+            transport_protocol: self.transport.as_bytes(),
+            application_protocols: &self.application_protocols,
+        }
+    }
+
+    /// `%DYNAMIC_METADATA(namespace:key)%` as listener filters set it.
+    #[must_use]
+    pub fn metadata(&self, namespace: &str, key: &str) -> Option<&str> {
+        if namespace == TLS_NAMESPACE && key == TLS_FAILURE_KEY {
+            return self.tls_failure.map(TlsFailure::as_str);
+        }
+        let mut tlvs = self.tlvs.iter();
+        tlvs.find(|m| *m.namespace == *namespace && *m.key == *key)
+            .map(|m| &*m.value)
+    }
+
+    /// Sets metadata; what is there already stays, as in Envoy.
+    pub(super) fn add_metadata(&mut self, namespace: &str, key: &str, value: &[u8]) {
+        if self.metadata(namespace, key).is_none() {
+            self.tlvs.push(Metadata {
+                namespace: namespace.into(),
+                key: key.into(),
+                value: sanitised(value),
+            });
+        }
+    }
+
+    /// Another destination than the socket's, by whatever means it became known.
+    pub(super) fn restore_destination(&mut self, destination: SocketAddr) {
+        if destination != self.destination {
+            self.destination = destination;
+            self.destination_restored = true;
+        }
+    }
+}
+
+impl Transport {
+    #[must_use]
+    pub fn as_bytes(self) -> &'static [u8] {
+        match self {
+            Self::RawBuffer => b"raw_buffer",
+            Self::Tls => b"tls",
+        }
+    }
+}
+
+impl TlsFailure {
+    /// As in Envoy's dynamic metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotDetected => "ClientHelloNotDetected",
+            Self::TooLarge => "ClientHelloTooLarge",
+            Self::InvalidVersion => "ClientHelloInvalidTlsVersion",
+        }
+    }
+}
+
+/// UTF-8 with `!` for each byte that is none, as Envoy makes strings of bytes.
+fn sanitised(bytes: &[u8]) -> Box<str> {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '!'));
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_marked() {
+        assert_eq!(&*sanitised(b"a\xffc\xe2\x82"), "a!c!!");
+        assert_eq!(&*sanitised("ä".as_bytes()), "ä");
+    }
+
+    #[test]
+    fn the_first_value_of_a_key_stays() {
+        let address = "127.0.0.1:1".parse().unwrap();
+        let mut facts = ConnectionFacts::new(address, address);
+        facts.add_metadata("n", "k", b"1");
+        facts.add_metadata("n", "k", b"2");
+        facts.add_metadata("m", "k", b"3");
+        assert_eq!(facts.metadata("n", "k"), Some("1"));
+        assert_eq!(facts.metadata("m", "k"), Some("3"));
+        assert_eq!(facts.metadata(TLS_NAMESPACE, TLS_FAILURE_KEY), None);
+    }
+}

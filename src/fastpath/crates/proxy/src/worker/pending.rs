@@ -1,0 +1,227 @@
+//! Connections that are not with their protocol yet: TLS is being agreed on.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tls::ErrorClass;
+
+use super::chain::{ChainRuntime, Service};
+use super::command::ServerTls;
+use super::config::ListenerRuntime;
+use super::slots::Key;
+use super::timers::NEVER;
+use super::{Kind, Readiness, Worker};
+use crate::http::client::Client;
+use crate::http::deadlines::after;
+use crate::net::io::{Input, Io, Scratch};
+use crate::telemetry::stats::{ListenerCounter, ListenerGauge};
+use model::resources::hcm::Codec;
+
+/// A connection with its filter chain.
+#[derive(Debug)]
+pub struct Arrival {
+    pub io: Io,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub id: u64,
+    pub listener: Rc<ListenerRuntime>,
+    pub chain: Rc<ChainRuntime>,
+    /// Plaintext that was read of it.
+    pub held: Vec<u8>,
+    /// Its socket is known to epoll.
+    pub is_watched: bool,
+    pub readable: bool,
+    pub peer_closed: bool,
+}
+
+#[derive(Debug)]
+pub struct Pending {
+    key: Key,
+    arrival: Arrival,
+    deadline: u64,
+    armed: u64,
+}
+
+impl Worker {
+    /// The filter chain is chosen: its transport comes first.
+    pub fn begin_chain(&mut self, mut arrival: Arrival) {
+        let tls = arrival.chain.tls.borrow().clone();
+        match tls {
+            ServerTls::Plain => self.serve(arrival),
+            ServerTls::NotReady => {
+                let stats = arrival.listener.stats();
+                stats.inc(ListenerCounter::SslDownstreamContextSecretsNotReady);
+                self.count_connection_closed(&arrival.listener);
+            }
+            ServerTls::Ready(context) => {
+                let session = context.session(arrival.local, arrival.peer);
+                if arrival.io.start_tls(session).is_err() {
+                    return self.count_connection_closed(&arrival.listener);
+                }
+                self.wait_for_handshake(arrival);
+            }
+        }
+    }
+
+    fn wait_for_handshake(&mut self, mut arrival: Arrival) {
+        let key = self.pending.reserve();
+        if self
+            .adopt(Kind::Pending, key, &arrival.io, arrival.is_watched)
+            .is_err()
+        {
+            self.pending.free(key);
+            return self.count_connection_closed(&arrival.listener);
+        }
+        arrival.is_watched = true;
+        let now = self.clock.now_ms();
+        let deadline = after(now, arrival.chain.config.handshake_timeout);
+        // What was read before is ciphertext still.
+        let mut cipher = std::mem::take(&mut arrival.held);
+        let fed = cipher.is_empty() || arrival.io.feed_tls(&mut cipher, &mut arrival.held);
+        let stats = arrival.listener.stats();
+        stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
+        let mut pending = Box::new(Pending {
+            key,
+            arrival,
+            deadline,
+            armed: NEVER,
+        });
+        let token = super::token(Kind::Pending, key);
+        self.timers.arm(token, &mut pending.armed, now, deadline);
+        if fed {
+            self.shake_hands_with_client(pending);
+        } else {
+            self.handshake_failed(pending);
+        }
+    }
+
+    pub fn pending_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut p) = self.pending.take(key) else {
+            return;
+        };
+        p.arrival.readable |= event.readable | event.closing;
+        p.arrival.peer_closed |= event.closing;
+        if event.writable && p.arrival.io.backlog() > 0 && p.arrival.io.flush().is_err() {
+            return self.handshake_failed(p);
+        }
+        self.shake_hands_with_client(p);
+    }
+
+    fn shake_hands_with_client(&mut self, mut p: Box<Pending>) {
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let outcome = shake(&mut p.arrival, &mut scratch);
+        self.scratch = scratch;
+        match outcome {
+            Handshake::More => self.pending.put(p.key, p),
+            Handshake::Failed => self.handshake_failed(p),
+            Handshake::Done => {
+                self.pending.free(p.key);
+                let stats = p.arrival.listener.stats();
+                stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+                stats.inc(ListenerCounter::SslHandshake);
+                if let Some(info) = p.arrival.io.tls_info() {
+                    if info.resumed {
+                        stats.inc(ListenerCounter::SslSessionReused);
+                    }
+                    if info.peer.is_none() {
+                        stats.inc(ListenerCounter::SslNoCertificate);
+                    }
+                }
+                self.serve(p.arrival);
+            }
+        }
+    }
+
+    fn handshake_failed(&mut self, p: Box<Pending>) {
+        self.pending.free(p.key);
+        let stats = p.arrival.listener.stats();
+        stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        if let Some(error) = p.arrival.io.tls_failure() {
+            stats.inc(match error.class() {
+                ErrorClass::Connection => ListenerCounter::SslConnectionError,
+                ErrorClass::NoCertificate => ListenerCounter::SslFailVerifyNoCert,
+                ErrorClass::VerifyChain => ListenerCounter::SslFailVerifyError,
+                ErrorClass::VerifySan => ListenerCounter::SslFailVerifySan,
+                ErrorClass::VerifyHash => ListenerCounter::SslFailVerifyCertHash,
+            });
+        }
+        self.count_connection_closed(&p.arrival.listener);
+    }
+
+    pub fn pending_timer(&mut self, key: Key, at: u64) {
+        let Some(mut p) = self.pending.take(key) else {
+            return;
+        };
+        if p.armed != at {
+            self.pending.put(key, p);
+            return;
+        }
+        p.armed = NEVER;
+        let now = self.clock.now_ms();
+        if now >= p.deadline {
+            let stats = p.arrival.listener.stats();
+            stats.inc(ListenerCounter::DownstreamCxTransportSocketConnectTimeout);
+            return self.handshake_failed(p);
+        }
+        let token = super::token(Kind::Pending, key);
+        self.timers.arm(token, &mut p.armed, now, p.deadline);
+        self.pending.put(key, p);
+    }
+
+    /// The transport is there: the terminal network filter takes over.
+    fn serve(&mut self, arrival: Arrival) {
+        let Service::Http(http) = &arrival.chain.service else {
+            return self.count_connection_closed(&arrival.listener);
+        };
+        let tls = arrival.io.tls_info().cloned();
+        let alpn = tls.as_ref().and_then(|info| info.alpn.as_deref());
+        let speaks_h2 = match http.hcm.codec {
+            Codec::Http1 => false,
+            Codec::Http2 => true,
+            Codec::Auto => alpn == Some(b"h2"),
+        };
+        let client = Client {
+            peer: arrival.peer,
+            local: arrival.local,
+            id: arrival.id,
+            http: Rc::clone(http),
+            listener: Rc::clone(&arrival.listener),
+            tls,
+        };
+        self.count_opened(&client);
+        if speaks_h2 {
+            self.open_http2_server(client, arrival);
+        } else {
+            self.open_downstream(client, arrival);
+        }
+    }
+}
+
+enum Handshake {
+    More,
+    Done,
+    Failed,
+}
+
+fn shake(arrival: &mut Arrival, scratch: &mut Scratch) -> Handshake {
+    while arrival.io.is_handshaking() {
+        match arrival.io.read(scratch) {
+            Input::Data { bytes, drained } => {
+                arrival.held.extend_from_slice(bytes);
+                if drained && !arrival.peer_closed {
+                    arrival.readable = false;
+                }
+            }
+            Input::Interrupted => {}
+            Input::Empty => {
+                arrival.readable = false;
+                return Handshake::More;
+            }
+            Input::Eof | Input::Broken => return Handshake::Failed,
+        }
+        if !arrival.readable && arrival.io.is_handshaking() {
+            return Handshake::More;
+        }
+    }
+    Handshake::Done
+}

@@ -1,0 +1,35 @@
+//! TLS without I/O: contexts compiled from Envoy's configuration, and one session per connection
+//! that turns ciphertext into plaintext and back. The caller owns the sockets and the buffers.
+//!
+//! ```text
+//! model::resources::tls -> ServerContext / ClientContext (per configuration and secret version)
+//!                             └ Session (per connection): receive, send, close -> Info, TlsError
+//! ```
+
+mod certificate;
+mod choose;
+mod client;
+mod client_hello;
+mod error;
+mod info;
+mod key_log;
+mod peer;
+mod provider;
+mod resumption;
+mod secrets;
+mod server;
+mod session;
+mod stateful;
+mod tickets;
+mod verify;
+mod x509;
+mod xfcc;
+
+pub use client::{ClientContext, ClientSession};
+pub use error::{ErrorClass, TlsError};
+pub use info::{Info, LocalCertificate, Version};
+pub use peer::{PeerCertificate, Sans};
+pub use secrets::Secrets;
+pub use server::ServerContext;
+pub use session::{Received, Session};
+pub use xfcc::{Details, xfcc_element};

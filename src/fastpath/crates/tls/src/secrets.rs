@@ -1,0 +1,98 @@
+//! Secrets: here, or by name.
+
+use std::sync::Arc;
+
+use model::problem::Problem;
+use model::resources::tls::{
+    Certificate, Secret, SecretSource, SecretValue, TicketKeys, Validation, ValidationSource,
+};
+
+/// Where secrets are found by name: `Snapshot::secrets`.
+pub trait Secrets {
+    fn secret(&self, name: &str) -> Option<&Arc<Secret>>;
+}
+
+impl Secrets for model::resources::Snapshot {
+    fn secret(&self, name: &str) -> Option<&Arc<Secret>> {
+        self.secrets.get(name)
+    }
+}
+
+/// # Errors
+/// The secret is not there, or is of another type.
+pub(crate) fn certificate(
+    source: &SecretSource<Certificate>,
+    secrets: &dyn Secrets,
+    path: &str,
+) -> Result<Arc<Certificate>, Problem> {
+    let name = match source {
+        SecretSource::Inline(here) => return Ok(Arc::clone(here)),
+        SecretSource::Named(name) => name,
+    };
+    match &find(name, secrets, path)?.value {
+        SecretValue::Certificate(certificate) => Ok(Arc::clone(certificate)),
+        _ => Err(wrong(path, name, "tls_certificate")),
+    }
+}
+
+/// # Errors
+/// As [`certificate`]'s.
+pub(crate) fn ticket_keys(
+    source: &SecretSource<TicketKeys>,
+    secrets: &dyn Secrets,
+    path: &str,
+) -> Result<Arc<TicketKeys>, Problem> {
+    let name = match source {
+        SecretSource::Inline(here) => return Ok(Arc::clone(here)),
+        SecretSource::Named(name) => name,
+    };
+    match &find(name, secrets, path)?.value {
+        SecretValue::TicketKeys(keys) => Ok(Arc::clone(keys)),
+        _ => Err(wrong(path, name, "session_ticket_keys")),
+    }
+}
+
+/// One context, or two to be merged in this order (`combined_validation_context`).
+///
+/// # Errors
+/// As [`certificate`]'s.
+pub(crate) fn validation(
+    source: Option<&ValidationSource>,
+    secrets: &dyn Secrets,
+    path: &str,
+) -> Result<Vec<Arc<Validation>>, Problem> {
+    match source {
+        None => Ok(Vec::new()),
+        Some(ValidationSource::Inline(here)) => Ok(vec![Arc::clone(here)]),
+        Some(ValidationSource::Named(name)) => Ok(vec![named_validation(name, secrets, path)?]),
+        Some(ValidationSource::Combined { default, name }) => Ok(vec![
+            Arc::clone(default),
+            named_validation(name, secrets, path)?,
+        ]),
+    }
+}
+
+fn named_validation(
+    name: &str,
+    secrets: &dyn Secrets,
+    path: &str,
+) -> Result<Arc<Validation>, Problem> {
+    match &find(name, secrets, path)?.value {
+        SecretValue::Validation(validation) => Ok(Arc::clone(validation)),
+        _ => Err(wrong(path, name, "validation_context")),
+    }
+}
+
+fn find<'a>(name: &str, secrets: &'a dyn Secrets, path: &str) -> Result<&'a Arc<Secret>, Problem> {
+    secrets.secret(name).ok_or_else(|| Problem {
+        path: path.into(),
+        reason: format!("the secret {name:?} is not there (yet)"),
+    })
+}
+
+fn wrong(path: &str, name: &str, wanted: &str) -> Problem {
+    Problem {
+        path: path.into(),
+        reason: format!("the secret {name:?} is no {wanted}"),
+    }
+}

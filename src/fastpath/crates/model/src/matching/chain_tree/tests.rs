@@ -87,7 +87,8 @@ fn chosen(chains: &FilterChains, client: Client) -> String {
         transport_protocol: if tls { b"tls" } else { b"raw_buffer" },
         application_protocols: &alpn,
     };
-    let chain = chains.choose(&facts);
+    let place = chains.position(&facts);
+    let chain = place.and_then(|place| chains.iter().nth(place));
     chain
         .map(|chain| chain.name.to_string())
         .unwrap_or_default()

@@ -122,7 +122,7 @@ def test_port_in_use(tmp_path: Path) -> None:
         ("http", "envoy.extensions.filters.http.wasm.v3.Wasm"),
         ("http", "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor"),
         ("network", "envoy.extensions.filters.network.redis_proxy.v3.RedisProxy"),
-        ("network", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+        ("network", "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy"),
     ],
 )
 def test_known_but_not_implemented_is_refused_by_name(kind: str, name: str, tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ impl Default for Thresholds {
 }
 
 /// What is spoken with the hosts of a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum UpstreamProtocol {
     #[default]
     Http1,

@@ -22,31 +22,56 @@ pub struct Host {
     pub health: HealthStatus,
     pub locality: Arc<Locality>,
     metadata: Option<Arc<EndpointMetadata>>,
+    /// Where requests go that ask for nothing of their own.
     pub pool: Rc<Pool>,
+    others: Others,
+}
+
+/// What connections of one pool have in common.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// What is spoken with the host.
+    pub protocol: UpstreamProtocol,
+    /// The SNI that the request chose (`auto_sni`).
+    pub sni: Option<Box<str>>,
+    /// The name that the host's certificate must have (`auto_san_validation`).
+    pub verify_san: Option<Box<str>>,
 }
 
 /// Connections of this worker to one address.
 #[derive(Debug, Default)]
 pub struct Pool {
+    pub kind: PoolKey,
+    /// Over which of its cluster's transports.
+    pub transport: usize,
     /// Idle connections, the last used on top: the warmest is used first, the others can expire.
     pub idle: RefCell<Vec<Key>>,
+    /// Connections that carry many requests at once (HTTP/2), established.
+    pub http2: RefCell<Vec<Key>>,
     /// Downstream connections whose request waits for a connection, oldest first.
     pub pending: RefCell<VecDeque<Key>>,
     /// Connections that are not established yet.
     pub connecting: Cell<u32>,
     /// All connections, established or not.
     pub open: Cell<u32>,
-    /// Connections that carry many requests at once (HTTP/2), established.
-    pub http2: RefCell<Vec<Key>>,
-    /// What is spoken with the host, and over which of its cluster's transports.
-    pub protocol: UpstreamProtocol,
-    pub transport: usize,
-    /// Requests in flight, for LEAST_REQUEST.
-    pub active: Cell<u32>,
+    /// Requests in flight over all pools of the host, for LEAST_REQUEST.
+    pub active: Rc<Cell<u32>>,
     /// The host left the cluster: idle connections close, no new ones are made.
     pub retired: Cell<bool>,
     pub shard: Arc<HostShard>,
 }
+
+impl Pool {
+    fn is_unused(&self) -> bool {
+        self.open.get() == 0 && self.pending.borrow().is_empty()
+    }
+}
+
+/// Pools beside the main one: one for each name and protocol that requests ask for.
+type Others = Rc<RefCell<HashMap<PoolKey, Rc<Pool>>>>;
+
+/// So many names may be asked for at once; those that are not in use make room.
+const MAX_OTHERS: usize = 1024;
 
 impl Host {
     pub fn new(
@@ -60,8 +85,11 @@ impl Host {
         let pool = before.map_or_else(
             || {
                 Rc::new(Pool {
+                    kind: PoolKey {
+                        protocol,
+                        ..PoolKey::default()
+                    },
                     shard: shards.add(endpoint.address),
-                    protocol,
                     transport,
                     ..Pool::default()
                 })
@@ -76,7 +104,41 @@ impl Host {
             locality: Arc::clone(&endpoint.locality),
             metadata: endpoint.metadata.clone(),
             pool,
+            others: before.map(|h| Rc::clone(&h.others)).unwrap_or_default(),
         }
+    }
+
+    /// The pool of a kind; `None`: too many kinds are in use.
+    pub fn pool_of(&self, kind: PoolKey) -> Option<Rc<Pool>> {
+        if kind == self.pool.kind {
+            return Some(Rc::clone(&self.pool));
+        }
+        let mut others = self.others.borrow_mut();
+        if let Some(pool) = others.get(&kind) {
+            return Some(Rc::clone(pool));
+        }
+        if others.len() >= MAX_OTHERS {
+            others.retain(|_, pool| !pool.is_unused());
+        }
+        if others.len() >= MAX_OTHERS {
+            return None;
+        }
+        let pool = Rc::new(Pool {
+            kind: kind.clone(),
+            transport: self.pool.transport,
+            active: Rc::clone(&self.pool.active),
+            shard: Arc::clone(&self.pool.shard),
+            ..Pool::default()
+        });
+        others.insert(kind, Rc::clone(&pool));
+        Some(pool)
+    }
+
+    /// All pools of the host.
+    pub fn pools(&self) -> Vec<Rc<Pool>> {
+        let mut all = vec![Rc::clone(&self.pool)];
+        all.extend(self.others.borrow().values().cloned());
+        all
     }
 
     /// Whether it is as `endpoint` says.

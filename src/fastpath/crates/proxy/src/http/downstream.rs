@@ -26,6 +26,10 @@ use crate::worker::{Kind, Readiness, Worker};
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
 
+/// How long a client has to end a request that was answered, and how much of it is thrown away.
+const STREAM_LINGER_MS: u64 = 1000;
+const MAX_DISCARDED: usize = 64 * 1024;
+
 /// How HTTP/2 begins (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -216,7 +220,7 @@ impl Worker {
         }
         if d.carrier.is_stream() {
             // One exchange is all there is to a stream.
-            if d.stream.is_none() && d.backlog() == 0 {
+            if d.stream.is_none() && d.backlog() == 0 && !self.awaits_end(&mut d) {
                 self.close_downstream(d, false);
             } else {
                 self.downstreams.put(d.key, d);
@@ -232,6 +236,25 @@ impl Worker {
             return;
         }
         self.downstreams.put(d.key, d);
+    }
+
+    /// The answer is out and the client still sends: it gets a moment to end its request, so that
+    /// a small one is not reset for being late. More than that is cut (RFC 9113 §8.1).
+    fn awaits_end(&mut self, d: &mut Downstream) -> bool {
+        let Carrier::Stream(carrier) = &d.carrier else {
+            return false;
+        };
+        if !carrier.finished || carrier.ended || carrier.gone {
+            return false;
+        }
+        let is_enough = carrier.discarded > MAX_DISCARDED;
+        if d.closing != Closing::Lingering {
+            d.closing = Closing::Lingering;
+            d.close_deadline = self.clock.now_ms().saturating_add(STREAM_LINGER_MS);
+            let deadline = d.close_deadline;
+            self.arm_downstream(d, deadline);
+        }
+        !is_enough
     }
 
     /// Shuts our side; false if there is nothing to wait for.
@@ -395,8 +418,9 @@ impl Worker {
                     }
                 }
                 None => {
-                    if d.carrier.is_stream() {
+                    if let Carrier::Stream(carrier) = &mut d.carrier {
                         // Nobody wants the rest of it.
+                        carrier.discarded = carrier.discarded.saturating_add(rest.len());
                         used = data.len();
                         break;
                     }

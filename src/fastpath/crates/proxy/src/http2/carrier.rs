@@ -58,6 +58,8 @@ pub struct StreamCarrier {
     pub owed: usize,
     /// What the connection had not written when we last gave it something.
     behind: usize,
+    /// Bytes of the body that came when nobody wanted them any more.
+    pub discarded: usize,
     /// The peer has ended its side.
     pub ended: bool,
     /// We have.
@@ -82,6 +84,7 @@ impl StreamCarrier {
             after: After::More,
             owed: 0,
             behind: 0,
+            discarded: 0,
             ended: false,
             finished: false,
             gone: false,

@@ -6,7 +6,7 @@ use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 
 use super::{State, Upstream};
 use crate::cluster::breaker::Taken;
-use crate::cluster::host::{Host, Pool};
+use crate::cluster::host::{Host, Pool, PoolKey};
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
@@ -23,7 +23,10 @@ impl Worker {
         let (Some(cluster), Some(host)) = (s.cluster.clone(), s.host.clone()) else {
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
-        let pool = Rc::clone(&host.pool);
+        let Some(pool) = pool_for(&cluster, &host, d, &s) else {
+            cluster.stats().inc(ClusterCounter::UpstreamCxPoolOverflow);
+            return self.reply_failure(d, s, Failure::Overflow);
+        };
         if let Some(key) = self.http2_with_room(&pool) {
             return self.attach_to_http2(d, s, key, priority);
         }
@@ -78,7 +81,7 @@ impl Worker {
         pool: &Rc<Pool>,
         priority: RoutingPriority,
     ) -> Result<(), Failure> {
-        let enough = match pool.protocol {
+        let enough = match pool.kind.protocol {
             UpstreamProtocol::Http1 => pool.pending.borrow().len(),
             UpstreamProtocol::Http2 | UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => 1,
         };
@@ -307,4 +310,36 @@ impl Worker {
             self.close_upstream(u);
         }
     }
+}
+
+/// The pool that a request belongs in: the host's own, unless its cluster takes protocol or names
+/// from the request.
+fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -> Option<Rc<Pool>> {
+    let config = cluster.config.borrow();
+    let http = &config.http;
+    let protocol = match http.protocol {
+        UpstreamProtocol::Downstream if d.carrier.is_stream() => UpstreamProtocol::Http2,
+        UpstreamProtocol::Downstream => UpstreamProtocol::Http1,
+        protocol => protocol,
+    };
+    if !http.auto_sni && !http.auto_san_validation && protocol == host.pool.kind.protocol {
+        return Some(Rc::clone(&host.pool));
+    }
+    let of_header = http
+        .auto_sni_header
+        .as_ref()
+        .and_then(|name| s.request.headers.get_name(name.as_bytes()))
+        .filter(|value| !value.is_empty());
+    let authority = of_header.unwrap_or_else(|| s.request.authority());
+    let (name, _) = crate::http::request::split_port(authority);
+    let name = std::str::from_utf8(name).ok();
+    let name = name.map(|n| n.trim_start_matches('[').trim_end_matches(']'));
+    // An address is no SNI (RFC 6066 §3), but it can be verified.
+    let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
+    let wants_sni = http.auto_sni && !is_address;
+    host.pool_of(PoolKey {
+        protocol,
+        sni: name.filter(|_| wants_sni).map(Box::from),
+        verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),
+    })
 }

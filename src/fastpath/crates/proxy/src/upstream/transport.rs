@@ -29,10 +29,11 @@ impl Worker {
             }
         };
         let sni = server_name(&config, &u);
+        let san: Option<&str> = u.pool.kind.verify_san.as_deref();
         let options = ClientSession {
             sni: sni.as_deref(),
-            verify_san: &[],
-            alpn: protocols(&config, u.pool.protocol),
+            verify_san: san.as_slice(),
+            alpn: protocols(&config, u.pool.kind.protocol),
             local: u.local.unwrap_or(u.host.address),
             remote: u.host.address,
         };
@@ -90,7 +91,7 @@ impl Worker {
         let pool = &u.pool;
         pool.connecting.set(pool.connecting.get().saturating_sub(1));
         u.state = State::Idle;
-        let speaks_h2 = match pool.protocol {
+        let speaks_h2 = match pool.kind.protocol {
             UpstreamProtocol::Http2 => true,
             UpstreamProtocol::Http1 => false,
             UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => {
@@ -131,10 +132,11 @@ fn shake(u: &mut Upstream, scratch: &mut Scratch) -> Handshake {
     Handshake::Done
 }
 
-/// The SNI: of the configuration, or the endpoint's name.
+/// The SNI: the request's, the endpoint's name, or the configuration's.
 fn server_name(config: &UpstreamTls, u: &Upstream) -> Option<Box<str>> {
     let of_host = config.auto_host_sni.then_some(u.host.hostname.as_deref());
-    let name = of_host.flatten().or(config.sni.as_deref());
+    let name = u.pool.kind.sni.as_deref();
+    let name = name.or(of_host.flatten()).or(config.sni.as_deref());
     name.filter(|name| !name.is_empty()).map(Box::from)
 }
 

@@ -122,13 +122,14 @@ impl Worker {
     /// Hosts that left: idle connections close now, busy ones when their request is done.
     pub fn retire_hosts(&mut self, gone: &[Rc<Host>]) {
         for host in gone {
-            host.pool.retired.set(true);
-            for key in host.pool.http2.take() {
-                self.retire_http2(key);
-            }
-            let idle = host.pool.idle.take();
-            for key in idle {
-                self.close_idle_upstream(key);
+            for pool in host.pools() {
+                pool.retired.set(true);
+                for key in pool.http2.take() {
+                    self.retire_http2(key);
+                }
+                for key in pool.idle.take() {
+                    self.close_idle_upstream(key);
+                }
             }
         }
     }

@@ -450,6 +450,7 @@ fn problems_of_configurations() {
             _ => unreachable!(),
         },
         ocsp_staple: None,
+        chain_file: None,
         files: vec![],
     });
     let mixed = problem(&downstream(&[&leaf, &mixed]));

@@ -85,6 +85,7 @@ impl Ca {
             chain: vec![leaf.der().to_vec()],
             key: PrivateKey::Pkcs8(key.serialize_der()),
             ocsp_staple: None,
+            chain_file: None,
             files: Vec::new(),
         }
     }

@@ -520,10 +520,12 @@ fn spiffe_trust_domains() {
             TrustDomain {
                 name: "one.test".into(),
                 trusted_ca: vec![one.der()],
+                file: None,
             },
             TrustDomain {
                 name: "two.test".into(),
                 trusted_ca: vec![two.der()],
+                file: None,
             },
         ]),
         ..Validation::default()
@@ -736,6 +738,7 @@ fn combined_contexts_are_merged() {
         Arc::new(Secret {
             name: "validation".into(),
             value: SecretValue::Validation(Arc::new(dynamic)),
+            watched: Vec::new(),
             hash: 1,
         }),
     );

@@ -86,7 +86,9 @@ impl Store {
             let known = self.secrets.get(&*reference.name);
             let known = known.map(|slot| (slot.is_static, kind(slot)));
             let earlier = references.iter().take(at);
-            let earlier = earlier.filter(|other| other.name == reference.name).last();
+            let earlier = earlier
+                .filter(|other| other.name == reference.name)
+                .next_back();
             let other = earlier.or(others.get(&*reference.name).copied());
             problems.extend(check_reference(reference, known, other));
         }

@@ -41,6 +41,7 @@ class Scene:
 
     id: str
     chains: str
+    # Names, or names and configurations; `<name>_but_for_<port>` is disabled for that port.
     filters: Sequence[str | tuple[str, str]] = ("proxy_protocol", "tls_inspector")
     more: str = "{}"  # other fields of the listener
 
@@ -60,8 +61,13 @@ class Scene:
 
 def _listener_filter(which: str | tuple[str, str]) -> Tree:
     name, more = which if isinstance(which, tuple) else (which, "{}")
+    name, _, but_for = name.partition("_but_for_")
     config = {"@type": LISTENER_FILTERS[name], **yaml.safe_load(more)}
-    return {"name": f"envoy.filters.listener.{name}", "typed_config": config}
+    tree: Tree = {"name": f"envoy.filters.listener.{name}", "typed_config": config}
+    if but_for:
+        ports = {"start": int(but_for), "end": int(but_for) + 1}
+        tree["filter_disabled"] = {"destination_port_range": ports}
+    return tree
 
 
 def _chain(name: str, match: Tree | None) -> Tree:

@@ -84,8 +84,6 @@ impl Worker {
         let key = self.http2.reserve();
         let now = self.clock.now_ms();
         let codec = Connection::client(options(&cluster));
-        let stats = cluster.stats();
-        stats.inc(ClusterCounter::UpstreamCxHttp2Total);
         let failed = self.register_again(Kind::Http2, key, &io).is_err();
         let ping_at = next_ping(&cluster, now, &mut self.rng);
         let role = Role::Client(Client {

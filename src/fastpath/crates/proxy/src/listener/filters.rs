@@ -296,6 +296,7 @@ fn proxy_protocol(
                 counts(ProxyProtocolCounter::NotFoundAllowed);
                 return Verdict::Next(0);
             }
+            counts(found(version));
             counts(disallowed(version));
             return Verdict::Reject(Rejection::ProxyProtocolDisallowed(version));
         }

@@ -329,7 +329,10 @@ fn versions_that_are_not_wanted() {
     let mut bench = Bench::new(vec![ListenerFilter::ProxyProtocol(config(false))]);
     let disallowed = Rejection::ProxyProtocolDisallowed(Version::V1);
     assert_eq!(bench.step(&v1()), Step::Reject(disallowed));
-    assert_eq!(bench.counted(), "proxy_proto.versions.v1.disallowed=1");
+    assert_eq!(
+        bench.counted(),
+        "proxy_proto.versions.v1.disallowed=1 proxy_proto.versions.v1.found=1"
+    );
     let mut bench = Bench::new(vec![ListenerFilter::ProxyProtocol(config(true))]);
     assert_eq!(bench.step(&v1()), done(0));
     assert_eq!(bench.counted(), "proxy_proto.not_found_allowed=1");

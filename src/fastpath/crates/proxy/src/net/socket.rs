@@ -83,3 +83,23 @@ pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
 fn to_std(address: SocketAddrAny) -> Option<SocketAddr> {
     SocketAddr::try_from(address).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without netfilter there is no answer, with it the same address.
+    #[test]
+    fn a_connection_that_was_not_redirected() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = std::net::TcpListener::bind(address) else {
+                continue; // a machine without IPv6
+            };
+            let local = listener.local_addr().unwrap();
+            let _client = std::net::TcpStream::connect(local).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            let found = original_destination(&accepted);
+            assert!(found.is_none() || found == Some(local));
+        }
+    }
+}

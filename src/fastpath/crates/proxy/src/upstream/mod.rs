@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::RoutingPriority;
+use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 use proto::h1::HeadReader;
 use rustix::io::Errno;
 
@@ -153,6 +153,12 @@ impl Worker {
         }
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxTotal);
+        match pool.kind.protocol {
+            UpstreamProtocol::Http1 => stats.inc(ClusterCounter::UpstreamCxHttp1Total),
+            UpstreamProtocol::Http2 => stats.inc(ClusterCounter::UpstreamCxHttp2Total),
+            // ALPN will say.
+            UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => {}
+        }
         stats.gauge_inc(ClusterGauge::UpstreamCxActive);
         pool.shard.cx_total.inc();
         pool.shard.cx_active.inc();

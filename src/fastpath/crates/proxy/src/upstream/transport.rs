@@ -91,19 +91,22 @@ impl Worker {
         let pool = &u.pool;
         pool.connecting.set(pool.connecting.get().saturating_sub(1));
         u.state = State::Idle;
-        let speaks_h2 = match pool.kind.protocol {
-            UpstreamProtocol::Http2 => true,
-            UpstreamProtocol::Http1 => false,
+        match pool.kind.protocol {
+            UpstreamProtocol::Http2 => self.become_http2_client(u),
+            UpstreamProtocol::Http1 => self.offer(u),
             UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => {
                 let info = u.carrier.io().and_then(Io::tls_info);
-                info.is_some_and(|info| info.alpn.as_deref() == Some(H2))
+                let is_h2 = info.is_some_and(|info| info.alpn.as_deref() == Some(H2));
+                let stats = u.cluster.stats();
+                if is_h2 {
+                    stats.inc(ClusterCounter::UpstreamCxHttp2Total);
+                    self.become_http2_client(u);
+                } else {
+                    stats.inc(ClusterCounter::UpstreamCxHttp1Total);
+                    self.offer(u);
+                }
             }
-        };
-        if speaks_h2 {
-            return self.become_http2_client(u);
         }
-        u.cluster.stats().inc(ClusterCounter::UpstreamCxHttp1Total);
-        self.offer(u);
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::matching::Peer;
 use tls::Info;
 
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
@@ -33,6 +34,15 @@ pub enum Spoken {
 }
 
 impl Client {
+    /// What it showed of itself, for routes that ask.
+    pub fn shown(&self) -> Peer {
+        let certificate = self.tls.as_ref().and_then(|info| info.peer.as_ref());
+        Peer {
+            presented: certificate.is_some(),
+            validated: certificate.is_some_and(|c| c.validated),
+        }
+    }
+
     /// The buffer limit above which the other side is not read.
     pub fn buffer_limit(&self) -> usize {
         self.listener.config.per_connection_buffer_limit_bytes

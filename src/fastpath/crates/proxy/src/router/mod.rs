@@ -53,7 +53,7 @@ impl Worker {
         if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
             return self.redirect_to_https(d, s);
         }
-        let Some(route_at) = host.position(&s.request, random) else {
+        let Some(route_at) = host.position(&s.request, d.client.shown(), random) else {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
         let route_ref = RouteRef::new(table, host_at, route_at);

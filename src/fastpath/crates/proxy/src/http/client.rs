@@ -10,6 +10,7 @@ use tls::Info;
 
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
 use crate::worker::Worker;
+use crate::worker::admission::Admission;
 use crate::worker::chain::HttpRuntime;
 use crate::worker::config::ListenerRuntime;
 
@@ -24,6 +25,8 @@ pub struct Client {
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
+    /// Its place in the chain's connection limit, given up with the last of these.
+    pub admission: Option<Rc<Admission>>,
 }
 
 /// What a connection speaks with us, for statistics.

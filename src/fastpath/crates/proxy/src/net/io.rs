@@ -125,12 +125,25 @@ impl Io {
         self.tls.as_ref().map(|t| t.session.info())
     }
 
+    /// Whether bytes go as they are.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
     pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
+        self.read_at_most(usize::MAX, scratch)
+    }
+
+    /// Reads `limit` bytes of the socket at most.
+    pub fn read_at_most<'a>(&mut self, limit: usize, scratch: &'a mut Scratch) -> Input<'a> {
         if self.tls.as_ref().is_some_and(|t| t.closed) {
             return Input::Eof;
         }
-        let room = scratch.raw.len();
-        let n = match rustix::net::recv(&self.fd, &mut *scratch.raw, RecvFlags::empty()) {
+        let room = scratch.raw.len().min(limit);
+        let Some(raw) = scratch.raw.get_mut(..room) else {
+            return Input::Broken;
+        };
+        let n = match rustix::net::recv(&self.fd, raw, RecvFlags::empty()) {
             Ok((0, _)) => return Input::Eof,
             Ok((n, _)) => n,
             Err(Errno::AGAIN) => return Input::Empty,

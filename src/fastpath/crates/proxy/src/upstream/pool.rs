@@ -12,6 +12,7 @@ use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
+use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -24,7 +25,11 @@ impl Worker {
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
         let pool = Rc::clone(&host.pool);
-        if let Some(key) = self.http2_with_room(&pool) {
+        let http2 = self.http2_with_room(&pool);
+        let must_wait = s.request.upgrade && http2.is_some_and(|key| self.is_ungreeted(key));
+        if let Some(key) = http2
+            && !must_wait
+        {
             return self.attach_to_http2(d, s, key, priority);
         }
         loop {
@@ -59,6 +64,9 @@ impl Worker {
         pool.shard.rq_pending_active.inc();
         s.pool = Some(Rc::clone(&pool));
         d.stream = Some(s);
+        if must_wait {
+            return;
+        }
         if let Err(failure) = self.connect_for_waiting(&cluster, &host, &pool, priority)
             && let Some(mut s) = d.stream.take()
         {
@@ -154,7 +162,7 @@ impl Worker {
         };
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
-        if s.request_complete {
+        if s.request_complete || s.tunnel == Tunnel::Asked {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(u.key, u);

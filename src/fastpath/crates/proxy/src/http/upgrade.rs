@@ -186,7 +186,7 @@ impl Worker {
             s.response.tunnel
         };
         if agreed {
-            self.open_tunnel(d, s);
+            self.begin_upgrade(d, s);
             return;
         }
         s.tunnel = Tunnel::Refused;
@@ -200,7 +200,7 @@ impl Worker {
     }
 
     /// From here on bytes flow both ways; of the deadlines those for a response are over.
-    pub fn open_tunnel(&mut self, d: &mut Downstream, s: &mut Stream) {
+    pub fn begin_upgrade(&mut self, d: &mut Downstream, s: &mut Stream) {
         s.tunnel = Tunnel::Open;
         s.response_decoder = BodyDecoder::new(BodyLength::UntilClose);
         s.response_keep_alive = false;

@@ -114,7 +114,8 @@ impl Policy {
 
     /// Envoy requires a certificate as soon as it has pins, names or SPIFFE to check.
     pub(super) fn needs_certificate(&self) -> bool {
-        !self.accepts_untrusted() && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
+        !self.accepts_untrusted()
+            && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
     }
 
     pub(super) fn ca_subjects(&self) -> Vec<DistinguishedName> {

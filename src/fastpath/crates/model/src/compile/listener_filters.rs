@@ -30,8 +30,8 @@ const PROXY_PROTOCOL_NAMESPACE: &str = "envoy.filters.listener.proxy_protocol";
 /// Envoy's default of `initial_read_buffer_size`, and of `max_client_hello_size`.
 const CLIENT_HELLO: u32 = 16 * 1024;
 
-/// The filters given, and those that Envoy adds: `original_dst` for `use_original_dst`, the TLS
-/// inspector for chains that ask what only it knows.
+/// The filters given, and `original_dst` for `use_original_dst`. For chains that ask what only the
+/// TLS inspector knows Envoy 1.40 adds none.
 pub(super) fn compile(message: &pb::Listener, cx: &mut Context) -> Vec<ConditionalFilter> {
     let mut filters = Vec::with_capacity(message.listener_filters.len());
     for (index, filter) in message.listener_filters.iter().enumerate() {
@@ -39,37 +39,17 @@ pub(super) fn compile(message: &pb::Listener, cx: &mut Context) -> Vec<Condition
         filters.extend(conditional(filter, &mut cx.problems));
         cx.problems.leave(level);
     }
-    let has = |filters: &[ConditionalFilter], wanted: fn(&ListenerFilter) -> bool| {
-        filters.iter().any(|f| wanted(&f.filter))
-    };
-    let always = |filter| ConditionalFilter {
-        filter,
-        disabled: None,
-    };
     let use_original_dst = message.use_original_dst.as_ref().is_some_and(|v| v.value);
-    if use_original_dst && !has(&filters, |f| matches!(f, ListenerFilter::OriginalDst)) {
-        filters.push(always(ListenerFilter::OriginalDst));
-    }
-    let asks_tls = message.filter_chains.iter().any(asks_tls);
-    if asks_tls && !has(&filters, |f| matches!(f, ListenerFilter::TlsInspector(_))) {
-        filters.push(always(ListenerFilter::TlsInspector(tls_inspector(
-            &tls::TlsInspector::default(),
-        ))));
+    let is_there = filters
+        .iter()
+        .any(|f| matches!(f.filter, ListenerFilter::OriginalDst));
+    if use_original_dst && !is_there {
+        filters.push(ConditionalFilter {
+            filter: ListenerFilter::OriginalDst,
+            disabled: None,
+        });
     }
     filters
-}
-
-/// Whether a chain matches on what a ClientHello says.
-fn asks_tls(chain: &pb::FilterChain) -> bool {
-    let Some(criteria) = chain.filter_chain_match.as_ref() else {
-        return false;
-    };
-    let names = !criteria.server_names.is_empty() || !criteria.application_protocols.is_empty();
-    match criteria.transport_protocol.as_str() {
-        "tls" => true,
-        "" => names,
-        _ => false,
-    }
 }
 
 fn conditional(message: &pb::ListenerFilter, problems: &mut Problems) -> Option<ConditionalFilter> {

@@ -75,6 +75,10 @@ class Bad:
 
 _ROUTE = "route: {cluster: a, timeout: 15s}"
 _MATCH = "match: {prefix: /}"
+_UPSTREAM_TLS = (
+    "    transport_socket:\n      name: envoy.transport_sockets.tls\n      typed_config:\n        '@type': "
+    "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext\n        "
+)
 _ROUTER = '"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router'
 
 BAD = [
@@ -146,6 +150,17 @@ BAD = [
     Bad("bad_cidr", "stat_prefix: web", "stat_prefix: web\n          internal_address_config: {cidr_ranges: [{address_prefix: nope, prefix_len: 8}]}", ("nope",)),
     Bad("log_bad_path", "stat_prefix: web",
         "stat_prefix: web\n          access_log: [{name: x, typed_config: {'@type': type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: /no/such/folder/log}}]", ("/no/such/folder/log",)),
+    Bad("tls_ciphers", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {tls_params: {cipher_suites: [BOGUS]}}", ("BOGUS",)),
+    Bad("tls_curves", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {tls_params: {ecdh_curves: [BOGUS]}}", ("BOGUS",)),
+    Bad("tls_unknown_secret", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {tls_certificate_sds_secret_configs: [{name: nowhere}]}", ("Unknown static secret: nowhere",)),
+    Bad("tls_unknown_context", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {validation_context_sds_secret_config: {name: nowhere}}", ("Unknown static certificate validation context: nowhere",)),
+    Bad("tls_sans_without_ca", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {validation_context: {match_typed_subject_alt_names: [{san_type: DNS, matcher: {exact: a}}]}}", ("SAN-based verification",)),
+    Bad("tls_bad_ca", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {validation_context: {trusted_ca: {inline_string: hello}}}", ("trusted CA certificates from <inline>",)),
+    Bad("tls_bad_chain", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "common_tls_context: {tls_certificates: [{certificate_chain: {inline_string: hello}, private_key: {inline_string: hello}}]}", ("certificate chain from <inline>",)),
+    Bad("tls_auto_san", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "auto_sni_san_validation: true", ("auto_sni_san_validation",)),
+    Bad("tls_long_sni", "    type: STATIC", "    type: STATIC\n" + _UPSTREAM_TLS + "sni: " + "a" * 256, ("sni",)),
+    Bad("tls_socket_unknown", "    type: STATIC", "    type: STATIC\n    transport_socket: {name: envoy.transport_sockets.tls}", ("transport_socket",)),
+    Bad("secret_without_type", "static_resources:", "static_resources:\n  secrets: [{name: a}]", ("secrets",)),
 ]  # fmt: skip
 
 # Odd, but Envoy takes them.

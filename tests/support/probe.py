@@ -44,12 +44,20 @@ class Probe:
     def __init__(self, port: int, path: str = "/probe", protocols: str = "h1,h2") -> None:
         self._argv = [sys.executable, "-m", "tests.support.probe", str(port), path, protocols]
         self._report: Report | None = None
+        self._asked = 0
+        self._last = ""
+        self._begun = threading.Event()
 
     @property
     def report(self) -> Report:
         """Its findings."""
         assert self._report is not None, "the probe is still running"
         return self._report
+
+    @property
+    def asked(self) -> int:
+        """About how many requests it has made so far."""
+        return self._asked
 
     def __enter__(self) -> Probe:
         self._process = subprocess.Popen(
@@ -60,13 +68,27 @@ class Probe:
             cwd=REPO,
             preexec_fn=die_with_parent,
         )
-        assert self._process.stdout is not None
-        self._process.stdout.readline()  # it has had its first answers
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        assert self._begun.wait(60), "the probe gets no answer"
         return self
 
     def __exit__(self, *_: object) -> None:
-        out, _ = self._process.communicate(timeout=60)
-        self._report = Report(**json.loads(out))
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._reader.join(60)
+        self._process.wait(60)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._report = Report(**json.loads(self._last))
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._last = line
+            if line.strip().isdigit():
+                self._asked = int(line)
+                self._begun.set()
 
 
 class _Http1:
@@ -154,8 +176,7 @@ def main(port: int, path: str, protocols: str) -> None:
             times.append(time.perf_counter() - begun)
             if trouble is not None and len(wrong) < _MANY:
                 wrong.append(trouble)
-        if len(times) == len(clients):
-            print("asking", flush=True)
+        print(len(times), flush=True)
         stop.wait(_EVERY)
     ordered = sorted(times)
     report = Report(len(times), wrong, ordered[-1] * 1000, ordered[len(ordered) // 2] * 1000)

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use model::bootstrap;
-use model::compile::{CLUSTER, LISTENER};
+use model::compile::{CLUSTER, LISTENER, SECRET};
 use model::store::Store;
 
 #[test]
@@ -74,6 +74,8 @@ fn run(case: &Path) -> (bool, String) {
 
 fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     let mut store = Store::new();
+    let secrets = store.apply(SECRET, &bootstrap.static_secrets, &[], true);
+    assert!(secrets.rejected.is_empty(), "{:?}", secrets.rejected);
     let clusters = store.apply(CLUSTER, &bootstrap.static_clusters, &[], true);
     assert!(clusters.rejected.is_empty(), "{:?}", clusters.rejected);
     let listeners = store.apply(LISTENER, &bootstrap.static_listeners, &[], true);
@@ -101,6 +103,11 @@ fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     }
     for (type_url, name) in store.warming() {
         writeln!(out, "warming {type_url} {name}").unwrap();
+    }
+    let mut secrets: Vec<_> = snapshot.secrets.into_iter().collect();
+    secrets.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, secret) in secrets {
+        writeln!(out, "secret {name}: {secret:#?}").unwrap();
     }
     let mut clusters: Vec<_> = snapshot.clusters.into_iter().collect();
     clusters.sort_by(|a, b| a.0.cmp(&b.0));

@@ -245,7 +245,7 @@ impl HeaderMap {
         if known == Known::Other || !is_value(value) {
             return false;
         }
-        match self.store(known, known.name().as_bytes(), trim_ows(value)) {
+        match self.store_lower(known, known.name().as_bytes(), trim_ows(value)) {
             Some(field) => self.append(field),
             None => false,
         }
@@ -485,11 +485,18 @@ impl HeaderMap {
 
     /// Writes `name: value\r\n` at the end of the arena.
     fn store(&mut self, known: Known, name: &[u8], value: &[u8]) -> Option<Field> {
-        let field = self.reserve(known, name, value.len())?;
-        self.arena.extend_from_slice(name);
-        if let Some(stored) = self.arena.get_mut(field.start()..) {
+        let field = self.store_lower(known, name, value)?;
+        if let Some(stored) = self.arena.get_mut(field.start()..field.name_end()) {
             stored.make_ascii_lowercase();
         }
+        Some(field)
+    }
+
+    /// The same for a name in lower case.
+    #[inline]
+    fn store_lower(&mut self, known: Known, name: &[u8], value: &[u8]) -> Option<Field> {
+        let field = self.reserve(known, name, value.len())?;
+        self.arena.extend_from_slice(name);
         self.arena.extend_from_slice(SEPARATOR);
         self.arena.extend_from_slice(value);
         self.arena.extend_from_slice(CRLF);
@@ -499,7 +506,7 @@ impl HeaderMap {
     /// Appends a field that is valid, trimmed and in lower case: `name` is that of `Known::Other`.
     #[inline]
     pub(crate) fn push_valid(&mut self, known: Known, name: &[u8], value: &[u8]) -> bool {
-        match self.store(known, name, value) {
+        match self.store_lower(known, name, value) {
             Some(field) => self.append(field),
             None => false,
         }
@@ -541,7 +548,7 @@ impl HeaderMap {
             self.put_in_place(known, name, field);
             return true;
         }
-        match self.store(known, name, value) {
+        match self.store_lower(known, name, value) {
             Some(field) => {
                 self.put_in_place(known, name, field);
                 true

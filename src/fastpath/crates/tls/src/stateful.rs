@@ -93,9 +93,7 @@ mod tests {
         assert_eq!(sessions.get(&last), Some(vec![1]));
         assert_eq!(sessions.take(&last), Some(vec![1]));
         assert_eq!(sessions.take(&last), None);
-        assert_eq!(
-            sessions.state().sessions.len(),
-            sessions.state().order.len()
-        );
+        let state = sessions.state();
+        assert_eq!(state.sessions.len(), state.order.len());
     }
 }

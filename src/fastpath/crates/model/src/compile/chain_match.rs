@@ -110,3 +110,47 @@ fn server_names(names: &[String], problems: &mut Problems) -> Vec<Box<str>> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+
+    use super::*;
+    use crate::resources::hcm::Cidr;
+    use crate::testing::resource;
+
+    const TYPE: &str = "type.googleapis.com/envoy.config.listener.v3.FilterChainMatch";
+
+    #[test]
+    fn every_criterion_is_read() {
+        let range = |prefix: &str| format!("[{{address_prefix: {prefix}, prefix_len: 8}}]");
+        let yaml = format!(
+            "{{destination_port: 443, prefix_ranges: {}, direct_source_prefix_ranges: {}, source_prefix_ranges: {}, source_type: EXTERNAL, source_ports: [1, 65535], server_names: [A.com, '*.b.com'], transport_protocol: tls, application_protocols: [h2, http/1.1]}}",
+            range("10.1.1.1"),
+            range("11.0.0.0"),
+            range("'fd00::'"),
+        );
+        let message = pb::FilterChainMatch::decode(resource(TYPE, &yaml).as_slice()).unwrap();
+        let mut problems = Problems::default();
+        let compiled = compile(&message, &mut problems);
+        assert!(problems.is_empty());
+        let cidr = |address: &str| {
+            vec![Cidr {
+                address: address.parse().unwrap(),
+                prefix_len: 8,
+            }]
+        };
+        let expected = ChainMatch {
+            destination_port: Some(443),
+            prefix_ranges: cidr("10.1.1.1"),
+            server_names: vec!["A.com".into(), "*.b.com".into()],
+            transport_protocol: "tls".into(),
+            application_protocols: vec!["h2".into(), "http/1.1".into()],
+            direct_source_prefix_ranges: cidr("11.0.0.0"),
+            source_type: SourceType::External,
+            source_prefix_ranges: cidr("fd00::"),
+            source_ports: vec![1, 65535],
+        };
+        assert_eq!(compiled, expected);
+    }
+}

@@ -72,7 +72,13 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     let name: Arc<str> = message.name.as_str().into();
     let (transport, transport_matches) = (transport?, transport_matches?);
     let http = http?;
-    check_alpn(&transport, &transport_matches, &http, &mut cx.problems);
+    check_alpn(
+        &name,
+        &transport,
+        &transport_matches,
+        &http,
+        &mut cx.problems,
+    );
     Some(Cluster {
         stat_name: match message.alt_stat_name.as_str() {
             "" => Arc::clone(&name),
@@ -125,6 +131,7 @@ fn transport_matches(message: &pb::Cluster, cx: &mut Context) -> Option<Vec<Tran
 
 /// Protocols are negotiated by ALPN, which all of the cluster's sockets must then speak.
 fn check_alpn(
+    name: &str,
     transport: &Transport,
     matches: &[TransportMatch],
     http: &UpstreamHttp,
@@ -133,9 +140,9 @@ fn check_alpn(
     let has_tls = |transport: &Transport| matches!(transport, Transport::Tls(_));
     let all = has_tls(transport) && matches.iter().all(|one| has_tls(&one.transport));
     if http.protocol == UpstreamProtocol::Alpn && !all {
-        problems.report(
-            "ALPN configured for cluster which has a non-ALPN transport socket: auto_config needs TLS",
-        );
+        problems.report(format!(
+            "ALPN configured for cluster {name} which has a non-ALPN transport socket: auto_config needs TLS"
+        ));
     }
 }
 

@@ -26,6 +26,10 @@ use crate::resources::listener::{FilterChains, Listener, SocketOptions};
 /// Numbers of fields of `Listener`.
 const FILTER_CHAINS: u64 = 3;
 const DEFAULT_FILTER_CHAIN: u64 = 25;
+const FILTER_CHAIN_MATCHER: u64 = 32;
+
+/// What may change in place: the sockets, and the connections of other chains, stay.
+const CHAINS: [u64; 3] = [FILTER_CHAINS, DEFAULT_FILTER_CHAIN, FILTER_CHAIN_MATCHER];
 
 /// Envoy's default of `per_connection_buffer_limit_bytes`.
 const BUFFER_LIMIT: u32 = 1 << 20;
@@ -108,7 +112,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
         access_logs,
         chains: chains?,
         hash: hash(bytes),
-        frame_hash: wire::hash_without(bytes, &[FILTER_CHAINS, DEFAULT_FILTER_CHAIN]),
+        frame_hash: wire::hash_without(bytes, &CHAINS),
     })
 }
 

@@ -30,8 +30,8 @@ const PROXY_PROTOCOL_NAMESPACE: &str = "envoy.filters.listener.proxy_protocol";
 /// Envoy's default of `initial_read_buffer_size`, and of `max_client_hello_size`.
 const CLIENT_HELLO: u32 = 16 * 1024;
 
-/// The filters given, and `original_dst` for `use_original_dst`. For chains that ask what only the
-/// TLS inspector knows Envoy 1.40 adds none.
+/// The filters given, and `original_dst` last where `use_original_dst` asks for it. (What chains
+/// ask of a ClientHello is known only with a TLS inspector: like Envoy since 1.20, we add none.)
 pub(super) fn compile(message: &pb::Listener, cx: &mut Context) -> Vec<ConditionalFilter> {
     let mut filters = Vec::with_capacity(message.listener_filters.len());
     for (index, filter) in message.listener_filters.iter().enumerate() {
@@ -39,11 +39,9 @@ pub(super) fn compile(message: &pb::Listener, cx: &mut Context) -> Vec<Condition
         filters.extend(conditional(filter, &mut cx.problems));
         cx.problems.leave(level);
     }
+    let is_original_dst = |f: &ConditionalFilter| f.filter == ListenerFilter::OriginalDst;
     let use_original_dst = message.use_original_dst.as_ref().is_some_and(|v| v.value);
-    let is_there = filters
-        .iter()
-        .any(|f| matches!(f.filter, ListenerFilter::OriginalDst));
-    if use_original_dst && !is_there {
+    if use_original_dst && !filters.iter().any(is_original_dst) {
         filters.push(ConditionalFilter {
             filter: ListenerFilter::OriginalDst,
             disabled: None,

@@ -188,28 +188,34 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Notes that a field of the current message names a cluster.
+    /// Notes that a field of the current message names a cluster. Named several times, it is
+    /// required if one of them requires it.
     fn refer(&mut self, field: &str, name: &str, weighted: bool, required: bool) -> Arc<str> {
-        if let Some(known) = self
-            .cluster_names
-            .get(name)
-            .and_then(|at| self.clusters.get(*at))
-        {
+        let known = self.cluster_names.get(name).copied();
+        let known = known.and_then(|at| self.clusters.get_mut(at));
+        if let Some(known) = known.as_ref().filter(|known| known.required || !required) {
             return Arc::clone(&known.name);
         }
-        let name: Arc<str> = name.into();
         let level = self.problems.enter(field);
         let path = self.problems.path().to_owned();
         self.problems.leave(level);
-        self.cluster_names
-            .insert(Arc::clone(&name), self.clusters.len());
         let reference = ClusterRef {
             path,
-            name: Arc::clone(&name),
+            name: known
+                .as_ref()
+                .map_or_else(|| name.into(), |k| Arc::clone(&k.name)),
             weighted,
             required,
         };
-        self.clusters.push(reference);
+        let name = Arc::clone(&reference.name);
+        match known {
+            Some(known) => *known = reference,
+            None => {
+                let at = self.clusters.len();
+                self.cluster_names.insert(Arc::clone(&name), at);
+                self.clusters.push(reference);
+            }
+        }
         name
     }
 

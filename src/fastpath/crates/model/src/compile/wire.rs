@@ -73,3 +73,38 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 1: varint 300; 3: "ab"; 4: fixed64; 3: "c"; 5: fixed32; 25: "d".
+    const BYTES: &[u8] =
+        b"\x08\xac\x02\x1a\x02ab\x21\0\0\0\0\0\0\0\0\x1a\x01c\x2d\0\0\0\0\xca\x01\x01d";
+
+    #[test]
+    fn fields_are_found_by_number() {
+        let numbers: Vec<u64> = fields(BYTES).map(|field| field.number).collect();
+        assert_eq!(numbers, [1, 3, 4, 3, 5, 25]);
+        assert_eq!(hashes_of(BYTES, 3), [hash(b"ab"), hash(b"c")]);
+        assert_eq!(hashes_of(BYTES, 25), [hash(b"d")]);
+        assert!(hashes_of(BYTES, 2).is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_count() {
+        let other = [BYTES, b"\x1a\x03xyz".as_slice()].concat();
+        assert_eq!(hash_without(BYTES, &[3]), hash_without(&other, &[3]));
+        assert_ne!(hash_without(BYTES, &[25]), hash_without(&other, &[25]));
+    }
+
+    #[test]
+    fn what_ends_early_ends_the_walk() {
+        for end in 0..BYTES.len() {
+            let cut = BYTES.get(..end).unwrap();
+            assert!(fields(cut).count() <= 6, "{end}");
+        }
+        let endless = [0xff_u8; 20];
+        assert_eq!(fields(&endless).count(), 0);
+    }
+}

@@ -49,7 +49,8 @@ pub struct Listener {
     pub chains: FilterChains,
     /// Hash of the resource's bytes: equal hash, nothing changed.
     pub hash: u64,
-    /// The same without `filter_chains` and `default_filter_chain`: equal, and only chains changed.
+    /// The same without `filter_chains`, `default_filter_chain` and `filter_chain_matcher`: equal,
+    /// and only chains changed.
     pub frame_hash: u64,
 }
 

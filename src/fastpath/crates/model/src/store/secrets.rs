@@ -85,8 +85,8 @@ impl Store {
         for (at, reference) in references.iter().enumerate() {
             let known = self.secrets.get(&*reference.name);
             let known = known.map(|slot| (slot.is_static, kind(slot)));
-            let earlier = references.iter().take(at);
-            let earlier = earlier.filter(|other| other.name == reference.name).last();
+            let mut earlier = references.iter().take(at);
+            let earlier = earlier.rfind(|other| other.name == reference.name);
             let other = earlier.or(others.get(&*reference.name).copied());
             problems.extend(check_reference(reference, known, other));
         }

@@ -299,3 +299,114 @@ fn listeners_need_their_own_addresses_and_known_clusters() {
         (vec!["m".into()], vec!["l".into()])
     );
 }
+
+/// A listener of TCP proxies; `chains` are (name, rest of the match, cluster).
+fn tcp(name: &str, more: &str, chains: &[(&str, &str, &str)]) -> (String, Vec<u8>) {
+    let chain = |(name, criteria, cluster): &(&str, &str, &str)| {
+        let proxy = format!(
+            "{{'@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: s, cluster: {cluster}}}"
+        );
+        format!(
+            "{{name: {name}, filter_chain_match: {criteria}, filters: [{{name: tcp, typed_config: {proxy}}}]}}"
+        )
+    };
+    let chains: Vec<String> = chains.iter().map(chain).collect();
+    let yaml = format!(
+        "{{name: {name}, address: {{socket_address: {{address: 127.0.0.1, port_value: 7}}}}, {more} filter_chains: [{}]}}",
+        chains.join(", ")
+    );
+    (name.to_owned(), resource(LISTENER, &yaml))
+}
+
+#[test]
+fn a_chain_that_did_not_change_is_known_by_its_hash() {
+    let mut store = Store::new();
+    let mut apply = |more: &str, chains: &[(&str, &str, &str)]| {
+        let applied = store.apply(LISTENER, &[tcp("l", more, chains)], &[], false);
+        assert_eq!(applied.accepted, ["l"]);
+        let listener = Arc::clone(store.snapshot().listeners.get("l").unwrap());
+        let hashes: Vec<u64> = listener.chains.list.iter().map(|c| c.hash).collect();
+        (listener.frame_hash, hashes)
+    };
+    let port = "{destination_port: 1}";
+    let (frame, chains) = apply("", &[("a", "{}", "c"), ("b", port, "c")]);
+    // One chain changes, one comes, their order changes: the other one is the same.
+    let (same_frame, others) = apply(
+        "",
+        &[
+            ("x", "{destination_port: 2}", "c"),
+            ("b", port, "d"),
+            ("a", "{}", "c"),
+        ],
+    );
+    assert_eq!(frame, same_frame);
+    assert_eq!(others.last(), chains.first());
+    assert!(others.iter().take(2).all(|hash| !chains.contains(hash)));
+    // The frame changes.
+    let (other_frame, same_chains) = apply(
+        "tcp_backlog_size: 7,",
+        &[("a", "{}", "c"), ("b", port, "c")],
+    );
+    assert_ne!(frame, other_frame);
+    assert_eq!(chains, same_chains);
+    // Who chooses is no part of the frame.
+    let (same_frame, _) = apply(
+        "filter_chain_matcher: {},",
+        &[("a", "{}", "c"), ("b", port, "c")],
+    );
+    assert_eq!(frame, same_frame);
+}
+
+#[test]
+fn tcp_proxies_wait_for_clusters_that_are_warming() {
+    let mut store = Store::new();
+    store.apply(CLUSTER, &[eds("c")], &[], false);
+    let listener = tcp("l", "", &[("a", "{}", "c")]);
+    let unknown = tcp("m", "use_original_dst: false,", &[("a", "{}", "not_there")]);
+    store.apply(LISTENER, &[listener], &[], false);
+    assert_eq!(
+        store.warming(),
+        [(CLUSTER, "c".to_owned()), (LISTENER, "l".to_owned())]
+    );
+    store.apply(ENDPOINTS, &[assignment("c", 1)], &[], false);
+    assert_eq!(store.warming(), []);
+    // On the address of `l`.
+    let applied = store.apply(LISTENER, &[unknown], &["l".to_owned()], false);
+    assert_eq!(
+        (applied.removed, applied.accepted),
+        (vec!["l".to_owned()], vec!["m".to_owned()])
+    );
+    assert_eq!(store.warming(), []);
+}
+
+#[test]
+fn a_cluster_is_required_if_one_of_many_says_so() {
+    let router = "{name: router, typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}";
+    let routes = "route_config: {virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: c}}]}]}";
+    let yaml = format!(
+        "{{name: l, address: {{socket_address: {{address: 127.0.0.1, port_value: 7}}}}, filter_chains: [{{filters: [{{name: tcp, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, stat_prefix: s, cluster: c}}}}]}}], default_filter_chain: {{filters: [{{name: hcm, typed_config: {{'@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, stat_prefix: s, {routes}, http_filters: [{router}]}}}}]}}}}"
+    );
+    let mut store = Store::new();
+    let listener = ("l".to_owned(), resource(LISTENER, &yaml));
+    let applied = store.apply(LISTENER, &[listener], &[], false);
+    let (_, path, reason) = applied.rejected.first().unwrap();
+    assert_eq!(reason, "route: unknown cluster 'c'");
+    assert!(
+        path.starts_with("default_filter_chain.filters[0]"),
+        "{path}"
+    );
+}
+
+#[test]
+fn additional_addresses_are_taken_too() {
+    let mut store = Store::new();
+    let more =
+        "additional_addresses: [{address: {socket_address: {address: 127.0.0.1, port_value: 8}}}],";
+    store.apply(LISTENER, &[tcp("l", more, &[("a", "{}", "c")])], &[], false);
+    let applied = store.apply(LISTENER, &[inline("m", 8, "c")], &[], false);
+    let (_, _, reason) = applied.rejected.first().unwrap();
+    assert!(
+        reason.contains("duplicate address '127.0.0.1:8'"),
+        "{reason}"
+    );
+}

@@ -453,6 +453,12 @@ pub const TABLE: &[Entry] = &[
     },
     all("envoy.type.v3.HashPolicy", &["source_ip"]),
     all("envoy.type.v3.HashPolicy.SourceIp", &[]),
+    Entry {
+        message: "envoy.config.core.v3.Metadata",
+        implemented: &["filter_metadata"],
+        ignored: &[("typed_filter_metadata", OPAQUE)],
+        default_only: &[],
+    },
     all("envoy.config.listener.v3.Filter", &["name", "typed_config"]),
     all(
         "envoy.config.core.v3.TransportSocket",

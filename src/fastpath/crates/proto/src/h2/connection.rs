@@ -158,7 +158,8 @@ impl Connection {
 
     /// Says how many of the bytes that this connection produced (what it appended, and the
     /// payloads that `data_head` announced) are not sent yet. To be called after writing to the
-    /// socket: the limits of outbound frames are about what the peer does not read.
+    /// socket: the limits of outbound frames are about what the peer does not read, and without
+    /// this call nothing is ever read.
     pub fn set_unsent(&mut self, bytes: usize) {
         self.flood.set_unsent(bytes);
     }

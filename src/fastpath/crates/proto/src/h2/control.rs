@@ -61,18 +61,22 @@ impl Connection {
         }
         let before = self.peer;
         self.peer.apply(payload, self.is_client)?;
-        if self.peer.header_table_size != before.header_table_size {
-            self.encoder.set_max_table_size(self.peer.header_table_size);
+        for size in [self.peer.least_table_size, self.peer.header_table_size] {
+            self.encoder.set_max_table_size(size);
         }
         let change =
             i64::from(self.peer.initial_window).saturating_sub(i64::from(before.initial_window));
-        if change != 0 && !self.streams.iter_mut().all(|s| s.send.change(change)) {
-            return Err(ConnectionError::WindowOverflow);
+        if change != 0 && self.streams.len() > 0 {
+            // A WINDOW_UPDATE of all streams, and counted as one.
+            self.flood.window_update(&mut self.stats)?;
+            if !self.streams.iter_mut().all(|s| s.send.change(change)) {
+                return Err(ConnectionError::WindowOverflow);
+            }
         }
         frame::put_settings_ack(out);
         self.flood.sent_control(HEAD);
-        self.greeted = true;
-        Ok(Some(Event::Settings))
+        let first = !std::mem::replace(&mut self.greeted, true);
+        Ok((first || self.peer.differs(&before)).then_some(Event::Settings))
     }
 
     /// From now on the peer keeps to ours.
@@ -111,8 +115,10 @@ impl Connection {
     ) -> Frame {
         let last = frame::number(payload).unwrap_or_default() & ID;
         let code = payload.get(4..).and_then(frame::number).unwrap_or_default();
-        // It may only fall.
-        let last = self.goaway_received.map_or(last, |before| before.min(last));
+        // It may only fall (§6.8), and it is news only if it does.
+        if self.goaway_received.is_some_and(|before| before <= last) {
+            return Ok(None);
+        }
         self.goaway_received = Some(last);
         if self.is_client {
             while let Some(id) = self.streams.any_above(last) {

@@ -36,11 +36,12 @@ pub enum Event {
     /// A stream that could not send all it wanted to (`data_head` took less than was there)
     /// may send more; stream 0: all of those may.
     Window { stream: StreamId },
-    /// The peer's settings changed: windows and `can_open` may have.
+    /// The peer's settings came or changed: windows and `can_open` may have.
     Settings,
     /// The answer to `Connection::ping`.
     Pong { payload: [u8; 8] },
     /// The peer opens no more and takes no more streams. Ours above `last` are gone from this
-    /// connection and were not processed: they can be sent again elsewhere (RFC 9113 §6.8).
+    /// connection and were not processed: they can be sent again elsewhere (RFC 9113 §6.8). A
+    /// peer that shuts down in two steps says it twice, first with 2^31-1.
     Goaway { last: StreamId, code: ErrorCode },
 }

@@ -52,6 +52,23 @@ fn settings_flood() {
     assert_eq!((n, error), (1001, Ce::OutboundControlFlood));
 }
 
+/// Each of them would change all streams.
+#[test]
+fn window_settings_flood() {
+    let mut p = Peer::server();
+    p.feed(&post(1, &[])).unwrap();
+    let (n, error) = until_cut(&mut p, 1000, |i| settings(&[(4, i as u32)]));
+    assert_eq!((n, error), (8, Ce::WindowUpdateFlood));
+    // Saying the same again changes nothing, and is no event.
+    let mut p = Peer::server();
+    p.feed(&[post(1, &[]), settings(&[(4, 7)])].concat())
+        .unwrap();
+    for _ in 0..1000 {
+        assert_eq!(p.feed(&settings(&[(4, 7)])), Ok(vec![]));
+        p.sent();
+    }
+}
+
 /// CVE-2019-9514: requests that we must reset.
 #[test]
 fn reset_flood_of_ours() {

@@ -244,6 +244,7 @@ fn harmless_frames() {
         frame(PRIORITY, 0, 101, &[0; 5]),
         frame(PRIORITY, 0, 7, &[0; 5]),
         settings(&[(0x77, 1)]),
+        settings(&[(3, 1)]),
         frame(PING, 0xfe, 0, b"12345678"),
         frame(PING, ACK, 0, b"87654321"),
     ];
@@ -254,6 +255,7 @@ fn harmless_frames() {
     assert_eq!(
         p.sent(),
         [
+            Sent::of(SETTINGS, ACK, 0, &[]),
             Sent::of(SETTINGS, ACK, 0, &[]),
             Sent::of(PING, ACK, 0, b"12345678")
         ]

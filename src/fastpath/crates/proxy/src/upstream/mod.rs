@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::RoutingPriority;
+use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 use proto::h1::HeadReader;
 use rustix::io::Errno;
 
@@ -153,6 +153,12 @@ impl Worker {
         }
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxTotal);
+        match pool.kind.protocol {
+            UpstreamProtocol::Http1 => stats.inc(ClusterCounter::UpstreamCxHttp1Total),
+            UpstreamProtocol::Http2 => stats.inc(ClusterCounter::UpstreamCxHttp2Total),
+            // ALPN will say.
+            UpstreamProtocol::Alpn | UpstreamProtocol::Downstream => {}
+        }
         stats.gauge_inc(ClusterGauge::UpstreamCxActive);
         pool.shard.cx_total.inc();
         pool.shard.cx_active.inc();
@@ -339,7 +345,9 @@ impl Worker {
             self.ready_upstreams.push(u.key);
         }
         self.upstreams.put(u.key, u);
-        if d.peer_closed && d.stream.is_some() && !d.readable && !d.carrier.is_stream() {
+        let is_tunnel = d.stream.as_ref().is_some_and(|s| s.tunnel.is_open());
+        let is_left = d.peer_closed && d.stream.is_some() && !d.readable;
+        if is_left && !is_tunnel && !d.carrier.is_stream() {
             alive = Alive::No;
         }
         self.settle(d, alive);

@@ -12,7 +12,7 @@ use rustls::{
     SupportedCipherSuite,
 };
 
-use super::record::{HEADER, MAX_BODY};
+use super::record::{Content, HEADER, MAX_BODY};
 use super::traffic::{Kernel, Traffic};
 use crate::client::Variant;
 use crate::client_hello::{self, ClientHello, Message};
@@ -216,10 +216,11 @@ impl Handshake {
     /// The end of the next record that rustls has not seen.
     fn next_record(&self) -> Option<usize> {
         let new = self.pending.get(self.shown..)?;
-        let (&[_, _, _, high, low], body) = new.split_first_chunk::<HEADER>()?;
+        let (&[kind, major, _, high, low], body) = new.split_first_chunk::<HEADER>()?;
         let len = usize::from(u16::from_be_bytes([high, low]));
-        // A record too long: rustls says so as soon as it sees the header.
-        let len = if len > MAX_BODY { 0 } else { len };
+        // No record of TLS, or too long a one: the header is all that rustls needs to say so.
+        let plausible = Content::from_byte(kind).is_some() && major == 3 && len <= MAX_BODY;
+        let len = if plausible { len } else { 0 };
         (body.len() >= len).then(|| self.shown.saturating_add(HEADER).saturating_add(len))
     }
 

@@ -15,7 +15,7 @@ pub(super) const MAX_BODY: usize = MAX_PLAINTEXT + 2048;
 const TAG: usize = 16;
 const EXPLICIT_NONCE: usize = 8;
 /// Both versions say TLS 1.2 on the wire.
-const VERSION: [u8; 2] = [3, 3];
+pub(super) const VERSION: [u8; 2] = [3, 3];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {

@@ -14,7 +14,7 @@ use rustls::server::ServerConnectionData;
 use rustls::{ConnectionTrafficSecrets, ExtractedSecrets};
 
 use super::Received;
-use super::record::{Content, HEADER, MAX_BODY, MAX_PLAINTEXT, OpenError, Protection};
+use super::record::{Content, HEADER, MAX_BODY, MAX_PLAINTEXT, OpenError, Protection, VERSION};
 use crate::error::{Reason, TlsError, reason};
 
 /// Consecutive records or messages of a kind that carry no data; BoringSSL's limits.
@@ -383,10 +383,10 @@ fn count(counter: &mut u8, most: u8, reason: Reason) -> Result<(), Failure> {
 
 /// Length of the record that begins here, header included; `None` before its header is whole.
 fn record_len(bytes: &[u8]) -> Result<Option<usize>, Failure> {
-    let [_, major, _, high, low, ..] = *bytes else {
+    let [_, major, minor, high, low, ..] = *bytes else {
         return Ok(None);
     };
-    if major != 3 {
+    if [major, minor] != VERSION {
         return Err(Failure {
             alert: 70,
             error: TlsError::protocol(reason::WRONG_VERSION_NUMBER),

@@ -224,3 +224,31 @@ pub(super) fn hash(certificate: &Certificate, hasher: &mut impl Hasher) {
         &certificate.key;
     der.hash(hasher);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Certificates come from files that others wrote.
+        #[test]
+        fn any_certificate_is_answered(
+            changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8)
+        ) {
+            let text = include_bytes!("../../../tests/golden/pki/rsa.crt");
+            let mut der = pem::certificates(text).unwrap_or_default().remove(0);
+            for (at, byte) in changes {
+                let at = at.checked_rem(der.len()).unwrap_or_default();
+                if let Some(changed) = der.get_mut(at) {
+                    *changed = byte;
+                }
+            }
+            if let Ok((_, certificate)) = X509Certificate::from_der(&der) {
+                let _ = key::kind(certificate.public_key());
+            }
+            let _ = (are_certificates(std::slice::from_ref(&der)), check_staple(&der));
+        }
+    }
+}

@@ -62,3 +62,42 @@ fn is_encrypted(text: &[u8]) -> bool {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     has(b"-----BEGIN ENCRYPTED PRIVATE KEY-----") || has(b"Proc-Type: 4,ENCRYPTED")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: &str = include_str!("../../../tests/golden/pki/ec.key");
+
+    #[test]
+    fn other_sections_and_text_around_are_passed_over() {
+        let text = format!(
+            "a comment\n-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{KEY}more"
+        );
+        assert!(matches!(
+            private_key(text.as_bytes()),
+            Ok(PrivateKey::Pkcs8(_))
+        ));
+        assert_eq!(certificates(text.as_bytes()), Some(Vec::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = (certificates(&bytes), crls(&bytes), private_key(&bytes).is_ok());
+        }
+
+        #[test]
+        fn a_changed_key_says_nothing_of_itself(at in 0..KEY.len(), byte in any::<u8>()) {
+            let mut text = KEY.as_bytes().to_vec();
+            if let Some(changed) = text.get_mut(at) {
+                *changed = byte;
+            }
+            if let Err(reason) = private_key(&text) {
+                prop_assert!(!KEY.lines().skip(1).take(3).any(|line| reason.contains(line)));
+            }
+        }
+    }
+}

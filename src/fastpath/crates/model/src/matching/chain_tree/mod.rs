@@ -1,6 +1,9 @@
 //! `filter_chain_matcher`: the way through the tree, in Envoy's order. Unlike `FilterChainMatch`
 //! it goes back: what leads to no chain is as if it had not matched.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;

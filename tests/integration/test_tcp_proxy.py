@@ -418,7 +418,9 @@ def test_tls_passes_through(site: Site) -> None:
 def test_the_cluster_by_server_name(site: Site) -> None:
     """sni_cluster, of the ClientHello that is passed on."""
     authority = Authority(site.folder / "ca")
-    sni = {"@type": "type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster"}
+    sni = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
+    }
     by_name = tls_config.network_filter("envoy.filters.network.sni_cluster", sni)
     a, b = (authority.issue(name, dns=[name]) for name in ("a.test", "b.test"))
     with (
@@ -471,7 +473,9 @@ def test_sigterm_lets_tunnels_finish(site: Site, server: TcpServer) -> None:
 
 def test_log_lines(site: Site, server: TcpServer) -> None:
     """When the host is there, at intervals, at the end."""
-    text = "%ACCESS_LOG_TYPE% %PROTOCOL% %RESPONSE_CODE% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_HOST%"
+    text = (
+        "%ACCESS_LOG_TYPE% %PROTOCOL% %RESPONSE_CODE% %BYTES_RECEIVED% %BYTES_SENT% %UPSTREAM_HOST%"
+    )
     log = file_log(site.log, text + " %UPSTREAM_CLUSTER% %DOWNSTREAM_LOCAL_ADDRESS%")
     options = {"flush_access_log_on_connected": True, "access_log_flush_interval": "0.2s"}
     site(up(server), access_log=[log], access_log_options=options)

@@ -36,14 +36,7 @@ def start(tmp_path: Path) -> Iterator[StartMesh]:
     running: list[Proxy] = []
 
     def run(bootstrap: str, admin_port: int, *flags: str, **more: Any) -> Proxy:
-        proxy = Proxy(
-            __import__("os").environ.get("KIND", OURS),
-            bootstrap,
-            tmp_path / f"p{len(running)}",
-            admin_port,
-            *flags,
-            **more,
-        )
+        proxy = Proxy(OURS, bootstrap, tmp_path / f"p{len(running)}", admin_port, *flags, **more)
         running.append(proxy)
         proxy.wait_ready()
         return proxy

@@ -58,12 +58,7 @@ def die_with_parent() -> None:
 def command(kind: str, config: Path, *flags: str) -> list[str]:
     """The command line that serves a bootstrap."""
     if kind == ENVOY:
-        base = [str(envoy_binary()), "--disable-hot-restart"]
-        flags = (
-            flags
-            if "--file-flush-interval-msec" in flags
-            else (*flags, "--file-flush-interval-msec", "10")
-        )
+        base = [str(envoy_binary()), "--disable-hot-restart", "--file-flush-interval-msec", "10"]
         base += ["-l", "warning"]
     else:
         base = [str(mesh_binary()), "proxy"]

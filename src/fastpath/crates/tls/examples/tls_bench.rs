@@ -3,7 +3,11 @@
 //! Full and resumed handshakes (P-256, TLS 1.3) by the time spent in the server, records of 1 KiB
 //! each way, and the memory of an idle server session; with rustls' own two record paths beside
 //! ours.
-#![allow(clippy::arithmetic_side_effects)] // Counts and times of a benchmark.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::print_stdout
+)] // A benchmark.
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -345,7 +345,9 @@ impl Worker {
             self.ready_upstreams.push(u.key);
         }
         self.upstreams.put(u.key, u);
-        if d.peer_closed && d.stream.is_some() && !d.readable && !d.carrier.is_stream() {
+        let is_tunnel = d.stream.as_ref().is_some_and(|s| s.tunnel.is_open());
+        let is_left = d.peer_closed && d.stream.is_some() && !d.readable;
+        if is_left && !is_tunnel && !d.carrier.is_stream() {
             alive = Alive::No;
         }
         self.settle(d, alive);

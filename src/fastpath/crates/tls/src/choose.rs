@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use proto::client_hello::ClientHello;
+
 use crate::certificate::{Identity, KeyKind};
-use crate::client_hello::ClientHello;
 
 /// Signature schemes with ECDSA (RFC 8446 §4.2.3).
 const ECDSA_SCHEMES: [u16; 3] = [0x0403, 0x0503, 0x0603];
+const TLS_1_3: u16 = 0x0304;
 /// TLS 1.2 suites that authenticate with ECDSA and that we have.
 const ECDSA_SUITES: [u16; 3] = [0xc02b, 0xc02c, 0xcca9];
 
@@ -52,7 +54,11 @@ impl Chooser {
             return 0;
         }
         let client = Client::of(hello);
-        let name = hello.server_name.unwrap_or_default().to_ascii_lowercase();
+        // Bytes that are no text are no name of ours.
+        let name = hello
+            .server_name()
+            .and_then(|name| std::str::from_utf8(name).ok());
+        let name = name.unwrap_or_default().to_ascii_lowercase();
         if !name.is_empty() {
             let wildcard = name.get(1..).and_then(|rest| rest.find('.'));
             let wildcard = wildcard.and_then(|dot| name.get(dot.saturating_add(1)..));
@@ -98,15 +104,16 @@ struct Client {
 
 impl Client {
     fn of(hello: &ClientHello<'_>) -> Self {
-        let ecdsa = ECDSA_SCHEMES
-            .iter()
-            .any(|scheme| hello.offers_scheme(*scheme))
-            && (hello.offers_tls13()
-                || ECDSA_SUITES.iter().any(|suite| hello.offers_suite(*suite)));
+        let schemes = || hello.signature_schemes();
+        let suites = || hello.cipher_suites();
+        let ecdsa = schemes().any(|scheme| ECDSA_SCHEMES.contains(&scheme))
+            && (hello.versions().any(|version| version == TLS_1_3)
+                || suites().any(|suite| ECDSA_SUITES.contains(&suite)));
+        let has = |group| ecdsa && hello.groups().any(|offered| offered == group);
         Self {
-            p256: ecdsa && hello.offers_group(23),
-            p384: ecdsa && hello.offers_group(24),
-            p521: ecdsa && hello.offers_group(25),
+            p256: has(23),
+            p384: has(24),
+            p521: has(25),
         }
     }
 

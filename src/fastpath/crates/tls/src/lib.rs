@@ -9,7 +9,6 @@
 mod certificate;
 mod choose;
 mod client;
-mod client_hello;
 mod error;
 mod info;
 mod key_log;

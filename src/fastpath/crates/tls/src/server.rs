@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use model::problem::Problem;
 use model::resources::tls::{DownstreamTls, SessionTickets, Validation};
+use proto::client_hello::ClientHello;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
@@ -13,7 +14,6 @@ use rustls::sign::SingleCertAndKey;
 
 use crate::certificate::{self, Identity};
 use crate::choose::Chooser;
-use crate::client_hello::ClientHello;
 use crate::info::LocalCertificate;
 use crate::key_log::{KeyLog, LogFile};
 use crate::provider;
@@ -114,8 +114,10 @@ impl ServerContext {
     ) -> Option<Chosen> {
         let index = hello.map_or(0, |hello| self.chooser.choose(hello));
         let choice = self.choices.get(index)?;
+        // Without ALPN in the hello either will do.
         let nothing_in_common = hello.is_some_and(|hello| {
-            hello.has_alpn() && !self.alpn.iter().any(|name| hello.offers_protocol(name))
+            let ours = |name: &[u8]| self.alpn.iter().any(|ours| **ours == *name);
+            !hello.alpn().any(ours)
         });
         let config = if nothing_in_common {
             &choice.without_alpn

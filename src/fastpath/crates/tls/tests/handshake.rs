@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use model::resources::tls::{CipherSuite, Group, KeyLog, TlsVersion};
 use support::{
-    Ca, Pair, Side, accept, address, client, common, connect, downstream, established, exact,
-    inline, options, refused, server, trust, upstream,
+    Ca, Pair, Side, accept, address, client, common, connect, downstream, established, inline,
+    options, refused, server, trust, upstream,
 };
 use tls::{ClientSession, ErrorClass, Session, Version};
 
@@ -473,7 +473,7 @@ fn problems_of_configurations() {
     let mut up = upstream();
     up.auto_sni_san_validation = true;
     up.common.validation = inline(model::resources::tls::Validation {
-        sans: vec![exact(model::resources::tls::SanType::Dns, "a")],
+        spki_hashes: vec![[0; 32]],
         ..Default::default()
     });
     let why = tls::ClientContext::new(&up, &support::Named::default()).unwrap_err();

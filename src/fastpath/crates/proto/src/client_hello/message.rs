@@ -7,6 +7,8 @@ use crate::reader::{Reader, u16s};
 /// RFC 6066, 3; RFC 7301, 3.1; RFC 8446, 4.2.
 pub(super) const SERVER_NAME: u16 = 0;
 pub(super) const ALPN: u16 = 16;
+const SUPPORTED_GROUPS: u16 = 10;
+const SIGNATURE_ALGORITHMS: u16 = 13;
 const SUPPORTED_VERSIONS: u16 = 43;
 const HOST_NAME: u8 = 0;
 const MAX_HOST_NAME: usize = 255;
@@ -94,6 +96,21 @@ impl<'m> ClientHello<'m> {
             .chain(legacy)
     }
 
+    /// Numbers of IANA's "TLS Cipher Suites", in the client's order.
+    pub fn cipher_suites(&self) -> impl Iterator<Item = u16> + use<'m> {
+        u16s(self.cipher_suites)
+    }
+
+    /// `supported_groups` in the client's order; none where the extension is malformed.
+    pub fn groups(&self) -> impl Iterator<Item = u16> + use<'m> {
+        u16s(self.list_of_u16(SUPPORTED_GROUPS).unwrap_or_default())
+    }
+
+    /// `signature_algorithms` in the client's order; none where the extension is malformed.
+    pub fn signature_schemes(&self) -> impl Iterator<Item = u16> + use<'m> {
+        u16s(self.list_of_u16(SIGNATURE_ALGORITHMS).unwrap_or_default())
+    }
+
     /// Whether `legacy_version` is TLS 1.0 to 1.3: since 1.39 Envoy closes other connections.
     #[must_use]
     pub fn version_is_known(&self) -> bool {
@@ -103,6 +120,10 @@ impl<'m> ClientHello<'m> {
     fn supported_versions(&self) -> Option<&'m [u8]> {
         let mut body = Reader::new(self.extension(SUPPORTED_VERSIONS)?);
         body.prefixed_u8()
+    }
+
+    fn list_of_u16(&self, kind: u16) -> Option<&'m [u8]> {
+        Reader::new(self.extension(kind)?).prefixed_u16()
     }
 
     pub(super) fn extension(&self, kind: u16) -> Option<&'m [u8]> {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use proto::client_hello::{ClientHello, Finder, Found, MAX_BYTES};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use rustls::server::UnbufferedServerConnection;
@@ -15,7 +16,6 @@ use rustls::{
 use super::record::{Content, HEADER, MAX_BODY};
 use super::traffic::{Kernel, Traffic};
 use crate::client::Variant;
-use crate::client_hello::{self, ClientHello, Message};
 use crate::error::{TlsError, reason};
 use crate::info::{Info, LocalCertificate, Version};
 use crate::key_log::LogFile;
@@ -44,6 +44,7 @@ enum Side {
     Accepting {
         context: Arc<ServerContext>,
         key_log: Option<Arc<LogFile>>,
+        finder: Finder,
     },
     Server {
         context: Arc<ServerContext>,
@@ -73,7 +74,15 @@ pub(super) struct Done {
 
 impl Handshake {
     pub(super) fn server(context: Arc<ServerContext>, key_log: Option<Arc<LogFile>>) -> Self {
-        Self::new(Side::Accepting { context, key_log }, None)
+        let finder = Finder::default();
+        Self::new(
+            Side::Accepting {
+                context,
+                key_log,
+                finder,
+            },
+            None,
+        )
     }
 
     pub(super) fn client(
@@ -178,22 +187,30 @@ impl Handshake {
 
     /// Whether there is a connection now: the ClientHello is there.
     fn accept(&mut self) -> Result<bool, TlsError> {
-        let Side::Accepting { context, key_log } = &mut self.side else {
+        let Side::Accepting {
+            context,
+            key_log,
+            finder,
+        } = &mut self.side
+        else {
             return Ok(true);
         };
-        let message = match client_hello::message(&self.pending) {
-            Message::Incomplete => {
-                return self.check_pending().map(|()| false);
-            }
-            Message::Unreadable => None,
-            Message::Whole(message) => Some(message),
+        // The longest of the methods that `plaintext_http` knows.
+        if self.pending.len() < HEADER {
+            return Ok(false);
+        }
+        let message = match finder.look(&self.pending, MAX_BYTES) {
+            Found::NeedMore => return Ok(false),
+            Found::Message(message) => Some(message),
+            // What cannot be read goes to rustls, whose error it is.
+            Found::TooLarge | Found::NotTls => None,
         };
-        if message.is_none()
-            && let Some(reason) = plaintext_http(&self.pending)
-        {
+        if let Some(reason) = plaintext_http(&self.pending) {
             return Err(TlsError::protocol(reason));
         }
-        let hello = message.as_deref().and_then(ClientHello::parse);
+        let hello = message
+            .as_ref()
+            .and_then(|message| ClientHello::parse(&message.body).ok());
         let Chosen { config, local } = context
             .choose(hello.as_ref(), key_log.take())
             .ok_or_else(|| TlsError::internal("no certificate"))?;
@@ -202,7 +219,8 @@ impl Handshake {
         let context = Arc::clone(context);
         // As rustls does, a name that is none counts as not sent.
         self.server_name = hello
-            .and_then(|hello| hello.server_name)
+            .and_then(|hello| hello.server_name())
+            .and_then(|name| std::str::from_utf8(name).ok())
             .filter(|name| DnsName::try_from(*name).is_ok())
             .map(Into::into);
         self.local = Some(local);
@@ -268,17 +286,18 @@ impl Handshake {
         self.shown = self.shown.saturating_sub(discard);
     }
 
-    /// Appends what rustls has to say about an error.
+    /// Appends what rustls has to say about an error. It must not get to its input again, which it
+    /// has lost count of.
     fn flush_alert(&mut self, out: &mut Vec<u8>) {
         loop {
             let (_, event) = match &mut self.side {
-                Side::Accepting { .. } => return,
-                Side::Server { connection, .. } => {
+                Side::Server { connection, .. } if connection.wants_write() => {
                     drive(connection.process_tls_records(&mut []), out)
                 }
-                Side::Client { connection, .. } => {
+                Side::Client { connection, .. } if connection.wants_write() => {
                     drive(connection.process_tls_records(&mut []), out)
                 }
+                _ => return,
             };
             if !matches!(event, Ok(Event::Again)) {
                 return;

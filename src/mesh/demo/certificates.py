@@ -15,7 +15,8 @@ from pathlib import Path
 from mesh.demo.show import Failed
 
 TRUST_DOMAIN = "spiffe://cluster.local/ns/demo/sa/"
-_NEW = "req -x509 -nodes -days 2 -newkey ec -pkeyopt ec_paramgen_curve:P-256".split()
+_CURVE = ("-pkeyopt", "ec_paramgen_curve:P-256")
+_NEW = ("req", "-x509", "-nodes", "-days", "2", "-newkey", "ec", *_CURVE)
 
 
 class Authority:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mesh.demo.show import Failed
+
 METHOD = "/demo.Clock/Tick"
 TICKS = 3
 #: The loopback needs no proxy, whatever the environment says.
@@ -20,8 +22,10 @@ class ClockService:
     """Ticks when `ready` is released: so no tick is made before its predecessor has arrived."""
 
     def __init__(self, port: int) -> None:
-        import grpc  # type: ignore[import-untyped]
-
+        try:
+            import grpc  # type: ignore[import-untyped]
+        except ModuleNotFoundError:
+            raise Failed("grpcio is missing: pip install 'fastmesh[control]'") from None
         self.ready = threading.Semaphore(0)
         tick = grpc.unary_stream_rpc_method_handler(self._tick)
         self._server: Any = grpc.server(ThreadPoolExecutor(4), options=_OPTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument(
         "--proxy",
-        help="another proxy to show, e.g. the stock Envoy: it takes the same configuration",
+        help="the path of another proxy to show, e.g. the stock Envoy: same configuration",
     )
     options = parser.parse_args(argv)
     if not (options.examples / "envoy.yaml").is_file():
@@ -36,7 +37,9 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    proxy = [options.proxy] if options.proxy else [sys.executable, "-m", "mesh.cli", "proxy"]
+    proxy = [sys.executable, "-m", "mesh.cli", "proxy"]
+    if options.proxy:
+        proxy = [os.path.abspath(options.proxy)]
     show = Show(sys.stdout)
     signal.signal(signal.SIGTERM, _interrupt)
     with tempfile.TemporaryDirectory(prefix="mesh-demo-") as directory:

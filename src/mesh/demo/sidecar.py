@@ -10,7 +10,10 @@ from mesh.demo.show import Failed, wait_for
 
 
 class Sidecar:
-    """Started in `directory` on `examples/NAME.yaml`; its output is NAME.stdout and NAME.stderr."""
+    """Started in `directory` on `examples/NAME.yaml`; its output is NAME.stdout and NAME.stderr.
+
+    Raises Failed if it cannot be started.
+    """
 
     def __init__(self, name: str, command: list[str], directory: Path, admin: int) -> None:
         self.name = name
@@ -19,9 +22,12 @@ class Sidecar:
         self._directory = directory
         with self.log("stdout").open("wb") as out, self.log("stderr").open("wb") as err:
             # A session of its own: Ctrl-C is for the demo, which then ends the proxy.
-            self._process = subprocess.Popen(
-                self.command, cwd=directory, stdout=out, stderr=err, start_new_session=True
-            )
+            try:
+                self._process = subprocess.Popen(
+                    self.command, cwd=directory, stdout=out, stderr=err, start_new_session=True
+                )
+            except OSError as error:
+                raise Failed(f"cannot start {name}: {error}") from None
 
     def wait_ready(self) -> None:
         """Raises Failed, with what it said, if it ends."""

@@ -52,9 +52,7 @@ class Stage:
         own = self.directory / "examples"
         shutil.copytree(examples, own)
         for config in own.glob("*.yaml"):
-            text = re.sub(
-                r"(?<=port_value: )\d+", lambda port: chosen[port[0]], config.read_text()
-            )
+            text = re.sub(r"(?<=port_value: )\d+", lambda port: chosen[port[0]], config.read_text())
             config.write_text(text)
 
     def serve(self, service: Service) -> None:

@@ -6,7 +6,8 @@ import base64
 import hashlib
 import os
 import socket
-from typing import BinaryIO
+from io import BufferedIOBase
+from typing import Protocol
 
 TEXT, CLOSE = 0x81, 0x88  # each with FIN
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -14,7 +15,13 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LONGEST = 125
 
 
-def accept(reader: BinaryIO, writer: BinaryIO) -> bool:
+class Writer(Protocol):
+    """An unbuffered file, of a socket."""
+
+    def write(self, data: bytes, /) -> int | None: ...
+
+
+def accept(reader: BufferedIOBase, writer: Writer) -> bool:
     """The server's side of the handshake (§4.2); False if this was no such request."""
     _, headers = _read_head(reader)
     key = headers.get("sec-websocket-key")
@@ -55,19 +62,22 @@ def echo(port: int, path: str, messages: list[str]) -> tuple[str, list[str]]:
         return status, answers
 
 
-def write(writer: BinaryIO, message: bytes, *, masked: bool) -> None:
+def write(writer: Writer, message: bytes, *, masked: bool) -> None:
     """One message; clients mask (§5.3). Raises ValueError for a long one."""
     _write_frame(writer, TEXT, message, masked)
 
 
-def close(writer: BinaryIO, *, masked: bool) -> None:
+def close(writer: Writer, *, masked: bool) -> None:
     """Close, status 1000."""
     _write_frame(writer, CLOSE, (1000).to_bytes(2), masked)
 
 
-def read(reader: BinaryIO) -> bytes | None:
-    """One message; None at Close. Raises ValueError for what `write` would not have written."""
-    kind, size = _exactly(reader, 2)
+def read(reader: BufferedIOBase) -> bytes | None:
+    """One message; None at Close or the end. Raises ValueError for what `write` never writes."""
+    head = reader.read(2)
+    if not head:
+        return None
+    kind, size = head if len(head) == 2 else head + _exactly(reader, 1)
     mask = _exactly(reader, 4) if size & 0x80 else bytes(4)
     size &= 0x7F
     if size > LONGEST or kind not in {TEXT, CLOSE}:
@@ -76,7 +86,7 @@ def read(reader: BinaryIO) -> bytes | None:
     return payload if kind == TEXT else None
 
 
-def _write_frame(writer: BinaryIO, kind: int, payload: bytes, masked: bool) -> None:
+def _write_frame(writer: Writer, kind: int, payload: bytes, masked: bool) -> None:
     if len(payload) > LONGEST:
         raise ValueError("the demo's messages are short")
     mask = os.urandom(4) if masked else b""
@@ -92,7 +102,7 @@ def _answer_to(key: bytes) -> bytes:
     return base64.b64encode(hashlib.sha1(key + _GUID).digest())
 
 
-def _read_head(reader: BinaryIO) -> tuple[str, dict[str, str]]:
+def _read_head(reader: BufferedIOBase) -> tuple[str, dict[str, str]]:
     """(first line, headers with names in lower case)"""
     first = reader.readline().decode().rstrip("\r\n")
     headers = {}
@@ -102,7 +112,7 @@ def _read_head(reader: BinaryIO) -> tuple[str, dict[str, str]]:
     return first, headers
 
 
-def _exactly(reader: BinaryIO, size: int) -> bytes:
+def _exactly(reader: BufferedIOBase, size: int) -> bytes:
     got = reader.read(size)
     if len(got) < size:
         raise ValueError("the connection ended within a frame")

@@ -108,7 +108,11 @@ impl Worker {
         host: Rc<Host>,
         [connection_unit, pending_unit]: [Taken; 2],
     ) -> Result<(), Refused> {
-        let connected = socket::connect(&host.address).and_then(|fd| {
+        let connected = match &t.facts.upstream_source {
+            None => socket::connect(&host.address),
+            Some(from) => socket::connect_from(&host.address, &from.address, from.mark),
+        };
+        let connected = connected.and_then(|fd| {
             self.register(Kind::TunnelServer, t.key, &fd)?;
             Ok(fd)
         });
@@ -278,8 +282,11 @@ impl Tunnel {
         if !self.chain.config.sni_cluster {
             return None;
         }
-        let info = self.client.io.tls_info()?;
-        info.server_name.as_deref().map(Arc::from)
+        let inspected = std::str::from_utf8(&self.facts.server_name).ok();
+        let inspected = inspected.filter(|name| !name.is_empty());
+        let info = self.client.io.tls_info();
+        let agreed = info.and_then(|info| info.server_name.as_deref());
+        inspected.or(agreed).map(Arc::from)
     }
 }
 

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::listener::ConnectionFacts;
 use crate::net::io::Io;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
@@ -41,6 +42,8 @@ pub struct Tunnel {
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub id: u64,
+    /// What listener filters found out.
+    facts: Box<ConnectionFacts>,
     pub client: Side,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
@@ -201,6 +204,7 @@ impl Worker {
             peer: arrival.peer,
             local: arrival.local,
             id: arrival.id,
+            facts: arrival.facts,
             client,
             server: None,
             early: arrival.held,

@@ -145,7 +145,10 @@ impl Worker {
         priority: RoutingPriority,
         unit: Taken,
     ) -> Result<(), Errno> {
-        let io = Io::plain(socket::connect(&host.address)?);
+        let io = Io::plain(match &pool.kind.source {
+            None => socket::connect(&host.address)?,
+            Some(from) => socket::connect_from(&host.address, &from.address, from.mark)?,
+        });
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);

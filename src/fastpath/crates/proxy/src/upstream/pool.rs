@@ -330,7 +330,9 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         UpstreamProtocol::Downstream => UpstreamProtocol::Http1,
         protocol => protocol,
     };
-    if !http.auto_sni && !http.auto_san_validation && protocol == host.pool.kind.protocol {
+    let source = d.client.facts.as_ref().and_then(|f| f.upstream_source);
+    let is_plain = !http.auto_sni && !http.auto_san_validation && source.is_none();
+    if is_plain && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
     }
     let of_header = http
@@ -346,6 +348,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
     let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
     let wants_sni = http.auto_sni && !is_address;
     host.pool_of(PoolKey {
+        source,
         protocol,
         sni: name.filter(|_| wants_sni).map(Box::from),
         verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),

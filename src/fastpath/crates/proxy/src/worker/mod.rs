@@ -8,10 +8,12 @@
 //! side), `http::request` and `router` (what happens to a request), `upstream` (server side), `tcp`.
 
 pub mod admission;
+pub mod balance;
 pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod inspect;
 pub mod linger;
 pub mod listen;
 pub mod pending;
@@ -19,6 +21,7 @@ pub mod slots;
 pub mod timers;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -44,6 +47,7 @@ use chain::ChainRuntime;
 use clock::Clock;
 use command::{Mailbox, Shared};
 use config::ListenerRuntime;
+use inspect::Inspecting;
 use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
@@ -66,6 +70,7 @@ pub enum Kind {
     Http2,
     Lingering,
     Pending,
+    Inspecting,
     /// The client's, the host's side of a TCP tunnel.
     TunnelClient,
     TunnelServer,
@@ -80,6 +85,7 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Http2 => 4,
         Kind::Lingering => 5,
         Kind::Pending => 6,
+        Kind::Inspecting => 9,
         Kind::TunnelClient => 7,
         Kind::TunnelServer => 8,
     };
@@ -94,6 +100,7 @@ fn untoken(token: u64) -> (Kind, Key) {
         4 => Kind::Http2,
         5 => Kind::Lingering,
         6 => Kind::Pending,
+        9 => Kind::Inspecting,
         7 => Kind::TunnelClient,
         8 => Kind::TunnelServer,
         _ => Kind::Mailbox,
@@ -130,6 +137,9 @@ pub struct Worker {
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
     pub pending: Slots<Pending>,
+    pub inspecting: Slots<Inspecting>,
+    /// For `use_original_dst`.
+    pub by_address: HashMap<SocketAddr, Rc<ListenerRuntime>>,
     pub tunnels: Slots<Tunnel>,
     /// What tunnels splice through.
     pub pipes: Pipes,
@@ -192,6 +202,8 @@ impl Worker {
             http2: Slots::default(),
             lingering: Slots::default(),
             pending: Slots::default(),
+            inspecting: Slots::default(),
+            by_address: HashMap::new(),
             tunnels: Slots::default(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
@@ -292,6 +304,7 @@ impl Worker {
             Kind::Http2 => self.http2_event(key, readiness),
             Kind::Lingering => self.lingering_event(key),
             Kind::Pending => self.pending_event(key, readiness),
+            Kind::Inspecting => self.inspecting_event(key, readiness),
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
         }
@@ -328,6 +341,7 @@ impl Worker {
                 Kind::Http2 => self.http2_timer(key, at),
                 Kind::Lingering => self.lingering_timer(key),
                 Kind::Pending => self.pending_timer(key, at),
+                Kind::Inspecting => self.inspecting_timer(key, at),
                 Kind::TunnelClient => self.tunnel_timer(key, at),
                 Kind::TunnelServer | Kind::Mailbox => {}
             }

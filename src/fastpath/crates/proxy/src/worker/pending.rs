@@ -14,6 +14,7 @@ use super::timers::NEVER;
 use super::{Kind, Readiness, Worker};
 use crate::http::client::Client;
 use crate::http::deadlines::after;
+use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge};
 use model::resources::hcm::Codec;
@@ -24,6 +25,8 @@ pub struct Arrival {
     pub io: Io,
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// What listener filters found out.
+    pub facts: Box<ConnectionFacts>,
     pub id: u64,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
@@ -190,9 +193,13 @@ impl Worker {
             Codec::Http2 => true,
             Codec::Auto => alpn == Some(b"h2"),
         };
+        let has_filters = !arrival.listener.config.filters.is_empty();
+        let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
         let client = Client {
             peer: arrival.peer,
+            direct_peer: arrival.facts.direct_source,
             local: arrival.local,
+            facts,
             id: arrival.id,
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),

@@ -116,11 +116,7 @@ impl Worker {
         connection.readable = opening.readable;
         connection.peer_closed = opening.peer_closed;
         self.put_http2(connection);
-        if let Some(used) = self.take_frames(key, &held) {
-            let rest = held.get(used..).unwrap_or_default();
-            if let Some(c) = self.http2.get_mut(key) {
-                c.inbuf.extend_from_slice(rest);
-            }
+        if self.take_held(key, held) {
             self.drive_http2(key);
         }
     }
@@ -205,9 +201,8 @@ impl Worker {
         let Some(mut d) = self.downstreams.take(at) else {
             return;
         };
-        let limit = d.buffer_limit();
         if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.resume_stream(carrier, limit);
+            self.resume_stream(carrier);
         }
         self.resume_response(&d);
         self.settle(d, Alive::Yes);
@@ -287,6 +282,8 @@ impl Worker {
         if !io.shutdown() {
             return;
         }
+        // What it had not read by now will not be sent any more.
+        io.forget();
         let at = self.clock.now_ms().saturating_add(LINGER_MS);
         self.linger(io, at);
     }

@@ -4,7 +4,6 @@
 use super::slots::Key;
 use super::{Kind, Worker};
 use crate::net::io::{Input, Io, Scratch};
-use crate::worker::timers::NEVER;
 
 /// Reads before we have seen enough of it in one turn.
 const MAX_READS: usize = 8;
@@ -12,6 +11,7 @@ const MAX_READS: usize = 8;
 #[derive(Debug)]
 pub struct Lingering {
     io: Io,
+    until: u64,
 }
 
 impl Worker {
@@ -22,10 +22,10 @@ impl Worker {
             self.lingering.free(key);
             return;
         }
-        self.lingering.put(key, Box::new(Lingering { io }));
+        self.lingering.put(key, Box::new(Lingering { io, until }));
         let now = self.clock.now_ms();
         let token = super::token(Kind::Lingering, key);
-        self.timers.arm(token, &mut { NEVER }, now, until);
+        self.timers.arm(token, now, until);
     }
 
     pub fn lingering_event(&mut self, key: Key) {
@@ -51,6 +51,15 @@ impl Worker {
     }
 
     pub fn lingering_timer(&mut self, key: Key) {
-        self.lingering.free(key);
+        let now = self.clock.now_ms();
+        match self.lingering.get(key).map(|l| l.until) {
+            Some(until) if now < until => {
+                let token = super::token(Kind::Lingering, key);
+                self.timers.arm(token, now, until);
+            }
+            _ => {
+                self.lingering.free(key);
+            }
+        }
     }
 }

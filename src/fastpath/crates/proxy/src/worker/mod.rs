@@ -45,7 +45,7 @@ use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
 use slots::{Key, Slots};
-use timers::{NEVER, Timers};
+use timers::Timers;
 
 /// Events taken from the kernel at once.
 const MAX_EVENTS: usize = 256;
@@ -292,15 +292,15 @@ impl Worker {
 
     fn run_timers(&mut self) {
         let now = self.clock.now_ms();
-        while let Some((token, at)) = self.timers.pop(now) {
+        while let Some((token, _)) = self.timers.pop(now) {
             let (kind, key) = untoken(token);
             match kind {
-                Kind::Downstream => self.downstream_timer(key, at),
-                Kind::Upstream => self.upstream_timer(key, at),
+                Kind::Downstream => self.downstream_timer(key),
+                Kind::Upstream => self.upstream_timer(key),
                 Kind::Listener => self.listener_timer(key),
-                Kind::Http2 => self.http2_timer(key, at),
+                Kind::Http2 => self.http2_timer(key),
                 Kind::Lingering => self.lingering_timer(key),
-                Kind::Pending => self.pending_timer(key, at),
+                Kind::Pending => self.pending_timer(key),
                 Kind::Mailbox => {}
             }
         }
@@ -383,22 +383,22 @@ impl Worker {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    pub fn arm_downstream(&mut self, d: &mut Downstream, deadline: u64) {
+    pub fn arm_downstream(&mut self, d: &Downstream, deadline: u64) {
         let now = self.clock.now_ms();
         self.timers
-            .arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
+            .arm(token(Kind::Downstream, d.key), now, deadline);
     }
 
-    pub fn arm_upstream(&mut self, u: &mut Upstream, deadline: u64) {
+    pub fn arm_upstream(&mut self, u: &Upstream, deadline: u64) {
         let now = self.clock.now_ms();
         self.timers
-            .arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
+            .arm(token(Kind::Upstream, u.key), now, deadline);
     }
 
     pub fn arm_listener(&mut self, key: Key, deadline: u64) {
         let now = self.clock.now_ms();
         self.timers
-            .arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
+            .arm(token(Kind::Listener, key), now, deadline);
     }
 
     pub fn new_stream(&mut self) -> Box<Stream> {

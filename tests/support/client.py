@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass, field
@@ -66,15 +67,23 @@ class Exchange:
 
 
 class Connection:
-    """One connection to a proxy, driven step by step."""
+    """One connection to a proxy, driven step by step; with `tls`, after its handshake."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1", rcvbuf: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        host: str = "127.0.0.1",
+        rcvbuf: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.sock = socket.socket()
         if rcvbuf is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(DEADLINE)
         try:
             self.sock.connect((host, port))
+            if tls is not None:
+                self.sock = tls.wrap_socket(self.sock, server_hostname="localhost")
         except OSError:
             self.sock.close()
             raise

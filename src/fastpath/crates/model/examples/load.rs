@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use model::compile::{CLUSTER, LISTENER};
+use model::matching::Peer;
 use model::resources::hcm::RouteSource;
 use model::resources::route::{PathMatch, RouteConfig};
 use model::store::Store;
@@ -88,7 +89,9 @@ fn match_cost(config: &RouteConfig, out: &mut String) {
     let mut found = 0_usize;
     for random in 0..ROUNDS {
         let host = config.hosts.find(head.authority(), false);
-        let route = host.and_then(|host| host.route(std::hint::black_box(&head), random.into()));
+        let route = host.and_then(|host| {
+            host.route(std::hint::black_box(&head), Peer::default(), random.into())
+        });
         found = found.saturating_add(usize::from(route.is_some()));
     }
     let each = started.elapsed().checked_div(ROUNDS).unwrap_or_default();

@@ -26,21 +26,8 @@ pub(crate) fn split_port(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
 #[inline]
 #[must_use]
 pub fn is_authority(authority: &[u8]) -> bool {
-    // Letters, digits, `-` and `.` only: by words, the last of which overlaps.
-    if let Some(last) = authority.last_chunk::<8>() {
-        let word = |w: &[u8; 8]| {
-            let w = u64::from_le_bytes(*w);
-            swar::plain(w) | swar::dot(w)
-        };
-        if authority
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .fold(word(last), |ok, w| ok & word(w))
-            == swar::HIGH
-        {
-            return true;
-        }
+    if is_plain(without_port(authority)) {
+        return true;
     }
     let Some((host, port)) = split_port(authority) else {
         return false;
@@ -50,6 +37,34 @@ pub fn is_authority(authority: &[u8]) -> bool {
         _ => is_reg_name(host),
     };
     host_ok && port.is_none_or(is_port)
+}
+
+/// Without a colon and a valid port, if those end it.
+#[inline(always)]
+fn without_port(authority: &[u8]) -> &[u8] {
+    let start = authority.len().saturating_sub(":65535".len());
+    let (host, tail) = authority.split_at_checked(start).unwrap_or_default();
+    match tail.iter().position(|b| *b == b':') {
+        Some(colon) if tail.get(colon.wrapping_add(1)..).is_some_and(is_port) => {
+            let end = host.len().wrapping_add(colon); // within `authority`
+            authority.get(..end).unwrap_or(authority)
+        }
+        _ => authority,
+    }
+}
+
+/// Letters, digits, `-` and `.` only, 8 at least: by words, the last of which overlaps.
+#[inline(always)]
+fn is_plain(host: &[u8]) -> bool {
+    let Some(last) = host.last_chunk::<8>() else {
+        return false;
+    };
+    let word = |w: &[u8; 8]| {
+        let w = u64::from_le_bytes(*w);
+        swar::plain(w) | swar::dot(w)
+    };
+    let words = host.as_chunks::<8>().0.iter();
+    words.fold(word(last), |ok, w| ok & word(w)) == swar::HIGH
 }
 
 /// `*DIGIT`, and at most 65535. Empty is allowed by RFC 3986 §3.2.3.
@@ -139,6 +154,8 @@ mod tests {
             "outbound_.80_._.svc",
             "a*b",
             "~x",
+            "shop.svc.cluster.local:8080",
+            "shop.svc.cluster.local:",
         ] {
             assert!(is_authority(good.as_bytes()), "{good}");
         }
@@ -158,6 +175,10 @@ mod tests {
             "a:-1",
             "a:+1",
             "a:1:2",
+            "shop.svc.cluster.local:65536",
+            "shop.svc.cluster.local:1:2",
+            "shop.svc.cluster.local:1x",
+            "shop_svc,cluster.local:80",
             "a:000080",
             "[::1",
             "::1",

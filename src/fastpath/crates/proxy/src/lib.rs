@@ -11,6 +11,7 @@ pub mod http2;
 pub mod listener;
 pub mod net;
 pub mod router;
+pub mod tcp;
 pub mod telemetry;
 pub mod upstream;
 pub mod worker;

@@ -66,12 +66,12 @@ impl ClientContext {
         let common = &config.common;
         let provider = provider::provider(common);
         let path = format!("{CONTEXT}.validation_context");
-        let contexts = secrets::validation(common.validation.as_ref(), secrets, &path)?;
+        let validation = secrets::validation(common.validation.as_ref(), secrets, &path)?;
         let of = Of::Servers {
             enforce_rsa_key_usage: config.enforce_rsa_key_usage,
             auto_sni_san: config.auto_sni_san_validation,
         };
-        let verifier = Arc::new(Verifier::new(contexts, of, &provider, &path)?);
+        let verifier = Arc::new(Verifier::new(validation, of, &provider, &path)?);
         if config.auto_sni_san_validation && !verifier.verifies_chains() {
             return Err(Problem {
                 path: "auto_sni_san_validation".into(),

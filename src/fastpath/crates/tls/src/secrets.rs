@@ -52,23 +52,30 @@ pub(crate) fn ticket_keys(
     }
 }
 
-/// One context, or two to be merged in this order (`combined_validation_context`).
+/// The context that holds: a combined one is merged.
 ///
 /// # Errors
-/// As [`certificate`]'s.
+/// As [`certificate`]'s, and what Envoy does not allow either (`Validation::contradiction`).
 pub(crate) fn validation(
     source: Option<&ValidationSource>,
     secrets: &dyn Secrets,
     path: &str,
-) -> Result<Vec<Arc<Validation>>, Problem> {
-    match source {
-        None => Ok(Vec::new()),
-        Some(ValidationSource::Inline(here)) => Ok(vec![Arc::clone(here)]),
-        Some(ValidationSource::Named(name)) => Ok(vec![named_validation(name, secrets, path)?]),
-        Some(ValidationSource::Combined { default, name }) => Ok(vec![
-            Arc::clone(default),
-            named_validation(name, secrets, path)?,
-        ]),
+) -> Result<Option<Arc<Validation>>, Problem> {
+    let validation = match source {
+        None => return Ok(None),
+        Some(ValidationSource::Inline(here)) => Arc::clone(here),
+        Some(ValidationSource::Named(name)) => named_validation(name, secrets, path)?,
+        Some(ValidationSource::Combined { default, name }) => {
+            let named = named_validation(name, secrets, path)?;
+            Arc::new(default.merged(&named))
+        }
+    };
+    match validation.contradiction() {
+        None => Ok(Some(validation)),
+        Some(why) => Err(Problem {
+            path: path.into(),
+            reason: why.into(),
+        }),
     }
 }
 

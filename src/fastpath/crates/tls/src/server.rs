@@ -64,11 +64,11 @@ impl ServerContext {
         let provider = provider::provider(common);
         let identities = identities(config, secrets, &provider)?;
         let path = format!("{CONTEXT}.validation_context");
-        let contexts = secrets::validation(common.validation.as_ref(), secrets, &path)?;
+        let validation = secrets::validation(common.validation.as_ref(), secrets, &path)?;
         let required = config.require_client_certificate;
-        let identity = session_identity(&identities, &contexts, required);
+        let identity = session_identity(&identities, validation.as_deref(), required);
         let of = Of::Clients { required };
-        let verifier = Arc::new(Verifier::new(contexts, of, &provider, &path)?);
+        let verifier = Arc::new(Verifier::new(validation, of, &provider, &path)?);
         let resumption = Resumption::new(config, secrets, identity)?;
         let versions = provider::versions(common)?;
         let mut choices = Vec::new();
@@ -210,7 +210,7 @@ impl Resumption {
 /// certificates, and all that clients' certificates were checked against.
 fn session_identity(
     identities: &[Identity],
-    contexts: &[Arc<Validation>],
+    validation: Option<&Validation>,
     required: bool,
 ) -> tickets::Identity {
     let mut hash = Context::new(&SHA256);
@@ -227,8 +227,8 @@ fn session_identity(
         }
     }
     add(&[u8::from(required)]);
-    for context in contexts {
-        add_validation(context, &mut add);
+    if let Some(validation) = validation {
+        add_validation(validation, &mut add);
     }
     // SHA-256 is 32 bytes.
     hash.finish().as_ref().try_into().unwrap_or_default()

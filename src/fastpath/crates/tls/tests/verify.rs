@@ -394,18 +394,21 @@ fn names_of_every_type() {
             assert!(error.reason().contains("a.b.test, *.wild.test"), "{error}");
         }
     }
-    // One of several suffices; and without a CA, names alone decide.
+    // One of several suffices; without a CA, names prove nothing.
     let sans = || vec![exact(SanType::Dns, "no"), exact(SanType::Dns, "a.b.test")];
     let several = Validation {
         sans: sans(),
         ..trust(&ca)
     };
     assert!(verdict(&ca, several, &leaf).unwrap());
-    let without_ca = Validation {
+    let mut down = downstream(&[&leaf]);
+    down.common.validation = inline(Validation {
         sans: sans(),
         ..Validation::default()
-    };
-    assert!(verdict(&ca, without_ca, &leaf).unwrap());
+    });
+    let problem = ServerContext::new(&down, &Named::default()).unwrap_err();
+    assert_eq!(problem.path, "common_tls_context.validation_context");
+    assert!(problem.reason.contains("without trusted CA"), "{problem}");
 }
 
 #[test]
@@ -520,10 +523,12 @@ fn spiffe_trust_domains() {
             TrustDomain {
                 name: "one.test".into(),
                 trusted_ca: vec![one.der()],
+                file: None,
             },
             TrustDomain {
                 name: "two.test".into(),
                 trusted_ca: vec![two.der()],
+                file: None,
             },
         ]),
         ..Validation::default()
@@ -736,6 +741,7 @@ fn combined_contexts_are_merged() {
         Arc::new(Secret {
             name: "validation".into(),
             value: SecretValue::Validation(Arc::new(dynamic)),
+            watched: vec![],
             hash: 1,
         }),
     );

@@ -9,5 +9,7 @@ mod query;
 mod route;
 mod string;
 
+pub use route::Peer;
+
 #[cfg(test)]
 mod tests;

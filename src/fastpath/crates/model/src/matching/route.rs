@@ -7,51 +7,64 @@ use proto::Known;
 use proto::h1::{Method, RequestHead};
 
 use super::string::starts_with_ignoring_case;
-use crate::resources::route::{PathMatch, Route, RouteMatch, VirtualHost};
+use crate::resources::route::{PathMatch, Route, RouteMatch, TlsMatch, VirtualHost};
 
 /// Paths with parameters up to this length cost no allocation.
 const STACK: usize = 1024;
 
+/// What a client's connection says of it, for `tls_context`; nothing on a plain one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// It presented a certificate.
+    pub presented: bool,
+    /// And the certificate was verified.
+    pub validated: bool,
+}
+
 impl VirtualHost {
     /// The route of a request; `random` decides fractions.
     #[must_use]
-    pub fn route(&self, head: &RequestHead, random: u64) -> Option<&Arc<Route>> {
-        self.routes.get(self.position(head, random)?)
+    pub fn route(&self, head: &RequestHead, peer: Peer, random: u64) -> Option<&Arc<Route>> {
+        self.routes.get(self.position(head, peer, random)?)
     }
 
     /// Its place in `routes`.
     #[must_use]
-    pub fn position(&self, head: &RequestHead, random: u64) -> Option<usize> {
+    pub fn position(&self, head: &RequestHead, peer: Peer, random: u64) -> Option<usize> {
         let (path, query) = split(head.path());
         let is_connect = head.kind == Method::Connect;
         // `OPTIONS *` has no route, as in Envoy.
         if path.first().is_none_or(|first| *first != b'/') && !is_connect {
             return None;
         }
-        if !self.index.ignore_path_parameters {
-            return self.search(head, path, query, random);
-        }
-        let mut stack = [0_u8; STACK];
-        let path = without_parameters(path, &mut stack);
-        self.search(head, &path, query, random)
-    }
-
-    #[inline]
-    fn search(&self, head: &RequestHead, path: &[u8], query: &[u8], random: u64) -> Option<usize> {
         let request = Request {
             head,
+            peer,
             path,
             query,
             random,
-            is_connect: head.kind == Method::Connect,
+            is_connect,
         };
+        if !self.index.ignore_path_parameters {
+            return self.search(&request);
+        }
+        let mut stack = [0_u8; STACK];
+        let path = without_parameters(path, &mut stack);
+        self.search(&Request {
+            path: &path,
+            ..request
+        })
+    }
+
+    #[inline]
+    fn search(&self, request: &Request<'_>) -> Option<usize> {
         self.index
-            .candidates(path)
+            .candidates(request.path)
             .filter_map(|at| usize::try_from(at).ok())
             .find(|at| {
                 self.routes
                     .get(*at)
-                    .is_some_and(|route| route.matcher.matches(&request))
+                    .is_some_and(|route| route.matcher.matches(request))
             })
     }
 }
@@ -59,6 +72,7 @@ impl VirtualHost {
 /// A request as routes look at it.
 struct Request<'r> {
     head: &'r RequestHead,
+    peer: Peer,
     /// Without its query.
     path: &'r [u8],
     query: &'r [u8],
@@ -82,6 +96,7 @@ impl RouteMatch {
                 .iter()
                 .all(|matcher| matcher.matches(request.query))
             && (!self.grpc || is_grpc(request.head))
+            && self.tls.is_none_or(|tls| tls.matches(request.peer))
             && self.fraction_millionths.is_none_or(|limit| {
                 request
                     .random
@@ -109,6 +124,13 @@ impl RouteMatch {
             PathMatch::Regex(regex) => regex.is_match(path),
             PathMatch::Connect => false,
         }
+    }
+}
+
+impl TlsMatch {
+    fn matches(self, peer: Peer) -> bool {
+        self.presented.is_none_or(|wanted| wanted == peer.presented)
+            && self.validated.is_none_or(|wanted| wanted == peer.validated)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use proto::h1::{RequestHead, Scheme};
 
+use super::Peer;
 use crate::compile::{self, ROUTES};
 use crate::resources::route::RouteConfig;
 use crate::testing::resource;
@@ -38,7 +39,7 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestHead {
 /// The name of the route that a request gets.
 fn found(config: &RouteConfig, head: &RequestHead) -> String {
     let host = config.hosts.find(head.authority(), false).unwrap();
-    host.route(head, 0)
+    host.route(head, Peer::default(), 0)
         .map_or("404".to_owned(), |route| route.name.to_string())
 }
 
@@ -366,7 +367,7 @@ fn fractions() {
     let head = request("GET", "/", &[]);
     let halves = (0..1_000_000_u64)
         .step_by(1000)
-        .filter(|random| &*host.route(&head, *random).unwrap().name == "half")
+        .filter(|random| &*host.route(&head, Peer::default(), *random).unwrap().name == "half")
         .count();
     assert_eq!(halves, 500);
 }
@@ -441,4 +442,32 @@ fn domains() {
         &*config.hosts.find(long.as_bytes(), false).unwrap().name,
         "v4"
     );
+}
+
+#[test]
+fn tls_contexts() {
+    let config = routes(
+        "",
+        &[
+            ("validated", "{prefix: /, tls_context: {validated: true}}"),
+            (
+                "untrusted",
+                "{prefix: /, tls_context: {presented: true, validated: false}}",
+            ),
+            ("anonymous", "{prefix: /, tls_context: {presented: false}}"),
+        ],
+    );
+    let head = request("GET", "/", &[]);
+    let host = config.hosts.find(b"a", false).unwrap();
+    for (presented, validated, name) in [
+        (true, true, "validated"),
+        (true, false, "untrusted"),
+        (false, false, "anonymous"),
+    ] {
+        let peer = Peer {
+            presented,
+            validated,
+        };
+        assert_eq!(&*host.route(&head, peer, 0).unwrap().name, name);
+    }
 }

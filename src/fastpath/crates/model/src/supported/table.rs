@@ -1302,12 +1302,6 @@ pub const TABLE: &[Entry] = &[
         "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
         &["name", "match", "transport_socket"],
     ),
-    Entry {
-        message: "envoy.config.core.v3.Metadata",
-        implemented: &["filter_metadata"],
-        ignored: &[("typed_filter_metadata", OPAQUE)],
-        default_only: &[],
-    },
     // -- endpoints --
     Entry {
         message: "envoy.config.endpoint.v3.ClusterLoadAssignment",

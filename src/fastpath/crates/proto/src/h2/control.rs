@@ -61,8 +61,8 @@ impl Connection {
         }
         let before = self.peer;
         self.peer.apply(payload, self.is_client)?;
-        if self.peer.header_table_size != before.header_table_size {
-            self.encoder.set_max_table_size(self.peer.header_table_size);
+        for size in [self.peer.least_table_size, self.peer.header_table_size] {
+            self.encoder.set_max_table_size(size);
         }
         let change =
             i64::from(self.peer.initial_window).saturating_sub(i64::from(before.initial_window));
@@ -76,7 +76,7 @@ impl Connection {
         frame::put_settings_ack(out);
         self.flood.sent_control(HEAD);
         let first = !std::mem::replace(&mut self.greeted, true);
-        Ok((first || self.peer != before).then_some(Event::Settings))
+        Ok((first || self.peer.differs(&before)).then_some(Event::Settings))
     }
 
     /// From now on the peer keeps to ours.

@@ -26,7 +26,8 @@ pub struct Options {
     pub max_headers: usize,
     /// Name plus value of one field (`max_header_field_size_kb`).
     pub max_header_field_bytes: usize,
-    /// CONTINUATION frames of one header block; nghttp2's limit.
+    /// CONTINUATION frames of one header block; nghttp2's limit. More if `max_header_bytes` needs
+    /// more.
     pub max_continuations: u32,
     /// Offer and take extended CONNECT (`allow_connect`, RFC 8441); the server's.
     pub allow_connect: bool,
@@ -96,6 +97,9 @@ impl Options {
         self.max_frame_size = self
             .max_frame_size
             .clamp(MIN_MAX_FRAME_SIZE, MAX_MAX_FRAME_SIZE);
+        let frames = self.max_header_bytes >> 14; // of 16 KiB
+        let frames = u32::try_from(frames).unwrap_or(u32::MAX);
+        self.max_continuations = self.max_continuations.max(frames.saturating_add(1));
         self
     }
 }

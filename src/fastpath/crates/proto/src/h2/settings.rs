@@ -21,6 +21,8 @@ pub(super) const INITIAL_TABLE_SIZE: u32 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PeerSettings {
     pub header_table_size: u32,
+    /// The least that the last SETTINGS named on the way there (RFC 7541 §4.2).
+    pub least_table_size: u32,
     pub max_concurrent_streams: u32,
     pub initial_window: u32,
     pub max_frame_size: u32,
@@ -31,6 +33,7 @@ impl Default for PeerSettings {
     fn default() -> PeerSettings {
         PeerSettings {
             header_table_size: INITIAL_TABLE_SIZE,
+            least_table_size: INITIAL_TABLE_SIZE,
             max_concurrent_streams: u32::MAX,
             initial_window: INITIAL_WINDOW,
             max_frame_size: MIN_MAX_FRAME_SIZE,
@@ -46,10 +49,14 @@ impl PeerSettings {
         let (entries, []) = payload.as_chunks::<6>() else {
             return Err(ConnectionError::FrameSize);
         };
+        self.least_table_size = self.header_table_size;
         for [a, b, value @ ..] in entries {
             let value = u32::from_be_bytes(*value);
             match u16::from_be_bytes([*a, *b]) {
-                HEADER_TABLE_SIZE => self.header_table_size = value,
+                HEADER_TABLE_SIZE => {
+                    self.header_table_size = value;
+                    self.least_table_size = self.least_table_size.min(value);
+                }
                 // A server may say 0 only (§6.5.2), and a client's wish does not matter: we
                 // never push.
                 ENABLE_PUSH if value > 1 || (from_server && value != 0) => {
@@ -75,6 +82,19 @@ impl PeerSettings {
             }
         }
         Ok(())
+    }
+
+    /// Something that an owner can act on.
+    pub fn differs(&self, other: &PeerSettings) -> bool {
+        let news = |s: &PeerSettings| {
+            (
+                s.max_concurrent_streams,
+                s.initial_window,
+                s.max_frame_size,
+                s.connect_protocol,
+            )
+        };
+        news(self) != news(other)
     }
 }
 

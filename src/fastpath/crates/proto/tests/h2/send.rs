@@ -310,6 +310,27 @@ fn a_smaller_table_of_the_peer_is_obeyed() {
     }
 }
 
+/// RFC 7541 §4.2: the least size in between is said, too, though it is back at once.
+#[test]
+fn a_table_that_was_small_for_a_moment_is_emptied() {
+    let mut p = Peer::server();
+    let headers = map(&[("content-type", "text/x")]);
+    let mut decoder = Decoder::new(4096);
+    let mut size = 0;
+    for id in [1, 3] {
+        p.feed(&get(id, END, &[])).unwrap();
+        p.sent();
+        let body = BodyLength::None;
+        p.connection
+            .send_response(&mut p.out, id, 200, &headers, body, true);
+        decoded(&mut decoder, &p.sent()[0].payload);
+        size = decoder.table_size();
+        assert!(size > 0);
+        assert_eq!(p.feed(&settings(&[(1, 0), (1, 4096)])), Ok(vec![]));
+    }
+    assert_eq!(decoder.table_size(), size, "one entry, not two");
+}
+
 #[test]
 fn idle_connections_give_memory_back() {
     let mut p = server_with_request("GET");

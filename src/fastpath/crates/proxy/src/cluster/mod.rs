@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::cluster::{
-    Cluster, Discovery, Endpoint, Endpoints, RoutingPriority, Thresholds,
+    Cluster, Discovery, Endpoint, Endpoints, Metadata, RoutingPriority, Thresholds,
 };
 
 use crate::telemetry::stats::{ClusterGauge, ClusterShard, Stats};
@@ -56,6 +56,8 @@ pub struct ClusterRuntime {
     /// The cluster's own transport, then those of `transport_socket_matches`.
     pub transports: RefCell<Vec<UpstreamTransport>>,
     lb: RefCell<LoadBalancer>,
+    /// Of hosts whose metadata has what the key says; made when first asked for.
+    subsets: RefCell<HashMap<Metadata, LoadBalancer>>,
     /// What the load balancer was made of.
     endpoints: RefCell<Arc<Endpoints>>,
     stats: OnceCell<Arc<ClusterShard>>,
@@ -79,6 +81,7 @@ impl ClusterRuntime {
             shared,
             transports: RefCell::new(transports),
             lb: RefCell::new(lb),
+            subsets: RefCell::default(),
             endpoints: RefCell::default(),
             stats: OnceCell::new(),
             registry,
@@ -163,6 +166,7 @@ impl ClusterRuntime {
             });
         }
         lb.set_hosts(new);
+        self.subsets.borrow_mut().clear();
         old.into_values().collect()
     }
 
@@ -179,6 +183,22 @@ impl ClusterRuntime {
                 .inc(crate::telemetry::stats::ClusterCounter::LbHealthyPanic);
         }
         lb.choose(random)
+    }
+
+    /// Picks among the hosts whose `envoy.lb` metadata has all of `subset`; among all if there is
+    /// none. (What to ask for comes from the configuration, so the subsets are few.)
+    pub fn choose_subset(&self, subset: &Metadata, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+        let mut subsets = self.subsets.borrow_mut();
+        if !subsets.contains_key(subset) {
+            let config = self.config.borrow();
+            let mut lb = LoadBalancer::new(config.lb, config.panic_threshold, random.u64(..));
+            let hosts = self.hosts();
+            let hosts = hosts.into_iter().filter(|host| host.is_in_subset(subset));
+            lb.set_hosts(hosts.collect());
+            subsets.insert(subset.clone(), lb);
+        }
+        let chosen = subsets.get_mut(subset).and_then(|lb| lb.choose(random));
+        chosen.or_else(|| self.choose(random))
     }
 }
 

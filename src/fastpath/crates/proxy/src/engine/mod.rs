@@ -29,6 +29,7 @@ use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::Stats;
 use crate::worker::Worker;
+use crate::worker::admission::ConnectionCounts;
 use crate::worker::command::{Command, Mailbox, Shared, machine_address};
 
 /// How long the access logs may take to be written at the end.
@@ -111,6 +112,7 @@ impl Engine {
             draining: AtomicBool::new(false),
             active_connections: AtomicU64::new(0),
             next_connection_id: AtomicU64::new(0),
+            connection_counts: ConnectionCounts::default(),
             drain_time_ms: u64::try_from(drain_time.as_millis()).unwrap_or(u64::MAX),
             service_node: service_node.into(),
             service_cluster: service_cluster.into(),

@@ -38,6 +38,17 @@ impl Control {
                 declared.hcms.insert(hcm.clone());
                 declared.listener_http.insert((prefix.clone(), hcm));
             }
+            for tcp in listener.chains.tcp_proxies() {
+                declared.tcps.insert(tcp.stat_prefix.to_string());
+            }
+            let limits = listener
+                .chains
+                .iter()
+                .filter_map(|chain| chain.connection_limit.as_ref());
+            for limit in limits {
+                let prefix = limit.stat_prefix.to_string();
+                declared.connection_limits.insert(prefix);
+            }
             for filter in &listener.filters {
                 match &filter.filter {
                     ListenerFilter::TlsInspector(_) => declared.tls_inspector = true,

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::matching::Peer;
 use tls::Info;
 
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
 use crate::worker::Worker;
+use crate::worker::admission::Admission;
 use crate::worker::chain::HttpRuntime;
 use crate::worker::config::ListenerRuntime;
 
@@ -23,6 +25,8 @@ pub struct Client {
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
+    /// Its place in the chain's connection limit, given up with the last of these.
+    pub admission: Option<Rc<Admission>>,
 }
 
 /// What a connection speaks with us, for statistics.
@@ -33,6 +37,15 @@ pub enum Spoken {
 }
 
 impl Client {
+    /// What it showed of itself, for routes that ask.
+    pub fn shown(&self) -> Peer {
+        let certificate = self.tls.as_ref().and_then(|info| info.peer.as_ref());
+        Peer {
+            presented: certificate.is_some(),
+            validated: certificate.is_some_and(|c| c.validated),
+        }
+    }
+
     /// The buffer limit above which the other side is not read.
     pub fn buffer_limit(&self) -> usize {
         self.listener.config.per_connection_buffer_limit_bytes

@@ -50,6 +50,8 @@ pub struct Downstream {
     spoke: bool,
     pub readable: bool,
     pub peer_closed: bool,
+    /// The client has ended its side of a tunnel.
+    pub ended: bool,
     pub closing: Closing,
     /// The client does not know yet that we close: it may be sending, and a close would reset the
     /// connection under our last response.
@@ -99,6 +101,7 @@ impl Downstream {
             // The first event says when there is something to read.
             readable: false,
             peer_closed: false,
+            ended: false,
             closing: Closing::No,
             linger: false,
             draining: false,
@@ -304,10 +307,18 @@ impl Worker {
                 Step::Over(alive) => return alive,
             }
         }
-        if d.peer_closed && d.stream.as_ref().is_some_and(|s| s.request_complete) {
+        let given_up = d
+            .stream
+            .as_ref()
+            .is_some_and(|s| s.is_given_up_by_leaving());
+        if d.peer_closed && given_up {
             // As in Envoy, a client that shuts its side gives its request up.
             return Alive::No;
         }
+        if d.ended && d.readable && self.is_gone(d) {
+            return Alive::No;
+        }
+        self.end_tunnel_if_over(d);
         if d.readable && d.wants_bytes() {
             self.ready_downstreams.push(d.key);
         }
@@ -325,7 +336,10 @@ impl Worker {
                     .http
                     .stats()
                     .inc(HcmCounter::DownstreamCxDestroyRemote);
-                return Step::Over(Alive::No);
+                return match self.client_ended(d) {
+                    Alive::Yes => Step::Stop,
+                    alive => Step::Over(alive),
+                };
             }
             Input::Empty => {
                 d.readable = false;
@@ -349,6 +363,16 @@ impl Worker {
             Alive::Yes => Step::Again,
             alive => Step::Over(alive),
         }
+    }
+
+    /// Whether a client that had only ended its side has broken the connection, too.
+    fn is_gone(&mut self, d: &mut Downstream) -> bool {
+        d.readable = false;
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let read = d.carrier.io_mut().map(|io| io.read(&mut scratch));
+        let is_gone = matches!(read, Some(Input::Broken));
+        self.scratch = scratch;
+        is_gone
     }
 
     /// Takes a part of the body of a stream.
@@ -491,6 +515,7 @@ impl Worker {
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
         self.log_stream(d, &mut stream);
+        self.count_upgrade_ended(d, &stream);
         d.client
             .http
             .stats()

@@ -54,6 +54,8 @@ pub enum Failure {
     /// The client went away.
     DownstreamGone,
     UpgradeRefused,
+    /// The host speaks HTTP/2 without extended CONNECT (RFC 8441 §3).
+    UpstreamTakesNoUpgrade,
     PathNormalization,
     /// A request-target that is no path (`OPTIONS *`).
     NoPath,
@@ -86,6 +88,7 @@ impl Failure {
             | Self::SecretsMissing
             | Self::UpstreamReset
             | Self::UpstreamRefused
+            | Self::UpstreamTakesNoUpgrade
             | Self::UpstreamClosed => 503,
         }
     }
@@ -105,7 +108,9 @@ impl Failure {
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
             Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
             Self::UpstreamReset | Self::UpstreamRefused => ResponseFlags::UPSTREAM_REMOTE_RESET,
-            Self::UpstreamProtocol => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+            Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade => {
+                ResponseFlags::UPSTREAM_PROTOCOL_ERROR
+            }
             Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
@@ -147,7 +152,7 @@ impl Failure {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote refused stream reset"
             }
-            Self::UpstreamProtocol => {
+            Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  protocol error"
             }
@@ -193,6 +198,7 @@ impl Failure {
             Self::UpstreamReset => "remote_reset",
             Self::UpstreamRefused => "remote_refused_stream_reset",
             Self::UpstreamProtocol => "protocol_error",
+            Self::UpstreamTakesNoUpgrade => "extended_connect_not_allowed",
         };
         let when = if response_started { "after" } else { "before" };
         format!("upstream_reset_{when}_response_started{{{reason}}}").into()
@@ -210,6 +216,7 @@ impl Failure {
                 | Self::UpstreamReset
                 | Self::UpstreamRefused
                 | Self::UpstreamProtocol
+                | Self::UpstreamTakesNoUpgrade
                 | Self::ResponseTimeout { .. }
         )
     }

@@ -10,3 +10,4 @@ pub mod request;
 pub mod request_id;
 pub mod response;
 pub mod stream;
+pub mod upgrade;

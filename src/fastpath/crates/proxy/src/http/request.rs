@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
+use super::upgrade::from_extended_connect;
 use crate::http2::carrier::Carrier;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerHttpCounter};
@@ -78,6 +79,9 @@ impl Worker {
 
     /// A head has been read: from here to the router.
     pub fn begin_request(&mut self, d: &mut Downstream, mut s: Box<Stream>, head_bytes: usize) {
+        if d.carrier.is_stream() {
+            from_extended_connect(&mut s.request, &mut self.rng);
+        }
         self.start_accounting(d, &mut s);
         s.info.downstream_header_bytes_received = head_bytes as u64;
         s.request_decoder = BodyDecoder::new(s.request.body);
@@ -139,7 +143,11 @@ impl Worker {
         let routes = d.client.http.routes();
         let scheme = hcm.scheme_to_overwrite.as_deref();
         let headers = &mut s.request.headers;
-        proto::strip_hop_by_hop(headers);
+        if s.request.upgrade {
+            proto::strip_for_upgrade(headers);
+        } else {
+            proto::strip_hop_by_hop(headers);
+        }
         join_inline(headers);
         sanitize_referer(headers);
 

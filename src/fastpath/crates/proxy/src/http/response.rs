@@ -24,7 +24,11 @@ impl Worker {
         let http = std::rc::Rc::clone(&d.client.http);
         let hcm = &*http.hcm;
         let headers = &mut s.response.headers;
-        proto::strip_hop_by_hop(headers);
+        if s.tunnel.is_open() {
+            proto::strip_for_upgrade(headers);
+        } else {
+            proto::strip_hop_by_hop(headers);
+        }
         if let Some(via) = &hcm.via {
             headers.append_value(Known::Via, b", ", via.as_bytes());
         }
@@ -51,7 +55,8 @@ impl Worker {
 
     /// As HTTP/1.1.
     fn write_head(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
-        if !s.request_complete {
+        let is_tunnel = s.tunnel.is_open();
+        if !s.request_complete && !is_tunnel {
             // The client is still sending; HTTP/1.1 cannot tell it to stop but by closing.
             d.client
                 .http
@@ -70,7 +75,7 @@ impl Worker {
             framing => framing,
         };
         s.chunk_response = framing == BodyLength::Chunked;
-        let close = self.closes_after(d, s) || framing == BodyLength::UntilClose;
+        let close = !is_tunnel && (self.closes_after(d, s) || framing == BodyLength::UntilClose);
         if close {
             d.closing = Closing::AfterFlush;
         } else if old_client && s.request.keep_alive {
@@ -94,7 +99,8 @@ impl Worker {
 
     /// As HTTP/2: no framing, and a connection is not ended by a response.
     fn send_head_on_stream(&mut self, d: &mut Downstream, s: &mut Stream, end: bool) {
-        if !s.request_complete {
+        let is_tunnel = s.tunnel.is_open();
+        if !s.request_complete && !is_tunnel {
             d.client
                 .http
                 .stats()
@@ -110,10 +116,12 @@ impl Worker {
         let (codec, frames) = connection.codec_and_out();
         let before = frames.len();
         let response = &s.response;
+        // HTTP/2 knows no 101: a tunnel opens with 200 (RFC 8441 §4).
+        let status = if is_tunnel { 200 } else { response.status };
         codec.send_response(
             frames,
             carrier.id,
-            response.status,
+            status,
             &response.headers,
             response.body,
             end,

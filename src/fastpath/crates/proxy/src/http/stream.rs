@@ -6,6 +6,7 @@ use model::resources::cluster::RoutingPriority;
 use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
+use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
 use crate::telemetry::stream_info::StreamInfo;
@@ -33,6 +34,9 @@ pub struct Stream {
     /// In whose queue it waits.
     pub pool: Option<Rc<Pool>>,
     pub upstream: Upstreaming,
+    pub tunnel: Tunnel,
+    /// What the host gets is TCP: the bytes of the body, without any framing.
+    pub is_tcp: bool,
     pub priority: RoutingPriority,
 
     pub request_decoder: BodyDecoder,
@@ -102,6 +106,8 @@ impl Default for Stream {
             host: None,
             pool: None,
             upstream: Upstreaming::None,
+            tunnel: Tunnel::No,
+            is_tcp: false,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
@@ -143,6 +149,8 @@ impl Stream {
         self.host = None;
         self.pool = None;
         self.upstream = Upstreaming::None;
+        self.tunnel = Tunnel::No;
+        self.is_tcp = false;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;
         self.request_head_sent = false;
@@ -167,6 +175,7 @@ impl Stream {
     pub fn wants_body(&self) -> bool {
         !self.request_complete
             && !self.upload_blocked
+            && self.tunnel.lets_client_send()
             && matches!(self.upstream, Upstreaming::On(_))
     }
 

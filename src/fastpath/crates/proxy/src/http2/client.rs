@@ -14,6 +14,7 @@ use crate::http::deadlines::after;
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
+use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::upstream::{Step, Upstream};
 use crate::worker::slots::Key;
@@ -122,6 +123,11 @@ impl Worker {
         })
     }
 
+    /// Whether a connection cannot say yet if it takes upgrades: its host's SETTINGS have not come.
+    pub fn is_ungreeted(&self, key: Key) -> bool {
+        self.http2.get(key).is_some_and(|c| !c.codec.is_greeted())
+    }
+
     /// Gives a request a stream of its own and sends what there is of it.
     pub fn attach_to_http2(
         &mut self,
@@ -139,6 +145,9 @@ impl Worker {
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
         let local = c.io.local_address();
+        if s.request.upgrade && !c.codec.peer_allows_connect() {
+            return self.reply_failure(d, s, Failure::UpstreamTakesNoUpgrade);
+        }
         let Some(unit) = self.take_request_unit(&cluster, &host, priority) else {
             return self.reply_failure(d, s, Failure::Overflow);
         };
@@ -152,7 +161,7 @@ impl Worker {
         u.opened_ns = self.clock.now_ns();
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http2);
-        if s.request_complete {
+        if s.request_complete || s.tunnel == Tunnel::Asked {
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(key, u);
             // The stream is not over by a head that could not be sent: it was answered.
@@ -208,6 +217,7 @@ impl Worker {
                 }
                 return;
             }
+            let greeted = c.codec.is_greeted();
             let Some(waiting) = pool.pending.borrow_mut().pop_front() else {
                 return;
             };
@@ -218,6 +228,13 @@ impl Worker {
                 self.downstreams.put(waiting, d);
                 continue;
             };
+            if s.request.upgrade && !greeted {
+                // Whether the host takes it is in its SETTINGS, which are its first words.
+                d.stream = Some(s);
+                self.downstreams.put(waiting, d);
+                pool.pending.borrow_mut().push_front(waiting);
+                return;
+            }
             self.left_queue(&s);
             let priority = s.priority;
             self.attach_to_http2(&mut d, s, key, priority);

@@ -69,6 +69,8 @@ pub struct Io {
     fd: OwnedFd,
     out: OutBuffer,
     tls: Option<Box<Tls>>,
+    /// Our side ends when all that waits is written.
+    finishing: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Io {
             fd,
             out: OutBuffer::default(),
             tls: None,
+            finishing: false,
         }
     }
 
@@ -125,12 +128,17 @@ impl Io {
         self.tls.as_ref().map(|t| t.session.info())
     }
 
+    /// Whether bytes go as they are.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
     pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
         self.read_into(&[], usize::MAX, scratch)
     }
 
     /// Reads at most that many bytes from the socket; a whole TLS record may come of the last.
-    pub fn read_up_to<'a>(&mut self, most: usize, scratch: &'a mut Scratch) -> Input<'a> {
+    pub fn read_at_most<'a>(&mut self, most: usize, scratch: &'a mut Scratch) -> Input<'a> {
         self.read_into(&[], most, scratch)
     }
 
@@ -193,7 +201,7 @@ impl Io {
 
     /// `None`: the session is over, and why is kept.
     fn decrypt(&mut self, cipher: &mut [u8], plain: &mut Vec<u8>) -> Option<Received> {
-        let Self { fd, out, tls } = self;
+        let Self { fd, out, tls, .. } = self;
         let tls = tls.as_mut()?;
         CIPHER.with_borrow_mut(|answer| {
             answer.clear();
@@ -236,7 +244,26 @@ impl Io {
 
     /// Writes what waits. Ok(true): all gone.
     pub fn flush(&mut self) -> Result<bool, Gone> {
-        self.out.flush(&self.fd)
+        let is_empty = self.out.flush(&self.fd)?;
+        if is_empty && self.finishing {
+            self.end_side()?;
+        }
+        Ok(is_empty)
+    }
+
+    /// Ends our side, as soon as all that waits is written. The peer's side goes on.
+    pub fn finish(&mut self) -> Result<(), Gone> {
+        self.say_goodbye();
+        self.finishing = true;
+        if self.out.is_empty() {
+            self.end_side()?;
+        }
+        Ok(())
+    }
+
+    fn end_side(&mut self) -> Result<(), Gone> {
+        self.finishing = false;
+        rustix::net::shutdown(&self.fd, Shutdown::Write).map_err(Gone)
     }
 
     /// Bytes that the socket has not taken yet.

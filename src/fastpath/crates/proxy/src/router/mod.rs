@@ -20,6 +20,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
+use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
 };
@@ -53,7 +54,7 @@ impl Worker {
         if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
             return self.redirect_to_https(d, s);
         }
-        let Some(route_at) = host.position(&s.request, random) else {
+        let Some(route_at) = host.position(&s.request, d.client.shown(), random) else {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
         let route_ref = RouteRef::new(table, host_at, route_at);
@@ -61,6 +62,11 @@ impl Worker {
         let Some(route) = route_ref.route() else {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
+        if !self.admit_upgrade(d, &mut s, &route.action) {
+            // Bytes of another protocol may follow.
+            d.close_after_response();
+            return self.reply_failure(d, s, Failure::UpgradeRefused);
+        }
         match &route.action {
             Action::Forward(forward) => {
                 self.forward(d, s, &route_ref, forward, random);
@@ -121,11 +127,6 @@ impl Worker {
         let cluster = Rc::clone(cluster);
         s.weighted = weighted;
         s.cluster = Some(Rc::clone(&cluster));
-        if s.request.upgrade || s.request.kind == proto::h1::Method::Connect {
-            // No `upgrade_configs` yet; bytes of another protocol may follow.
-            d.close_after_response();
-            return self.reply_failure(d, s, Failure::UpgradeRefused);
-        }
 
         let suppress = d.client.http.hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
@@ -137,8 +138,13 @@ impl Worker {
         if let Some(max) = forward.max_stream_duration {
             s.duration_deadline = after(now, max);
         }
-        if s.request_complete {
+        if s.request_complete || s.tunnel == Tunnel::Asked {
             s.route_deadline = now.saturating_add(timeout);
+        }
+        if s.tunnel == Tunnel::Asked {
+            // More comes if the host agrees.
+            s.request_complete = false;
+            s.request_deadline = NEVER;
         }
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);

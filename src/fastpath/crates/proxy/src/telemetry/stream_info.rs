@@ -9,11 +9,38 @@ use proto::h1::{RequestHead, Version};
 
 use super::response_flags::ResponseFlags;
 
+/// `%ACCESS_LOG_TYPE%`: why a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLogType {
+    #[default]
+    DownstreamEnd,
+    TcpUpstreamConnected,
+    TcpPeriodic,
+    TcpConnectionEnd,
+    /// Logs of a listener.
+    NotSet,
+}
+
+impl AccessLogType {
+    /// Envoy's name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DownstreamEnd => "DownstreamEnd",
+            Self::TcpUpstreamConnected => "TcpUpstreamConnected",
+            Self::TcpPeriodic => "TcpPeriodic",
+            Self::TcpConnectionEnd => "TcpConnectionEnd",
+            Self::NotSet => "NotSet",
+        }
+    }
+}
+
 /// One request. Plain fields: whoever learns something writes it.
 ///
 /// Times are nanoseconds of the worker's own monotonic clock; 0 is "did not happen (yet)".
 #[derive(Debug, Clone, Default)]
 pub struct StreamInfo {
+    pub log_type: AccessLogType,
     /// Wall clock at `start`, nanoseconds since 1970.
     pub start_wall: u64,
     /// First byte of the request (Envoy: the head was complete).
@@ -89,6 +116,8 @@ pub struct StreamInfo {
     pub upstream_connection_id: u64,
     pub upstream_protocol: Option<Version>,
     pub attempt_count: u32,
+    /// `STREAM_ID` of what has no request.
+    pub stream_id: Option<u128>,
     /// Random per request: what `UNIQUE_ID` and runtime-fraction filters are made of. A worker
     /// fills it when a log format or filter asks; 0 is fine otherwise.
     pub random: u128,

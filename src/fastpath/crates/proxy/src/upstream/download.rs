@@ -10,6 +10,7 @@ use super::{COPY_BELOW, Step, Upstream};
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
+use crate::http::upgrade::{Tunnel, raw_part};
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, ClusterHistogram};
 use crate::worker::Worker;
@@ -85,7 +86,7 @@ impl Worker {
                 }
             }
         }
-        if done && !end_sent {
+        if done && !end_sent && !s.tunnel.is_open() {
             self.send_response_end(d, &s, &u, out);
         }
         if !out.is_empty() {
@@ -97,12 +98,17 @@ impl Worker {
             self.upstreams.put(u.key, u);
             return Step::Done(Alive::No);
         }
+        if done && s.tunnel.is_open() {
+            return self.tunnel_ended_down(d, s, u);
+        }
         if !done {
             d.stream = Some(s);
             return Step::Continue(u);
         }
         let excess = used < data.len();
-        self.response_done(d, s, u, excess)
+        let tunnel = s.tunnel;
+        self.finish_exchange(d, s, u, excess && tunnel != Tunnel::Refused);
+        Step::Done(Alive::Yes)
     }
 
     /// False: the client is gone.
@@ -202,6 +208,9 @@ impl Worker {
         }
         s.response_decoder = BodyDecoder::new(s.response.body);
         s.response_keep_alive = s.response.keep_alive;
+        if s.tunnel == Tunnel::Asked {
+            self.answer_tunnel(d, s, u);
+        }
         self.route_upstream_response(d, s);
         let end = is_response_done(s, u, used == data.len());
         self.encode_response_head(d, s, out, end);
@@ -241,7 +250,7 @@ impl Worker {
                 }
                 Ok(Some(n)) => used = used.saturating_add(n),
             }
-            if s.response.switching {
+            if s.response.switching && !(s.request.upgrade && s.tunnel == Tunnel::Asked) {
                 // Nobody asked for an upgrade.
                 return Err(Failure::UpstreamProtocol);
             }
@@ -261,14 +270,14 @@ impl Worker {
         }
     }
 
-    /// The response is complete.
-    fn response_done(
+    /// The response is complete, and so is the stream.
+    pub fn finish_exchange(
         &mut self,
         d: &mut Downstream,
         mut s: Box<Stream>,
         u: Box<Upstream>,
         excess: bool,
-    ) -> Step {
+    ) {
         let now_ns = self.clock.now_ns();
         s.response_complete = true;
         s.info.upstream_rx_end = now_ns;
@@ -299,7 +308,6 @@ impl Worker {
             stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));
             self.close_upstream(u);
         }
-        Step::Done(Alive::Yes)
     }
 
     /// The upstream closed its side.
@@ -309,6 +317,9 @@ impl Worker {
         mut s: Box<Stream>,
         u: Box<Upstream>,
     ) -> Step {
+        if s.tunnel.is_open() {
+            return self.tunnel_ended_down(d, s, u);
+        }
         if s.response_started && s.response_decoder.eof().is_ok() {
             let mut out = std::mem::take(&mut self.out);
             out.clear();
@@ -316,7 +327,8 @@ impl Worker {
             self.flush_head(d, &mut out);
             self.out = out;
             s.response_keep_alive = false;
-            return self.response_done(d, s, u, false);
+            self.finish_exchange(d, s, u, false);
+            return Step::Done(Alive::Yes);
         }
         // Half a head is a fault of the protocol; none at all is a closed connection.
         let failure = if !s.response_started && !u.inbuf.is_empty() {
@@ -325,6 +337,25 @@ impl Worker {
             Failure::UpstreamClosed
         };
         self.upstream_lost(d, s, u, failure)
+    }
+
+    /// The host has ended its side of a tunnel; the client's may go on.
+    fn tunnel_ended_down(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        mut u: Box<Upstream>,
+    ) -> Step {
+        u.readable = false;
+        self.end_tunnel_down(d, &mut s);
+        d.stream = Some(s);
+        let key = u.key;
+        self.upstreams.put(key, u);
+        self.end_tunnel_if_over(d);
+        match self.upstreams.take(key) {
+            Some(u) => Step::Continue(u),
+            None => Step::Done(Alive::Yes),
+        }
     }
 
     /// The exchange cannot go on with this connection.
@@ -362,11 +393,7 @@ fn next_of_response(
             s.response_decoder
                 .next(rest, Some(&mut s.response_trailers), &limits)
         }
-        Carrier::Stream(carrier) => Ok(match rest.len() {
-            0 if carrier.ended => (0, BodyEvent::End),
-            0 => (0, BodyEvent::NeedMore),
-            len => (len, BodyEvent::Data { start: 0, len }),
-        }),
+        Carrier::Stream(carrier) => Ok(raw_part(rest, carrier.ended)),
     }
 }
 

@@ -29,7 +29,6 @@ use crate::net::io::{Input, Io, Scratch};
 use crate::net::socket;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::slots::Key;
-use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
@@ -343,7 +342,9 @@ impl Worker {
             self.ready_upstreams.push(u.key);
         }
         self.upstreams.put(u.key, u);
-        if d.peer_closed && d.stream.is_some() && !d.readable && !d.carrier.is_stream() {
+        let is_tunnel = d.stream.as_ref().is_some_and(|s| s.tunnel.is_open());
+        let is_left = d.peer_closed && d.stream.is_some() && !d.readable;
+        if is_left && !is_tunnel && !d.carrier.is_stream() {
             alive = Alive::No;
         }
         self.settle(d, alive);
@@ -361,7 +362,7 @@ impl Worker {
             d.stream = Some(s);
             return Step::Continue(u);
         };
-        match io.read_up_to(room, scratch) {
+        match io.read_at_most(room, scratch) {
             Input::Eof => self.upstream_eof(d, s, u),
             Input::Data { bytes, drained } => {
                 if drained && !u.peer_closed {

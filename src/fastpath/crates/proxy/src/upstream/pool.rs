@@ -12,6 +12,7 @@ use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
+use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -27,7 +28,11 @@ impl Worker {
             cluster.stats().inc(ClusterCounter::UpstreamCxPoolOverflow);
             return self.reply_failure(d, s, Failure::Overflow);
         };
-        if let Some(key) = self.http2_with_room(&pool) {
+        let http2 = self.http2_with_room(&pool);
+        let must_wait = s.request.upgrade && http2.is_some_and(|key| self.is_ungreeted(key));
+        if let Some(key) = http2
+            && !must_wait
+        {
             return self.attach_to_http2(d, s, key, priority);
         }
         loop {
@@ -62,6 +67,9 @@ impl Worker {
         pool.shard.rq_pending_active.inc();
         s.pool = Some(Rc::clone(&pool));
         d.stream = Some(s);
+        if must_wait {
+            return;
+        }
         if let Err(failure) = self.connect_for_waiting(&cluster, &host, &pool, priority)
             && let Some(mut s) = d.stream.take()
         {
@@ -157,7 +165,7 @@ impl Worker {
         };
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
-        if s.request_complete {
+        if s.request_complete || s.tunnel == Tunnel::Asked {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(u.key, u);

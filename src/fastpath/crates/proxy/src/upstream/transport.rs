@@ -1,10 +1,15 @@
-//! From a connected socket to a connection that can take requests: TLS, and what ALPN says.
+//! From a connected socket to a connection that can take requests: TLS, and what ALPN says. The
+//! steps of TLS itself are for whoever connects to a host (`tcp` does, too).
+
+use std::net::SocketAddr;
 
 use model::resources::cluster::UpstreamProtocol;
 use model::resources::tls::UpstreamTls;
 use tls::ClientSession;
 
 use super::{State, Upstream};
+use crate::cluster::ClusterRuntime;
+use crate::cluster::host::{Host, PoolKey};
 use crate::http::failure::Failure;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::ClusterCounter;
@@ -17,50 +22,23 @@ const HTTP11: &[u8] = b"http/1.1";
 impl Worker {
     /// The socket is connected.
     pub(super) fn begin_transport(&mut self, mut u: Box<Upstream>) {
-        let transport = u.cluster.transports.borrow().get(u.pool.transport).cloned();
-        let (config, context) = match transport {
-            Some(UpstreamTransport::Plain) => return self.established(u),
-            Some(UpstreamTransport::Tls { config, context }) => (config, context),
-            Some(UpstreamTransport::NotReady) | None => {
-                u.cluster
-                    .stats()
-                    .inc(ClusterCounter::SslUpstreamContextSecretsNotReady);
-                return self.connect_failed(u, Failure::SecretsMissing);
-            }
+        let Some(io) = u.carrier.io_mut() else {
+            return self.connect_failed(u, Failure::TlsFailure);
         };
-        let sni = server_name(&config, &u);
-        let san: Option<&str> = u.pool.kind.verify_san.as_deref();
-        let options = ClientSession {
-            sni: sni.as_deref(),
-            verify_san: san.as_slice(),
-            alpn: protocols(&config, u.pool.kind.protocol),
-            local: u.local.unwrap_or(u.host.address),
-            remote: u.host.address,
-        };
-        let session = match context.session(&options) {
-            Ok(session) => session,
-            Err(error) => {
-                crate::log!(
-                    crate::telemetry::log::Level::Warning,
-                    "connection",
-                    "cluster {}: {}",
-                    u.cluster.config.borrow().name,
-                    error.reason()
-                );
-                return self.connect_failed(u, Failure::TlsFailure);
-            }
-        };
-        let begun = u.carrier.io_mut().map(|io| io.start_tls(session));
-        match begun {
-            Some(Ok(())) => self.shake_hands(u),
-            _ => self.connect_failed(u, Failure::TlsFailure),
+        match begin_tls(io, &u.cluster, &u.host, u.local, Some(&u.pool.kind)) {
+            Ok(false) => self.established(u),
+            Ok(true) => self.shake_hands(u),
+            Err(failure) => self.connect_failed(u, failure),
         }
     }
 
     /// Goes on with the handshake as far as there are bytes.
     pub(super) fn shake_hands(&mut self, mut u: Box<Upstream>) {
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
-        let outcome = shake(&mut u, &mut scratch);
+        let outcome = match u.carrier.io_mut() {
+            Some(io) => shake(io, &mut scratch, &mut u.inbuf),
+            None => Handshake::Failed,
+        };
         self.scratch = scratch;
         match outcome {
             Handshake::More => self.upstreams.put(u.key, u),
@@ -69,18 +47,7 @@ impl Worker {
                 self.established(u);
             }
             Handshake::Failed => {
-                let counter = u.carrier.io().and_then(Io::tls_failure).map(|error| {
-                    use tls::ErrorClass as E;
-                    match error.class() {
-                        E::Connection => ClusterCounter::SslConnectionError,
-                        E::NoCertificate => ClusterCounter::SslFailVerifyNoCert,
-                        E::VerifyChain => ClusterCounter::SslFailVerifyError,
-                        E::VerifySan => ClusterCounter::SslFailVerifySan,
-                        E::VerifyHash => ClusterCounter::SslFailVerifyCertHash,
-                    }
-                });
-                let stats = u.cluster.stats();
-                stats.inc(counter.unwrap_or(ClusterCounter::SslConnectionError));
+                count_tls_failure(&u.cluster, u.carrier.io());
                 self.connect_failed(u, Failure::TlsFailure);
             }
         }
@@ -110,23 +77,70 @@ impl Worker {
     }
 }
 
-enum Handshake {
+/// Begins the transport that the host's cluster says; false: it is plain, and there. `kind`: what
+/// requests want of it, if it is for HTTP.
+pub fn begin_tls(
+    io: &mut Io,
+    cluster: &ClusterRuntime,
+    host: &Host,
+    local: Option<SocketAddr>,
+    kind: Option<&PoolKey>,
+) -> Result<bool, Failure> {
+    let transport = cluster
+        .transports
+        .borrow()
+        .get(host.pool.transport)
+        .cloned();
+    let (config, context) = match transport {
+        Some(UpstreamTransport::Plain) => return Ok(false),
+        Some(UpstreamTransport::Tls { config, context }) => (config, context),
+        Some(UpstreamTransport::NotReady) | None => {
+            cluster
+                .stats()
+                .inc(ClusterCounter::SslUpstreamContextSecretsNotReady);
+            return Err(Failure::SecretsMissing);
+        }
+    };
+    let sni = server_name(&config, host, kind);
+    let san = kind.and_then(|kind| kind.verify_san.as_deref());
+    let options = ClientSession {
+        sni: sni.as_deref(),
+        verify_san: san.as_slice(),
+        alpn: kind.and_then(|kind| protocols(&config, kind.protocol)),
+        local: local.unwrap_or(host.address),
+        remote: host.address,
+    };
+    let session = context.session(&options).map_err(|error| {
+        crate::log!(
+            crate::telemetry::log::Level::Warning,
+            "connection",
+            "cluster {}: {}",
+            cluster.config.borrow().name,
+            error.reason()
+        );
+        Failure::TlsFailure
+    })?;
+    match io.start_tls(session) {
+        Ok(()) => Ok(true),
+        Err(_) => Err(Failure::TlsFailure),
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
     More,
     Done,
     Failed,
 }
 
-fn shake(u: &mut Upstream, scratch: &mut Scratch) -> Handshake {
-    let Some(io) = u.carrier.io_mut() else {
-        return Handshake::Failed;
-    };
+/// Goes on with a handshake as far as there are bytes; what comes behind it is the protocol's.
+pub fn shake(io: &mut Io, scratch: &mut Scratch, behind: &mut Vec<u8>) -> Handshake {
     while io.is_handshaking() {
         if io.backlog() > 0 && io.flush().is_err() {
             return Handshake::Failed;
         }
         match io.read(scratch) {
-            // Whatever comes behind the handshake is the protocol's.
-            Input::Data { bytes, .. } => u.inbuf.extend_from_slice(bytes),
+            Input::Data { bytes, .. } => behind.extend_from_slice(bytes),
             Input::Interrupted => {}
             Input::Empty => return Handshake::More,
             Input::Eof | Input::Broken => return Handshake::Failed,
@@ -135,11 +149,24 @@ fn shake(u: &mut Upstream, scratch: &mut Scratch) -> Handshake {
     Handshake::Done
 }
 
+/// Counts why a handshake failed.
+pub fn count_tls_failure(cluster: &ClusterRuntime, io: Option<&Io>) {
+    use tls::ErrorClass as E;
+    let error = io.and_then(Io::tls_failure);
+    cluster.stats().inc(match error.map(tls::TlsError::class) {
+        None | Some(E::Connection) => ClusterCounter::SslConnectionError,
+        Some(E::NoCertificate) => ClusterCounter::SslFailVerifyNoCert,
+        Some(E::VerifyChain) => ClusterCounter::SslFailVerifyError,
+        Some(E::VerifySan) => ClusterCounter::SslFailVerifySan,
+        Some(E::VerifyHash) => ClusterCounter::SslFailVerifyCertHash,
+    });
+}
+
 /// The SNI: the request's, the endpoint's name, or the configuration's.
-fn server_name(config: &UpstreamTls, u: &Upstream) -> Option<Box<str>> {
-    let of_host = config.auto_host_sni.then_some(u.host.hostname.as_deref());
-    let name = u.pool.kind.sni.as_deref();
-    let name = name.or(of_host.flatten()).or(config.sni.as_deref());
+fn server_name(config: &UpstreamTls, host: &Host, kind: Option<&PoolKey>) -> Option<Box<str>> {
+    let of_host = config.auto_host_sni.then_some(host.hostname.as_deref());
+    let of_request = kind.and_then(|kind| kind.sni.as_deref());
+    let name = of_request.or(of_host.flatten()).or(config.sni.as_deref());
     name.filter(|name| !name.is_empty()).map(Box::from)
 }
 

@@ -9,9 +9,11 @@ use super::{COPY_BELOW, Upstream};
 use crate::http::downstream::{Alive, Closing, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
+use crate::http::upgrade::{Tunnel, raw_part, to_extended_connect};
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
+use crate::worker::timers::NEVER;
 
 /// How much of the input an upload took, and whether the client's bytes were bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl Worker {
         match taken.outcome {
             Outcome::Ok => {
                 d.stream = Some(s);
+                self.end_tunnel_if_over(d);
                 Alive::Yes
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
@@ -107,7 +110,7 @@ impl Worker {
         }
         let mut used = 0_usize;
         let mut outcome = Outcome::Ok;
-        while !s.request_complete {
+        while !s.request_complete && s.tunnel.lets_client_send() {
             let rest = data.get(used..).unwrap_or_default();
             let (n, event) = match next_of_request(d, s, rest) {
                 Ok(step) => step,
@@ -156,7 +159,7 @@ impl Worker {
             let now_ns = self.clock.now_ns();
             s.info.downstream_rx_end = now_ns;
             s.info.upstream_tx_end = now_ns;
-            if s.route_deadline == crate::worker::timers::NEVER {
+            if s.route_deadline == NEVER && s.tunnel == Tunnel::No {
                 s.route_deadline = now.saturating_add(s.route_timeout_ms);
             }
             let deadline = s.deadline();
@@ -189,8 +192,14 @@ impl Worker {
                 s.info.upstream_header_bytes_sent = out.len() as u64;
             }
             Carrier::Stream(carrier) => {
-                let end =
-                    s.request_complete || (d.carrier.is_stream() && is_request_done(d, s, is_all));
+                let asks = s.tunnel == Tunnel::Asked;
+                let end = !asks
+                    && (s.request_complete
+                        || (d.carrier.is_stream() && is_request_done(d, s, is_all)));
+                let is_upgrade = asks && s.request.upgrade;
+                if is_upgrade && !to_extended_connect(&mut s.request) {
+                    return false;
+                }
                 let Some(connection) = self.http2.get_mut(carrier.connection) else {
                     return false;
                 };
@@ -202,9 +211,12 @@ impl Worker {
                 let (codec, frames) = connection.codec_and_out();
                 let before = frames.len();
                 let framing = s.request.body;
-                let Ok(id) = codec.send_request(frames, &s.request, scheme, framing, end) else {
-                    return false;
-                };
+                let sent = codec.send_request(frames, &s.request, scheme, framing, end);
+                if is_upgrade {
+                    // What it is to everybody else, the access log among them.
+                    s.request.set_method(b"GET");
+                }
+                let Ok(id) = sent else { return false };
                 s.info.upstream_header_bytes_sent = frames.len().saturating_sub(before) as u64;
                 carrier.id = id;
                 carrier.finished = end;
@@ -232,7 +244,7 @@ impl Worker {
             self.send_on_stream(carrier, body, end);
             return;
         }
-        let chunked = s.request.body == BodyLength::Chunked;
+        let chunked = s.request.body == BodyLength::Chunked && !s.is_tcp;
         if chunked {
             write_chunk_size(out, body.len() as u64);
         }
@@ -266,11 +278,28 @@ impl Worker {
             Carrier::Stream(carrier) => {
                 self.end_on_stream(carrier, pass.then_some(&s.request_trailers));
             }
+            Carrier::Socket(_) if s.tunnel.is_open() || s.is_tcp => {
+                self.end_raw(u, s, out);
+            }
             Carrier::Socket(_) if s.request.body != BodyLength::Chunked => {}
             Carrier::Socket(_) if pass => write_trailers(out, &s.request_trailers),
             Carrier::Socket(_) => out.extend_from_slice(LAST_CHUNK),
         }
         s.request_trailers.clear();
+    }
+
+    /// The host gets no more: what waits, and then the end of our side.
+    fn end_raw(&mut self, u: &mut Upstream, s: &mut Stream, out: &mut Vec<u8>) {
+        if !out.is_empty() {
+            self.write_upstream(u, s, out, b"");
+            out.clear();
+        }
+        if let Some(io) = u.carrier.io_mut()
+            && io.finish().is_err()
+        {
+            u.readable = true;
+            self.ready_upstreams.push(u.key);
+        }
     }
 
     fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, head: &[u8], body: &[u8]) {
@@ -321,22 +350,21 @@ fn next_of_request(
     rest: &[u8],
 ) -> Result<(usize, BodyEvent), BodyError> {
     match &d.carrier {
+        Carrier::Socket(_) if s.tunnel.is_open() => Ok(raw_part(rest, d.ended)),
         Carrier::Socket(_) => {
             let limits = BodyLimits::default();
             s.request_decoder
                 .next(rest, Some(&mut s.request_trailers), &limits)
         }
-        Carrier::Stream(carrier) => Ok(match rest.len() {
-            0 if carrier.ended => (0, BodyEvent::End),
-            0 => (0, BodyEvent::NeedMore),
-            len => (len, BodyEvent::Data { start: 0, len }),
-        }),
+        Carrier::Stream(carrier) => Ok(raw_part(rest, carrier.ended)),
     }
 }
 
 /// Whether nothing of the request is missing, trailers included.
 fn is_request_done(d: &Downstream, s: &Stream, all_used: bool) -> bool {
     match &d.carrier {
+        // An end that is to be said by itself.
+        _ if s.tunnel.is_open() || s.is_tcp => false,
         Carrier::Socket(_) => s.request.body != BodyLength::Chunked && s.request_decoder.is_done(),
         Carrier::Stream(carrier) => {
             carrier.ended && all_used && d.inbuf.is_empty() && s.request_trailers.is_empty()

@@ -12,7 +12,9 @@ use model::resources::route::{Route, RouteConfig, VirtualHost};
 use model::resources::tcp_proxy::TcpProxy;
 use proto::h1::{RequestPolicy, Underscores};
 
-use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats};
+use super::admission::{ConnectionCounts, Limiter};
+use super::timers::NEVER;
+use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
 use crate::worker::command::ServerTls;
 
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct ChainRuntime {
     pub config: Arc<FilterChain>,
     /// Replaced when a secret was.
     pub tls: RefCell<ServerTls>,
+    /// `connection_limit`
+    pub limiter: Option<Limiter>,
     pub service: Service,
 }
 
@@ -48,7 +52,10 @@ pub struct HttpRuntime {
 #[derive(Debug)]
 pub struct TcpRuntime {
     pub config: Arc<TcpProxy>,
-    pub draining: Cell<bool>,
+    /// When its tunnels are cut (ms): it drains. `NEVER`: it does not.
+    pub drain_end: Cell<u64>,
+    registry: Stats,
+    stats: OnceCell<Arc<TcpShard>>,
 }
 
 /// A route configuration with a count that is this worker's own, so that a request can hold on to
@@ -92,6 +99,7 @@ impl ChainRuntime {
         config: Arc<FilterChain>,
         listener_prefix: &Arc<str>,
         registry: &Stats,
+        counts: &ConnectionCounts,
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
         let service = match &config.network {
@@ -107,12 +115,17 @@ impl ChainRuntime {
             })),
             NetworkFilter::TcpProxy(tcp) => Service::Tcp(Rc::new(TcpRuntime {
                 config: Arc::clone(tcp),
-                draining: Cell::new(false),
+                drain_end: Cell::new(NEVER),
+                registry: registry.clone(),
+                stats: OnceCell::new(),
             })),
         };
+        let limit = config.connection_limit.as_ref();
+        let limiter = limit.map(|limit| Limiter::new(limit, counts, registry));
         Self {
             config,
             tls: RefCell::new(ServerTls::NotReady),
+            limiter,
             service,
         }
     }
@@ -124,12 +137,20 @@ impl ChainRuntime {
         }
     }
 
-    /// Its connections end as they become idle.
+    /// Its connections end as they become idle. (A tunnel is never known to be idle: it is cut
+    /// when its time is over, `Worker::drain_tunnels`.)
     pub fn drain(&self) {
         match &self.service {
             Service::Http(http) => http.draining.set(true),
-            Service::Tcp(tcp) => tcp.draining.set(true),
+            Service::Tcp(_) => {}
         }
+    }
+}
+
+impl TcpRuntime {
+    pub fn stats(&self) -> &TcpShard {
+        self.stats
+            .get_or_init(|| self.registry.tcp(&self.config.stat_prefix))
     }
 }
 

@@ -11,6 +11,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
 use tls::{ClientContext, ServerContext};
 
+use super::admission::ConnectionCounts;
 use crate::cluster::ClusterShared;
 
 /// One command, handled between two turns of the loop.
@@ -86,6 +87,7 @@ pub struct Shared {
     pub draining: AtomicBool,
     pub active_connections: AtomicU64,
     pub next_connection_id: AtomicU64,
+    pub connection_counts: ConnectionCounts,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
     pub service_node: Box<str>,

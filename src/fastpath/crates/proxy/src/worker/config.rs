@@ -183,9 +183,14 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
-                Rc::new(ChainRuntime::new(chain, prefix, &self.stats, |hcm| {
-                    tables.of(hcm)
-                }))
+                let counts = &self.shared.connection_counts;
+                Rc::new(ChainRuntime::new(
+                    chain,
+                    prefix,
+                    &self.stats,
+                    counts,
+                    |hcm| tables.of(hcm),
+                ))
             })
         };
         let chains: Vec<_> = config.chains.iter().map(chain).collect();
@@ -247,8 +252,9 @@ impl Worker {
             }
             chain.drain();
             self.draining.push(Rc::downgrade(chain));
-            if let Service::Http(http) = &chain.service {
-                self.drain_http(http);
+            match &chain.service {
+                Service::Http(http) => self.drain_http(http),
+                Service::Tcp(tcp) => self.drain_tunnels(tcp),
             }
         }
     }

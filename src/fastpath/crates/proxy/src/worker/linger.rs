@@ -1,6 +1,7 @@
 //! Sockets that we are done with and whose peer is not: what it still sends is read and forgotten,
 //! so that it gets our last bytes instead of a reset (RFC 9112 §9.6).
 
+use super::admission::Surplus;
 use super::slots::Key;
 use super::{Kind, Worker};
 use crate::net::io::{Input, Io, Scratch};
@@ -12,17 +13,31 @@ const MAX_READS: usize = 8;
 pub struct Lingering {
     io: Io,
     until: u64,
+    /// It was one too many, and is still counted.
+    surplus: Option<Surplus>,
 }
 
 impl Worker {
     /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms).
     pub fn linger(&mut self, io: Io, until: u64) {
+        let surplus = None;
+        self.keep(Lingering { io, until, surplus }, true);
+    }
+
+    /// Keeps a connection that has no place, until `until` or its end.
+    pub(super) fn hold(&mut self, io: Io, is_watched: bool, until: u64, surplus: Surplus) {
+        let surplus = Some(surplus);
+        self.keep(Lingering { io, until, surplus }, is_watched);
+    }
+
+    fn keep(&mut self, lingering: Lingering, is_watched: bool) {
+        let until = lingering.until;
         let key = self.lingering.reserve();
-        if self.register_again(Kind::Lingering, key, &io).is_err() {
-            self.lingering.free(key);
-            return;
+        let adopted = self.adopt(Kind::Lingering, key, &lingering.io, is_watched);
+        self.lingering.put(key, Box::new(lingering));
+        if adopted.is_err() {
+            return self.stop_lingering(key);
         }
-        self.lingering.put(key, Box::new(Lingering { io, until }));
         let now = self.clock.now_ms();
         let token = super::token(Kind::Lingering, key);
         self.timers.arm(token, now, until);
@@ -46,7 +61,7 @@ impl Worker {
         }
         self.scratch = scratch;
         if over {
-            self.lingering.free(key);
+            self.stop_lingering(key);
         }
     }
 
@@ -57,9 +72,14 @@ impl Worker {
                 let token = super::token(Kind::Lingering, key);
                 self.timers.arm(token, now, until);
             }
-            _ => {
-                self.lingering.free(key);
-            }
+            _ => self.stop_lingering(key),
+        }
+    }
+
+    fn stop_lingering(&mut self, key: Key) {
+        let over = self.lingering.free(key);
+        if let Some(surplus) = over.and_then(|lingering| lingering.surplus) {
+            self.count_connection_closed(&surplus.listener);
         }
     }
 }

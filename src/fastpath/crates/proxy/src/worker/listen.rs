@@ -133,6 +133,7 @@ impl Worker {
             chain,
             held: Vec::new(),
             is_watched: false,
+            admission: None,
             readable: false,
             peer_closed: false,
         });

@@ -5,8 +5,9 @@
 //! (edge-triggered, a socket is registered once) and, seldom, as commands in the mailbox.
 //!
 //! The protocol is written as `impl Worker` blocks where it belongs: `http::downstream` (client
-//! side), `http::request` and `router` (what happens to a request), `upstream` (server side).
+//! side), `http::request` and `router` (what happens to a request), `upstream` (server side), `tcp`.
 
+pub mod admission;
 pub mod chain;
 pub mod clock;
 pub mod command;
@@ -33,6 +34,8 @@ use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
+use crate::tcp::Tunnel;
+use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{RouteShard, Stats};
@@ -63,6 +66,9 @@ pub enum Kind {
     Http2,
     Lingering,
     Pending,
+    /// The client's, the host's side of a TCP tunnel.
+    TunnelClient,
+    TunnelServer,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -74,6 +80,8 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Http2 => 4,
         Kind::Lingering => 5,
         Kind::Pending => 6,
+        Kind::TunnelClient => 7,
+        Kind::TunnelServer => 8,
     };
     (kind << 60) | key.to_bits()
 }
@@ -86,6 +94,8 @@ fn untoken(token: u64) -> (Kind, Key) {
         4 => Kind::Http2,
         5 => Kind::Lingering,
         6 => Kind::Pending,
+        7 => Kind::TunnelClient,
+        8 => Kind::TunnelServer,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -98,6 +108,8 @@ pub struct Readiness {
     pub writable: bool,
     /// The peer shut its side down (or the connection is broken): a read will tell.
     pub closing: bool,
+    /// The connection is broken, or could not be made.
+    pub failed: bool,
 }
 
 pub struct Worker {
@@ -118,10 +130,14 @@ pub struct Worker {
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
     pub pending: Slots<Pending>,
+    pub tunnels: Slots<Tunnel>,
+    /// What tunnels splice through.
+    pub pipes: Pipes,
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
     pub ready_upstreams: Vec<Key>,
     pub ready_http2: Vec<Key>,
+    pub ready_tunnels: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
     /// Pools for which no connection could be started: their queues fail later in this turn.
@@ -176,9 +192,12 @@ impl Worker {
             http2: Slots::default(),
             lingering: Slots::default(),
             pending: Slots::default(),
+            tunnels: Slots::default(),
+            pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
+            ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
@@ -220,6 +239,7 @@ impl Worker {
             }
         }
         self.close_all();
+        self.close_tunnels();
         self.logs.flush();
     }
 
@@ -227,6 +247,7 @@ impl Worker {
         if !self.ready_downstreams.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
+            || !self.ready_tunnels.is_empty()
         {
             return Some(Timespec {
                 tv_sec: 0,
@@ -261,6 +282,7 @@ impl Worker {
             closing: flags.intersects(
                 epoll::EventFlags::RDHUP | epoll::EventFlags::HUP | epoll::EventFlags::ERR,
             ),
+            failed: flags.contains(epoll::EventFlags::ERR),
         };
         match kind {
             Kind::Mailbox => self.run_commands(),
@@ -270,6 +292,8 @@ impl Worker {
             Kind::Http2 => self.http2_event(key, readiness),
             Kind::Lingering => self.lingering_event(key),
             Kind::Pending => self.pending_event(key, readiness),
+            Kind::TunnelClient => self.tunnel_client_event(key, readiness),
+            Kind::TunnelServer => self.tunnel_server_event(key, readiness),
         }
     }
 
@@ -284,6 +308,9 @@ impl Worker {
         }
         for key in std::mem::take(&mut self.ready_downstreams) {
             self.downstream_ready(key);
+        }
+        for key in std::mem::take(&mut self.ready_tunnels) {
+            self.tunnel_ready(key);
         }
         for (pool, failure) in std::mem::take(&mut self.doomed_queues) {
             self.fail_queue(&pool, failure);
@@ -301,7 +328,8 @@ impl Worker {
                 Kind::Http2 => self.http2_timer(key),
                 Kind::Lingering => self.lingering_timer(key),
                 Kind::Pending => self.pending_timer(key),
-                Kind::Mailbox => {}
+                Kind::TunnelClient => self.tunnel_timer(key),
+                Kind::TunnelServer | Kind::Mailbox => {}
             }
         }
     }
@@ -335,7 +363,9 @@ impl Worker {
     /// No client is connected.
     fn is_idle(&self) -> bool {
         let clients = |c: &Http2| matches!(c.role, Role::Server(_));
-        self.downstreams.count() == 0 && !self.http2.iter().any(clients)
+        self.downstreams.count() == 0
+            && self.tunnels.count() == 0
+            && !self.http2.iter().any(clients)
     }
 
     /// A connection has become something else: its events go there, and those that came before

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use tls::ErrorClass;
 
+use super::admission::Admission;
 use super::chain::{ChainRuntime, Service};
 use super::command::ServerTls;
 use super::config::ListenerRuntime;
@@ -29,6 +30,8 @@ pub struct Arrival {
     pub held: Vec<u8>,
     /// Its socket is known to epoll.
     pub is_watched: bool,
+    /// Its place in the chain's connection limit.
+    pub admission: Option<Admission>,
     pub readable: bool,
     pub peer_closed: bool,
 }
@@ -42,7 +45,10 @@ pub struct Pending {
 
 impl Worker {
     /// The filter chain is chosen: its transport comes first.
-    pub fn begin_chain(&mut self, mut arrival: Arrival) {
+    pub fn begin_chain(&mut self, arrival: Arrival) {
+        let Some(mut arrival) = self.admit(arrival) else {
+            return;
+        };
         let tls = arrival.chain.tls.borrow().clone();
         match tls {
             ServerTls::Plain => self.serve(arrival),
@@ -161,9 +167,13 @@ impl Worker {
     }
 
     /// The transport is there: the terminal network filter takes over.
-    fn serve(&mut self, arrival: Arrival) {
-        let Service::Http(http) = &arrival.chain.service else {
-            return self.count_connection_closed(&arrival.listener);
+    fn serve(&mut self, mut arrival: Arrival) {
+        let http = match &arrival.chain.service {
+            Service::Http(http) => http,
+            Service::Tcp(tcp) => {
+                let tcp = Rc::clone(tcp);
+                return self.open_tunnel(tcp, arrival);
+            }
         };
         let tls = arrival.io.tls_info().cloned();
         let alpn = tls.as_ref().and_then(|info| info.alpn.as_deref());
@@ -179,6 +189,7 @@ impl Worker {
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),
             tls,
+            admission: arrival.admission.take().map(Rc::new),
         };
         self.count_opened(&client);
         if speaks_h2 {

@@ -47,17 +47,18 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// `contexts` are merged in this order, as protobuf merges messages.
-    ///
     /// # Errors
     /// A CA or CRL that cannot be read.
     pub(crate) fn new(
-        contexts: Vec<Arc<Validation>>,
+        context: Option<Arc<Validation>>,
         of: Of,
         provider: &CryptoProvider,
         path: &str,
     ) -> Result<Self, Problem> {
-        let policy = Policy::new(contexts, of, path)?.map(Arc::new);
+        let policy = match context {
+            None => None,
+            Some(context) => Policy::new(context, of, path)?.map(Arc::new),
+        };
         let hints = match (&policy, of) {
             (Some(policy), Of::Clients { .. }) => policy.ca_subjects(),
             _ => Vec::new(),

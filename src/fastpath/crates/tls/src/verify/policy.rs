@@ -1,4 +1,4 @@
-//! One validation context, or two merged, as checks.
+//! A validation context as checks.
 
 use std::sync::Arc;
 
@@ -49,29 +49,24 @@ enum Trust {
 
 #[derive(Debug)]
 pub(super) struct Policy {
-    contexts: Vec<Arc<Validation>>,
+    context: Arc<Validation>,
     trust: Trust,
     rules: Rules,
-    accept_untrusted: bool,
     auto_sni_san: bool,
 }
 
 impl Policy {
-    /// `None`: the contexts say nothing that a certificate could fail.
+    /// `None`: the context says nothing that a certificate could fail.
     pub(super) fn new(
-        contexts: Vec<Arc<Validation>>,
+        context: Arc<Validation>,
         of: Of,
         path: &str,
     ) -> Result<Option<Self>, Problem> {
-        // Singular fields: the last that is set. Booleans: any. Lists: all of them.
-        let last = contexts.iter().rev();
-        let spiffe = last.clone().find_map(|context| context.spiffe.as_ref());
-        let trusted_ca = last.clone().find_map(|context| context.trusted_ca.as_ref());
         let problem = |what: &str, reason: String| Problem {
             path: format!("{path}.{what}"),
             reason,
         };
-        let trust = match (spiffe, trusted_ca) {
+        let trust = match (&context.spiffe, &context.trusted_ca) {
             (Some(domains), _) => {
                 let mut trust = Vec::new();
                 for domain in domains {
@@ -86,16 +81,12 @@ impl Policy {
             }
             (None, None) => Trust::None,
         };
-        let crls = last.clone().find(|context| !context.crls.is_empty());
-        let crls = Crls::new(crls.map_or(&[], |context| &context.crls))
-            .map_err(|why| problem("crl", why))?;
-        let accept_untrusted = contexts.iter().any(|context| context.accept_untrusted);
         let policy = Self {
             rules: Rules {
-                crls,
-                only_leaf_crl: contexts.iter().any(|context| context.only_verify_leaf_crl),
-                allow_expired: contexts.iter().any(|context| context.allow_expired),
-                max_depth: last.clone().find_map(|context| context.max_verify_depth),
+                crls: Crls::new(&context.crls).map_err(|why| problem("crl", why))?,
+                only_leaf_crl: context.only_verify_leaf_crl,
+                allow_expired: context.allow_expired,
+                max_depth: context.max_verify_depth,
                 clients: matches!(of, Of::Clients { .. }),
             },
             auto_sni_san: matches!(
@@ -105,17 +96,16 @@ impl Policy {
                     ..
                 }
             ),
-            contexts,
+            context,
             trust,
-            accept_untrusted,
         };
         let says_something =
-            policy.verifies_chains() || policy.has_leaf_checks() || policy.accept_untrusted;
+            policy.verifies_chains() || policy.has_leaf_checks() || policy.accepts_untrusted();
         Ok(says_something.then_some(policy))
     }
 
     pub(super) fn accepts_untrusted(&self) -> bool {
-        self.accept_untrusted
+        self.context.accept_untrusted
     }
 
     pub(super) fn verifies_chains(&self) -> bool {
@@ -124,7 +114,8 @@ impl Policy {
 
     /// Envoy requires a certificate as soon as it has pins, names or SPIFFE to check.
     pub(super) fn needs_certificate(&self) -> bool {
-        !self.accept_untrusted && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
+        !self.accepts_untrusted()
+            && (self.has_leaf_checks() || matches!(self.trust, Trust::Spiffe(_)))
     }
 
     pub(super) fn ca_subjects(&self) -> Vec<DistinguishedName> {
@@ -175,9 +166,7 @@ impl Policy {
         match server_name {
             // `auto_sni_san_validation` replaces the configured names.
             Some(name) if self.auto_sni_san && sans.is_empty() => san::check_dns(parsed, name)?,
-            _ => san::check(parsed, || {
-                self.contexts.iter().flat_map(|context| &context.sans)
-            })?,
+            _ => san::check(parsed, &self.context.sans)?,
         }
         self.check_pins(leaf, parsed)
     }
@@ -192,12 +181,10 @@ impl Policy {
         }
         let certificate = digest(&SHA256, leaf);
         let spki = digest(&SHA256, parsed.public_key().raw);
-        let pinned = self.contexts.iter().any(|context| {
-            let certificates = &context.certificate_hashes;
-            let keys = &context.spki_hashes;
-            certificates.iter().any(|pin| pin == certificate.as_ref())
-                || keys.iter().any(|pin| pin == spki.as_ref())
-        });
+        let certificates = &self.context.certificate_hashes;
+        let keys = &self.context.spki_hashes;
+        let pinned = certificates.iter().any(|pin| pin == certificate.as_ref())
+            || keys.iter().any(|pin| pin == spki.as_ref());
         if pinned {
             return Ok(());
         }
@@ -208,13 +195,11 @@ impl Policy {
     }
 
     fn has_pins(&self) -> bool {
-        self.contexts.iter().any(|context| {
-            !context.spki_hashes.is_empty() || !context.certificate_hashes.is_empty()
-        })
+        !self.context.spki_hashes.is_empty() || !self.context.certificate_hashes.is_empty()
     }
 
     fn has_leaf_checks(&self) -> bool {
-        self.has_pins() || self.contexts.iter().any(|context| !context.sans.is_empty())
+        self.has_pins() || !self.context.sans.is_empty()
     }
 }
 

@@ -286,3 +286,38 @@ fn lists() {
     check(&format!("{{on_no_match: {}}}", to("b")), &[(CLIENT, "b")]);
     check("{}", &[(CLIENT, "default")]);
 }
+
+/// A field that holds bytes or a message.
+fn field(number: u64, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for mut varint in [number << 3 | 2, value.len().try_into().unwrap()] {
+        while varint >= 0x80 {
+            out.push(u8::try_from(varint & 0x7f).unwrap() | 0x80);
+            varint >>= 7;
+        }
+        out.push(u8::try_from(varint).unwrap());
+    }
+    out.extend_from_slice(value);
+    out
+}
+
+/// Every `Any` begins a new count of protobuf's own limit.
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    let mut matcher = Vec::new();
+    for _ in 0..6 {
+        for _ in 0..40 {
+            // `on_no_match.matcher`
+            matcher = field(3, &field(1, &matcher));
+        }
+        let ranges = field(1, &field(2, &field(1, &matcher)));
+        let kind = field(1, b"type.googleapis.com/xds.type.matcher.v3.IPMatcher");
+        let any = [kind, field(2, &ranges)].concat();
+        // `matcher_tree.custom_match.typed_config`
+        matcher = field(2, &field(4, &field(2, &any)));
+    }
+    let problems = compile::listener(&field(32, &matcher)).unwrap_err();
+    let deep = problems.iter().filter(|p| p.reason.contains("deep"));
+    let reasons: Vec<&str> = deep.map(|p| &*p.reason).collect();
+    assert_eq!(reasons, ["messages nested more than 200 deep"]);
+}

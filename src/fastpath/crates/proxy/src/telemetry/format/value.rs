@@ -151,7 +151,7 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
     match which {
         Field::Missing => Value::Missing,
         Field::Nothing => Value::Bytes(b""),
-        Field::AccessLogType => Value::Bytes(b"DownstreamEnd"),
+        Field::AccessLogType => Value::Bytes(info.log_type.name().as_bytes()),
         Field::BytesReceived => Value::Number(info.bytes_received),
         Field::BytesSent => Value::Number(info.bytes_sent),
         Field::ConnectionId => Value::Number(info.connection_id),
@@ -199,7 +199,10 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Value::number(both.then_some(ns / 1_000_000))
         }
         Field::RouteName => Value::text(info.route_name.as_deref()),
-        Field::StreamId => Value::bytes(ctx.request.headers.get(Known::XRequestId)),
+        Field::StreamId => match info.stream_id {
+            Some(id) => Value::Uuid(id),
+            None => Value::bytes(ctx.request.headers.get(Known::XRequestId)),
+        },
         Field::UniqueId => Value::Uuid(info.random),
         Field::UpstreamCluster => Value::text(
             info.upstream_cluster

@@ -19,6 +19,9 @@ pub struct Declared {
     pub http_inspector: bool,
     /// Stat prefixes of PROXY protocol filters.
     pub proxy_protocols: HashSet<String>,
+    /// Stat prefixes of TCP proxies, of connection limits.
+    pub tcps: HashSet<String>,
+    pub connection_limits: HashSet<String>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -48,6 +51,8 @@ impl Stats {
             r.tls_inspectors.set_declared(&tls_inspectors);
             r.http_inspectors.set_declared(&http_inspectors);
             r.proxy_protocols.set_declared(&proxy_protocols);
+            r.tcps.set_declared(&now.tcps);
+            r.connection_limits.set_declared(&now.connection_limits);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

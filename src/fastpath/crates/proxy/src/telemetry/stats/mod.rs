@@ -22,6 +22,7 @@ mod route_names;
 mod row;
 mod shard;
 mod tags;
+mod tcp_names;
 mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +37,7 @@ pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, List
 pub use names::{NoStat, StatName};
 pub use registry::Membership;
 pub use route_names::{RouteCounter, RouteHistogram};
+pub use tcp_names::{ConnectionLimitCounter, ConnectionLimitGauge, TcpCounter, TcpGauge};
 
 use registry::Registry;
 use row::{Row, Value};
@@ -92,6 +94,20 @@ pub type HttpInspectorShard =
 /// One worker's numbers about PROXY protocol filters with one `stat_prefix`.
 pub type ProxyProtocolShard =
     Shard<ProxyProtocolCounter, NoStat, NoStat, { ProxyProtocolCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about a TCP proxy.
+pub type TcpShard =
+    Shard<TcpCounter, TcpGauge, NoStat, { TcpCounter::COUNT }, { TcpGauge::COUNT }, 0>;
+
+/// One worker's numbers about a connection limit.
+pub type ConnectionLimitShard = Shard<
+    ConnectionLimitCounter,
+    ConnectionLimitGauge,
+    NoStat,
+    { ConnectionLimitCounter::COUNT },
+    { ConnectionLimitGauge::COUNT },
+    0,
+>;
 
 /// One worker's numbers about a route (or virtual cluster) with a stat prefix.
 pub type RouteShard = Shard<
@@ -285,6 +301,18 @@ impl Stats {
     pub fn proxy_protocol(&self, stat_prefix: &str) -> Arc<ProxyProtocolShard> {
         let name = proxy_protocol_name(stat_prefix);
         self.with(|r| r.proxy_protocols.get(&name).shard(0))
+    }
+
+    /// A shard of `tcp.<stat_prefix>.`.
+    #[must_use]
+    pub fn tcp(&self, stat_prefix: &str) -> Arc<TcpShard> {
+        self.with(|r| r.tcps.get(stat_prefix).shard(0))
+    }
+
+    /// A shard of `connection_limit.<stat_prefix>.`.
+    #[must_use]
+    pub fn connection_limit(&self, stat_prefix: &str) -> Arc<ConnectionLimitShard> {
+        self.with(|r| r.connection_limits.get(stat_prefix).shard(0))
     }
 
     /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.

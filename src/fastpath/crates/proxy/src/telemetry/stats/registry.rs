@@ -12,6 +12,7 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
+use super::{ConnectionLimitShard, TcpShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
@@ -109,6 +110,8 @@ pub(super) struct Registry {
     pub(super) tls_inspectors: Entities<TlsInspectorShard>,
     pub(super) http_inspectors: Entities<HttpInspectorShard>,
     pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
+    pub(super) tcps: Entities<TcpShard>,
+    pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
@@ -128,6 +131,8 @@ impl Registry {
             tls_inspectors: Entities::new(""),
             http_inspectors: Entities::new(""),
             proxy_protocols: Entities::new(""),
+            tcps: Entities::new("tcp."),
+            connection_limits: Entities::new("connection_limit."),
             routes: Entities::new("vhost."),
             control: Control::default(),
             memberships: BTreeMap::new(),
@@ -157,6 +162,8 @@ impl Registry {
         self.tls_inspectors.reset();
         self.http_inspectors.reset();
         self.proxy_protocols.reset();
+        self.tcps.reset();
+        self.connection_limits.reset();
         self.routes.reset();
         self.control.reset();
         self.memberships
@@ -181,6 +188,8 @@ impl Registry {
         self.tls_inspectors.collect();
         self.http_inspectors.collect();
         self.proxy_protocols.collect();
+        self.tcps.collect();
+        self.connection_limits.collect();
         self.routes.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
@@ -193,6 +202,8 @@ impl Registry {
         self.http_inspectors.rows(CodeRows::None, &mut rows);
         self.proxy_protocols.rows(CodeRows::None, &mut rows);
         self.proxy_protocol_error_row(&mut rows);
+        self.tcps.rows(CodeRows::None, &mut rows);
+        self.connection_limits.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);

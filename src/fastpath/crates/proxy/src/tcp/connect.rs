@@ -1,0 +1,298 @@
+//! From a client to a host: the choice of one, the connection, TLS, and the next attempt when one
+//! failed. In Envoy's order (`source/common/tcp_proxy/tcp_proxy.cc`), which flags and counters show.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use model::resources::cluster::RoutingPriority;
+
+use super::end::By;
+use super::{Server, Side, Stage, Tunnel, route};
+use crate::cluster::breaker::Taken;
+use crate::cluster::host::Host;
+use crate::cluster::{ClusterRuntime, Limit};
+use crate::http::deadlines::millis;
+use crate::http::failure::{Failure, transport_failure};
+use crate::net::io::{Io, Scratch};
+use crate::net::socket;
+use crate::telemetry::response_flags::ResponseFlags;
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
+use crate::telemetry::stats::{TcpCounter, TcpGauge};
+use crate::telemetry::stream_info::AccessLogType;
+use crate::upstream::transport::{self, Handshake};
+use crate::worker::{Kind, Worker};
+
+/// Tunnels have no routing priority.
+pub(super) const PRIORITY: RoutingPriority = RoutingPriority::Default;
+
+/// Why there is no connection under way.
+enum Refused {
+    /// The tunnel ends with this flag.
+    For(ResponseFlags),
+    /// This attempt failed.
+    Once,
+}
+
+impl Worker {
+    /// Begins an attempt; the tunnel ends if there can be none.
+    pub(super) fn connect_tunnel(&mut self, mut t: Box<Tunnel>) {
+        match self.attempt(&mut t) {
+            Ok(()) => {
+                self.arm_tunnel(&t);
+                self.tunnels.put(t.key, t);
+            }
+            Err(Refused::For(flags)) => {
+                t.seen.flags.insert(flags);
+                self.end_tunnel(t, By::Us);
+            }
+            // In the next turn, so that hosts which fail at once do not hold up the others.
+            Err(Refused::Once) => {
+                self.ready_tunnels.push(t.key);
+                self.tunnels.put(t.key, t);
+            }
+        }
+    }
+
+    fn attempt(&mut self, t: &mut Tunnel) -> Result<(), Refused> {
+        let tcp = Rc::clone(&t.tcp);
+        let server_name = t.server_name();
+        let route = route::choose(&tcp.config, server_name.as_deref(), &mut self.rng);
+        let found = route.and_then(|(name, subset)| Some((self.clusters.get(&name)?, subset)));
+        let Some((cluster, subset)) = found else {
+            tcp.stats().inc(TcpCounter::DownstreamCxNoRoute);
+            return Err(Refused::For(ResponseFlags::NO_CLUSTER_FOUND));
+        };
+        let cluster = Rc::clone(cluster);
+        t.seen.cluster = Some(Rc::clone(&cluster));
+        let stats = cluster.stats();
+        let usage = cluster.shared.breakers.usage(PRIORITY);
+        let limits = cluster.limits(PRIORITY);
+        let connection_unit = usage.connections.take(limits.max_connections);
+        if connection_unit == Taken::Full {
+            stats.inc(ClusterCounter::UpstreamCxOverflow);
+            cluster.breaker_open(PRIORITY, Limit::Connections, true);
+            return Err(Refused::For(ResponseFlags::UPSTREAM_OVERFLOW));
+        }
+        let refuse = |refused| {
+            give_back(&cluster, Limit::Connections, connection_unit);
+            Err(refused)
+        };
+        if t.attempts >= tcp.config.max_connect_attempts {
+            stats.inc(ClusterCounter::UpstreamCxConnectAttemptsExceeded);
+            return refuse(Refused::For(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED));
+        }
+        let host = match subset {
+            Some(subset) => cluster.choose_subset(subset, &mut self.rng),
+            None => cluster.choose(&mut self.rng),
+        };
+        let Some(host) = host else {
+            stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
+            return refuse(Refused::For(ResponseFlags::NO_HEALTHY_UPSTREAM));
+        };
+        t.attempts = t.attempts.saturating_add(1);
+        let pending_unit = usage.pending_requests.take(limits.max_pending_requests);
+        if pending_unit == Taken::Full {
+            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+            cluster.breaker_open(PRIORITY, Limit::Pending, true);
+            return refuse(Refused::Once);
+        }
+        t.seen.host = Some(Rc::clone(&host));
+        self.connect_to(t, cluster, host, [connection_unit, pending_unit])
+    }
+
+    fn connect_to(
+        &mut self,
+        t: &mut Tunnel,
+        cluster: Rc<ClusterRuntime>,
+        host: Rc<Host>,
+        [connection_unit, pending_unit]: [Taken; 2],
+    ) -> Result<(), Refused> {
+        let connected = socket::connect(&host.address).and_then(|fd| {
+            self.register(Kind::TunnelServer, t.key, &fd)?;
+            Ok(fd)
+        });
+        let stats = cluster.stats();
+        stats.inc(ClusterCounter::UpstreamRqPendingTotal);
+        let fd = match connected {
+            Ok(fd) => fd,
+            Err(errno) => {
+                give_back(&cluster, Limit::Connections, connection_unit);
+                give_back(&cluster, Limit::Pending, pending_unit);
+                stats.inc(ClusterCounter::UpstreamCxConnectFail);
+                stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
+                host.pool.shard.cx_connect_fail.inc();
+                t.note_failure(Failure::ConnectFailure(errno));
+                return Err(Refused::Once);
+            }
+        };
+        stats.gauge_inc(ClusterGauge::UpstreamRqPendingActive);
+        stats.inc(ClusterCounter::UpstreamCxTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamCxActive);
+        host.pool.shard.cx_total.inc();
+        host.pool.shard.cx_active.inc();
+        let timeout = millis(cluster.config.borrow().connect_timeout);
+        let deadline_ms = self.clock.now_ms().saturating_add(timeout);
+        let opened_ns = self.clock.now_ns();
+        t.seen.connect_begin = opened_ns;
+        t.server = Some(Server {
+            side: Side::new(Io::plain(fd)),
+            stage: Stage::Connecting { deadline_ms },
+            cluster,
+            host,
+            connection_unit,
+            pending_unit,
+            opened_ns,
+        });
+        Ok(())
+    }
+
+    /// The socket has connected, or `failed` to.
+    pub(super) fn tunnel_connected(&mut self, mut t: Box<Tunnel>, deadline_ms: u64, failed: bool) {
+        let logs = t.has_logs();
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(t.key, t);
+        };
+        if failed && let Err(errno) = socket::connect_result(&server.side.io) {
+            return self.attempt_failed(t, Failure::ConnectFailure(errno));
+        }
+        let ms = self.clock.now_ns().saturating_sub(server.opened_ns) / 1_000_000;
+        let stats = server.cluster.stats();
+        stats.record(ClusterHistogram::UpstreamCxConnectMs, ms);
+        if logs {
+            // Two calls that only a log is worth.
+            t.seen.upstream_local = server.side.io.local_address();
+            let ids = &self.shared.next_connection_id;
+            t.seen.upstream_id = ids.fetch_add(1, Ordering::Relaxed);
+        }
+        server.stage = Stage::Handshaking { deadline_ms };
+        let (cluster, host) = (&server.cluster, &server.host);
+        let local = t.seen.upstream_local;
+        match transport::begin_tls(&mut server.side.io, cluster, host, local, None) {
+            Ok(false) => self.tunnel_opened(t, &[]),
+            Ok(true) => self.shake_tunnel(t),
+            Err(failure) => self.attempt_failed(t, failure),
+        }
+    }
+
+    /// Goes on with TLS to the host.
+    pub(super) fn shake_tunnel(&mut self, mut t: Box<Tunnel>) {
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(t.key, t);
+        };
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let mut behind = Vec::new();
+        let outcome = transport::shake(&mut server.side.io, &mut scratch, &mut behind);
+        self.scratch = scratch;
+        match outcome {
+            Handshake::More => self.tunnels.put(t.key, t),
+            Handshake::Done => {
+                server.cluster.stats().inc(ClusterCounter::SslHandshake);
+                server.side.readable = true;
+                self.tunnel_opened(t, &behind);
+            }
+            Handshake::Failed => {
+                transport::count_tls_failure(&server.cluster, Some(&server.side.io));
+                self.attempt_failed(t, Failure::TlsFailure);
+            }
+        }
+    }
+
+    /// The host is there; it has said `first` already.
+    fn tunnel_opened(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(t.key, t);
+        };
+        server.stage = Stage::Open;
+        let stats = server.cluster.stats();
+        stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
+        let unit = std::mem::replace(&mut server.pending_unit, Taken::Unlimited);
+        give_back(&server.cluster, Limit::Pending, unit);
+        stats.inc(ClusterCounter::UpstreamRqTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamRqActive);
+        let pool = &server.host.pool;
+        pool.active.set(pool.active.get().saturating_add(1));
+        pool.shard.rq_total.inc();
+        pool.shard.rq_active.inc();
+        t.seen.connect_end = self.clock.now_ns();
+        t.active_ms = self.clock.now_ms();
+        self.arm_tunnel(&t);
+        if t.tcp.config.access_log_on_connected {
+            self.log_tunnel(&t, AccessLogType::TcpUpstreamConnected);
+        }
+        let early = std::mem::take(&mut t.early);
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(t.key, t);
+        };
+        let (received, sent) = (early.len() as u64, first.len() as u64);
+        t.tcp
+            .stats()
+            .gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, received);
+        if !early.is_empty() && server.side.io.write(&early, b"").is_err() {
+            return self.server_lost(t);
+        }
+        if !first.is_empty() && t.client.io.write(first, b"").is_err() {
+            return self.client_lost(t);
+        }
+        self.count_bytes(&mut t, [received, received, sent, sent]);
+        self.drive_tunnel(t);
+    }
+
+    /// The attempt came to nothing: another one, or the end.
+    pub(super) fn attempt_failed(&mut self, mut t: Box<Tunnel>, failure: Failure) {
+        if let Some(server) = t.server.take() {
+            let stats = server.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxConnectFail);
+            stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
+            if failure == Failure::ConnectTimeout {
+                stats.inc(ClusterCounter::UpstreamCxConnectTimeout);
+                stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
+            } else {
+                stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
+            }
+            server.host.pool.shard.cx_connect_fail.inc();
+            t.note_failure(failure);
+            if let Some(error) = server.side.io.tls_failure() {
+                t.seen.transport_failure = Some(error.reason().into());
+            }
+            self.count_server_closed(&server);
+        }
+        self.connect_tunnel(t);
+    }
+}
+
+impl Tunnel {
+    fn note_failure(&mut self, failure: Failure) {
+        self.seen
+            .flags
+            .insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
+        self.seen.transport_failure = match failure {
+            Failure::ConnectFailure(errno) => Some(transport_failure(errno).into()),
+            _ => None,
+        };
+        self.seen.upstream_local = None;
+    }
+
+    /// The cluster, if `sni_cluster` has it from the server name.
+    fn server_name(&self) -> Option<Arc<str>> {
+        if !self.chain.config.sni_cluster {
+            return None;
+        }
+        let info = self.client.io.tls_info()?;
+        info.server_name.as_deref().map(Arc::from)
+    }
+}
+
+/// Gives a unit of a limit back.
+pub(super) fn give_back(cluster: &ClusterRuntime, limit: Limit, unit: Taken) {
+    if unit != Taken::Counted {
+        return;
+    }
+    let usage = cluster.shared.breakers.usage(PRIORITY);
+    match limit {
+        Limit::Connections => usage.connections.give_back(),
+        Limit::Pending => usage.pending_requests.give_back(),
+        Limit::Requests => usage.requests.give_back(),
+    }
+    cluster.breaker_open(PRIORITY, limit, false);
+}

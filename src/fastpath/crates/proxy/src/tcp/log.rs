@@ -1,0 +1,84 @@
+//! Access logs of tunnels: Envoy's line when the host is there, at intervals, and at the end.
+
+use proto::h1::RequestHead;
+
+use super::Tunnel;
+use crate::telemetry::stream_info::{AccessLogType, LogContext, StreamInfo};
+use crate::worker::Worker;
+
+impl Worker {
+    /// Writes to the logs of the proxy; at the end to those of the listener, too.
+    pub(super) fn log_tunnel(&mut self, t: &Tunnel, kind: AccessLogType) {
+        if !t.has_logs() {
+            return;
+        }
+        let mut info = self.describe_tunnel(t);
+        info.log_type = kind;
+        let request = RequestHead::default();
+        for log in &t.tcp.config.access_logs {
+            self.logs.log(log, &context(&request, &info));
+        }
+        if kind == AccessLogType::TcpConnectionEnd {
+            info.log_type = AccessLogType::NotSet;
+            for log in &t.listener.config.access_logs {
+                self.logs.log(log, &context(&request, &info));
+            }
+        }
+    }
+
+    fn describe_tunnel(&self, t: &Tunnel) -> StreamInfo {
+        let seen = &t.seen;
+        let now = self.clock.now_ns();
+        let cluster = seen.cluster.as_ref().map(|cluster| cluster.config.borrow());
+        let host = seen.host.as_ref();
+        let connected = seen.upstream_local.is_some();
+        StreamInfo {
+            start: t.opened_ns,
+            start_wall: self
+                .clock
+                .wall_ns()
+                .saturating_sub(now.saturating_sub(t.opened_ns)),
+            upstream_connect_begin: seen.connect_begin,
+            upstream_connect_end: seen.connect_end,
+            upstream_pool_ready: seen.connect_end,
+            end: now,
+            flags: seen.flags,
+            upstream_transport_failure: seen
+                .transport_failure
+                .as_ref()
+                .map(|reason| reason.to_string().into()),
+            bytes_received: seen.received,
+            bytes_sent: seen.sent,
+            downstream_wire_bytes_received: seen.received,
+            downstream_wire_bytes_sent: seen.sent,
+            upstream_wire_bytes_received: seen.sent,
+            upstream_wire_bytes_sent: seen.received,
+            connection_id: t.id,
+            downstream_local: Some(t.local),
+            downstream_remote: Some(t.peer),
+            downstream_direct_remote: Some(t.peer),
+            filter_chain_name: Some(t.chain.config.name.clone()),
+            upstream_cluster_raw: cluster.as_ref().map(|c| c.name.clone()),
+            upstream_cluster: cluster.as_ref().map(|c| c.stat_name.clone()),
+            upstream_host: host.map(|host| host.address),
+            upstream_host_name: host.and_then(|host| host.hostname.clone()),
+            upstream_local: seen.upstream_local,
+            upstream_remote: host.filter(|_| connected).map(|host| host.address),
+            upstream_connection_id: seen.upstream_id,
+            attempt_count: t.attempts,
+            stream_id: Some(seen.stream_id),
+            random: seen.stream_id,
+            ..StreamInfo::default()
+        }
+    }
+}
+
+/// There is no request.
+fn context<'a>(request: &'a RequestHead, info: &'a StreamInfo) -> LogContext<'a> {
+    LogContext {
+        request,
+        response: None,
+        trailers: None,
+        info,
+    }
+}

@@ -1,0 +1,272 @@
+//! The TCP proxy (`envoy.filters.network.tcp_proxy`): what a client sends goes to a host as it is,
+//! and back.
+//!
+//! A tunnel is a client's connection and one to a host. It begins when the client's transport is
+//! there (`worker::pending`): a cluster is chosen (`route`), a host of it connected (`connect`),
+//! then bytes are moved both ways (`relay`, `pipe`) until both sides have ended (`end`). Until the
+//! host is there the client is not read: what it sends waits in its socket.
+
+pub mod connect;
+pub mod deadlines;
+pub mod end;
+pub mod log;
+pub mod pipe;
+pub mod relay;
+pub mod route;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::cluster::ClusterRuntime;
+use crate::cluster::breaker::Taken;
+use crate::cluster::host::Host;
+use crate::net::io::Io;
+use crate::telemetry::response_flags::ResponseFlags;
+use crate::telemetry::stats::{TcpCounter, TcpGauge};
+use crate::worker::admission::Admission;
+use crate::worker::chain::{ChainRuntime, TcpRuntime};
+use crate::worker::config::ListenerRuntime;
+use crate::worker::pending::Arrival;
+use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
+use crate::worker::{Kind, Readiness, Worker};
+use relay::Flow;
+
+#[derive(Debug)]
+pub struct Tunnel {
+    pub key: Key,
+    pub tcp: Rc<TcpRuntime>,
+    pub listener: Rc<ListenerRuntime>,
+    pub chain: Rc<ChainRuntime>,
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub id: u64,
+    pub client: Side,
+    /// The connection to the host; `None` between two attempts.
+    pub server: Option<Server>,
+    /// What was read of the client before there was a host.
+    pub early: Vec<u8>,
+    /// From the client to the host, and back.
+    pub up: Flow,
+    pub down: Flow,
+    /// Connections tried.
+    pub attempts: u32,
+    /// The other peer is gone; this one still gets what is left.
+    pub flushing: Option<To>,
+
+    pub opened_ns: u64,
+    /// When bytes last moved; `NEVER` until there is a host.
+    pub active_ms: u64,
+    pub next_log_ms: u64,
+    /// When its drained chain cuts it.
+    pub drain_end: u64,
+
+    pub seen: Seen,
+    /// Its place in the chain's connection limit.
+    pub admission: Option<Admission>,
+}
+
+/// One of the two connections.
+#[derive(Debug)]
+pub struct Side {
+    pub io: Io,
+    pub readable: bool,
+    /// The peer has shut its side, or more: a short read does not mean that there is no more.
+    pub hung_up: bool,
+    /// All that it sent was read.
+    pub ended: bool,
+    /// It was told that no more will come.
+    pub shut: bool,
+    /// Its socket took no more; an event tells when it does.
+    pub full: bool,
+}
+
+/// Where bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    Host,
+    Client,
+}
+
+/// The connection to a host.
+#[derive(Debug)]
+pub struct Server {
+    pub side: Side,
+    pub stage: Stage,
+    pub cluster: Rc<ClusterRuntime>,
+    pub host: Rc<Host>,
+    /// Of the limit of connections, and of those that wait for one.
+    pub connection_unit: Taken,
+    pub pending_unit: Taken,
+    pub opened_ns: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Connecting {
+        deadline_ms: u64,
+    },
+    /// Connected; TLS is being agreed on.
+    Handshaking {
+        deadline_ms: u64,
+    },
+    Open,
+}
+
+/// What logs say of a tunnel.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub received: u64,
+    pub sent: u64,
+    pub flags: ResponseFlags,
+    pub transport_failure: Option<Box<str>>,
+    pub cluster: Option<Rc<ClusterRuntime>>,
+    pub host: Option<Rc<Host>>,
+    pub upstream_local: Option<SocketAddr>,
+    pub upstream_id: u64,
+    /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
+    pub connect_begin: u64,
+    pub connect_end: u64,
+    pub stream_id: u128,
+}
+
+impl Side {
+    fn new(io: Io) -> Self {
+        Self {
+            io,
+            readable: false,
+            hung_up: false,
+            ended: false,
+            shut: false,
+            full: false,
+        }
+    }
+
+    fn note(&mut self, event: Readiness) {
+        self.readable |= event.readable | event.closing;
+        self.hung_up |= event.closing;
+        self.full &= !event.writable;
+    }
+}
+
+impl Tunnel {
+    /// The most that is held for either side.
+    fn buffer_limit(&self) -> usize {
+        self.listener.config.per_connection_buffer_limit_bytes
+    }
+
+    fn has_logs(&self) -> bool {
+        !self.tcp.config.access_logs.is_empty() || !self.listener.config.access_logs.is_empty()
+    }
+
+    fn is_open(&self) -> bool {
+        self.server.as_ref().is_some_and(|s| s.stage == Stage::Open)
+    }
+}
+
+impl Worker {
+    /// Takes over a client's connection.
+    pub fn open_tunnel(&mut self, tcp: Rc<TcpRuntime>, arrival: Arrival) {
+        let key = self.tunnels.reserve();
+        let watched = arrival.is_watched;
+        if self
+            .adopt(Kind::TunnelClient, key, &arrival.io, watched)
+            .is_err()
+        {
+            self.tunnels.free(key);
+            return self.count_connection_closed(&arrival.listener);
+        }
+        let stats = tcp.stats();
+        stats.inc(TcpCounter::DownstreamCxTotal);
+        for gauge in [
+            TcpGauge::DownstreamCxRxBytesBuffered,
+            TcpGauge::DownstreamCxTxBytesBuffered,
+            TcpGauge::UpstreamFlushActive,
+        ] {
+            stats.gauge_add(gauge, 0);
+        }
+        stats.gauge_add(
+            TcpGauge::DownstreamCxRxBytesBuffered,
+            arrival.held.len() as u64,
+        );
+        let mut client = Side::new(arrival.io);
+        client.readable = arrival.readable;
+        client.hung_up = arrival.peer_closed;
+        let mut t = Box::new(Tunnel {
+            key,
+            tcp,
+            listener: arrival.listener,
+            chain: arrival.chain,
+            peer: arrival.peer,
+            local: arrival.local,
+            id: arrival.id,
+            client,
+            server: None,
+            early: arrival.held,
+            up: Flow::default(),
+            down: Flow::default(),
+            attempts: 0,
+            flushing: None,
+            opened_ns: self.clock.now_ns(),
+            active_ms: NEVER,
+            next_log_ms: NEVER,
+            drain_end: NEVER,
+            seen: Seen::default(),
+            admission: arrival.admission,
+        });
+        self.set_deadlines(&mut t);
+        if t.has_logs() {
+            t.seen.stream_id = self.rng.u128(..);
+        }
+        self.connect_tunnel(t);
+    }
+
+    pub fn tunnel_client_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut t) = self.tunnels.take(key) else {
+            return;
+        };
+        t.client.note(event);
+        if event.failed && (t.client.ended || !t.is_open()) {
+            return self.client_lost(t);
+        }
+        if event.writable && t.client.io.backlog() > 0 && t.client.io.flush().is_err() {
+            return self.client_lost(t);
+        }
+        self.drive_tunnel(t);
+    }
+
+    pub fn tunnel_server_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut t) = self.tunnels.take(key) else {
+            return;
+        };
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(key, t);
+        };
+        let side = &mut server.side;
+        side.note(event);
+        match server.stage {
+            Stage::Connecting { deadline_ms } => {
+                if event.writable || event.closing {
+                    return self.tunnel_connected(t, deadline_ms, event.failed);
+                }
+                return self.tunnels.put(key, t);
+            }
+            Stage::Handshaking { .. } => return self.shake_tunnel(t),
+            Stage::Open => {}
+        }
+        if event.failed && side.ended {
+            return self.server_lost(t);
+        }
+        if event.writable && side.io.backlog() > 0 && side.io.flush().is_err() {
+            return self.server_lost(t);
+        }
+        self.drive_tunnel(t);
+    }
+
+    /// A look at a tunnel that had more than its share of the turn to move.
+    pub fn tunnel_ready(&mut self, key: Key) {
+        if let Some(t) = self.tunnels.take(key) {
+            self.drive_tunnel(t);
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Moving bytes: read from one side, written to the other, in both directions of a tunnel.
+//!
+//! A side is read only while the other one takes what it gets, so that no more than one read (or a
+//! pipe) is held for a slow peer. Ordinarily bytes go through the worker's scratch buffer. A flow
+//! whose reads fill that buffer again and again is bulk: it is spliced through a pipe, as long as
+//! both sides are plain and the pieces stay large.
+
+use super::end::By;
+use super::pipe::{Pipe, Pipes, Spliced};
+use super::{Side, Stage, To, Tunnel};
+use crate::net::io::{Input, Scratch};
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, TcpCounter, TcpGauge};
+use crate::worker::Worker;
+
+/// Bytes in one direction in one turn before the others get theirs.
+const SHARE: u64 = 1024 * 1024;
+
+/// Reads in a row that filled their buffer before a flow is taken for bulk.
+const BULK_AFTER: u8 = 4;
+
+/// A splice that moves less than this is not worth its second system call.
+const SMALL_SPLICE: usize = 16 * 1024;
+
+/// Small splices in a row before a flow goes through memory again.
+const SMALL_AFTER: u8 = 4;
+
+/// One direction of a tunnel.
+#[derive(Debug, Default)]
+pub struct Flow {
+    way: Way,
+    /// While it holds bytes.
+    pipe: Option<Pipe>,
+    /// The receiver takes no more for now, which was counted.
+    paused: bool,
+    /// What gauges have of the bytes held.
+    gauged: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Through memory; how many reads in a row filled it.
+    Copied(u8),
+    /// Through a pipe; how many splices in a row were small.
+    Spliced(u8),
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self::Copied(0)
+    }
+}
+
+/// What moving bytes in one direction came to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Moved {
+    read: u64,
+    written: u64,
+    /// There is more that could move now.
+    more: bool,
+    lost: Option<Lost>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Sender,
+    Receiver,
+}
+
+impl Flow {
+    /// Bytes in its pipe.
+    pub fn held(&self) -> usize {
+        self.pipe.as_ref().map_or(0, Pipe::held)
+    }
+
+    /// Lets go of the pipe.
+    pub fn release(&mut self, pipes: &mut Pipes) {
+        if let Some(pipe) = self.pipe.take() {
+            pipes.give_back(pipe);
+        }
+    }
+
+    /// Moves what can be moved without waiting.
+    fn run(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        limit: usize,
+        scratch: &mut Scratch,
+        pipes: &mut Pipes,
+    ) -> Moved {
+        let mut moved = Moved::default();
+        loop {
+            let goes_on = match self.way {
+                Way::Copied(_) => self.copy(from, to, limit, scratch, &mut moved),
+                Way::Spliced(_) => self.splice(from, to, limit, pipes, &mut moved),
+            };
+            if !goes_on {
+                break;
+            }
+            if moved.read >= SHARE {
+                moved.more = true;
+                break;
+            }
+        }
+        if self.held() == 0 {
+            self.release(pipes);
+        }
+        moved
+    }
+
+    /// One read and its write. False: nothing more can be done now.
+    fn copy(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        limit: usize,
+        scratch: &mut Scratch,
+        moved: &mut Moved,
+    ) -> bool {
+        if !from.readable || from.ended || to.io.backlog() > 0 {
+            return false;
+        }
+        match from.io.read_at_most(limit, scratch) {
+            Input::Data { bytes, drained } => {
+                if drained && !from.hung_up {
+                    from.readable = false;
+                }
+                let n = bytes.len() as u64;
+                moved.read = moved.read.saturating_add(n);
+                moved.written = moved.written.saturating_add(n);
+                if !bytes.is_empty() && to.io.write(bytes, b"").is_err() {
+                    moved.lost = Some(Lost::Receiver);
+                    return false;
+                }
+                self.way = match self.way {
+                    Way::Copied(full) if !drained => Way::Copied(full.saturating_add(1)),
+                    _ => Way::Copied(0),
+                };
+                if self.way == Way::Copied(BULK_AFTER) {
+                    let is_plain = from.io.is_plain() && to.io.is_plain();
+                    self.way = if is_plain {
+                        Way::Spliced(0)
+                    } else {
+                        Way::Copied(0)
+                    };
+                }
+            }
+            Input::Interrupted => {}
+            Input::Empty => from.readable = false,
+            Input::Eof => {
+                from.readable = false;
+                from.ended = true;
+            }
+            Input::Broken => {
+                moved.lost = Some(Lost::Sender);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Empties the pipe, fills it, and empties it. False: nothing more can be done now.
+    fn splice(
+        &mut self,
+        from: &mut Side,
+        to: &mut Side,
+        limit: usize,
+        pipes: &mut Pipes,
+        moved: &mut Moved,
+    ) -> bool {
+        let may_read = from.readable && !from.ended;
+        if to.full || to.io.backlog() > 0 || (self.held() == 0 && !may_read) {
+            return false;
+        }
+        let Some(pipe) = self.pipe.take().or_else(|| pipes.take()) else {
+            // All are in use.
+            self.way = Way::Copied(0);
+            return true;
+        };
+        let pipe = self.pipe.insert(pipe);
+        if !empty(pipe, to, moved) || !may_read {
+            return false;
+        }
+        match pipe.fill(&from.io, limit) {
+            Spliced::Bytes(n) => {
+                moved.read = moved.read.saturating_add(n as u64);
+                self.way = match self.way {
+                    Way::Spliced(small) if n < SMALL_SPLICE => {
+                        Way::Spliced(small.saturating_add(1))
+                    }
+                    _ => Way::Spliced(0),
+                };
+            }
+            Spliced::End => {
+                from.readable = false;
+                from.ended = true;
+                return false;
+            }
+            Spliced::Blocked => {
+                from.readable = false;
+                return false;
+            }
+            Spliced::Broken => {
+                moved.lost = Some(Lost::Sender);
+                return false;
+            }
+        }
+        if !empty(pipe, to, moved) {
+            return false;
+        }
+        if self.way == Way::Spliced(SMALL_AFTER) {
+            self.release(pipes);
+            self.way = Way::Copied(0);
+        }
+        true
+    }
+}
+
+/// Gives the receiver what is in the pipe. True: all of it.
+fn empty(pipe: &mut Pipe, to: &mut Side, moved: &mut Moved) -> bool {
+    while pipe.held() > 0 {
+        match pipe.drain(&to.io) {
+            Spliced::Bytes(n) => moved.written = moved.written.saturating_add(n as u64),
+            Spliced::Blocked => {
+                to.full = true;
+                return false;
+            }
+            Spliced::End | Spliced::Broken => {
+                moved.lost = Some(Lost::Receiver);
+                return false;
+            }
+        }
+    }
+    true
+}
+
+impl Worker {
+    /// Moves what can be moved, hands ends on, and puts the tunnel back unless it is over.
+    pub(super) fn drive_tunnel(&mut self, mut t: Box<Tunnel>) {
+        if !t.is_open() {
+            return match t.server {
+                None => self.connect_tunnel(t),
+                Some(_) => self.tunnels.put(t.key, t),
+            };
+        }
+        let (up, down) = self.relay(&mut t);
+        self.count_moved(&mut t, up, down);
+        match (up.lost, down.lost) {
+            (Some(Lost::Sender), _) | (_, Some(Lost::Receiver)) => return self.client_lost(t),
+            (Some(Lost::Receiver), _) | (_, Some(Lost::Sender)) => return self.server_lost(t),
+            (None, None) => {}
+        }
+        if hand_ends_on(&mut t) {
+            return self.end_tunnel(t, By::Peer);
+        }
+        if up.more || down.more {
+            self.ready_tunnels.push(t.key);
+        }
+        self.tunnels.put(t.key, t);
+    }
+
+    fn relay(&mut self, t: &mut Tunnel) -> (Moved, Moved) {
+        let limit = t.buffer_limit();
+        let Some(server) = &mut t.server else {
+            return (Moved::default(), Moved::default());
+        };
+        let host_limit = server
+            .cluster
+            .config
+            .borrow()
+            .per_connection_buffer_limit_bytes;
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let pipes = &mut self.pipes;
+        let (client, server) = (&mut t.client, &mut server.side);
+        let (mut up, mut down) = (Moved::default(), Moved::default());
+        if t.flushing != Some(To::Client) {
+            up = t.up.run(client, server, limit, &mut scratch, pipes);
+        }
+        if t.flushing != Some(To::Host) && up.lost.is_none() {
+            down = t.down.run(server, client, host_limit, &mut scratch, pipes);
+        }
+        self.scratch = scratch;
+        (up, down)
+    }
+
+    fn count_moved(&mut self, t: &mut Tunnel, up: Moved, down: Moved) {
+        self.count_bytes(t, [up.read, up.written, down.read, down.written]);
+        let Some(server) = &t.server else { return };
+        let blocked = |flow: &Flow, to: &Side| flow.held() > 0 || to.io.backlog() > 0;
+        let is_blocked = blocked(&t.up, &server.side);
+        if is_blocked != std::mem::replace(&mut t.up.paused, is_blocked) {
+            t.tcp.stats().inc(if is_blocked {
+                TcpCounter::DownstreamFlowControlPausedReadingTotal
+            } else {
+                TcpCounter::DownstreamFlowControlResumedReadingTotal
+            });
+        }
+        let is_blocked = blocked(&t.down, &t.client);
+        if is_blocked != std::mem::replace(&mut t.down.paused, is_blocked) {
+            server.cluster.stats().inc(if is_blocked {
+                ClusterCounter::UpstreamFlowControlPausedReadingTotal
+            } else {
+                ClusterCounter::UpstreamFlowControlResumedReadingTotal
+            });
+        }
+        self.gauge_held(t);
+    }
+
+    /// Counts bytes: read of the client, written to the host, read of the host, written to the
+    /// client.
+    pub(super) fn count_bytes(&mut self, t: &mut Tunnel, moved: [u64; 4]) {
+        if moved == [0; 4] {
+            return;
+        }
+        let [up_read, up_written, down_read, down_written] = moved;
+        t.active_ms = self.clock.now_ms();
+        t.seen.received = t.seen.received.saturating_add(up_read);
+        t.seen.sent = t.seen.sent.saturating_add(down_written);
+        let Some(server) = &t.server else { return };
+        let (tcp, cluster) = (t.tcp.stats(), server.cluster.stats());
+        tcp.add(TcpCounter::DownstreamCxRxBytesTotal, up_read);
+        cluster.add(ClusterCounter::UpstreamCxTxBytesTotal, up_written);
+        cluster.add(ClusterCounter::UpstreamCxRxBytesTotal, down_read);
+        tcp.add(TcpCounter::DownstreamCxTxBytesTotal, down_written);
+    }
+
+    /// Brings the gauges of buffered bytes up to date.
+    pub(super) fn gauge_held(&self, t: &mut Tunnel) {
+        let held = |flow: &Flow, to: &Side| flow.held().saturating_add(to.io.backlog()) as u64;
+        let Some(server) = &t.server else { return };
+        let now = match server.stage {
+            Stage::Open => held(&t.up, &server.side),
+            Stage::Connecting { .. } | Stage::Handshaking { .. } => 0,
+        };
+        let before = std::mem::replace(&mut t.up.gauged, now);
+        let stats = server.cluster.stats();
+        stats.gauge_add(
+            ClusterGauge::UpstreamCxTxBytesBuffered,
+            now.saturating_sub(before),
+        );
+        stats.gauge_sub(
+            ClusterGauge::UpstreamCxTxBytesBuffered,
+            before.saturating_sub(now),
+        );
+        let now = held(&t.down, &t.client);
+        let before = std::mem::replace(&mut t.down.gauged, now);
+        let stats = t.tcp.stats();
+        stats.gauge_add(
+            TcpGauge::DownstreamCxTxBytesBuffered,
+            now.saturating_sub(before),
+        );
+        stats.gauge_sub(
+            TcpGauge::DownstreamCxTxBytesBuffered,
+            before.saturating_sub(now),
+        );
+    }
+
+    /// Takes both gauges back.
+    pub(super) fn forget_held(&self, t: &mut Tunnel) {
+        let up = std::mem::take(&mut t.up.gauged);
+        if let Some(server) = &t.server {
+            let stats = server.cluster.stats();
+            stats.gauge_sub(ClusterGauge::UpstreamCxTxBytesBuffered, up);
+        }
+        let down = std::mem::take(&mut t.down.gauged);
+        let stats = t.tcp.stats();
+        stats.gauge_sub(TcpGauge::DownstreamCxTxBytesBuffered, down);
+    }
+}
+
+/// Tells each side that the other has ended, once it has all that came before. True: the tunnel is
+/// over.
+fn hand_ends_on(t: &mut Tunnel) -> bool {
+    let Some(server) = &mut t.server else {
+        return false;
+    };
+    let (client, server) = (&mut t.client, &mut server.side);
+    let up = client.ended && t.up.held() == 0 && server.io.backlog() == 0;
+    let down = server.ended && t.down.held() == 0 && client.io.backlog() == 0;
+    match t.flushing {
+        Some(To::Host) => return up,
+        Some(To::Client) => return down,
+        None if up && down => return true,
+        None => {}
+    }
+    // Whether a side is there to hear it, its next event tells.
+    if up && !server.shut {
+        server.shut = true;
+        server.io.shutdown();
+    }
+    if down && !client.shut {
+        client.shut = true;
+        client.io.shutdown();
+    }
+    false
+}

@@ -9,7 +9,7 @@ use crate::worker::Worker;
 use crate::worker::slots::Key;
 
 /// What is read for a stream whose windows are closed.
-const READ_CLOSED: usize = 1024;
+const READ_CLOSED: usize = 512;
 
 #[derive(Debug)]
 pub enum Carrier {
@@ -108,7 +108,7 @@ impl Worker {
             Carrier::Socket(io) => io.backlog() >= limit,
             Carrier::Stream(stream) => {
                 let connection = self.http2.get(stream.connection);
-                stream.is_held() || connection.is_some_and(|c| c.stuck() >= limit)
+                stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
             }
         }
     }

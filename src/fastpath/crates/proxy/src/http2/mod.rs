@@ -25,6 +25,12 @@ use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
+/// Requests of one connection in one turn. Each may need a connection to its host, and the others
+/// wait for all of that.
+const MAX_REQUESTS: usize = 64;
+/// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
+/// what keeps the wire busy.
+const MAX_STUCK: usize = 128 * 1024;
 /// Frames gathered beyond this are written at once.
 const WRITE_AT: usize = 128 * 1024;
 /// Above this, `out` gives its memory back when it is empty.
@@ -39,8 +45,10 @@ pub struct Http2 {
     out: Vec<u8>,
     /// A frame that is not whole yet; or, if `is_paused`, frames.
     inbuf: Vec<u8>,
-    /// What we have for a client waits for it to read: no more of its frames are handled.
+    /// A client's frames wait: for it to read what we have for it, or for its next turn.
     is_paused: bool,
+    /// Requests it may make in this turn.
+    allowance: usize,
     readable: bool,
     peer_closed: bool,
     /// Times that all streams were resumed.
@@ -91,6 +99,7 @@ impl Http2 {
             out: Vec::new(),
             inbuf: Vec::new(),
             is_paused: false,
+            allowance: MAX_REQUESTS,
             readable: false,
             peer_closed: false,
             resumed: 0,
@@ -103,17 +112,24 @@ impl Http2 {
         }
     }
 
-    /// Bytes that the socket would not take: while there are any, its streams are stuck.
-    pub fn stuck(&self) -> usize {
-        self.io.backlog()
+    /// So many bytes wait for the socket that nothing more is taken for it.
+    pub fn is_stuck(&self, limit: usize) -> bool {
+        let backlog = self.io.backlog();
+        backlog > 0 && backlog >= limit.min(MAX_STUCK)
+    }
+
+    fn buffer_limit(&self) -> usize {
+        match &self.role {
+            Role::Server(server) => server.client.buffer_limit(),
+            Role::Client(client) => client.buffer_limit(),
+        }
     }
 
     /// A client that does not read gets nothing done. A server is always heard: it may wait for
     /// us to read before it does, and what it sends has its windows.
     fn is_unread(&self) -> bool {
-        let stuck = self.stuck();
         match &self.role {
-            Role::Server(server) => stuck > 0 && stuck >= server.client.buffer_limit(),
+            Role::Server(server) => self.is_stuck(server.client.buffer_limit()),
             Role::Client(_) => false,
         }
     }
@@ -228,9 +244,9 @@ impl Worker {
             if c.io.flush().is_err() {
                 return self.close_http2(key, End::Broken);
             }
-            let left = c.io.backlog();
-            c.codec.set_unsent(left);
-            if left == 0 || left < self.http2_buffer_limit(key) / 2 {
+            c.codec.set_unsent(c.io.backlog());
+            let limit = c.buffer_limit();
+            if !c.is_stuck(limit / 2) {
                 self.resume_streams(key);
             }
         }
@@ -239,6 +255,9 @@ impl Worker {
 
     /// Reads and handles frames; its turn comes again if there may be more.
     pub fn drive_http2(&mut self, key: Key) {
+        if let Some(c) = self.http2.get_mut(key) {
+            c.allowance = MAX_REQUESTS;
+        }
         for _ in 0..MAX_READS {
             if !self.unpause(key) {
                 return;
@@ -265,7 +284,7 @@ impl Worker {
         if !c.is_paused {
             return true;
         }
-        if c.is_unread() {
+        if c.is_unread() || c.allowance == 0 {
             return false;
         }
         c.is_paused = false;
@@ -274,17 +293,20 @@ impl Worker {
     }
 
     /// Handles frames and keeps what is left; false: the connection is closed.
-    fn take_held(&mut self, key: Key, held: Vec<u8>) -> bool {
+    fn take_held(&mut self, key: Key, mut held: Vec<u8>) -> bool {
         let Some(used) = self.take_frames(key, &held) else {
             return false;
         };
         let Some(c) = self.http2.get_mut(key) else {
             return false;
         };
-        if used == 0 {
+        if used <= held.len() / 2 {
+            held.drain(..used);
             c.inbuf = held;
         } else {
-            c.inbuf.extend_from_slice(held.get(used..).unwrap_or_default());
+            // Without the memory of those that are done.
+            c.inbuf
+                .extend_from_slice(held.get(used..).unwrap_or_default());
         }
         true
     }
@@ -316,16 +338,20 @@ impl Worker {
         None
     }
 
-    /// Handles all whole frames, as long as the client takes what comes of them; `None`: the
-    /// connection is closed.
+    /// Handles all whole frames, as long as the client takes what comes of them and its turn
+    /// lasts; `None`: the connection is closed.
     fn take_frames(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
         let now = self.clock.now_ms();
         let mut used = 0_usize;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             let c = self.http2.get_mut(key)?;
-            if c.is_unread() && !rest.is_empty() {
+            if !rest.is_empty() && (c.allowance == 0 || c.is_unread()) {
                 c.is_paused = true;
+                if c.allowance == 0 {
+                    self.ready_http2.push(key);
+                }
+                self.wrote_http2(key);
                 return Some(used);
             }
             let (n, event) = match c.codec.next(rest, now, &mut c.out) {
@@ -351,7 +377,10 @@ impl Worker {
             match event {
                 Event::NeedMore => {}
                 Event::Pong { .. } => self.http2_pong(key),
-                Event::Request { stream, end } => self.http2_request(key, stream, end),
+                Event::Request { stream, end } => {
+                    c.allowance = c.allowance.saturating_sub(1);
+                    self.http2_request(key, stream, end);
+                }
                 Event::Response { stream, end } => {
                     if let Some(at) = at(c, stream) {
                         self.http2_response(key, at, end);
@@ -498,13 +527,6 @@ impl Worker {
         self.timers.arm(token, now, deadline);
     }
 
-    fn http2_buffer_limit(&self, key: Key) -> usize {
-        match self.http2.get(key).map(|c| &c.role) {
-            Some(Role::Server(server)) => server.client.buffer_limit(),
-            Some(Role::Client(client)) => client.buffer_limit(),
-            None => 0,
-        }
-    }
 }
 
 /// The codec's options that a configuration chooses on either side.

@@ -17,6 +17,9 @@ use crate::worker::{Kind, Worker};
 /// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
 const LINGER_MS: u64 = 1000;
 
+/// Streams without a connection that end in one turn.
+const MAX_ENDED: usize = 64;
+
 #[derive(Debug)]
 pub struct Server {
     pub client: Client,
@@ -182,6 +185,16 @@ impl Worker {
         self.close_downstream(d, true);
     }
 
+    /// Ends streams whose connection is gone: some in each turn, since hosts may have to be told.
+    pub fn end_abandoned(&mut self) {
+        for _ in 0..MAX_ENDED {
+            let Some(at) = self.abandoned.pop() else {
+                break;
+            };
+            self.http2_request_reset(at);
+        }
+    }
+
     /// A request whose head was refused: counted, and nothing else is known of it.
     pub(super) fn http2_refused(&mut self, key: Key, fault: StreamFault) {
         let Some(c) = self.http2.get(key) else { return };
@@ -218,9 +231,7 @@ impl Worker {
             End::Fault(_) => stats.inc(HcmCounter::DownstreamCxProtocolError),
             End::Done | End::Timeout | End::Broken => {}
         }
-        for at in streams {
-            self.http2_request_reset(*at);
-        }
+        self.abandoned.extend(streams);
         let local = matches!(end, End::Done | End::Timeout | End::Fault(_));
         self.count_closed(&server.client, Some(Spoken::Http2), local);
     }

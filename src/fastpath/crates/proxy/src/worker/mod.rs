@@ -51,7 +51,7 @@ use slots::{Key, Slots};
 use timers::Timers;
 
 /// Events taken from the kernel at once.
-const MAX_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 128;
 
 /// Streams kept for reuse, with their buffers.
 const MAX_SPARE_STREAMS: usize = 64;
@@ -140,6 +140,8 @@ pub struct Worker {
     pub ready_tunnels: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
+    /// Streams of HTTP/2 clients that are gone.
+    pub abandoned: Vec<Key>,
     /// Pools for which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
@@ -199,6 +201,7 @@ impl Worker {
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
+            abandoned: Vec::new(),
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
@@ -247,6 +250,7 @@ impl Worker {
         if !self.ready_downstreams.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
+            || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
         {
             return Some(Timespec {
@@ -300,6 +304,7 @@ impl Worker {
     fn run_ready(&mut self) {
         // Each list is taken once a turn: what a connection adds for itself waits for the next
         // turn, so that one busy connection cannot starve the others.
+        self.end_abandoned();
         for key in std::mem::take(&mut self.ready_http2) {
             self.drive_http2(key);
         }

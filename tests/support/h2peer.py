@@ -98,8 +98,15 @@ class _Side:
         self.h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(client_side=client, **_LENIENT)  # type: ignore[arg-type]
         )
-        self.h2.local_settings.update(settings)  # type: ignore[arg-type]
+        self.h2.local_settings = h2.settings.Settings(
+            client=client,
+            initial_values={**self.h2.local_settings, **settings},  # type: ignore[dict-item]
+        )
         self.h2.initiate_connection()
+        # Told to the peer, not enforced: it may open streams before it has read our SETTINGS.
+        streams = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1 << 20}
+        known = {**self.h2.local_settings, **streams}
+        self.h2.local_settings = h2.settings.Settings(client=client, initial_values=known)
         if window > 65535:
             self.h2.increment_flow_control_window(window - 65535)
         self.flush()

@@ -203,6 +203,7 @@ impl Worker {
                 let priority = client.priority;
                 if retired && !c.codec.is_closing() {
                     c.codec.goaway(&mut c.out, ErrorCode::NO_ERROR);
+                    // Not otherwise: who writes is offered again, and that would never end.
                     self.wrote_http2(key);
                 }
                 pool.http2.borrow_mut().retain(|k| *k != key);

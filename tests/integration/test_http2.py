@@ -573,7 +573,7 @@ def test_upstream_failures_before_the_answer(bridge: Bridge) -> None:
         "/internal": (("reset", 2),),
         "/refused": (("reset", REFUSED),),
         "/close": ("close",),
-        "/goaway-close": (("goaway", 0, 1), "close"),
+        "/goaway-close": (("goaway", 0), "close"),
         "/tcp-rst": ("rst",),
     }
     flags = {"/rst": "UR", "/internal": "UR", "/refused": "UR"}

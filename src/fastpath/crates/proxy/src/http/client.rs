@@ -113,20 +113,29 @@ impl Worker {
         self.count_connection_closed(&client.listener);
     }
 
-    /// A connection was accepted.
+    /// A connection was accepted. Its listener counts it once it has a filter chain.
+    pub fn count_accepted(&self) {
+        self.shared
+            .active_connections
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An accepted connection has a filter chain.
     pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
         let stats = listener.stats();
         stats.inc(ListenerCounter::DownstreamCxTotal);
         stats.gauge_inc(ListenerGauge::DownstreamCxActive);
-        self.shared
-            .active_connections
-            .fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn count_connection_closed(&self, listener: &ListenerRuntime) {
         let stats = listener.stats();
         stats.inc(ListenerCounter::DownstreamCxDestroy);
         stats.gauge_dec(ListenerGauge::DownstreamCxActive);
+        self.count_refused(listener);
+    }
+
+    /// An accepted connection was closed before it had a filter chain.
+    pub fn count_refused(&self, listener: &ListenerRuntime) {
         if let Some(balance) = &listener.balance {
             balance.sub(self.index);
         }

@@ -51,7 +51,7 @@ impl Worker {
         local: SocketAddr,
         listener: Rc<ListenerRuntime>,
     ) {
-        self.count_connection_opened(&listener);
+        self.count_accepted();
         let mut facts = Box::new(ConnectionFacts::new(local, peer));
         if listener.asks_original_destination {
             facts.redirected_from = socket::original_destination(&io);
@@ -85,7 +85,7 @@ impl Worker {
         let adopted = self.adopt(Kind::Inspecting, key, &accepted.io, accepted.is_watched);
         if adopted.is_err() {
             self.inspecting.free(key);
-            return self.count_connection_closed(&accepted.listener);
+            return self.count_refused(&accepted.listener);
         }
         accepted.is_watched = true;
         let stats = accepted.listener.stats();
@@ -122,7 +122,7 @@ impl Worker {
             Progress::Gone(counter) => {
                 let accepted = self.end_inspection(*i);
                 accepted.listener.stats().inc(counter);
-                self.count_connection_closed(&accepted.listener);
+                self.count_refused(&accepted.listener);
             }
         }
     }
@@ -150,7 +150,7 @@ impl Worker {
         if accepted.listener.config.continue_on_filters_timeout {
             self.inspected(accepted, &given_up);
         } else {
-            self.count_connection_closed(&accepted.listener);
+            self.count_refused(&accepted.listener);
         }
     }
 
@@ -177,13 +177,10 @@ impl Worker {
                     listener.config.name,
                     accepted.facts.direct_source
                 );
-                listener
-                    .stats()
-                    .inc(ListenerCounter::DownstreamListenerFilterError);
-                self.count_connection_closed(listener);
+                self.count_refused(listener);
             }
             // Asked for and answered by whoever called.
-            Step::NeedMore => self.count_connection_closed(&accepted.listener),
+            Step::NeedMore => self.count_refused(&accepted.listener),
         }
     }
 
@@ -195,8 +192,9 @@ impl Worker {
         {
             let found = self.listener_for(accepted.facts.destination);
             if let Some(other) = found.filter(|other| !Rc::ptr_eq(other, &accepted.listener)) {
-                self.count_connection_closed(&accepted.listener);
-                self.count_connection_opened(&other);
+                if let Some(balance) = &accepted.listener.balance {
+                    balance.sub(self.index);
+                }
                 if let Some(balance) = &other.balance {
                     balance.add(self.index);
                 }
@@ -228,8 +226,9 @@ impl Worker {
         } = accepted;
         let Some(chain) = listener.chain(&facts.for_matching()).map(Rc::clone) else {
             listener.stats().inc(ListenerCounter::NoFilterChainMatch);
-            return self.count_connection_closed(&listener);
+            return self.count_refused(&listener);
         };
+        self.count_connection_opened(&listener);
         let id = self
             .shared
             .next_connection_id

@@ -113,14 +113,24 @@ impl Worker {
         self.count_connection_closed(&client.listener);
     }
 
-    /// A connection was accepted. Its listener counts it once it has a filter chain.
+    /// A socket was accepted; it is no connection of its listener before it has a filter chain.
     pub fn count_accepted(&self) {
         self.shared
             .active_connections
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An accepted connection has a filter chain.
+    /// And it never got one.
+    pub fn count_refused(&self, listener: &ListenerRuntime) {
+        if let Some(balance) = &listener.balance {
+            balance.sub(self.index);
+        }
+        self.shared
+            .active_connections
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It has a filter chain.
     pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
         let stats = listener.stats();
         stats.inc(ListenerCounter::DownstreamCxTotal);
@@ -132,15 +142,5 @@ impl Worker {
         stats.inc(ListenerCounter::DownstreamCxDestroy);
         stats.gauge_dec(ListenerGauge::DownstreamCxActive);
         self.count_refused(listener);
-    }
-
-    /// An accepted connection was closed before it had a filter chain.
-    pub fn count_refused(&self, listener: &ListenerRuntime) {
-        if let Some(balance) = &listener.balance {
-            balance.sub(self.index);
-        }
-        self.shared
-            .active_connections
-            .fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -235,10 +235,10 @@ fn no_hello(
     // A record's header is what Envoy's parser takes before it knows.
     stats.tls_bytes(unread.len().min(5));
     stats.tls(TlsInspectorCounter::TlsNotFound);
-    facts.tls_failure = Some(TlsFailure::NotDetected);
     if config.close_on_errors {
         return Verdict::Reject(Rejection::ClientHelloInvalid);
     }
+    facts.tls_failure = Some(TlsFailure::NotDetected);
     Verdict::Next(0)
 }
 

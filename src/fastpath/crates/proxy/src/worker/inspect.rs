@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use super::config::ListenerRuntime;
 use super::pending::Arrival;
 use super::slots::Key;
-use super::timers::NEVER;
 use super::{Kind, Readiness, Worker};
 use crate::http::deadlines::after;
 use crate::listener::{ConnectionFacts, Inspection, Step};
@@ -39,7 +38,6 @@ pub struct Inspecting {
     accepted: Accepted,
     inspection: Inspection,
     deadline: u64,
-    armed: u64,
 }
 
 impl Worker {
@@ -92,15 +90,14 @@ impl Worker {
         stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
         let now = self.clock.now_ms();
         let deadline = after(now, accepted.listener.config.filters_timeout);
-        let mut i = Box::new(Inspecting {
+        let i = Box::new(Inspecting {
             key,
             accepted,
             inspection,
             deadline,
-            armed: NEVER,
         });
         let token = super::token(Kind::Inspecting, key);
-        self.timers.arm(token, &mut i.armed, now, deadline);
+        self.timers.arm(token, now, deadline);
         self.inspecting.put(key, i);
     }
 
@@ -127,19 +124,14 @@ impl Worker {
         }
     }
 
-    pub fn inspecting_timer(&mut self, key: Key, at: u64) {
-        let Some(mut i) = self.inspecting.take(key) else {
+    pub fn inspecting_timer(&mut self, key: Key) {
+        let Some(i) = self.inspecting.take(key) else {
             return;
         };
-        if i.armed != at {
-            self.inspecting.put(key, i);
-            return;
-        }
-        i.armed = NEVER;
         let now = self.clock.now_ms();
         if now < i.deadline {
             let token = super::token(Kind::Inspecting, key);
-            self.timers.arm(token, &mut i.armed, now, i.deadline);
+            self.timers.arm(token, now, i.deadline);
             self.inspecting.put(key, i);
             return;
         }

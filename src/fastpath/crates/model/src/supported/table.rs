@@ -434,17 +434,13 @@ pub const TABLE: &[Entry] = &[
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
         &["name", "weight", "metadata_match"],
     ),
-    all(
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
-        &[
-            "hostname",
-            "use_post",
-            "post_path",
-            "headers_to_add",
-            "propagate_response_headers",
-            "propagate_response_trailers",
-        ],
-    ),
+    Entry {
+        message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+        implemented: &["hostname", "use_post", "post_path", "headers_to_add"],
+        ignored: &[],
+        // Where they would be kept no operator could read them.
+        default_only: &["propagate_response_headers", "propagate_response_trailers"],
+    },
     Entry {
         message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
         implemented: &["access_log_flush_interval", "flush_access_log_on_connected"],

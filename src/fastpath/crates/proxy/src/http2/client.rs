@@ -16,7 +16,7 @@ use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
-use crate::upstream::{Step, Upstream};
+use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Worker};
@@ -246,6 +246,9 @@ impl Worker {
 
     /// A response's head; of interim ones only what the client may see.
     pub(super) fn http2_response(&mut self, key: Key, at: Key, end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_answered(tunnel, key, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = end;
@@ -259,6 +262,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_data(&mut self, at: Key, data: &[u8], end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, data, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended |= end;
@@ -272,6 +278,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_trailers(&mut self, key: Key, at: Key) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, &[], true);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = true;
@@ -299,6 +308,9 @@ impl Worker {
     }
 
     fn lose_exchange(&mut self, at: Key, failure: Failure) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_lost(tunnel);
+        }
         self.on_exchange(at, |worker, d, s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.gone = true;
@@ -359,6 +371,9 @@ impl Worker {
         }
         let go_on = !self.is_full(&u.carrier, u.buffer_limit());
         let downstream = u.downstream();
+        if go_on && let State::Tunnel(tunnel) = u.state {
+            self.ready_tunnels.push(tunnel);
+        }
         self.upstreams.put(at, u);
         if go_on && let Some(key) = downstream {
             self.ready_downstreams.push(key);

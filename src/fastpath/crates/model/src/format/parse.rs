@@ -1,9 +1,9 @@
 //! From text to commands, by Envoy's grammar: `%NAME(arguments):length%`.
 
 use super::operator::{
-    Command, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimePoint, TimeUnit,
+    Command, GrpcStatusStyle, HeaderSource, Operator, PathSource, Side, TimePoint, TimeUnit,
 };
-use super::table::{field, is_not_implemented};
+use super::table::{self, field, is_not_implemented};
 use super::time::TimeFormat;
 use super::{FormatError, Part};
 use crate::resources::header_mutation::HeaderName;
@@ -152,6 +152,10 @@ fn command_of(raw: &Raw<'_>) -> Result<Command, FormatError> {
             raw.no_length()?;
             Operator::EmitTime(time(raw)?)
         }
+        "DOWNSTREAM_PEER_CERT_V_START"
+        | "DOWNSTREAM_PEER_CERT_V_END"
+        | "UPSTREAM_PEER_CERT_V_START"
+        | "UPSTREAM_PEER_CERT_V_END" => certificate_time(raw)?,
         "COMMON_DURATION" => {
             raw.no_length()?;
             duration(raw)?
@@ -235,6 +239,16 @@ fn time(raw: &Raw<'_>) -> Result<TimeFormat, FormatError> {
         "" => Ok(TimeFormat::iso()),
         text => TimeFormat::parse(raw.name, text),
     }
+}
+
+fn certificate_time(raw: &Raw<'_>) -> Result<Operator, FormatError> {
+    raw.no_length()?;
+    let side = table::side(raw.name).map_or(Side::Downstream, |(side, _)| side);
+    Ok(Operator::CertificateTime {
+        side,
+        end: raw.name.ends_with("_V_END"),
+        format: time(raw)?,
+    })
 }
 
 fn path(raw: &Raw<'_>) -> Result<Operator, FormatError> {

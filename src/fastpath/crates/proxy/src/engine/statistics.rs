@@ -30,6 +30,9 @@ impl Control {
         let mut declared = Declared::default();
         for cluster in now.clusters.values() {
             declared.clusters.insert(cluster.stat_name.to_string());
+            if cluster.speaks_tls() {
+                declared.tls_clusters.insert(cluster.stat_name.to_string());
+            }
         }
         for listener in now.listeners.values() {
             let prefix = listener.stat_prefix.to_string();
@@ -59,6 +62,9 @@ impl Control {
                     }
                     ListenerFilter::OriginalDst | ListenerFilter::OriginalSrc(_) => {}
                 }
+            }
+            if listener.chains.iter().any(|chain| chain.tls.is_some()) {
+                declared.tls_listeners.insert(prefix.clone());
             }
             declared.listeners.insert(prefix);
         }

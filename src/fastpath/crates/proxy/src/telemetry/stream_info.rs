@@ -67,6 +67,7 @@ pub struct StreamInfo {
     /// `via_upstream`, `route_not_found` ...
     pub details: Option<Cow<'static, str>>,
     pub connection_termination_details: Option<Cow<'static, str>>,
+    pub downstream_transport_failure: Option<Cow<'static, str>>,
     pub upstream_transport_failure: Option<Cow<'static, str>>,
 
     // -- bytes --
@@ -95,6 +96,12 @@ pub struct StreamInfo {
     /// The peer of the connection.
     pub downstream_direct_remote: Option<SocketAddr>,
     pub filter_chain_name: Option<Arc<str>>,
+    /// What the handshake settled.
+    pub downstream_tls: Option<Arc<tls::Info>>,
+    /// The SNI that a listener filter found; else it is the handshake's.
+    pub inspected_server_name: Option<Arc<str>>,
+    pub ja3: Option<Arc<str>>,
+    pub ja4: Option<Arc<str>>,
 
     // -- route --
     pub route_name: Option<Arc<str>>,
@@ -114,6 +121,7 @@ pub struct StreamInfo {
     pub upstream_local: Option<SocketAddr>,
     pub upstream_remote: Option<SocketAddr>,
     pub upstream_connection_id: u64,
+    pub upstream_tls: Option<Arc<tls::Info>>,
     pub upstream_protocol: Option<Version>,
     pub attempt_count: u32,
     /// `STREAM_ID` of what has no request.
@@ -138,6 +146,17 @@ impl StreamInfo {
         self.downstream_remote = old.downstream_direct_remote;
         self.downstream_direct_remote = old.downstream_direct_remote;
         self.filter_chain_name = old.filter_chain_name;
+        self.downstream_tls = old.downstream_tls;
+        self.inspected_server_name = old.inspected_server_name;
+        self.ja3 = old.ja3;
+        self.ja4 = old.ja4;
+    }
+
+    /// `REQUESTED_SERVER_NAME`
+    #[must_use]
+    pub fn requested_server_name(&self) -> Option<&str> {
+        let inspected = self.inspected_server_name.as_deref();
+        inspected.or_else(|| self.downstream_tls.as_ref()?.server_name.as_deref())
     }
 
     /// Whole milliseconds from `start` to `point`; None if `point` did not happen.

@@ -221,6 +221,7 @@ impl Worker {
         s.upload_blocked = false;
         s.info.upstream_local = u.local;
         s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_tls = u.carrier.io().and_then(Io::tls_info).cloned();
         s.info.upstream_pool_ready = self.clock.now_ns();
     }
 

@@ -18,6 +18,7 @@ pub mod pending;
 pub mod slots;
 pub mod timers;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
@@ -38,7 +39,7 @@ use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::{RouteShard, Stats};
+use crate::telemetry::stats::{Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
 use chain::ChainRuntime;
 use clock::Clock;
@@ -152,6 +153,7 @@ pub struct Worker {
     pub out: Vec<u8>,
 
     pub stats: Stats,
+    pub http2_shard: OnceCell<Arc<Http2Shard>>,
     /// (virtual host, stat_prefix) of routes that have one; emptied with every configuration.
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
     pub logs: AccessLogs,
@@ -204,6 +206,7 @@ impl Worker {
             scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
             stats,
+            http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
             logs,
             shared,

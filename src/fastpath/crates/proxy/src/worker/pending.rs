@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tls::ErrorClass;
-
 use super::admission::Admission;
 use super::chain::{ChainRuntime, Service};
 use super::command::ServerTls;
@@ -15,7 +13,7 @@ use super::{Kind, Readiness, Worker};
 use crate::http::client::Client;
 use crate::http::deadlines::after;
 use crate::net::io::{Input, Io, Scratch};
-use crate::telemetry::stats::{ListenerCounter, ListenerGauge};
+use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
 use model::resources::hcm::Codec;
 
 /// A connection with its filter chain.
@@ -55,8 +53,8 @@ impl Worker {
         match tls {
             ServerTls::Plain => self.serve(arrival),
             ServerTls::NotReady => {
-                let stats = arrival.listener.stats();
-                stats.inc(ListenerCounter::SslDownstreamContextSecretsNotReady);
+                let stats = arrival.listener.tls_context_stats();
+                stats.inc(TlsContextCounter::DownstreamContextSecretsNotReady);
                 self.count_connection_closed(&arrival.listener);
             }
             ServerTls::Ready(context) => {
@@ -124,14 +122,8 @@ impl Worker {
                 self.pending.free(p.key);
                 let stats = p.arrival.listener.stats();
                 stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
-                stats.inc(ListenerCounter::SslHandshake);
                 if let Some(info) = p.arrival.io.tls_info() {
-                    if info.resumed {
-                        stats.inc(ListenerCounter::SslSessionReused);
-                    }
-                    if info.peer.is_none() {
-                        stats.inc(ListenerCounter::SslNoCertificate);
-                    }
+                    p.arrival.listener.tls_stats().handshake(info);
                 }
                 self.serve(p.arrival);
             }
@@ -143,13 +135,7 @@ impl Worker {
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
         if let Some(error) = p.arrival.io.tls_failure() {
-            stats.inc(match error.class() {
-                ErrorClass::Connection => ListenerCounter::SslConnectionError,
-                ErrorClass::NoCertificate => ListenerCounter::SslFailVerifyNoCert,
-                ErrorClass::VerifyChain => ListenerCounter::SslFailVerifyError,
-                ErrorClass::VerifySan => ListenerCounter::SslFailVerifySan,
-                ErrorClass::VerifyHash => ListenerCounter::SslFailVerifyCertHash,
-            });
+            p.arrival.listener.tls_stats().failure(Some(error));
         }
         self.count_connection_closed(&p.arrival.listener);
     }

@@ -13,6 +13,7 @@ use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
 use super::{ConnectionLimitShard, TcpShard};
+use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
@@ -110,6 +111,9 @@ pub(super) struct Registry {
     pub(super) tls_inspectors: Entities<TlsInspectorShard>,
     pub(super) http_inspectors: Entities<HttpInspectorShard>,
     pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
+    pub(super) tls: Entities<TlsShard>,
+    pub(super) tls_contexts: Entities<TlsContextShard>,
+    pub(super) http2: Entities<Http2Shard>,
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) routes: Entities<RouteShard>,
@@ -131,6 +135,9 @@ impl Registry {
             tls_inspectors: Entities::new(""),
             http_inspectors: Entities::new(""),
             proxy_protocols: Entities::new(""),
+            tls: Entities::new(""),
+            tls_contexts: Entities::new(""),
+            http2: Entities::new(""),
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
             routes: Entities::new("vhost."),
@@ -162,6 +169,9 @@ impl Registry {
         self.tls_inspectors.reset();
         self.http_inspectors.reset();
         self.proxy_protocols.reset();
+        self.tls.reset();
+        self.tls_contexts.reset();
+        self.http2.reset();
         self.tcps.reset();
         self.connection_limits.reset();
         self.routes.reset();
@@ -188,6 +198,9 @@ impl Registry {
         self.tls_inspectors.collect();
         self.http_inspectors.collect();
         self.proxy_protocols.collect();
+        self.tls.collect();
+        self.tls_contexts.collect();
+        self.http2.collect();
         self.tcps.collect();
         self.connection_limits.collect();
         self.routes.collect();
@@ -202,6 +215,9 @@ impl Registry {
         self.http_inspectors.rows(CodeRows::None, &mut rows);
         self.proxy_protocols.rows(CodeRows::None, &mut rows);
         self.proxy_protocol_error_row(&mut rows);
+        self.tls.rows(CodeRows::None, &mut rows);
+        self.tls_contexts.rows(CodeRows::None, &mut rows);
+        self.http2.rows(CodeRows::None, &mut rows);
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);

@@ -11,6 +11,7 @@ use model::resources::cluster::{
     Endpoint, EndpointMetadata, HealthStatus, Locality, Metadata, UpstreamProtocol,
 };
 
+use crate::listener::UpstreamSource;
 use crate::worker::slots::Key;
 
 /// The pool and the counters; entries of the host set that only differ in weight share it.
@@ -36,6 +37,8 @@ pub struct PoolKey {
     pub sni: Option<Box<str>>,
     /// The name that the host's certificate must have (`auto_san_validation`).
     pub verify_san: Option<Box<str>>,
+    /// Where its connections leave from (`original_src`).
+    pub source: Option<UpstreamSource>,
 }
 
 /// Connections of this worker to one address.

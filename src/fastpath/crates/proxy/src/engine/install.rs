@@ -2,6 +2,7 @@
 //! installation for all of them.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use model::resources::Snapshot;
@@ -9,12 +10,14 @@ use model::resources::access_log::Sink;
 use model::resources::cluster::Discovery;
 use model::resources::listener::Listener;
 use model::store::Applied;
+use rustix::io::Errno;
 
 use super::{BoundListener, ClusterEntry, Control, State};
 use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
 use crate::net::socket;
 use crate::telemetry::log::Level;
+use crate::worker::balance::Balance;
 use crate::worker::command::{ClusterState, Command, Installation, ServerTls};
 
 impl Control {
@@ -45,7 +48,10 @@ impl Control {
         let sockets = state
             .sockets
             .iter()
-            .map(|(name, bound)| (Arc::clone(name), vec![bound.fds.clone()]))
+            .map(|(name, bound)| {
+                let fds = bound.iter().map(|b| b.fds.clone()).collect();
+                (Arc::clone(name), fds)
+            })
             .collect();
         self.declare_stats(&snapshot);
         self.gauge_warming(state);
@@ -56,6 +62,7 @@ impl Control {
             clusters,
             sockets,
             tls,
+            balances: self.balances(state),
         });
         self.broadcast(&Command::Install(installation));
     }
@@ -88,19 +95,19 @@ impl Control {
                     continue;
                 }
             }
-            let unchanged = state.sockets.get(name).is_some_and(|b| {
-                b.address == listener.address && b.reuse_port == listener.reuse_port
-            });
-            if unchanged {
-                continue;
-            }
-            match bind(listener, self.mailboxes.len()) {
+            let before = state.sockets.get(name).map(Vec::as_slice);
+            match bind_all(listener, before.unwrap_or_default(), self.mailboxes.len()) {
                 Ok(bound) => {
                     state.sockets.insert(Arc::clone(name), bound);
                 }
-                Err(e) => {
-                    let reason = format!("cannot bind '{}': {e}", listener.address);
-                    refused.push((Arc::clone(name), "address".to_owned(), reason));
+                Err((address, e)) => {
+                    let reason = format!("cannot bind '{address}': {e}");
+                    let field = if address == listener.address {
+                        "address"
+                    } else {
+                        "additional_addresses"
+                    };
+                    refused.push((Arc::clone(name), field.to_owned(), reason));
                 }
             }
         }
@@ -126,6 +133,20 @@ impl Control {
         self.logs.retain(&sinks);
         state.contexts.retain(snapshot);
         tls
+    }
+
+    /// The counts of listeners with `exact_balance`, the same from one version to the next.
+    fn balances(&self, state: &mut State) -> HashMap<Arc<str>, Arc<Balance>> {
+        let listeners = &state.installed.listeners;
+        let wants = |name: &Arc<str>| listeners.get(name).is_some_and(|l| l.exact_balance);
+        state.balances.retain(|name, _| wants(name));
+        for name in listeners.keys().filter(|name| wants(name)) {
+            state
+                .balances
+                .entry(Arc::clone(name))
+                .or_insert_with(|| Arc::new(Balance::new(self.mailboxes.len())));
+        }
+        state.balances.clone()
     }
 
     fn open_logs(&self, listener: &Listener, sinks: &mut HashSet<Sink>) -> Result<(), String> {
@@ -234,20 +255,53 @@ impl Control {
     }
 }
 
-fn bind(listener: &Listener, workers: usize) -> rustix::io::Result<BoundListener> {
+/// Sockets for every address of a listener, those that are there already first of all.
+fn bind_all(
+    listener: &Listener,
+    before: &[BoundListener],
+    workers: usize,
+) -> Result<Vec<BoundListener>, (SocketAddr, Errno)> {
+    if !listener.bind_to_port {
+        return Ok(Vec::new());
+    }
+    let one = |address: SocketAddr| {
+        let kept = before.iter().find(|b| {
+            b.address == address
+                && b.reuse_port == listener.reuse_port
+                && b.options == listener.socket
+        });
+        match kept {
+            Some(bound) => Ok(bound.clone()),
+            None => bind(listener, address, workers).map_err(|e| (address, e)),
+        }
+    };
+    listener.addresses().map(one).collect()
+}
+
+fn bind(
+    listener: &Listener,
+    address: SocketAddr,
+    workers: usize,
+) -> rustix::io::Result<BoundListener> {
     let count = if listener.reuse_port { workers } else { 1 };
     let mut fds = Vec::with_capacity(count);
-    let mut address = listener.address;
+    let mut bound = address;
     for _ in 0..count {
-        let fd = socket::listen(&address, listener.backlog, listener.reuse_port)?;
+        let fd = socket::listen(
+            &bound,
+            listener.backlog,
+            listener.reuse_port,
+            listener.socket,
+        )?;
         // Port 0: the first socket chooses, the others share.
-        address = socket::local_address(&fd).unwrap_or(address);
+        bound = socket::local_address(&fd).unwrap_or(bound);
         fds.push(Arc::new(fd));
     }
     Ok(BoundListener {
-        address: listener.address,
+        address,
         reuse_port: listener.reuse_port,
-        bound: address,
+        options: listener.socket,
+        bound,
         fds,
     })
 }

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
 use crate::cluster::ClusterShared;
@@ -30,6 +31,7 @@ use crate::telemetry::log::Level;
 use crate::telemetry::stats::Stats;
 use crate::worker::Worker;
 use crate::worker::admission::ConnectionCounts;
+use crate::worker::balance::Balance;
 use crate::worker::command::{Command, Mailbox, Shared, machine_address};
 
 /// How long the access logs may take to be written at the end.
@@ -61,8 +63,10 @@ struct State {
     installed: Snapshot,
     clusters: HashMap<Arc<str>, ClusterEntry>,
     static_clusters: HashSet<String>,
-    sockets: HashMap<Arc<str>, BoundListener>,
+    /// By listener; one for each of its addresses.
+    sockets: HashMap<Arc<str>, Vec<BoundListener>>,
     contexts: tls::Contexts,
+    balances: HashMap<Arc<str>, Arc<Balance>>,
 }
 
 struct ClusterEntry {
@@ -73,9 +77,11 @@ struct ClusterEntry {
     unresolved: bool,
 }
 
+#[derive(Clone)]
 struct BoundListener {
     address: std::net::SocketAddr,
     reuse_port: bool,
+    options: SocketOptions,
     /// With the port that the kernel chose for port 0.
     bound: std::net::SocketAddr,
     fds: Vec<Arc<OwnedFd>>,
@@ -111,6 +117,7 @@ impl Engine {
             health_check_failed: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             active_connections: AtomicU64::new(0),
+            mailboxes: std::sync::OnceLock::new(),
             next_connection_id: AtomicU64::new(0),
             connection_counts: ConnectionCounts::default(),
             drain_time_ms: u64::try_from(drain_time.as_millis()).unwrap_or(u64::MAX),
@@ -122,6 +129,8 @@ impl Engine {
         for _ in 0..concurrency {
             mailboxes.push(Arc::new(Mailbox::new()?));
         }
+        // Set once, before anybody can ask.
+        let _ = shared.mailboxes.set(mailboxes.clone());
         let control = Arc::new(Control {
             state: Mutex::default(),
             mailboxes,
@@ -204,10 +213,17 @@ impl Engine {
         let mut all: Vec<ListenerStatus> = state
             .sockets
             .iter()
-            .map(|(name, bound)| ListenerStatus {
-                name: name.to_string(),
-                address: bound.bound.to_string(),
-                state: if drained { "draining" } else { "active" },
+            .filter_map(|(name, bound)| {
+                // One that is not bound takes what others hand on.
+                let address = match bound.first() {
+                    Some(bound) => bound.bound,
+                    None => state.installed.listeners.get(name)?.address,
+                };
+                Some(ListenerStatus {
+                    name: name.to_string(),
+                    address: address.to_string(),
+                    state: if drained { "draining" } else { "active" },
+                })
             })
             .collect();
         for (type_url, name) in state.store.warming() {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use model::matching::Peer;
 use tls::Info;
 
+use crate::listener::ConnectionFacts;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
@@ -19,12 +20,16 @@ use crate::worker::config::ListenerRuntime;
 pub struct Client {
     /// The client's address: the peer's, or what PROXY protocol says.
     pub peer: SocketAddr,
+    /// Of the socket.
+    pub direct_peer: SocketAddr,
     pub local: SocketAddr,
     pub id: u64,
     pub listener: Rc<ListenerRuntime>,
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
+    /// What listener filters found out; `None`: there are none.
+    pub facts: Option<Rc<ConnectionFacts>>,
     /// Its place in the chain's connection limit, given up with the last of these.
     pub admission: Option<Rc<Admission>>,
 }
@@ -108,22 +113,34 @@ impl Worker {
         self.count_connection_closed(&client.listener);
     }
 
-    /// A connection was accepted.
+    /// A socket was accepted; it is no connection of its listener before it has a filter chain.
+    pub fn count_accepted(&self) {
+        self.shared
+            .active_connections
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// And it never got one.
+    pub fn count_refused(&self, listener: &ListenerRuntime) {
+        if let Some(balance) = &listener.balance {
+            balance.sub(self.index);
+        }
+        self.shared
+            .active_connections
+            .fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It has a filter chain.
     pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
         let stats = listener.stats();
         stats.inc(ListenerCounter::DownstreamCxTotal);
         stats.gauge_inc(ListenerGauge::DownstreamCxActive);
-        self.shared
-            .active_connections
-            .fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn count_connection_closed(&self, listener: &ListenerRuntime) {
         let stats = listener.stats();
         stats.inc(ListenerCounter::DownstreamCxDestroy);
         stats.gauge_dec(ListenerGauge::DownstreamCxActive);
-        self.shared
-            .active_connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.count_refused(listener);
     }
 }

@@ -64,11 +64,10 @@ impl Worker {
         s.info.start = self.clock.now_ns();
         s.info.start_wall = self.clock.wall_ns();
         s.info.downstream_remote = Some(d.client.peer);
-        s.info.downstream_direct_remote = Some(d.client.peer);
+        s.info.downstream_direct_remote = Some(d.client.direct_peer);
         s.info.downstream_local = Some(d.client.local);
         s.info.connection_id = d.client.id;
         s.info.downstream_tls.clone_from(&d.client.tls);
-        s.info.scheme_https = d.client.tls.is_some();
         s.info.protocol = Some(s.request.version);
         s.info.attempt_count = 1;
         let now = self.clock.now_ms();

@@ -53,7 +53,7 @@ pub enum TlsFailure {
 }
 
 /// The client's address, to be taken for upstream connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct UpstreamSource {
     /// Port 0: any.
     pub address: SocketAddr,

@@ -10,7 +10,7 @@ use crate::telemetry::stats::{
 };
 
 /// One worker's shards for the filters of a listener.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct FilterStats {
     tls: Option<Arc<TlsInspectorShard>>,
     http: Option<Arc<HttpInspectorShard>>,

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
+use model::resources::listener::SocketOptions;
 use rustix::io::{Errno, Result};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, ipproto};
+use socket2::SockRef;
 
 fn family(address: &SocketAddr) -> AddressFamily {
     match address {
@@ -25,8 +27,24 @@ fn stream_socket(address: &SocketAddr) -> Result<OwnedFd> {
 
 /// A bound, listening, non-blocking socket. `TCP_NODELAY` is set here because accepted sockets
 /// inherit it: that saves a call a connection.
-pub fn listen(address: &SocketAddr, backlog: i32, reuse_port: bool) -> Result<OwnedFd> {
+pub fn listen(
+    address: &SocketAddr,
+    backlog: i32,
+    reuse_port: bool,
+    options: SocketOptions,
+) -> Result<OwnedFd> {
     let fd = stream_socket(address)?;
+    if options.transparent {
+        set_transparent(&fd, address)?;
+    }
+    if options.freebind {
+        let socket = SockRef::from(&fd);
+        let set = match address {
+            SocketAddr::V4(_) => socket.set_freebind_v4(true),
+            SocketAddr::V6(_) => socket.set_freebind_v6(true),
+        };
+        set.map_err(errno)?;
+    }
     sockopt::set_socket_reuseaddr(&fd, true)?;
     if reuse_port {
         sockopt::set_socket_reuseport(&fd, true)?;
@@ -38,6 +56,19 @@ pub fn listen(address: &SocketAddr, backlog: i32, reuse_port: bool) -> Result<Ow
     rustix::net::bind(&fd, address)?;
     rustix::net::listen(&fd, backlog)?;
     Ok(fd)
+}
+
+/// Lets a socket have an address that is not this machine's (needs CAP_NET_ADMIN).
+fn set_transparent(fd: &OwnedFd, address: &SocketAddr) -> Result<()> {
+    match address {
+        SocketAddr::V4(_) => SockRef::from(fd).set_ip_transparent_v4(true).map_err(errno),
+        // IPV6_TRANSPARENT cannot be set through any crate without unsafe code of ours.
+        SocketAddr::V6(_) => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
 }
 
 /// Accepts one connection; `None` when there is none waiting.
@@ -53,6 +84,24 @@ pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, SocketAddr)>> {
 pub fn connect(address: &SocketAddr) -> Result<OwnedFd> {
     let fd = stream_socket(address)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
+    match rustix::net::connect(&fd, address) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
+        Err(e) => Err(e),
+    }
+}
+
+/// As `connect`, from an address that is the client's (`original_src`).
+pub fn connect_from(address: &SocketAddr, source: &SocketAddr, mark: u32) -> Result<OwnedFd> {
+    if address.is_ipv4() != source.is_ipv4() {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    let fd = stream_socket(address)?;
+    sockopt::set_tcp_nodelay(&fd, true)?;
+    set_transparent(&fd, source)?;
+    if mark != 0 {
+        SockRef::from(&fd).set_mark(mark).map_err(errno)?;
+    }
+    rustix::net::bind(&fd, source)?;
     match rustix::net::connect(&fd, address) {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
         Err(e) => Err(e),

@@ -39,7 +39,7 @@ impl Worker {
     pub(super) fn connect_tunnel(&mut self, mut t: Box<Tunnel>) {
         match self.attempt(&mut t) {
             Ok(()) => {
-                self.arm_tunnel(&mut t);
+                self.arm_tunnel(&t);
                 self.tunnels.put(t.key, t);
             }
             Err(Refused::For(flags)) => {
@@ -108,7 +108,11 @@ impl Worker {
         host: Rc<Host>,
         [connection_unit, pending_unit]: [Taken; 2],
     ) -> Result<(), Refused> {
-        let connected = socket::connect(&host.address).and_then(|fd| {
+        let connected = match &t.facts.upstream_source {
+            None => socket::connect(&host.address),
+            Some(from) => socket::connect_from(&host.address, &from.address, from.mark),
+        };
+        let connected = connected.and_then(|fd| {
             self.register(Kind::TunnelServer, t.key, &fd)?;
             Ok(fd)
         });
@@ -216,7 +220,7 @@ impl Worker {
         pool.shard.rq_active.inc();
         t.seen.connect_end = self.clock.now_ns();
         t.active_ms = self.clock.now_ms();
-        self.arm_tunnel(&mut t);
+        self.arm_tunnel(&t);
         if t.tcp.config.access_log_on_connected {
             self.log_tunnel(&t, AccessLogType::TcpUpstreamConnected);
         }
@@ -278,8 +282,11 @@ impl Tunnel {
         if !self.chain.config.sni_cluster {
             return None;
         }
-        let info = self.client.io.tls_info()?;
-        info.server_name.as_deref().map(Arc::from)
+        let inspected = std::str::from_utf8(&self.facts.server_name).ok();
+        let inspected = inspected.filter(|name| !name.is_empty());
+        let info = self.client.io.tls_info();
+        let agreed = info.and_then(|info| info.server_name.as_deref());
+        inspected.or(agreed).map(Arc::from)
     }
 }
 

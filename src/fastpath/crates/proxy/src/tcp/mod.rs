@@ -20,6 +20,7 @@ use std::rc::Rc;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::listener::ConnectionFacts;
 use crate::net::io::Io;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
@@ -41,6 +42,8 @@ pub struct Tunnel {
     pub peer: SocketAddr,
     pub local: SocketAddr,
     pub id: u64,
+    /// What listener filters found out.
+    facts: Box<ConnectionFacts>,
     pub client: Side,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
@@ -60,7 +63,6 @@ pub struct Tunnel {
     pub next_log_ms: u64,
     /// When its drained chain cuts it.
     pub drain_end: u64,
-    pub armed: u64,
 
     pub seen: Seen,
     /// Its place in the chain's connection limit.
@@ -201,6 +203,7 @@ impl Worker {
             peer: arrival.peer,
             local: arrival.local,
             id: arrival.id,
+            facts: arrival.facts,
             client,
             server: None,
             early: arrival.held,
@@ -212,7 +215,6 @@ impl Worker {
             active_ms: NEVER,
             next_log_ms: NEVER,
             drain_end: NEVER,
-            armed: NEVER,
             seen: Seen::default(),
             admission: arrival.admission,
         });

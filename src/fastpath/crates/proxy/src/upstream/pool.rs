@@ -13,6 +13,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::Tunnel;
+use crate::net::io::Io;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -272,7 +273,7 @@ impl Worker {
         u.idle_since_ms = self.clock.now_ms();
         let idle = u.cluster.config.borrow().http.idle_timeout;
         let deadline = after(u.idle_since_ms, idle);
-        self.arm_upstream(&mut u, deadline);
+        self.arm_upstream(&u, deadline);
         pool.idle.borrow_mut().push(u.key);
         self.upstreams.put(u.key, u);
     }
@@ -331,7 +332,9 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         UpstreamProtocol::Downstream => UpstreamProtocol::Http1,
         protocol => protocol,
     };
-    if !http.auto_sni && !http.auto_san_validation && protocol == host.pool.kind.protocol {
+    let source = d.client.facts.as_ref().and_then(|f| f.upstream_source);
+    let is_plain = !http.auto_sni && !http.auto_san_validation && source.is_none();
+    if is_plain && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
     }
     let of_header = http
@@ -347,6 +350,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
     let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
     let wants_sni = http.auto_sni && !is_address;
     host.pool_of(PoolKey {
+        source,
         protocol,
         sni: name.filter(|_| wants_sni).map(Box::from),
         verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),

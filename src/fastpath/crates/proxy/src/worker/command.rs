@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use tls::{ClientContext, ServerContext};
 
 use super::admission::ConnectionCounts;
+use super::balance::Balance;
 use crate::cluster::ClusterShared;
 
 /// One command, handled between two turns of the loop.
@@ -34,6 +35,12 @@ pub enum Command {
         deadline_ms: u64,
     },
     ReopenLogs,
+    /// A connection for this worker that another one accepted (`exact_balance`).
+    Accepted {
+        listener: Arc<str>,
+        fd: Arc<OwnedFd>,
+        peer: std::net::SocketAddr,
+    },
 }
 
 /// A snapshot with what the workers need to serve it.
@@ -46,6 +53,8 @@ pub struct Installation {
     pub sockets: HashMap<Arc<str>, Vec<Vec<Arc<OwnedFd>>>>,
     /// Of every listener in the snapshot, by chain.
     pub tls: HashMap<Arc<str>, Vec<ServerTls>>,
+    /// Of listeners with `exact_balance`.
+    pub balances: HashMap<Arc<str>, Arc<Balance>>,
 }
 
 /// The TLS of a filter chain.
@@ -86,6 +95,8 @@ pub struct Shared {
     /// SIGTERM or `/drain_listeners?graceful`.
     pub draining: AtomicBool,
     pub active_connections: AtomicU64,
+    /// Of all workers.
+    pub mailboxes: std::sync::OnceLock<Vec<Arc<Mailbox>>>,
     pub next_connection_id: AtomicU64,
     pub connection_counts: ConnectionCounts,
     /// `--drain-time-s`.

@@ -8,19 +8,25 @@ use std::sync::Arc;
 
 use model::matching::filter_chain::Facts;
 use model::resources::hcm::{Hcm, RouteSource};
-use model::resources::listener::{FilterChain, Listener};
+use model::resources::listener::{FilterChain, Listener, ListenerFilter};
 use model::resources::route::RouteConfig;
 
 use super::Worker;
+use super::balance::Balance;
 use super::chain::{ChainRuntime, HttpRuntime, RouteTable, Service};
 use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
 use crate::http2::Role;
+<<<<<<< HEAD
 use crate::telemetry::stats::{
     ListenerGauge, ListenerShard, Stats, TlsContextShard, TlsOwner, TlsShard,
 };
+=======
+use crate::listener::FilterStats;
+use crate::telemetry::stats::{ListenerGauge, ListenerShard, Stats};
+>>>>>>> main
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
 /// same socket; what is left of the old one lives on in its chains and their connections.
@@ -30,6 +36,11 @@ pub struct ListenerRuntime {
     /// As `config.chains.list`, then the default one.
     pub chains: Vec<Rc<ChainRuntime>>,
     pub sockets: RefCell<Vec<Key>>,
+    pub filter_stats: FilterStats,
+    /// `exact_balance`.
+    pub balance: Option<Arc<Balance>>,
+    /// SO_ORIGINAL_DST is of interest.
+    pub asks_original_destination: bool,
     worker: usize,
     registry: Stats,
     stats: OnceCell<Arc<ListenerShard>>,
@@ -92,6 +103,9 @@ impl Worker {
                 self.stop_by(at);
             }
             Command::ReopenLogs => self.logs.flush(),
+            Command::Accepted { listener, fd, peer } => {
+                self.accepted_elsewhere(&listener, fd, peer);
+            }
         }
     }
 
@@ -169,7 +183,8 @@ impl Worker {
                 self.listeners.insert(Arc::clone(name), Rc::clone(same));
                 continue;
             }
-            let runtime = self.listener_runtime(config, old.as_deref(), &mut tables);
+            let balance = installation.balances.get(name).cloned();
+            let runtime = self.listener_runtime(config, old.as_deref(), balance, &mut tables);
             set_tls(&runtime.chains, tls.unwrap_or_default());
             let sockets = installation.sockets.get(name).map(Vec::as_slice);
             self.move_sockets(old.as_deref(), &runtime, sockets.unwrap_or_default());
@@ -181,6 +196,11 @@ impl Worker {
         for old in before.into_values() {
             self.drain_listener(&old);
         }
+        self.by_address = self
+            .listeners
+            .values()
+            .flat_map(|l| l.config.addresses().map(|a| (a, Rc::clone(l))))
+            .collect();
         self.draining.retain(|weak| weak.strong_count() > 0);
         let draining: Vec<_> = self.draining.iter().filter_map(Weak::upgrade).collect();
         tables.follow(&draining);
@@ -191,6 +211,7 @@ impl Worker {
         &self,
         config: &Arc<Listener>,
         old: Option<&ListenerRuntime>,
+        balance: Option<Arc<Balance>>,
         tables: &mut Tables<'_>,
     ) -> Rc<ListenerRuntime> {
         let kept = old.filter(|o| o.config.frame_hash == config.frame_hash);
@@ -218,6 +239,13 @@ impl Worker {
             config: Arc::clone(config),
             chains,
             sockets: RefCell::default(),
+            balance,
+            filter_stats: FilterStats::new(&config.filters, &self.stats),
+            asks_original_destination: config.use_original_dst
+                || config
+                    .filters
+                    .iter()
+                    .any(|f| f.filter == ListenerFilter::OriginalDst),
             worker: self.index,
             registry: self.stats.clone(),
             stats: OnceCell::new(),

@@ -4,13 +4,10 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use model::matching::filter_chain::Facts;
 use rustix::io::Errno;
 
 use super::config::ListenerRuntime;
-use super::pending::Arrival;
 use super::slots::Key;
 use super::{Kind, Worker};
 use crate::net::io::Io;
@@ -85,6 +82,9 @@ impl Worker {
         let bound = socket.bound;
         match socket::accept(&socket.fd) {
             Ok(Some((fd, peer))) => {
+                let Some(fd) = self.balance(&listener, fd, peer) else {
+                    return true;
+                };
                 let local = bound.or_else(|| socket::local_address(&fd));
                 self.accepted(Io::plain(fd), peer, local.unwrap_or(peer), listener);
                 true
@@ -95,48 +95,6 @@ impl Worker {
                 false
             }
         }
-    }
-
-    /// A connection is here: its filter chain is chosen and takes it over.
-    fn accepted(
-        &mut self,
-        io: Io,
-        peer: SocketAddr,
-        local: SocketAddr,
-        listener: Rc<ListenerRuntime>,
-    ) {
-        self.count_connection_opened(&listener);
-        let facts = Facts {
-            destination: local,
-            source: peer,
-            direct_source: peer.ip(),
-            server_name: b"",
-            transport_protocol: b"raw_buffer",
-            application_protocols: &[],
-        };
-        let Some(chain) = listener.chain(&facts) else {
-            listener.stats().inc(ListenerCounter::NoFilterChainMatch);
-            self.count_connection_closed(&listener);
-            return;
-        };
-        let chain = Rc::clone(chain);
-        let id = self
-            .shared
-            .next_connection_id
-            .fetch_add(1, Ordering::Relaxed);
-        self.begin_chain(Arrival {
-            io,
-            peer,
-            local,
-            id,
-            listener,
-            chain,
-            held: Vec::new(),
-            is_watched: false,
-            admission: None,
-            readable: false,
-            peer_closed: false,
-        });
     }
 
     fn accept_failed(&mut self, key: Key, error: Errno) {

@@ -8,10 +8,12 @@
 //! side), `http::request` and `router` (what happens to a request), `upstream` (server side), `tcp`.
 
 pub mod admission;
+pub mod balance;
 pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod inspect;
 pub mod linger;
 pub mod listen;
 pub mod pending;
@@ -20,6 +22,7 @@ pub mod timers;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -45,14 +48,15 @@ use chain::ChainRuntime;
 use clock::Clock;
 use command::{Mailbox, Shared};
 use config::ListenerRuntime;
+use inspect::Inspecting;
 use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
 use slots::{Key, Slots};
-use timers::{NEVER, Timers};
+use timers::Timers;
 
 /// Events taken from the kernel at once.
-const MAX_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 128;
 
 /// Streams kept for reuse, with their buffers.
 const MAX_SPARE_STREAMS: usize = 64;
@@ -67,6 +71,7 @@ pub enum Kind {
     Http2,
     Lingering,
     Pending,
+    Inspecting,
     /// The client's, the host's side of a TCP tunnel.
     TunnelClient,
     TunnelServer,
@@ -81,6 +86,7 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Http2 => 4,
         Kind::Lingering => 5,
         Kind::Pending => 6,
+        Kind::Inspecting => 9,
         Kind::TunnelClient => 7,
         Kind::TunnelServer => 8,
     };
@@ -95,6 +101,7 @@ fn untoken(token: u64) -> (Kind, Key) {
         4 => Kind::Http2,
         5 => Kind::Lingering,
         6 => Kind::Pending,
+        9 => Kind::Inspecting,
         7 => Kind::TunnelClient,
         8 => Kind::TunnelServer,
         _ => Kind::Mailbox,
@@ -131,6 +138,9 @@ pub struct Worker {
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
     pub pending: Slots<Pending>,
+    pub inspecting: Slots<Inspecting>,
+    /// For `use_original_dst`.
+    pub by_address: HashMap<SocketAddr, Rc<ListenerRuntime>>,
     pub tunnels: Slots<Tunnel>,
     /// What tunnels splice through.
     pub pipes: Pipes,
@@ -141,6 +151,8 @@ pub struct Worker {
     pub ready_tunnels: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
+    /// Streams of HTTP/2 clients that are gone.
+    pub abandoned: Vec<Key>,
     /// Pools for which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
@@ -194,6 +206,8 @@ impl Worker {
             http2: Slots::default(),
             lingering: Slots::default(),
             pending: Slots::default(),
+            inspecting: Slots::default(),
+            by_address: HashMap::new(),
             tunnels: Slots::default(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
@@ -201,6 +215,7 @@ impl Worker {
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
+            abandoned: Vec::new(),
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
@@ -250,6 +265,7 @@ impl Worker {
         if !self.ready_downstreams.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
+            || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
         {
             return Some(Timespec {
@@ -295,6 +311,7 @@ impl Worker {
             Kind::Http2 => self.http2_event(key, readiness),
             Kind::Lingering => self.lingering_event(key),
             Kind::Pending => self.pending_event(key, readiness),
+            Kind::Inspecting => self.inspecting_event(key, readiness),
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
         }
@@ -303,6 +320,7 @@ impl Worker {
     fn run_ready(&mut self) {
         // Each list is taken once a turn: what a connection adds for itself waits for the next
         // turn, so that one busy connection cannot starve the others.
+        self.end_abandoned();
         for key in std::mem::take(&mut self.ready_http2) {
             self.drive_http2(key);
         }
@@ -322,16 +340,17 @@ impl Worker {
 
     fn run_timers(&mut self) {
         let now = self.clock.now_ms();
-        while let Some((token, at)) = self.timers.pop(now) {
+        while let Some((token, _)) = self.timers.pop(now) {
             let (kind, key) = untoken(token);
             match kind {
-                Kind::Downstream => self.downstream_timer(key, at),
-                Kind::Upstream => self.upstream_timer(key, at),
+                Kind::Downstream => self.downstream_timer(key),
+                Kind::Upstream => self.upstream_timer(key),
                 Kind::Listener => self.listener_timer(key),
-                Kind::Http2 => self.http2_timer(key, at),
+                Kind::Http2 => self.http2_timer(key),
                 Kind::Lingering => self.lingering_timer(key),
-                Kind::Pending => self.pending_timer(key, at),
-                Kind::TunnelClient => self.tunnel_timer(key, at),
+                Kind::Pending => self.pending_timer(key),
+                Kind::Inspecting => self.inspecting_timer(key),
+                Kind::TunnelClient => self.tunnel_timer(key),
                 Kind::TunnelServer | Kind::Mailbox => {}
             }
         }
@@ -416,22 +435,20 @@ impl Worker {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    pub fn arm_downstream(&mut self, d: &mut Downstream, deadline: u64) {
+    pub fn arm_downstream(&mut self, d: &Downstream, deadline: u64) {
         let now = self.clock.now_ms();
         self.timers
-            .arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
+            .arm(token(Kind::Downstream, d.key), now, deadline);
     }
 
-    pub fn arm_upstream(&mut self, u: &mut Upstream, deadline: u64) {
+    pub fn arm_upstream(&mut self, u: &Upstream, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers
-            .arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
+        self.timers.arm(token(Kind::Upstream, u.key), now, deadline);
     }
 
     pub fn arm_listener(&mut self, key: Key, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers
-            .arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
+        self.timers.arm(token(Kind::Listener, key), now, deadline);
     }
 
     pub fn new_stream(&mut self) -> Box<Stream> {

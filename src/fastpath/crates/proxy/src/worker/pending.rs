@@ -8,10 +8,10 @@ use super::chain::{ChainRuntime, Service};
 use super::command::ServerTls;
 use super::config::ListenerRuntime;
 use super::slots::Key;
-use super::timers::NEVER;
 use super::{Kind, Readiness, Worker};
 use crate::http::client::Client;
 use crate::http::deadlines::after;
+use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
 use model::resources::hcm::Codec;
@@ -22,6 +22,8 @@ pub struct Arrival {
     pub io: Io,
     pub peer: SocketAddr,
     pub local: SocketAddr,
+    /// What listener filters found out.
+    pub facts: Box<ConnectionFacts>,
     pub id: u64,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
@@ -40,7 +42,6 @@ pub struct Pending {
     key: Key,
     arrival: Arrival,
     deadline: u64,
-    armed: u64,
 }
 
 impl Worker {
@@ -84,14 +85,13 @@ impl Worker {
         let fed = cipher.is_empty() || arrival.io.feed_tls(&mut cipher, &mut arrival.held);
         let stats = arrival.listener.stats();
         stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
-        let mut pending = Box::new(Pending {
+        let pending = Box::new(Pending {
             key,
             arrival,
             deadline,
-            armed: NEVER,
         });
         let token = super::token(Kind::Pending, key);
-        self.timers.arm(token, &mut pending.armed, now, deadline);
+        self.timers.arm(token, now, deadline);
         if fed {
             self.shake_hands_with_client(pending);
         } else {
@@ -140,15 +140,10 @@ impl Worker {
         self.count_connection_closed(&p.arrival.listener);
     }
 
-    pub fn pending_timer(&mut self, key: Key, at: u64) {
-        let Some(mut p) = self.pending.take(key) else {
+    pub fn pending_timer(&mut self, key: Key) {
+        let Some(p) = self.pending.take(key) else {
             return;
         };
-        if p.armed != at {
-            self.pending.put(key, p);
-            return;
-        }
-        p.armed = NEVER;
         let now = self.clock.now_ms();
         if now >= p.deadline {
             let stats = p.arrival.listener.stats();
@@ -156,7 +151,7 @@ impl Worker {
             return self.handshake_failed(p);
         }
         let token = super::token(Kind::Pending, key);
-        self.timers.arm(token, &mut p.armed, now, p.deadline);
+        self.timers.arm(token, now, p.deadline);
         self.pending.put(key, p);
     }
 
@@ -176,9 +171,13 @@ impl Worker {
             Codec::Http2 => true,
             Codec::Auto => alpn == Some(b"h2"),
         };
+        let has_filters = !arrival.listener.config.filters.is_empty();
+        let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
         let client = Client {
             peer: arrival.peer,
+            direct_peer: arrival.facts.direct_source,
             local: arrival.local,
+            facts,
             id: arrival.id,
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),

@@ -1,0 +1,286 @@
+//! Connections whose listener filters look at their first bytes, and the choice of the listener
+//! and the filter chain that follows.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use super::config::ListenerRuntime;
+use super::pending::Arrival;
+use super::slots::Key;
+use super::{Kind, Readiness, Worker};
+use crate::http::deadlines::after;
+use crate::listener::{ConnectionFacts, Inspection, Step};
+use crate::net::io::{Input, Io, Scratch};
+use crate::net::socket;
+use crate::telemetry::log::Level;
+use crate::telemetry::stats::{ListenerCounter, ListenerGauge};
+
+/// A connection that has no filter chain yet.
+#[derive(Debug)]
+pub struct Accepted {
+    pub io: Io,
+    pub facts: Box<ConnectionFacts>,
+    pub listener: Rc<ListenerRuntime>,
+    /// What was read of it.
+    pub bytes: Vec<u8>,
+    /// Its socket is known to epoll.
+    pub is_watched: bool,
+    /// It came from the listener that it was redirected to, and stays where it is now.
+    pub is_handed_on: bool,
+    pub readable: bool,
+    pub peer_closed: bool,
+}
+
+#[derive(Debug)]
+pub struct Inspecting {
+    key: Key,
+    accepted: Accepted,
+    inspection: Inspection,
+    deadline: u64,
+}
+
+impl Worker {
+    /// A connection was accepted.
+    pub fn accepted(
+        &mut self,
+        io: Io,
+        peer: SocketAddr,
+        local: SocketAddr,
+        listener: Rc<ListenerRuntime>,
+    ) {
+        self.count_accepted();
+        let mut facts = Box::new(ConnectionFacts::new(local, peer));
+        if listener.asks_original_destination {
+            facts.redirected_from = socket::original_destination(&io);
+        }
+        self.inspect(Accepted {
+            io,
+            facts,
+            listener,
+            bytes: Vec::new(),
+            is_watched: false,
+            is_handed_on: false,
+            readable: false,
+            peer_closed: false,
+        });
+    }
+
+    /// Runs the listener filters, as far as they get without reading.
+    fn inspect(&mut self, mut accepted: Accepted) {
+        if accepted.listener.config.filters.is_empty() {
+            return self.choose_listener(accepted);
+        }
+        let mut inspection = Inspection::default();
+        match step(&mut inspection, &mut accepted) {
+            Step::NeedMore => self.wait_for_bytes(accepted, inspection),
+            step => self.inspected(accepted, &step),
+        }
+    }
+
+    fn wait_for_bytes(&mut self, mut accepted: Accepted, inspection: Inspection) {
+        let key = self.inspecting.reserve();
+        let adopted = self.adopt(Kind::Inspecting, key, &accepted.io, accepted.is_watched);
+        if adopted.is_err() {
+            self.inspecting.free(key);
+            return self.count_refused(&accepted.listener);
+        }
+        accepted.is_watched = true;
+        let stats = accepted.listener.stats();
+        stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
+        let now = self.clock.now_ms();
+        let deadline = after(now, accepted.listener.config.filters_timeout);
+        let i = Box::new(Inspecting {
+            key,
+            accepted,
+            inspection,
+            deadline,
+        });
+        let token = super::token(Kind::Inspecting, key);
+        self.timers.arm(token, now, deadline);
+        self.inspecting.put(key, i);
+    }
+
+    pub fn inspecting_event(&mut self, key: Key, event: Readiness) {
+        let Some(mut i) = self.inspecting.take(key) else {
+            return;
+        };
+        i.accepted.readable |= event.readable | event.closing;
+        i.accepted.peer_closed |= event.closing;
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let outcome = read_on(&mut i, &mut scratch);
+        self.scratch = scratch;
+        match outcome {
+            Progress::Waits => self.inspecting.put(key, i),
+            Progress::Step(step) => {
+                let accepted = self.end_inspection(*i);
+                self.inspected(accepted, &step);
+            }
+            Progress::Gone(counter) => {
+                let accepted = self.end_inspection(*i);
+                accepted.listener.stats().inc(counter);
+                self.count_refused(&accepted.listener);
+            }
+        }
+    }
+
+    pub fn inspecting_timer(&mut self, key: Key) {
+        let Some(i) = self.inspecting.take(key) else {
+            return;
+        };
+        let now = self.clock.now_ms();
+        if now < i.deadline {
+            let token = super::token(Kind::Inspecting, key);
+            self.timers.arm(token, now, i.deadline);
+            self.inspecting.put(key, i);
+            return;
+        }
+        let given_up = i.inspection.give_up();
+        let accepted = self.end_inspection(*i);
+        let stats = accepted.listener.stats();
+        stats.inc(ListenerCounter::DownstreamPreCxTimeout);
+        if accepted.listener.config.continue_on_filters_timeout {
+            self.inspected(accepted, &given_up);
+        } else {
+            self.count_refused(&accepted.listener);
+        }
+    }
+
+    fn end_inspection(&mut self, i: Inspecting) -> Accepted {
+        self.inspecting.free(i.key);
+        let stats = i.accepted.listener.stats();
+        stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        i.accepted
+    }
+
+    fn inspected(&mut self, mut accepted: Accepted, step: &Step) {
+        match step {
+            Step::Done { consumed } => {
+                let consumed = (*consumed).min(accepted.bytes.len());
+                accepted.bytes.drain(..consumed);
+                self.choose_listener(accepted);
+            }
+            Step::Reject(why) => {
+                let listener = &accepted.listener;
+                crate::log!(
+                    Level::Debug,
+                    "connection",
+                    "listener {}: {} is closed: {why}",
+                    listener.config.name,
+                    accepted.facts.direct_source
+                );
+                self.count_refused(listener);
+            }
+            // Asked for and answered by whoever called.
+            Step::NeedMore => self.count_refused(&accepted.listener),
+        }
+    }
+
+    /// `use_original_dst`: another listener may be the one that the connection was meant for.
+    fn choose_listener(&mut self, mut accepted: Accepted) {
+        if accepted.listener.config.use_original_dst
+            && accepted.facts.destination_restored
+            && !accepted.is_handed_on
+        {
+            let found = self.listener_for(accepted.facts.destination);
+            if let Some(other) = found.filter(|other| !Rc::ptr_eq(other, &accepted.listener)) {
+                if let Some(balance) = &accepted.listener.balance {
+                    balance.sub(self.index);
+                }
+                if let Some(balance) = &other.balance {
+                    balance.add(self.index);
+                }
+                accepted.listener = other;
+                accepted.is_handed_on = true;
+                return self.inspect(accepted);
+            }
+        }
+        self.choose_chain(accepted);
+    }
+
+    /// The listener of exactly this address, else the one of its port on every address.
+    fn listener_for(&self, destination: SocketAddr) -> Option<Rc<ListenerRuntime>> {
+        let port = destination.port();
+        let any = match destination {
+            SocketAddr::V4(_) => SocketAddr::from(([0; 4], port)),
+            SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], port)),
+        };
+        let found = self.by_address.get(&destination);
+        found.or_else(|| self.by_address.get(&any)).cloned()
+    }
+
+    fn choose_chain(&mut self, accepted: Accepted) {
+        let Accepted {
+            io,
+            facts,
+            listener,
+            ..
+        } = accepted;
+        let Some(chain) = listener.chain(&facts.for_matching()).map(Rc::clone) else {
+            listener.stats().inc(ListenerCounter::NoFilterChainMatch);
+            return self.count_refused(&listener);
+        };
+        self.count_connection_opened(&listener);
+        let id = self
+            .shared
+            .next_connection_id
+            .fetch_add(1, Ordering::Relaxed);
+        self.begin_chain(Arrival {
+            io,
+            peer: facts.source,
+            local: facts.destination,
+            facts,
+            id,
+            listener,
+            chain,
+            held: accepted.bytes,
+            is_watched: accepted.is_watched,
+            admission: None,
+            readable: accepted.readable,
+            peer_closed: accepted.peer_closed,
+        });
+    }
+}
+
+enum Progress {
+    Waits,
+    Step(Step),
+    Gone(ListenerCounter),
+}
+
+fn step(inspection: &mut Inspection, accepted: &mut Accepted) -> Step {
+    inspection.step(
+        &accepted.listener.config.filters,
+        &accepted.listener.filter_stats,
+        &accepted.bytes,
+        &mut accepted.facts,
+    )
+}
+
+/// Reads until the filters know.
+fn read_on(i: &mut Inspecting, scratch: &mut Scratch) -> Progress {
+    while i.accepted.readable {
+        match i.accepted.io.read(scratch) {
+            Input::Data { bytes, drained } => {
+                i.accepted.bytes.extend_from_slice(bytes);
+                if drained && !i.accepted.peer_closed {
+                    i.accepted.readable = false;
+                }
+            }
+            Input::Interrupted => continue,
+            Input::Empty => {
+                i.accepted.readable = false;
+                break;
+            }
+            Input::Eof => {
+                return Progress::Gone(ListenerCounter::DownstreamListenerFilterRemoteClose);
+            }
+            Input::Broken => return Progress::Gone(ListenerCounter::DownstreamListenerFilterError),
+        }
+        match step(&mut i.inspection, &mut i.accepted) {
+            Step::NeedMore => {}
+            step => return Progress::Step(step),
+        }
+    }
+    Progress::Waits
+}

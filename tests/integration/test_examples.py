@@ -1,0 +1,26 @@
+"""examples/: what `make demo` shows is taken by us and by the stock Envoy."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mesh.demo.certificates import Authority
+from tests.support.proxies import ENVOY, OURS, REPO, command
+
+
+@pytest.mark.parametrize("kind", [OURS, ENVOY])
+@pytest.mark.parametrize("example", ["envoy", "frontend", "backend"])
+def test_is_valid(kind: str, example: str, tmp_path: Path) -> None:
+    shutil.copytree(REPO / "examples", tmp_path / "examples")
+    authority = Authority(tmp_path / "certificates")
+    for name in ("frontend", "backend"):
+        authority.workload(name)
+    argv = command(kind, Path("examples", f"{example}.yaml"), "--mode", "validate")
+    done = subprocess.run(
+        argv, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

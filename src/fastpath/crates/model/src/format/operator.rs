@@ -42,6 +42,11 @@ pub enum Operator {
         end: bool,
         format: TimeFormat,
     },
+    /// `DYNAMIC_METADATA(namespace:key)`: what listener filters set.
+    DynamicMetadata {
+        namespace: Box<str>,
+        key: Box<str>,
+    },
     GrpcStatus(GrpcStatusStyle),
     /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
     ResponseCodeDetails {

@@ -156,6 +156,7 @@ fn command_of(raw: &Raw<'_>) -> Result<Command, FormatError> {
         | "DOWNSTREAM_PEER_CERT_V_END"
         | "UPSTREAM_PEER_CERT_V_START"
         | "UPSTREAM_PEER_CERT_V_END" => certificate_time(raw)?,
+        "DYNAMIC_METADATA" => dynamic_metadata(raw)?,
         "COMMON_DURATION" => {
             raw.no_length()?;
             duration(raw)?
@@ -249,6 +250,23 @@ fn certificate_time(raw: &Raw<'_>) -> Result<Operator, FormatError> {
         end: raw.name.ends_with("_V_END"),
         format: time(raw)?,
     })
+}
+
+/// Values of listener filters are strings by namespace and key: no structures to descend into, and
+/// none to print whole.
+fn dynamic_metadata(raw: &Raw<'_>) -> Result<Operator, FormatError> {
+    let arguments = raw.required()?;
+    match arguments.split_once(':') {
+        Some((namespace, key)) if !key.is_empty() && !key.contains(':') => {
+            Ok(Operator::DynamicMetadata {
+                namespace: namespace.into(),
+                key: key.into(),
+            })
+        }
+        _ => Err(FormatError::NotImplemented {
+            operator: format!("DYNAMIC_METADATA({arguments})"),
+        }),
+    }
 }
 
 fn path(raw: &Raw<'_>) -> Result<Operator, FormatError> {

@@ -168,7 +168,6 @@ pub(super) fn is_not_implemented(name: &str) -> bool {
         "DOWNSTREAM_DETECTED_CLOSE_TYPE",
         "DOWNSTREAM_HANDSHAKE_DURATION",
         "DOWNSTREAM_LOCAL_CLOSE_REASON",
-        "DYNAMIC_METADATA",
         "EMIT_TIME_LOCAL",
         "FILE_CONTENT",
         "FILTER_STATE",

@@ -63,12 +63,8 @@ pub struct Http2 {
     pub idle_since_ms: u64,
     /// Closes once its streams have ended, at the latest then.
     close_deadline: u64,
-<<<<<<< HEAD
-    pub armed: u64,
     /// In `streams_active`.
     counted_streams: usize,
-=======
->>>>>>> main
 }
 
 #[derive(Debug)]
@@ -116,11 +112,7 @@ impl Http2 {
             opened_ms: now_ms,
             idle_since_ms: now_ms,
             close_deadline: NEVER,
-<<<<<<< HEAD
-            armed: NEVER,
             counted_streams: 0,
-=======
->>>>>>> main
         }
     }
 

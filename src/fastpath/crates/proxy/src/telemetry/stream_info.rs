@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proto::HeaderMap;
 use proto::h1::{RequestHead, Version};
 
 use super::response_flags::ResponseFlags;
+use crate::listener::ConnectionFacts;
 
 /// `%ACCESS_LOG_TYPE%`: why a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,13 +97,11 @@ pub struct StreamInfo {
     pub downstream_remote: Option<SocketAddr>,
     /// The peer of the connection.
     pub downstream_direct_remote: Option<SocketAddr>,
-    pub filter_chain_name: Option<Arc<str>>,
+    pub filter_chain_name: Option<Rc<str>>,
     /// What the handshake settled.
     pub downstream_tls: Option<Arc<tls::Info>>,
-    /// The SNI that a listener filter found; else it is the handshake's.
-    pub inspected_server_name: Option<Arc<str>>,
-    pub ja3: Option<Arc<str>>,
-    pub ja4: Option<Arc<str>>,
+    /// What listener filters found out.
+    pub facts: Option<Rc<ConnectionFacts>>,
 
     // -- route --
     pub route_name: Option<Arc<str>>,
@@ -147,15 +147,15 @@ impl StreamInfo {
         self.downstream_direct_remote = old.downstream_direct_remote;
         self.filter_chain_name = old.filter_chain_name;
         self.downstream_tls = old.downstream_tls;
-        self.inspected_server_name = old.inspected_server_name;
-        self.ja3 = old.ja3;
-        self.ja4 = old.ja4;
+        self.facts = old.facts;
     }
 
     /// `REQUESTED_SERVER_NAME`
     #[must_use]
     pub fn requested_server_name(&self) -> Option<&str> {
-        let inspected = self.inspected_server_name.as_deref();
+        let facts = self.facts.as_ref();
+        let inspected = facts.and_then(|facts| std::str::from_utf8(&facts.server_name).ok());
+        let inspected = inspected.filter(|name| !name.is_empty());
         inspected.or_else(|| self.downstream_tls.as_ref()?.server_name.as_deref())
     }
 

@@ -43,16 +43,7 @@ impl Worker {
         match outcome {
             Handshake::More => self.upstreams.put(u.key, u),
             Handshake::Done => {
-<<<<<<< HEAD
                 count_handshake(&u.cluster, u.carrier.io());
-=======
-                let stats = u.cluster.stats();
-                stats.inc(ClusterCounter::SslHandshake);
-                let info = u.carrier.io().and_then(Io::tls_info);
-                if info.is_some_and(|info| info.resumed) {
-                    stats.inc(ClusterCounter::SslSessionReused);
-                }
->>>>>>> main
                 self.established(u);
             }
             Handshake::Failed => {

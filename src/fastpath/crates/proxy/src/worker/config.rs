@@ -19,14 +19,10 @@ use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
 use crate::http2::Role;
-<<<<<<< HEAD
+use crate::listener::FilterStats;
 use crate::telemetry::stats::{
     ListenerGauge, ListenerShard, Stats, TlsContextShard, TlsOwner, TlsShard,
 };
-=======
-use crate::listener::FilterStats;
-use crate::telemetry::stats::{ListenerGauge, ListenerShard, Stats};
->>>>>>> main
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
 /// same socket; what is left of the old one lives on in its chains and their connections.

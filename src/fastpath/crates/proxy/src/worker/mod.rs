@@ -13,6 +13,7 @@ pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod connection_log;
 pub mod inspect;
 pub mod linger;
 pub mod listen;

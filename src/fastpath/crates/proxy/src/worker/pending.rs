@@ -25,6 +25,7 @@ pub struct Arrival {
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
     pub id: u64,
+    pub opened_ns: u64,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
     /// Plaintext that was read of it.
@@ -56,12 +57,12 @@ impl Worker {
             ServerTls::NotReady => {
                 let stats = arrival.listener.tls_context_stats();
                 stats.inc(TlsContextCounter::DownstreamContextSecretsNotReady);
-                self.count_connection_closed(&arrival.listener);
+                self.arrival_failed(&arrival);
             }
             ServerTls::Ready(context) => {
                 let session = context.session(arrival.local, arrival.peer);
                 if arrival.io.start_tls(session).is_err() {
-                    return self.count_connection_closed(&arrival.listener);
+                    return self.arrival_failed(&arrival);
                 }
                 self.wait_for_handshake(arrival);
             }
@@ -75,7 +76,7 @@ impl Worker {
             .is_err()
         {
             self.pending.free(key);
-            return self.count_connection_closed(&arrival.listener);
+            return self.arrival_failed(&arrival);
         }
         arrival.is_watched = true;
         let now = self.clock.now_ms();
@@ -137,7 +138,12 @@ impl Worker {
         if let Some(error) = p.arrival.io.tls_failure() {
             p.arrival.listener.tls_stats().failure(Some(error));
         }
-        self.count_connection_closed(&p.arrival.listener);
+        self.arrival_failed(&p.arrival);
+    }
+
+    fn arrival_failed(&mut self, arrival: &Arrival) {
+        self.log_arrival(arrival);
+        self.count_connection_closed(&arrival.listener);
     }
 
     pub fn pending_timer(&mut self, key: Key) {
@@ -179,6 +185,8 @@ impl Worker {
             local: arrival.local,
             facts,
             id: arrival.id,
+            opened_ns: arrival.opened_ns,
+            chain_name: Rc::clone(&arrival.chain.name),
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),
             tls,

@@ -20,8 +20,8 @@ use crate::error::{TlsError, reason};
 use crate::info::{Info, LocalCertificate, Version};
 use crate::key_log::LogFile;
 use crate::peer::PeerCertificate;
-use crate::verify::Verifier;
 use crate::server::{Chosen, ServerContext};
+use crate::verify::Verifier;
 
 /// rustls takes messages of 64 KB (certificates); a record more is the most it leaves waiting.
 const MAX_PENDING: usize = (1 << 16) + 2 * (HEADER + MAX_BODY);

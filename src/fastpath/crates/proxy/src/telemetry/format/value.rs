@@ -153,6 +153,10 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
             }))
         }
         Operator::CertificateTime { side, end, format } => tls::validity(*side, *end, format, info),
+        Operator::DynamicMetadata { namespace, key } => {
+            let facts = info.facts.as_ref();
+            Value::text(facts.and_then(|facts| facts.metadata(namespace, key)))
+        }
         Operator::GrpcStatus(style) => grpc_status(*style, ctx),
         Operator::ResponseCodeDetails { keep_spaces } => {
             let details = info.details.as_deref();
@@ -232,8 +236,8 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Some(id) => Value::Uuid(id),
             None => Value::bytes(ctx.request.headers.get(Known::XRequestId)),
         },
-        Field::TlsJa3Fingerprint => Value::text(info.ja3.as_deref()),
-        Field::TlsJa4Fingerprint => Value::text(info.ja4.as_deref()),
+        Field::TlsJa3Fingerprint => Value::text(info.facts.as_ref().and_then(|f| f.ja3.as_deref())),
+        Field::TlsJa4Fingerprint => Value::text(info.facts.as_ref().and_then(|f| f.ja4.as_deref())),
         Field::UniqueId => Value::Uuid(info.random),
         Field::UpstreamCluster => Value::text(
             info.upstream_cluster

@@ -77,6 +77,23 @@ impl Control {
         );
     }
 
+    /// `ssl.certificate.<name>.expiration_unix_time_seconds` of all contexts.
+    pub(super) fn gauge_expirations(&self, state: &mut State, now: &Snapshot) {
+        let expirations = state.contexts.expirations(now);
+        for gone in state.expirations.keys() {
+            if !expirations.contains_key(gone) {
+                self.stats.forget_prefix(gone);
+            }
+        }
+        for (name, end) in &expirations {
+            let seconds = u64::try_from(*end).unwrap_or(0);
+            self.stats.set_gauge(name, seconds);
+        }
+        let first = expirations.values().min().copied();
+        self.stats.set_first_expiration(first);
+        state.expirations = expirations;
+    }
+
     pub(super) fn gauge_warming(&self, state: &State) {
         let warming = state.store.warming();
         let of = |kind: &str| {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
@@ -104,6 +104,8 @@ pub(super) struct Registry {
     concurrency: u16,
     started: Instant,
     pub(super) admin: bool,
+    /// Of all certificates (seconds since 1970).
+    pub(super) first_expiration: Option<i64>,
     pub(super) clusters: Entities<ClusterShard>,
     pub(super) hcms: Entities<HcmShard>,
     pub(super) listeners: Entities<ListenerShard>,
@@ -128,6 +130,7 @@ impl Registry {
             concurrency,
             started: Instant::now(),
             admin: false,
+            first_expiration: None,
             clusters: Entities::new("cluster."),
             hcms: Entities::new("http."),
             listeners: Entities::new("listener."),
@@ -325,7 +328,19 @@ impl Registry {
         for (name, value) in own {
             push(name.into(), Value::Gauge(value), true);
         }
+        if let Some(at) = self.first_expiration {
+            let days = Value::Gauge(days_until(at));
+            push("server.days_until_first_cert_expiring".into(), days, true);
+        }
     }
+}
+
+/// Whole days from now; 0 for what is over.
+fn days_until(at: i64) -> u64 {
+    const SECONDS_A_DAY: u64 = 86_400;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    u64::try_from(at).unwrap_or(0).saturating_sub(now) / SECONDS_A_DAY
 }
 
 /// Resident memory of this process; 0 where /proc cannot be read.

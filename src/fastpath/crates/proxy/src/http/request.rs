@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
@@ -68,6 +69,9 @@ impl Worker {
         s.info.downstream_direct_remote = Some(d.client.direct_peer);
         s.info.downstream_local = Some(d.client.local);
         s.info.connection_id = d.client.id;
+        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain_name));
+        s.info.downstream_tls.clone_from(&d.client.tls);
+        s.info.facts.clone_from(&d.client.facts);
         s.info.protocol = Some(s.request.version);
         s.info.attempt_count = 1;
         let now = self.clock.now_ms();

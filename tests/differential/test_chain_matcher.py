@@ -151,10 +151,8 @@ CASES = [
 ]
 SCENES = list({scene.id: scene for scene, _, _ in CASES}.values())
 
-_NOT_WIRED = pytest.mark.xfail(reason="the worker does not run listener filters yet")
 
-
-@pytest.fixture(scope="module", params=[ENVOY, pytest.param(OURS, marks=_NOT_WIRED)])
+@pytest.fixture(scope="module", params=[ENVOY, OURS])
 def lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ChainLab]:

@@ -191,8 +191,7 @@ TAKEN = {
     "inner_star": "a: {server_names: ['*.*.b']}\n",
 }
 
-_NOT_WIRED = pytest.mark.xfail(reason="the worker does not run listener filters yet")
-KINDS = [ENVOY, pytest.param(OURS, marks=_NOT_WIRED)]
+KINDS = [ENVOY, OURS]
 
 
 @pytest.fixture(scope="module", params=KINDS)

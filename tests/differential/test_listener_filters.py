@@ -223,8 +223,7 @@ COUNTERS = (
     "listener.downstream_cx_total",
 )
 
-_NOT_WIRED = pytest.mark.xfail(reason="the worker does not run listener filters yet")
-KINDS = [ENVOY, pytest.param(OURS, marks=_NOT_WIRED)]
+KINDS = [ENVOY, OURS]
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -46,6 +47,8 @@ class Received:
     trailers: Headers = field(default_factory=list)
     framing: str = "none"
     complete: bool = False
+    sni: str | None = None
+    peer: dict[str, object] = field(default_factory=dict)  # the client's certificate
 
     @property
     def path(self) -> str:
@@ -61,9 +64,17 @@ class Received:
 
 
 class Upstream:
-    """A thread per connection; small, slow and exact."""
+    """A thread per connection; small, slow and exact. With `tls`, behind that."""
 
-    def __init__(self, host: str = "127.0.0.1", port: int | None = None) -> None:
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._tls = tls
+        if tls is not None:
+            tls.sni_callback = _remember_sni
         self.port = port or free_port()
         self.requests: list[Received] = []
         self.accepted = 0
@@ -125,6 +136,12 @@ class Upstream:
 
     def _serve(self, sock: socket.socket, number: int) -> None:
         try:
+            if self._tls is not None:
+                plain = sock
+                self._open.discard(plain)
+                with contextlib.closing(plain):
+                    sock = self._tls.wrap_socket(plain, server_side=True)
+                self._open.add(sock)
             buffer = b""
             while True:
                 while b"\r\n\r\n" not in buffer:
@@ -135,6 +152,9 @@ class Upstream:
                 head, _, buffer = buffer.partition(b"\r\n\r\n")
                 start, headers = parse_head(head)
                 request = Received(number, head + b"\r\n\r\n", start, headers)
+                if isinstance(sock, ssl.SSLSocket):
+                    request.sni = getattr(sock, "sni", None)
+                    request.peer = sock.getpeercert() or {}
                 with self._lock:
                     self.requests.append(request)
                     path = request.path.split("?")[0]
@@ -221,6 +241,10 @@ class Upstream:
                 case _:
                     raise ValueError(part)
         return True
+
+
+def _remember_sni(sock: ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+    sock.sni = name  # type: ignore[attr-defined]
 
 
 class Blackhole:

@@ -32,11 +32,14 @@ pub struct ClientContext {
     base: Arc<Variant>,
     /// By the names to verify. Each has sessions of its own, so that none is resumed for a peer
     /// that was not asked for that name.
-    variants: Mutex<HashMap<Box<[Box<str>]>, Arc<Variant>>>,
+    variants: Mutex<HashMap<Names, Arc<Variant>>>,
     max_session_keys: usize,
     local: Option<Arc<LocalCertificate>>,
     key_log: Option<KeyLog>,
 }
+
+/// Names of which one must be a SAN.
+type Names = Box<[Box<str>]>;
 
 #[derive(Debug)]
 pub(crate) struct Variant {
@@ -148,7 +151,7 @@ impl ClientContext {
         if sans.is_empty() {
             return Arc::clone(&self.base);
         }
-        let key: Box<[Box<str>]> = sans.iter().map(|san| Box::from(*san)).collect();
+        let key: Names = sans.iter().map(|san| Box::from(*san)).collect();
         let mut variants = self.variants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(variant) = variants.get(&key) {
             return Arc::clone(variant);

@@ -6,6 +6,9 @@
 //!                             └ Session (per connection): receive, send, close -> Info, TlsError
 //! ```
 
+#[cfg(test)]
+extern crate self as tls; // The tests' support is shared with those in tests/.
+
 mod certificate;
 mod choose;
 mod client;

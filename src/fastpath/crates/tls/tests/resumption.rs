@@ -1,5 +1,7 @@
 //! Sessions are resumed where Envoy would, and nowhere else.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // Tests.
+
 mod support;
 
 use std::sync::Arc;

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-/// `envoy.config.core.v3.Http2ProtocolOptions`; defaults are Envoy 1.40's.
+/// `envoy.config.core.v3.Http2ProtocolOptions`; defaults are Envoy 1.40's, but for the windows:
+/// what a peer may send before it is taken is what it can make us hold (docs/differences.md).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Http2Options {
     pub hpack_table_size: u32,
     /// Default 1024 (upstream: of one connection, beside what the peer allows).
     pub max_concurrent_streams: u32,
-    /// Default 16 MiB.
+    /// Default 1 MiB.
     pub initial_stream_window_size: u32,
-    /// Default 24 MiB.
+    /// Default 2 MiB.
     pub initial_connection_window_size: u32,
     /// `allow_connect`: extended CONNECT (RFC 8441).
     pub allow_connect: bool,
@@ -34,8 +35,8 @@ impl Default for Http2Options {
         Self {
             hpack_table_size: 4096,
             max_concurrent_streams: 1024,
-            initial_stream_window_size: 16 << 20,
-            initial_connection_window_size: 24 << 20,
+            initial_stream_window_size: 1 << 20,
+            initial_connection_window_size: 2 << 20,
             allow_connect: false,
             max_outbound_frames: 10_000,
             max_outbound_control_frames: 1_000,

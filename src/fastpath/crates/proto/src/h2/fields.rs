@@ -76,14 +76,6 @@ impl<'a> Check<'a> {
         self.is_ok()
     }
 
-    /// A part of `cookie` (§8.2.3): all of them are one field, but every byte counts.
-    #[inline]
-    pub fn crumb(&mut self, first: bool) {
-        if !first {
-            self.count = self.count.saturating_sub(1);
-        }
-    }
-
     /// A field of the wire: counts and validates it. `None`: it goes no further, be it refused
     /// or dropped.
     #[inline]

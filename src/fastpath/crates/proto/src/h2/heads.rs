@@ -96,9 +96,7 @@ impl<'a> RequestBlock<'a> {
     }
 
     fn crumb(&mut self, value: &[u8]) {
-        let first = !std::mem::replace(&mut self.cookies, true);
-        self.check.crumb(first);
-        if !first {
+        if std::mem::replace(&mut self.cookies, true) {
             self.cookie.extend_from_slice(b"; ");
         }
         self.cookie.extend_from_slice(value);

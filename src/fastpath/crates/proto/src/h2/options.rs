@@ -21,7 +21,8 @@ pub struct Options {
     pub max_frame_size: u32,
     /// Names plus values of one head or of trailers, decoded (`max_request_headers_kb`).
     pub max_header_bytes: usize,
-    /// Fields of one head or of trailers (`max_headers_count`). The crumbs of a cookie are one.
+    /// Fields of one head or of trailers (`max_headers_count`); each crumb of a cookie is one, as
+    /// in Envoy since CVE-2026-47774.
     pub max_headers: usize,
     /// Name plus value of one field (`max_header_field_size_kb`).
     pub max_header_field_bytes: usize,

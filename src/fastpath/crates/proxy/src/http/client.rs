@@ -15,8 +15,8 @@ use crate::worker::admission::Admission;
 use crate::worker::chain::HttpRuntime;
 use crate::worker::config::ListenerRuntime;
 
-/// Shared by all streams of a connection; cheap to copy.
-#[derive(Debug, Clone)]
+/// Shared by all streams of a connection.
+#[derive(Debug)]
 pub struct Client {
     /// The client's address: the peer's, or what PROXY protocol says.
     pub peer: SocketAddr,
@@ -113,25 +113,34 @@ impl Worker {
         self.count_connection_closed(&client.listener);
     }
 
-    /// A connection was accepted.
-    pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
-        let stats = listener.stats();
-        stats.inc(ListenerCounter::DownstreamCxTotal);
-        stats.gauge_inc(ListenerGauge::DownstreamCxActive);
+    /// A socket was accepted; it is no connection of its listener before it has a filter chain.
+    pub fn count_accepted(&self) {
         self.shared
             .active_connections
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn count_connection_closed(&self, listener: &ListenerRuntime) {
-        let stats = listener.stats();
-        stats.inc(ListenerCounter::DownstreamCxDestroy);
-        stats.gauge_dec(ListenerGauge::DownstreamCxActive);
+    /// And it never got one.
+    pub fn count_refused(&self, listener: &ListenerRuntime) {
         if let Some(balance) = &listener.balance {
             balance.sub(self.index);
         }
         self.shared
             .active_connections
             .fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It has a filter chain.
+    pub fn count_connection_opened(&self, listener: &ListenerRuntime) {
+        let stats = listener.stats();
+        stats.inc(ListenerCounter::DownstreamCxTotal);
+        stats.gauge_inc(ListenerGauge::DownstreamCxActive);
+    }
+
+    pub fn count_connection_closed(&self, listener: &ListenerRuntime) {
+        let stats = listener.stats();
+        stats.inc(ListenerCounter::DownstreamCxDestroy);
+        stats.gauge_dec(ListenerGauge::DownstreamCxActive);
+        self.count_refused(listener);
     }
 }

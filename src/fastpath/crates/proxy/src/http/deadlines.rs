@@ -12,21 +12,15 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 
 impl Worker {
-    pub fn downstream_timer(&mut self, key: Key, at: u64) {
+    pub fn downstream_timer(&mut self, key: Key) {
         let Some(mut d) = self.downstreams.take(key) else {
             return;
         };
-        if d.armed != at {
-            // A later entry of an earlier arming.
-            self.downstreams.put(key, d);
-            return;
-        }
-        d.armed = NEVER;
         let now = self.clock.now_ms();
         let alive = self.check_deadlines(&mut d, now);
         let next = next_deadline(&d);
         if alive == Alive::Yes {
-            self.arm_downstream(&mut d, next);
+            self.arm_downstream(&d, next);
         }
         self.settle(d, alive);
     }
@@ -108,7 +102,7 @@ impl Worker {
             self.set_drain_deadline(&mut d);
         }
         let deadline = next_deadline(&d);
-        self.arm_downstream(&mut d, deadline);
+        self.arm_downstream(&d, deadline);
         self.downstreams.put(key, d);
     }
 

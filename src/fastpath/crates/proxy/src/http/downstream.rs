@@ -39,7 +39,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub struct Downstream {
     pub key: Key,
     pub carrier: Carrier,
-    pub client: Client,
+    pub client: Rc<Client>,
     /// Bytes that nobody could take yet: of the connection, or of the stream's body.
     pub inbuf: Vec<u8>,
     reader: HeadReader,
@@ -66,7 +66,6 @@ pub struct Downstream {
     pub(super) close_deadline: u64,
     /// End of its listener's drain time: closed whatever it does.
     pub(super) drain_end: u64,
-    pub armed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +88,7 @@ pub enum Alive {
 }
 
 impl Downstream {
-    pub fn new(key: Key, carrier: Carrier, client: Client, now: u64) -> Self {
+    pub fn new(key: Key, carrier: Carrier, client: Rc<Client>, now: u64) -> Self {
         Self {
             key,
             carrier,
@@ -112,7 +111,6 @@ impl Downstream {
             head_started_ms: NEVER,
             close_deadline: NEVER,
             drain_end: NEVER,
-            armed: NEVER,
         }
     }
 
@@ -150,7 +148,7 @@ impl Downstream {
 
 impl Worker {
     /// Takes over a connection that (so far) speaks HTTP/1.1.
-    pub fn open_downstream(&mut self, client: Client, arrival: Arrival) {
+    pub fn open_downstream(&mut self, client: Rc<Client>, arrival: Arrival) {
         let Arrival { io, held, .. } = arrival;
         let key = self.downstreams.reserve();
         let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
@@ -162,7 +160,7 @@ impl Worker {
         let now = self.clock.now_ms();
         let mut d = Box::new(Downstream::new(key, Carrier::Socket(io), client, now));
         let deadline = next_deadline(&d);
-        self.arm_downstream(&mut d, deadline);
+        self.arm_downstream(&d, deadline);
         d.readable = arrival.readable;
         d.peer_closed = arrival.peer_closed;
         d.inbuf = held;
@@ -195,13 +193,14 @@ impl Worker {
         };
         self.unblock_upload(&mut d);
         let alive = self.drive(&mut d);
+        self.settle_upload_debt(&mut d);
         self.settle(d, alive);
     }
 
     /// Reads the upstream again once the client has taken what it had to wait for.
     pub fn resume_response(&mut self, d: &Downstream) {
         if let Some(key) = d.stream.as_ref().and_then(|s| s.upstream.key())
-            && d.backlog() < d.buffer_limit() / 2
+            && !self.is_full(&d.carrier, d.buffer_limit() / 2)
             && self.upstreams.get(key).is_some_and(Upstream::may_go_on)
         {
             self.ready_upstreams.push(key);
@@ -407,6 +406,7 @@ impl Worker {
         }
         let used = self.consume(d, bytes).map_err(|()| Alive::No)?;
         d.inbuf = held.rest(used);
+        self.settle_upload_debt(d);
         Ok(())
     }
 
@@ -458,10 +458,22 @@ impl Worker {
                 }
             }
         }
-        if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.consumed_of_stream(carrier, used);
-        }
         Ok(used)
+    }
+
+    /// Lets a client send on its stream as much as the host has taken: what still waits in the
+    /// host's buffer stays within the windows.
+    fn settle_upload_debt(&mut self, d: &mut Downstream) {
+        let upstream = d.stream.as_ref().and_then(|s| s.upstream.key());
+        let waits = upstream.and_then(|key| self.upstreams.get(key));
+        if waits.is_some_and(|u| u.backlog() > 0) {
+            return;
+        }
+        let kept = d.inbuf.len();
+        if let Carrier::Stream(carrier) = &mut d.carrier {
+            let handed_on = carrier.owed.saturating_sub(kept);
+            self.consumed_of_stream(carrier, handed_on);
+        }
     }
 
     /// Reads a head and starts its stream; `None`: it is not complete yet (or was refused, and the

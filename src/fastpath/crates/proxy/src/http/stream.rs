@@ -15,7 +15,7 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 
 /// Heads larger than this give their memory back when the stream is reused.
-const KEEP_HEAD_BYTES: usize = 16 * 1024;
+const KEEP_HEAD_BYTES: usize = 4 * 1024;
 
 /// Reused from request to request: `reset` keeps the buffers.
 #[derive(Debug)]
@@ -207,5 +207,19 @@ impl Stream {
             .min(request)
             .min(self.duration_deadline)
             .min(self.last_activity.saturating_add(self.idle_timeout_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::size_of;
+
+    /// A client may have a thousand of them open on each connection.
+    #[test]
+    fn an_exchange_is_small() {
+        let exchange = size_of::<super::Stream>()
+            + size_of::<crate::http::downstream::Downstream>()
+            + size_of::<crate::upstream::Upstream>();
+        assert!(exchange <= 2048, "{exchange}");
     }
 }

@@ -8,6 +8,9 @@ use crate::net::io::Io;
 use crate::worker::Worker;
 use crate::worker::slots::Key;
 
+/// What is read for a stream whose windows are closed.
+const READ_CLOSED: usize = 512;
+
 #[derive(Debug)]
 pub enum Carrier {
     Socket(Io),
@@ -34,11 +37,11 @@ impl Carrier {
         }
     }
 
-    /// Bytes that the peer has not taken yet.
+    /// Bytes that the peer has not taken yet; of a stream, those that its windows keep here.
     pub fn backlog(&self) -> usize {
         match self {
             Self::Socket(io) => io.backlog(),
-            Self::Stream(stream) => stream.backlog(),
+            Self::Stream(stream) => stream.held.len(),
         }
     }
 }
@@ -54,10 +57,9 @@ pub struct StreamCarrier {
     held: Vec<u8>,
     /// What follows it.
     after: After,
-    /// Bytes of received DATA that were not given back to the windows.
+    /// Bytes of received DATA that were not given back to the windows: they wait here, or for the
+    /// other side to take them.
     pub owed: usize,
-    /// What the connection had not written when we last gave it something.
-    behind: usize,
     /// Bytes of the body that came when nobody wanted them any more.
     pub discarded: usize,
     /// The peer has ended its side.
@@ -83,17 +85,11 @@ impl StreamCarrier {
             held: Vec::new(),
             after: After::More,
             owed: 0,
-            behind: 0,
             discarded: 0,
             ended: false,
             finished: false,
             gone: false,
         }
-    }
-
-    /// Bytes on their way: held here, or in the connection's buffer if that is stuck.
-    pub fn backlog(&self) -> usize {
-        self.held.len().saturating_add(self.behind)
     }
 
     fn is_held(&self) -> bool {
@@ -102,6 +98,32 @@ impl StreamCarrier {
 }
 
 impl Worker {
+    /// Whether whoever sends to this peer must wait. `limit`: of bytes that wait for its socket.
+    ///
+    /// A stream has no buffer of its own: what its windows keep here is the rest of one read, and
+    /// nothing more is read for it before that has left. So all streams of a connection together
+    /// hold its limit and at most a read each, which `room_for` keeps small.
+    pub fn is_full(&self, carrier: &Carrier, limit: usize) -> bool {
+        match carrier {
+            Carrier::Socket(io) => io.backlog() >= limit,
+            Carrier::Stream(stream) => {
+                let connection = self.http2.get(stream.connection);
+                stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
+            }
+        }
+    }
+
+    /// Bytes to read at once for this peer: what its windows would let through.
+    pub fn room_for(&self, carrier: &Carrier) -> usize {
+        let Carrier::Stream(stream) = carrier else {
+            return usize::MAX;
+        };
+        let connection = self.http2.get(stream.connection);
+        let open = connection.map_or(0, |c| c.codec.sendable(stream.id));
+        // Heads and ends need no window.
+        open.max(READ_CLOSED)
+    }
+
     /// Sends a part of the body; what the windows have no room for is held.
     pub fn send_on_stream(&mut self, carrier: &mut StreamCarrier, data: &[u8], end: bool) {
         if carrier.is_held() {
@@ -115,7 +137,6 @@ impl Worker {
             return;
         };
         let taken = connection.send_data(carrier.id, data, end);
-        carrier.behind = connection.stuck();
         let key = carrier.connection;
         if taken < data.len() {
             carrier
@@ -150,11 +171,10 @@ impl Worker {
         self.wrote_http2(carrier.connection);
     }
 
-    /// The windows have opened, or the connection has written: sends what was held. True: the
-    /// other side may go on.
-    pub fn resume_stream(&mut self, carrier: &mut StreamCarrier, limit: usize) -> bool {
+    /// The windows have opened, or the connection has written: sends what was held.
+    pub fn resume_stream(&mut self, carrier: &mut StreamCarrier) {
         let Some(connection) = self.http2.get_mut(carrier.connection) else {
-            return false;
+            return;
         };
         if !carrier.held.is_empty() {
             let end = matches!(carrier.after, After::End);
@@ -172,9 +192,7 @@ impl Worker {
                 }
             }
         }
-        carrier.behind = connection.stuck();
         self.wrote_http2(carrier.connection);
-        carrier.backlog() < limit / 2
     }
 
     /// Received DATA was handed on: the peer may send as much again.

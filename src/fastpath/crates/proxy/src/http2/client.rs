@@ -106,14 +106,8 @@ impl Worker {
             return self.close_http2(key, End::Broken);
         }
         pool.http2.borrow_mut().push(key);
-        match self.take_frames(key, &inbuf) {
-            None => return,
-            Some(used) => {
-                if let Some(c) = self.http2.get_mut(key) {
-                    c.inbuf
-                        .extend_from_slice(inbuf.get(used..).unwrap_or_default());
-                }
-            }
+        if !self.take_held(key, inbuf) {
+            return;
         }
         self.offer_http2(key);
         self.drive_http2(key);
@@ -209,6 +203,7 @@ impl Worker {
                 let priority = client.priority;
                 if retired && !c.codec.is_closing() {
                     c.codec.goaway(&mut c.out, ErrorCode::NO_ERROR);
+                    // Not otherwise: who writes is offered again, and that would never end.
                     self.wrote_http2(key);
                 }
                 pool.http2.borrow_mut().retain(|k| *k != key);
@@ -336,7 +331,7 @@ impl Worker {
         };
         match step(self, &mut d, s, u) {
             Step::Continue(mut u) => {
-                if d.backlog() < d.buffer_limit() {
+                if !self.is_full(&d.carrier, d.buffer_limit()) {
                     self.settle_debt(&mut u);
                 }
                 self.upstreams.put(at, u);
@@ -359,11 +354,10 @@ impl Worker {
         let Some(mut u) = self.upstreams.take(at) else {
             return;
         };
-        let limit = u.buffer_limit();
-        let mut go_on = false;
         if let Carrier::Stream(carrier) = &mut u.carrier {
-            go_on = self.resume_stream(carrier, limit);
+            self.resume_stream(carrier);
         }
+        let go_on = !self.is_full(&u.carrier, u.buffer_limit());
         let downstream = u.downstream();
         self.upstreams.put(at, u);
         if go_on && let Some(key) = downstream {

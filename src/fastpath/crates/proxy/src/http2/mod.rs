@@ -25,6 +25,12 @@ use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
+/// Requests of one connection in one turn. Each may need a connection to its host, and the others
+/// wait for all of that.
+const MAX_REQUESTS: usize = 64;
+/// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
+/// what keeps the wire busy.
+const MAX_STUCK: usize = 128 * 1024;
 /// Frames gathered beyond this are written at once.
 const WRITE_AT: usize = 128 * 1024;
 /// Above this, `out` gives its memory back when it is empty.
@@ -37,10 +43,16 @@ pub struct Http2 {
     pub codec: Connection,
     /// Frames to be written at the end of the turn.
     out: Vec<u8>,
-    /// A frame that is not whole yet.
+    /// A frame that is not whole yet; or, if `is_paused`, frames.
     inbuf: Vec<u8>,
+    /// A client's frames wait: for it to read what we have for it, or for its next turn.
+    is_paused: bool,
+    /// Requests it may make in this turn.
+    allowance: usize,
     readable: bool,
     peer_closed: bool,
+    /// Times that all streams were resumed.
+    resumed: usize,
     /// In `Worker::written_http2`.
     is_listed: bool,
     pub role: Role,
@@ -50,7 +62,6 @@ pub struct Http2 {
     pub idle_since_ms: u64,
     /// Closes once its streams have ended, at the latest then.
     close_deadline: u64,
-    pub armed: u64,
 }
 
 #[derive(Debug)]
@@ -87,21 +98,40 @@ impl Http2 {
             codec,
             out: Vec::new(),
             inbuf: Vec::new(),
+            is_paused: false,
+            allowance: MAX_REQUESTS,
             readable: false,
             peer_closed: false,
+            resumed: 0,
             is_listed: false,
             role,
             streams: HashMap::default(),
             opened_ms: now_ms,
             idle_since_ms: now_ms,
             close_deadline: NEVER,
-            armed: NEVER,
         }
     }
 
-    /// Bytes that the socket would not take: while there are any, its streams are stuck.
-    pub fn stuck(&self) -> usize {
-        self.io.backlog()
+    /// So many bytes wait for the socket that nothing more is taken for it.
+    pub fn is_stuck(&self, limit: usize) -> bool {
+        let backlog = self.io.backlog();
+        backlog > 0 && backlog >= limit.min(MAX_STUCK)
+    }
+
+    fn buffer_limit(&self) -> usize {
+        match &self.role {
+            Role::Server(server) => server.client.buffer_limit(),
+            Role::Client(client) => client.buffer_limit(),
+        }
+    }
+
+    /// A client that does not read gets nothing done. A server is always heard: it may wait for
+    /// us to read before it does, and what it sends has its windows.
+    fn is_unread(&self) -> bool {
+        match &self.role {
+            Role::Server(server) => self.is_stuck(server.client.buffer_limit()),
+            Role::Client(_) => false,
+        }
     }
 
     pub fn send_data(&mut self, stream: StreamId, data: &[u8], end: bool) -> usize {
@@ -211,12 +241,13 @@ impl Worker {
         c.readable |= event.readable | event.closing;
         c.peer_closed |= event.closing;
         if event.writable && c.io.backlog() > 0 {
-            match c.io.flush() {
-                Ok(_) => {
-                    c.codec.set_unsent(c.io.backlog());
-                    self.resume_streams(key);
-                }
-                Err(_) => return self.close_http2(key, End::Broken),
+            if c.io.flush().is_err() {
+                return self.close_http2(key, End::Broken);
+            }
+            c.codec.set_unsent(c.io.backlog());
+            let limit = c.buffer_limit();
+            if !c.is_stuck(limit / 2) {
+                self.resume_streams(key);
             }
         }
         self.drive_http2(key);
@@ -224,13 +255,18 @@ impl Worker {
 
     /// Reads and handles frames; its turn comes again if there may be more.
     pub fn drive_http2(&mut self, key: Key) {
-        let limit = self.http2_buffer_limit(key);
+        if let Some(c) = self.http2.get_mut(key) {
+            c.allowance = MAX_REQUESTS;
+        }
         for _ in 0..MAX_READS {
-            let Some(c) = self.http2.get_mut(key) else {
+            if !self.unpause(key) {
                 return;
-            };
-            // A peer that does not read gets nothing done.
-            if !c.readable || c.io.backlog() >= limit {
+            }
+            let waits = self
+                .http2
+                .get(key)
+                .is_none_or(|c| !c.readable || c.is_unread());
+            if waits {
                 return;
             }
             let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
@@ -243,9 +279,45 @@ impl Worker {
         self.ready_http2.push(key);
     }
 
+    /// Handles the frames that had to wait; false: they have to wait on, or the connection ended.
+    fn unpause(&mut self, key: Key) -> bool {
+        let Some(c) = self.http2.get_mut(key) else {
+            return false;
+        };
+        if !c.is_paused {
+            return true;
+        }
+        if c.is_unread() || c.allowance == 0 {
+            return false;
+        }
+        c.is_paused = false;
+        let held = std::mem::take(&mut c.inbuf);
+        self.take_held(key, held) && self.http2.get(key).is_some_and(|c| !c.is_paused)
+    }
+
+    /// Handles frames and keeps what is left; false: the connection is closed.
+    fn take_held(&mut self, key: Key, mut held: Vec<u8>) -> bool {
+        let Some(used) = self.take_frames(key, &held) else {
+            return false;
+        };
+        let Some(c) = self.http2.get_mut(key) else {
+            return false;
+        };
+        if used <= held.len() / 2 {
+            held.drain(..used);
+            c.inbuf = held;
+        } else {
+            // Without the memory of those that are done.
+            c.inbuf
+                .extend_from_slice(held.get(used..).unwrap_or_default());
+        }
+        true
+    }
+
     fn read_http2(&mut self, key: Key, scratch: &mut Scratch) -> Option<End> {
         let c = self.http2.get_mut(key)?;
-        let bytes = match c.io.read(scratch) {
+        let held = c.inbuf.len();
+        let bytes = match c.io.read_behind(&c.inbuf, scratch) {
             Input::Data { bytes, drained } => {
                 if drained && !c.peer_closed {
                     c.readable = false;
@@ -260,32 +332,31 @@ impl Worker {
             Input::Eof => return Some(End::PeerClosed),
             Input::Broken => return Some(End::Broken),
         };
-        let mut held = std::mem::take(&mut c.inbuf);
-        self.count_http2_received(key, bytes.len());
-        if held.is_empty() {
-            let used = self.take_frames(key, bytes)?;
-            let c = self.http2.get_mut(key)?;
-            c.inbuf
-                .extend_from_slice(bytes.get(used..).unwrap_or_default());
-        } else {
-            held.extend_from_slice(bytes);
-            let used = self.take_frames(key, &held)?;
-            let c = self.http2.get_mut(key)?;
-            held.drain(..used.min(held.len()));
-            if !held.is_empty() {
-                c.inbuf = held;
-            }
-        }
+        c.inbuf = Vec::new();
+        self.count_http2_received(key, bytes.len().saturating_sub(held));
+        let used = self.take_frames(key, bytes)?;
+        let c = self.http2.get_mut(key)?;
+        c.inbuf
+            .extend_from_slice(bytes.get(used..).unwrap_or_default());
         None
     }
 
-    /// Handles all whole frames; `None`: the connection is closed.
+    /// Handles all whole frames, as long as the client takes what comes of them and its turn
+    /// lasts; `None`: the connection is closed.
     fn take_frames(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
         let now = self.clock.now_ms();
         let mut used = 0_usize;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             let c = self.http2.get_mut(key)?;
+            if !rest.is_empty() && (c.allowance == 0 || c.is_unread()) {
+                c.is_paused = true;
+                if c.allowance == 0 {
+                    self.ready_http2.push(key);
+                }
+                self.wrote_http2(key);
+                return Some(used);
+            }
             let (n, event) = match c.codec.next(rest, now, &mut c.out) {
                 Ok(step) => step,
                 Err(error) => {
@@ -309,7 +380,10 @@ impl Worker {
             match event {
                 Event::NeedMore => {}
                 Event::Pong { .. } => self.http2_pong(key),
-                Event::Request { stream, end } => self.http2_request(key, stream, end),
+                Event::Request { stream, end } => {
+                    c.allowance = c.allowance.saturating_sub(1);
+                    self.http2_request(key, stream, end);
+                }
                 Event::Response { stream, end } => {
                     if let Some(at) = at(c, stream) {
                         self.http2_response(key, at, end);
@@ -375,7 +449,12 @@ impl Worker {
             return;
         };
         let is_server = matches!(c.role, Role::Server(_));
-        let streams: Vec<Key> = c.streams.values().copied().collect();
+        let mut streams: Vec<Key> = c.streams.values().copied().collect();
+        // Each time another one comes first: it may take all the room there is.
+        c.resumed = c.resumed.wrapping_add(1);
+        if let Some(first) = c.resumed.checked_rem(streams.len()) {
+            streams.rotate_left(first);
+        }
         for at in streams {
             self.resume_exchange(at, is_server);
         }
@@ -421,14 +500,10 @@ impl Worker {
         }
     }
 
-    pub fn http2_timer(&mut self, key: Key, at: u64) {
-        let Some(c) = self.http2.get_mut(key) else {
+    pub fn http2_timer(&mut self, key: Key) {
+        let Some(c) = self.http2.get(key) else {
             return;
         };
-        if c.armed != at {
-            return;
-        }
-        c.armed = NEVER;
         let now = self.clock.now_ms();
         let is_server = matches!(c.role, Role::Server(_));
         let over = if is_server {
@@ -451,18 +526,8 @@ impl Worker {
             },
             None => return,
         };
-        if let Some(c) = self.http2.get_mut(key) {
-            let token = crate::worker::token(Kind::Http2, key);
-            self.timers.arm(token, &mut c.armed, now, deadline);
-        }
-    }
-
-    fn http2_buffer_limit(&self, key: Key) -> usize {
-        match self.http2.get(key).map(|c| &c.role) {
-            Some(Role::Server(server)) => server.client.buffer_limit(),
-            Some(Role::Client(client)) => client.buffer_limit(),
-            None => 0,
-        }
+        let token = crate::worker::token(Kind::Http2, key);
+        self.timers.arm(token, now, deadline);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The client's side of HTTP/2: requests come in, each as a `Downstream` of its own.
 
+use std::rc::Rc;
+
 use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
 
 use super::carrier::{Carrier, StreamCarrier};
@@ -17,9 +19,12 @@ use crate::worker::{Kind, Worker};
 /// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
 const LINGER_MS: u64 = 1000;
 
+/// Streams without a connection that end in one turn: more than can begin in it (`MAX_REQUESTS`).
+const MAX_ENDED: usize = 128;
+
 #[derive(Debug)]
 pub struct Server {
-    pub client: Client,
+    pub client: Rc<Client>,
     requests: u64,
     /// GOAWAY with the highest id was sent: the last one follows then.
     last_goaway_at: u64,
@@ -82,7 +87,7 @@ impl Worker {
     }
 
     /// Serves HTTP/2 on a connection that was counted.
-    pub fn open_http2_server(&mut self, client: Client, arrival: Arrival) {
+    pub fn open_http2_server(&mut self, client: Rc<Client>, arrival: Arrival) {
         let connection = Opening {
             io: arrival.io,
             held: arrival.held,
@@ -93,7 +98,7 @@ impl Worker {
         self.open_http2(client, connection);
     }
 
-    fn open_http2(&mut self, client: Client, opening: Opening) {
+    fn open_http2(&mut self, client: Rc<Client>, opening: Opening) {
         let Opening { io, held, .. } = opening;
         let key = self.http2.reserve();
         if self
@@ -116,11 +121,7 @@ impl Worker {
         connection.readable = opening.readable;
         connection.peer_closed = opening.peer_closed;
         self.put_http2(connection);
-        if let Some(used) = self.take_frames(key, &held) {
-            let rest = held.get(used..).unwrap_or_default();
-            if let Some(c) = self.http2.get_mut(key) {
-                c.inbuf.extend_from_slice(rest);
-            }
+        if self.take_held(key, held) {
             self.drive_http2(key);
         }
     }
@@ -139,7 +140,7 @@ impl Worker {
             return;
         };
         server.requests = server.requests.saturating_add(1);
-        let client = server.client.clone();
+        let client = Rc::clone(&server.client);
         let mut carrier = StreamCarrier::new(key, stream);
         carrier.ended = end;
         let mut d = Box::new(Downstream::new(at, Carrier::Stream(carrier), client, now));
@@ -186,6 +187,16 @@ impl Worker {
         self.close_downstream(d, true);
     }
 
+    /// Ends streams whose connection is gone: some in each turn, since hosts may have to be told.
+    pub fn end_abandoned(&mut self) {
+        for _ in 0..MAX_ENDED {
+            let Some(at) = self.abandoned.pop() else {
+                break;
+            };
+            self.http2_request_reset(at);
+        }
+    }
+
     /// A request whose head was refused: counted, and nothing else is known of it.
     pub(super) fn http2_refused(&mut self, key: Key, fault: StreamFault) {
         let Some(c) = self.http2.get(key) else { return };
@@ -205,9 +216,8 @@ impl Worker {
         let Some(mut d) = self.downstreams.take(at) else {
             return;
         };
-        let limit = d.buffer_limit();
         if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.resume_stream(carrier, limit);
+            self.resume_stream(carrier);
         }
         self.resume_response(&d);
         self.settle(d, Alive::Yes);
@@ -223,9 +233,7 @@ impl Worker {
             End::Fault(_) => stats.inc(HcmCounter::DownstreamCxProtocolError),
             End::Done | End::Timeout | End::Broken => {}
         }
-        for at in streams {
-            self.http2_request_reset(*at);
-        }
+        self.abandoned.extend(streams);
         let local = matches!(end, End::Done | End::Timeout | End::Fault(_));
         self.count_closed(&server.client, Some(Spoken::Http2), local);
     }
@@ -287,6 +295,8 @@ impl Worker {
         if !io.shutdown() {
             return;
         }
+        // What it had not read by now will not be sent any more.
+        io.forget();
         let at = self.clock.now_ms().saturating_add(LINGER_MS);
         self.linger(io, at);
     }

@@ -234,10 +234,10 @@ fn no_hello(
 ) -> Verdict {
     // A record's header is what Envoy's parser takes before it knows.
     stats.tls_bytes(unread.len().min(5));
+    stats.tls(TlsInspectorCounter::TlsNotFound);
     if config.close_on_errors {
         return Verdict::Reject(Rejection::ClientHelloInvalid);
     }
-    stats.tls(TlsInspectorCounter::TlsNotFound);
     facts.tls_failure = Some(TlsFailure::NotDetected);
     Verdict::Next(0)
 }

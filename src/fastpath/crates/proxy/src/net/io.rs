@@ -134,39 +134,53 @@ impl Io {
     }
 
     pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
-        self.read_at_most(usize::MAX, scratch)
+        self.read_into(&[], usize::MAX, scratch)
     }
 
-    /// Reads `limit` bytes of the socket at most.
-    pub fn read_at_most<'a>(&mut self, limit: usize, scratch: &'a mut Scratch) -> Input<'a> {
+    /// Reads at most that many bytes from the socket; a whole TLS record may come of the last.
+    pub fn read_at_most<'a>(&mut self, most: usize, scratch: &'a mut Scratch) -> Input<'a> {
+        self.read_into(&[], most, scratch)
+    }
+
+    /// What is read is given behind `held`, which is less than half of the read buffer.
+    pub fn read_behind<'a>(&mut self, held: &[u8], scratch: &'a mut Scratch) -> Input<'a> {
+        self.read_into(held, usize::MAX, scratch)
+    }
+
+    fn read_into<'a>(&mut self, held: &[u8], most: usize, scratch: &'a mut Scratch) -> Input<'a> {
         if self.tls.as_ref().is_some_and(|t| t.closed) {
             return Input::Eof;
         }
-        let room = scratch.raw.len().min(limit);
-        let Some(raw) = scratch.raw.get_mut(..room) else {
+        let start = if self.tls.is_none() { held.len() } else { 0 };
+        let Some((front, room)) = scratch.raw.split_at_mut_checked(start) else {
             return Input::Broken;
         };
-        let n = match rustix::net::recv(&self.fd, raw, RecvFlags::empty()) {
+        let most = room.len().min(most);
+        let room = room.get_mut(..most).unwrap_or_default();
+        let n = match rustix::net::recv(&self.fd, &mut *room, RecvFlags::empty()) {
             Ok((0, _)) => return Input::Eof,
             Ok((n, _)) => n,
             Err(Errno::AGAIN) => return Input::Empty,
             Err(Errno::INTR) => return Input::Interrupted,
             Err(_) => return Input::Broken,
         };
-        let drained = n < room;
-        let Some(raw) = scratch.raw.get_mut(..n) else {
-            return Input::Broken;
-        };
+        let drained = n < room.len();
         if self.tls.is_none() {
+            front.copy_from_slice(held);
+            let bytes = scratch.raw.get(..start.saturating_add(n));
             return Input::Data {
-                bytes: raw,
+                bytes: bytes.unwrap_or_default(),
                 drained,
             };
         }
+        let Some(raw) = scratch.raw.get_mut(..n) else {
+            return Input::Broken;
+        };
         scratch.plain.clear();
+        scratch.plain.extend_from_slice(held);
         match self.decrypt(raw, &mut scratch.plain) {
             None => Input::Broken,
-            Some(received) if received.closed && scratch.plain.is_empty() => Input::Eof,
+            Some(received) if received.closed && scratch.plain.len() == held.len() => Input::Eof,
             Some(received) => Input::Data {
                 bytes: &scratch.plain,
                 // The end is told by the next read.

@@ -39,7 +39,7 @@ impl Worker {
     pub(super) fn connect_tunnel(&mut self, mut t: Box<Tunnel>) {
         match self.attempt(&mut t) {
             Ok(()) => {
-                self.arm_tunnel(&mut t);
+                self.arm_tunnel(&t);
                 self.tunnels.put(t.key, t);
             }
             Err(Refused::For(flags)) => {
@@ -220,7 +220,7 @@ impl Worker {
         pool.shard.rq_active.inc();
         t.seen.connect_end = self.clock.now_ns();
         t.active_ms = self.clock.now_ms();
-        self.arm_tunnel(&mut t);
+        self.arm_tunnel(&t);
         if t.tcp.config.access_log_on_connected {
             self.log_tunnel(&t, AccessLogType::TcpUpstreamConnected);
         }

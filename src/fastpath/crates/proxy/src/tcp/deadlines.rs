@@ -22,22 +22,17 @@ impl Worker {
         self.arm_tunnel(t);
     }
 
-    pub(super) fn arm_tunnel(&mut self, t: &mut Tunnel) {
+    pub(super) fn arm_tunnel(&mut self, t: &Tunnel) {
         let deadline = next_deadline(t);
         let token = token(Kind::TunnelClient, t.key);
         let now = self.clock.now_ms();
-        self.timers.arm(token, &mut t.armed, now, deadline);
+        self.timers.arm(token, now, deadline);
     }
 
-    pub fn tunnel_timer(&mut self, key: Key, at: u64) {
+    pub fn tunnel_timer(&mut self, key: Key) {
         let Some(mut t) = self.tunnels.take(key) else {
             return;
         };
-        if t.armed != at {
-            // A later entry of an earlier arming.
-            return self.tunnels.put(key, t);
-        }
-        t.armed = NEVER;
         let now = self.clock.now_ms();
         if now >= t.drain_end {
             return self.end_tunnel(t, By::Us);
@@ -58,10 +53,10 @@ impl Worker {
             self.log_tunnel(&t, AccessLogType::TcpPeriodic);
         }
         if now >= connect_end(&t) {
-            self.arm_tunnel(&mut t);
+            self.arm_tunnel(&t);
             return self.attempt_failed(t, Failure::ConnectTimeout);
         }
-        self.arm_tunnel(&mut t);
+        self.arm_tunnel(&t);
         self.tunnels.put(key, t);
     }
 }

@@ -124,7 +124,7 @@ impl Worker {
         for key in keys {
             if let Some(mut t) = self.tunnels.take(key) {
                 t.drain_end = end;
-                self.arm_tunnel(&mut t);
+                self.arm_tunnel(&t);
                 self.tunnels.put(key, t);
             }
         }

@@ -63,7 +63,6 @@ pub struct Tunnel {
     pub next_log_ms: u64,
     /// When its drained chain cuts it.
     pub drain_end: u64,
-    pub armed: u64,
 
     pub seen: Seen,
     /// Its place in the chain's connection limit.
@@ -216,7 +215,6 @@ impl Worker {
             active_ms: NEVER,
             next_log_ms: NEVER,
             drain_end: NEVER,
-            armed: NEVER,
             seen: Seen::default(),
             admission: arrival.admission,
         });

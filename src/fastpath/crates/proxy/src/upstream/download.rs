@@ -40,7 +40,8 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         let mut used = 0_usize;
-        if !s.response_started {
+        let head_is_new = !s.response_started;
+        if head_is_new {
             match self.take_response_head(d, &mut s, &mut u, data, out) {
                 Ok(Some(n)) => used = n,
                 Ok(None) => {
@@ -52,7 +53,8 @@ impl Worker {
         }
         let mut client_gone = false;
         let mut done = is_response_done(&s, &u, used == data.len());
-        let mut end_sent = done && d.carrier.is_stream();
+        // The head said so; what comes after an older head did not.
+        let mut end_sent = done && head_is_new && d.carrier.is_stream();
         while !done {
             let rest = data.get(used..).unwrap_or_default();
             let (n, event) = match next_of_response(&mut s, &u, rest) {

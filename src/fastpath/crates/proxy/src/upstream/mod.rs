@@ -29,7 +29,6 @@ use crate::net::io::{Input, Io, Scratch};
 use crate::net::socket;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::slots::Key;
-use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
@@ -59,7 +58,6 @@ pub struct Upstream {
     /// Known once connected.
     pub local: Option<SocketAddr>,
     pub idle_since_ms: u64,
-    pub armed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +101,6 @@ impl Upstream {
             opened_ns: 0,
             local: None,
             idle_since_ms: 0,
-            armed: NEVER,
         }
     }
 
@@ -176,7 +173,7 @@ impl Worker {
         u.state = State::Connecting { deadline_ms };
         u.connection_unit = unit;
         u.opened_ns = self.clock.now_ns();
-        self.arm_upstream(&mut u, deadline_ms);
+        self.arm_upstream(&u, deadline_ms);
         self.upstreams.put(key, u);
         Ok(())
     }
@@ -329,7 +326,7 @@ impl Worker {
         let mut alive = Alive::Yes;
         for _ in 0..MAX_READS {
             let Some(s) = d.stream.take() else { break };
-            if !u.readable || d.backlog() >= d.buffer_limit() {
+            if !u.readable || self.is_full(&d.carrier, d.buffer_limit()) {
                 d.stream = Some(s);
                 break;
             }
@@ -344,7 +341,7 @@ impl Worker {
                 }
             }
         }
-        if u.readable && d.backlog() < d.buffer_limit() {
+        if u.readable && !self.is_full(&d.carrier, d.buffer_limit()) {
             self.ready_upstreams.push(u.key);
         }
         self.upstreams.put(u.key, u);
@@ -363,11 +360,12 @@ impl Worker {
         mut u: Box<Upstream>,
         scratch: &mut Scratch,
     ) -> Step {
+        let room = self.room_for(&d.carrier);
         let Some(io) = u.carrier.io_mut() else {
             d.stream = Some(s);
             return Step::Continue(u);
         };
-        match io.read(scratch) {
+        match io.read_at_most(room, scratch) {
             Input::Eof => self.upstream_eof(d, s, u),
             Input::Data { bytes, drained } => {
                 if drained && !u.peer_closed {
@@ -432,15 +430,10 @@ impl Worker {
         self.close_upstream(u);
     }
 
-    pub fn upstream_timer(&mut self, key: Key, at: u64) {
-        let Some(mut u) = self.upstreams.take(key) else {
+    pub fn upstream_timer(&mut self, key: Key) {
+        let Some(u) = self.upstreams.take(key) else {
             return;
         };
-        if u.armed != at {
-            self.upstreams.put(key, u);
-            return;
-        }
-        u.armed = NEVER;
         let now = self.clock.now_ms();
         let http = u.cluster.config.borrow().http.clone();
         let lifetime_end = after(u.opened_ns / 1_000_000, http.max_connection_duration);
@@ -450,7 +443,7 @@ impl Worker {
                     self.connect_failed(u, Failure::ConnectTimeout);
                     return;
                 }
-                self.arm_upstream(&mut u, deadline_ms);
+                self.arm_upstream(&u, deadline_ms);
             }
             State::Idle => {
                 let idle_end = after(u.idle_since_ms, http.idle_timeout);
@@ -464,13 +457,13 @@ impl Worker {
                     self.close_upstream(u);
                     return;
                 }
-                self.arm_upstream(&mut u, idle_end.min(lifetime_end));
+                self.arm_upstream(&u, idle_end.min(lifetime_end));
             }
             // The stream has its own deadlines; look again when it may be idle.
             State::Busy(_) => {
                 let again =
                     after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
-                self.arm_upstream(&mut u, again);
+                self.arm_upstream(&u, again);
             }
         }
         self.upstreams.put(key, u);

@@ -271,7 +271,7 @@ impl Worker {
         u.idle_since_ms = self.clock.now_ms();
         let idle = u.cluster.config.borrow().http.idle_timeout;
         let deadline = after(u.idle_since_ms, idle);
-        self.arm_upstream(&mut u, deadline);
+        self.arm_upstream(&u, deadline);
         pool.idle.borrow_mut().push(u.key);
         self.upstreams.put(u.key, u);
     }

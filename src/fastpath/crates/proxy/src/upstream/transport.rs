@@ -43,7 +43,12 @@ impl Worker {
         match outcome {
             Handshake::More => self.upstreams.put(u.key, u),
             Handshake::Done => {
-                u.cluster.stats().inc(ClusterCounter::SslHandshake);
+                let stats = u.cluster.stats();
+                stats.inc(ClusterCounter::SslHandshake);
+                let info = u.carrier.io().and_then(Io::tls_info);
+                if info.is_some_and(|info| info.resumed) {
+                    stats.inc(ClusterCounter::SslSessionReused);
+                }
                 self.established(u);
             }
             Handshake::Failed => {

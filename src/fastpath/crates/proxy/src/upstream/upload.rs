@@ -137,7 +137,7 @@ impl Worker {
                 }
                 BodyEvent::NeedMore => break,
             }
-            if u.backlog() >= u.buffer_limit() {
+            if self.is_full(&u.carrier, u.buffer_limit()) {
                 break;
             }
         }
@@ -164,7 +164,7 @@ impl Worker {
             }
             let deadline = s.deadline();
             self.arm_downstream(d, deadline);
-        } else if u.backlog() >= u.buffer_limit() {
+        } else if self.is_full(&u.carrier, u.buffer_limit()) {
             s.upload_blocked = true;
             let stats = u.cluster.stats();
             stats.inc(ClusterCounter::UpstreamFlowControlBackedUpTotal);
@@ -332,7 +332,7 @@ impl Worker {
         if let Some(s) = &mut d.stream
             && s.upload_blocked
             && let Some(u) = s.upstream.key().and_then(|key| self.upstreams.get(key))
-            && u.backlog() < u.buffer_limit() / 2
+            && !self.is_full(&u.carrier, u.buffer_limit() / 2)
         {
             s.upload_blocked = false;
             d.client

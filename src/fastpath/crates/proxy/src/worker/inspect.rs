@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering;
 use super::config::ListenerRuntime;
 use super::pending::Arrival;
 use super::slots::Key;
-use super::timers::NEVER;
 use super::{Kind, Readiness, Worker};
 use crate::http::deadlines::after;
 use crate::listener::{ConnectionFacts, Inspection, Step};
@@ -39,7 +38,6 @@ pub struct Inspecting {
     accepted: Accepted,
     inspection: Inspection,
     deadline: u64,
-    armed: u64,
 }
 
 impl Worker {
@@ -51,7 +49,7 @@ impl Worker {
         local: SocketAddr,
         listener: Rc<ListenerRuntime>,
     ) {
-        self.count_connection_opened(&listener);
+        self.count_accepted();
         let mut facts = Box::new(ConnectionFacts::new(local, peer));
         if listener.asks_original_destination {
             facts.redirected_from = socket::original_destination(&io);
@@ -85,22 +83,21 @@ impl Worker {
         let adopted = self.adopt(Kind::Inspecting, key, &accepted.io, accepted.is_watched);
         if adopted.is_err() {
             self.inspecting.free(key);
-            return self.count_connection_closed(&accepted.listener);
+            return self.count_refused(&accepted.listener);
         }
         accepted.is_watched = true;
         let stats = accepted.listener.stats();
         stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
         let now = self.clock.now_ms();
         let deadline = after(now, accepted.listener.config.filters_timeout);
-        let mut i = Box::new(Inspecting {
+        let i = Box::new(Inspecting {
             key,
             accepted,
             inspection,
             deadline,
-            armed: NEVER,
         });
         let token = super::token(Kind::Inspecting, key);
-        self.timers.arm(token, &mut i.armed, now, deadline);
+        self.timers.arm(token, now, deadline);
         self.inspecting.put(key, i);
     }
 
@@ -122,24 +119,19 @@ impl Worker {
             Progress::Gone(counter) => {
                 let accepted = self.end_inspection(*i);
                 accepted.listener.stats().inc(counter);
-                self.count_connection_closed(&accepted.listener);
+                self.count_refused(&accepted.listener);
             }
         }
     }
 
-    pub fn inspecting_timer(&mut self, key: Key, at: u64) {
-        let Some(mut i) = self.inspecting.take(key) else {
+    pub fn inspecting_timer(&mut self, key: Key) {
+        let Some(i) = self.inspecting.take(key) else {
             return;
         };
-        if i.armed != at {
-            self.inspecting.put(key, i);
-            return;
-        }
-        i.armed = NEVER;
         let now = self.clock.now_ms();
         if now < i.deadline {
             let token = super::token(Kind::Inspecting, key);
-            self.timers.arm(token, &mut i.armed, now, i.deadline);
+            self.timers.arm(token, now, i.deadline);
             self.inspecting.put(key, i);
             return;
         }
@@ -150,7 +142,7 @@ impl Worker {
         if accepted.listener.config.continue_on_filters_timeout {
             self.inspected(accepted, &given_up);
         } else {
-            self.count_connection_closed(&accepted.listener);
+            self.count_refused(&accepted.listener);
         }
     }
 
@@ -177,13 +169,10 @@ impl Worker {
                     listener.config.name,
                     accepted.facts.direct_source
                 );
-                listener
-                    .stats()
-                    .inc(ListenerCounter::DownstreamListenerFilterError);
-                self.count_connection_closed(listener);
+                self.count_refused(listener);
             }
             // Asked for and answered by whoever called.
-            Step::NeedMore => self.count_connection_closed(&accepted.listener),
+            Step::NeedMore => self.count_refused(&accepted.listener),
         }
     }
 
@@ -195,8 +184,9 @@ impl Worker {
         {
             let found = self.listener_for(accepted.facts.destination);
             if let Some(other) = found.filter(|other| !Rc::ptr_eq(other, &accepted.listener)) {
-                self.count_connection_closed(&accepted.listener);
-                self.count_connection_opened(&other);
+                if let Some(balance) = &accepted.listener.balance {
+                    balance.sub(self.index);
+                }
                 if let Some(balance) = &other.balance {
                     balance.add(self.index);
                 }
@@ -228,8 +218,9 @@ impl Worker {
         } = accepted;
         let Some(chain) = listener.chain(&facts.for_matching()).map(Rc::clone) else {
             listener.stats().inc(ListenerCounter::NoFilterChainMatch);
-            return self.count_connection_closed(&listener);
+            return self.count_refused(&listener);
         };
+        self.count_connection_opened(&listener);
         let id = self
             .shared
             .next_connection_id

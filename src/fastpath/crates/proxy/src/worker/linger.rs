@@ -5,7 +5,6 @@ use super::admission::Surplus;
 use super::slots::Key;
 use super::{Kind, Worker};
 use crate::net::io::{Input, Io, Scratch};
-use crate::worker::timers::NEVER;
 
 /// Reads before we have seen enough of it in one turn.
 const MAX_READS: usize = 8;
@@ -13,6 +12,7 @@ const MAX_READS: usize = 8;
 #[derive(Debug)]
 pub struct Lingering {
     io: Io,
+    until: u64,
     /// It was one too many, and is still counted.
     surplus: Option<Surplus>,
 }
@@ -20,25 +20,27 @@ pub struct Lingering {
 impl Worker {
     /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms).
     pub fn linger(&mut self, io: Io, until: u64) {
-        self.keep(Lingering { io, surplus: None }, true, until);
+        let surplus = None;
+        self.keep(Lingering { io, until, surplus }, true);
     }
 
     /// Keeps a connection that has no place, until `until` or its end.
     pub(super) fn hold(&mut self, io: Io, is_watched: bool, until: u64, surplus: Surplus) {
         let surplus = Some(surplus);
-        self.keep(Lingering { io, surplus }, is_watched, until);
+        self.keep(Lingering { io, until, surplus }, is_watched);
     }
 
-    fn keep(&mut self, lingering: Lingering, is_watched: bool, until: u64) {
+    fn keep(&mut self, lingering: Lingering, is_watched: bool) {
+        let until = lingering.until;
         let key = self.lingering.reserve();
         let adopted = self.adopt(Kind::Lingering, key, &lingering.io, is_watched);
         self.lingering.put(key, Box::new(lingering));
         if adopted.is_err() {
-            return self.lingering_timer(key);
+            return self.stop_lingering(key);
         }
         let now = self.clock.now_ms();
         let token = super::token(Kind::Lingering, key);
-        self.timers.arm(token, &mut { NEVER }, now, until);
+        self.timers.arm(token, now, until);
     }
 
     pub fn lingering_event(&mut self, key: Key) {
@@ -59,11 +61,22 @@ impl Worker {
         }
         self.scratch = scratch;
         if over {
-            self.lingering_timer(key);
+            self.stop_lingering(key);
         }
     }
 
     pub fn lingering_timer(&mut self, key: Key) {
+        let now = self.clock.now_ms();
+        match self.lingering.get(key).map(|l| l.until) {
+            Some(until) if now < until => {
+                let token = super::token(Kind::Lingering, key);
+                self.timers.arm(token, now, until);
+            }
+            _ => self.stop_lingering(key),
+        }
+    }
+
+    fn stop_lingering(&mut self, key: Key) {
         let over = self.lingering.free(key);
         if let Some(surplus) = over.and_then(|lingering| lingering.surplus) {
             self.count_connection_closed(&surplus.listener);

@@ -52,10 +52,10 @@ use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
 use slots::{Key, Slots};
-use timers::{NEVER, Timers};
+use timers::Timers;
 
 /// Events taken from the kernel at once.
-const MAX_EVENTS: usize = 256;
+const MAX_EVENTS: usize = 128;
 
 /// Streams kept for reuse, with their buffers.
 const MAX_SPARE_STREAMS: usize = 64;
@@ -150,6 +150,8 @@ pub struct Worker {
     pub ready_tunnels: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
+    /// Streams of HTTP/2 clients that are gone.
+    pub abandoned: Vec<Key>,
     /// Pools for which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
@@ -211,6 +213,7 @@ impl Worker {
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
+            abandoned: Vec::new(),
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
@@ -259,6 +262,7 @@ impl Worker {
         if !self.ready_downstreams.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
+            || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
         {
             return Some(Timespec {
@@ -313,6 +317,7 @@ impl Worker {
     fn run_ready(&mut self) {
         // Each list is taken once a turn: what a connection adds for itself waits for the next
         // turn, so that one busy connection cannot starve the others.
+        self.end_abandoned();
         for key in std::mem::take(&mut self.ready_http2) {
             self.drive_http2(key);
         }
@@ -332,17 +337,17 @@ impl Worker {
 
     fn run_timers(&mut self) {
         let now = self.clock.now_ms();
-        while let Some((token, at)) = self.timers.pop(now) {
+        while let Some((token, _)) = self.timers.pop(now) {
             let (kind, key) = untoken(token);
             match kind {
-                Kind::Downstream => self.downstream_timer(key, at),
-                Kind::Upstream => self.upstream_timer(key, at),
+                Kind::Downstream => self.downstream_timer(key),
+                Kind::Upstream => self.upstream_timer(key),
                 Kind::Listener => self.listener_timer(key),
-                Kind::Http2 => self.http2_timer(key, at),
+                Kind::Http2 => self.http2_timer(key),
                 Kind::Lingering => self.lingering_timer(key),
-                Kind::Pending => self.pending_timer(key, at),
-                Kind::Inspecting => self.inspecting_timer(key, at),
-                Kind::TunnelClient => self.tunnel_timer(key, at),
+                Kind::Pending => self.pending_timer(key),
+                Kind::Inspecting => self.inspecting_timer(key),
+                Kind::TunnelClient => self.tunnel_timer(key),
                 Kind::TunnelServer | Kind::Mailbox => {}
             }
         }
@@ -427,22 +432,20 @@ impl Worker {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    pub fn arm_downstream(&mut self, d: &mut Downstream, deadline: u64) {
+    pub fn arm_downstream(&mut self, d: &Downstream, deadline: u64) {
         let now = self.clock.now_ms();
         self.timers
-            .arm(token(Kind::Downstream, d.key), &mut d.armed, now, deadline);
+            .arm(token(Kind::Downstream, d.key), now, deadline);
     }
 
-    pub fn arm_upstream(&mut self, u: &mut Upstream, deadline: u64) {
+    pub fn arm_upstream(&mut self, u: &Upstream, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers
-            .arm(token(Kind::Upstream, u.key), &mut u.armed, now, deadline);
+        self.timers.arm(token(Kind::Upstream, u.key), now, deadline);
     }
 
     pub fn arm_listener(&mut self, key: Key, deadline: u64) {
         let now = self.clock.now_ms();
-        self.timers
-            .arm(token(Kind::Listener, key), &mut { NEVER }, now, deadline);
+        self.timers.arm(token(Kind::Listener, key), now, deadline);
     }
 
     pub fn new_stream(&mut self) -> Box<Stream> {

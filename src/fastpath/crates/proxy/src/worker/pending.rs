@@ -10,7 +10,6 @@ use super::chain::{ChainRuntime, Service};
 use super::command::ServerTls;
 use super::config::ListenerRuntime;
 use super::slots::Key;
-use super::timers::NEVER;
 use super::{Kind, Readiness, Worker};
 use crate::http::client::Client;
 use crate::http::deadlines::after;
@@ -45,7 +44,6 @@ pub struct Pending {
     key: Key,
     arrival: Arrival,
     deadline: u64,
-    armed: u64,
 }
 
 impl Worker {
@@ -89,14 +87,13 @@ impl Worker {
         let fed = cipher.is_empty() || arrival.io.feed_tls(&mut cipher, &mut arrival.held);
         let stats = arrival.listener.stats();
         stats.gauge_inc(ListenerGauge::DownstreamPreCxActive);
-        let mut pending = Box::new(Pending {
+        let pending = Box::new(Pending {
             key,
             arrival,
             deadline,
-            armed: NEVER,
         });
         let token = super::token(Kind::Pending, key);
-        self.timers.arm(token, &mut pending.armed, now, deadline);
+        self.timers.arm(token, now, deadline);
         if fed {
             self.shake_hands_with_client(pending);
         } else {
@@ -157,15 +154,10 @@ impl Worker {
         self.count_connection_closed(&p.arrival.listener);
     }
 
-    pub fn pending_timer(&mut self, key: Key, at: u64) {
-        let Some(mut p) = self.pending.take(key) else {
+    pub fn pending_timer(&mut self, key: Key) {
+        let Some(p) = self.pending.take(key) else {
             return;
         };
-        if p.armed != at {
-            self.pending.put(key, p);
-            return;
-        }
-        p.armed = NEVER;
         let now = self.clock.now_ms();
         if now >= p.deadline {
             let stats = p.arrival.listener.stats();
@@ -173,7 +165,7 @@ impl Worker {
             return self.handshake_failed(p);
         }
         let token = super::token(Kind::Pending, key);
-        self.timers.arm(token, &mut p.armed, now, p.deadline);
+        self.timers.arm(token, now, p.deadline);
         self.pending.put(key, p);
     }
 
@@ -195,7 +187,7 @@ impl Worker {
         };
         let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
-        let client = Client {
+        let client = Rc::new(Client {
             peer: arrival.peer,
             direct_peer: arrival.facts.direct_source,
             local: arrival.local,
@@ -205,7 +197,7 @@ impl Worker {
             listener: Rc::clone(&arrival.listener),
             tls,
             admission: arrival.admission.take().map(Rc::new),
-        };
+        });
         self.count_opened(&client);
         if speaks_h2 {
             self.open_http2_server(client, arrival);

@@ -2,6 +2,8 @@
 
 mod handshake;
 mod record;
+#[cfg(test)]
+mod tests;
 mod traffic;
 
 use std::fmt;

@@ -105,6 +105,11 @@ impl Protection {
         self.sequence
     }
 
+    #[cfg(test)]
+    pub(super) fn set_sequence(&mut self, sequence: u64) {
+        self.sequence = sequence;
+    }
+
     /// Appends one record with `len` bytes that `fill` appends to `out`.
     pub(super) fn seal(
         &mut self,

@@ -27,7 +27,7 @@ const MAX_TICKETS: u8 = 16;
 const MAX_MESSAGE: usize = 1 << 17;
 /// AES-GCM keeps its margin for 2^24.5 full records (RFC 8446 §5.5). TLS 1.2 has no key update, and
 /// neither BoringSSL nor OpenSSL end such a connection.
-const RECORDS_PER_KEY: u64 = 1 << 23;
+pub(super) const RECORDS_PER_KEY: u64 = 1 << 23;
 
 const KEY_UPDATE: u8 = 24;
 const NEW_SESSION_TICKET: u8 = 4;
@@ -41,11 +41,11 @@ pub(super) enum Kernel {
 }
 
 pub(super) struct Traffic {
-    receive: Protection,
-    send: Protection,
+    pub(super) receive: Protection,
+    pub(super) send: Protection,
     kernel: Kernel,
     /// The beginning of a record of which the rest has not come.
-    partial: Vec<u8>,
+    pub(super) partial: Vec<u8>,
     /// The beginning of a handshake message.
     message: Vec<u8>,
     empty_records: u8,
@@ -188,10 +188,7 @@ impl Traffic {
         let (header, body) = record
             .split_first_chunk_mut::<HEADER>()
             .ok_or_else(|| Failure::decode(reason::BAD_PACKET_LENGTH))?;
-        let (content, text) = self
-            .receive
-            .open(*header, body)
-            .map_err(|error| Failure::of_open(error))?;
+        let (content, text) = self.receive.open(*header, body).map_err(Failure::of_open)?;
         if content != Content::Handshake && !self.message.is_empty() {
             return Err(Failure::unexpected(reason::EXCESS_HANDSHAKE_DATA));
         }
@@ -317,7 +314,11 @@ impl Traffic {
     }
 
     /// Says so under the old key, then changes it.
-    fn update_send_key(&mut self, request: bool, out: &mut Vec<u8>) -> Result<(), TlsError> {
+    pub(super) fn update_send_key(
+        &mut self,
+        request: bool,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
         let message = [KEY_UPDATE, 0, 0, 1, u8::from(request)];
         self.send.seal(
             Content::Handshake,

@@ -1,5 +1,7 @@
 //! What the tests of this crate share: a CA, contexts, and a wire between two sessions.
 #![allow(dead_code)] // Each test binary uses a part of it.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // Tests.
+#![allow(clippy::cast_possible_truncation)]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

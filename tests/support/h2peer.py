@@ -20,7 +20,9 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.frame
 
+from tests.support import h2raw
 from tests.support.http1 import Headers
 from tests.support.ports import free_port
 
@@ -81,6 +83,18 @@ class Stream:
         return [v for k, v in self.headers if k == name]
 
 
+class _Connection(h2.connection.H2Connection):
+    """A GOAWAY does not end what is under way (RFC 9113 section 6.8); for the library it does."""
+
+    def _receive_goaway_frame(
+        self, frame: hyperframe.frame.GoAwayFrame
+    ) -> tuple[list[hyperframe.frame.Frame], list[h2.events.Event]]:
+        seen = h2.events.ConnectionTerminated()
+        seen.error_code = frame.error_code
+        seen.last_stream_id = frame.last_stream_id
+        return [], [seen]
+
+
 class _Side:
     """What a client's and an upstream's connection have in common. Not for several threads."""
 
@@ -95,11 +109,18 @@ class _Side:
         self.auto_window = True
         self.keep_bodies = True
         self.streams: dict[int, Stream] = {}
-        self.h2 = h2.connection.H2Connection(
+        self.h2 = _Connection(
             h2.config.H2Configuration(client_side=client, **_LENIENT)  # type: ignore[arg-type]
         )
-        self.h2.local_settings.update(settings)  # type: ignore[arg-type]
+        self.h2.local_settings = h2.settings.Settings(
+            client=client,
+            initial_values={**self.h2.local_settings, **settings},  # type: ignore[dict-item]
+        )
         self.h2.initiate_connection()
+        # Told to the peer, not enforced: it may open streams before it has read our SETTINGS.
+        streams = {h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1 << 20}
+        known = {**self.h2.local_settings, **streams}
+        self.h2.local_settings = h2.settings.Settings(client=client, initial_values=known)
         if window > 65535:
             self.h2.increment_flow_control_window(window - 65535)
         self.flush()
@@ -289,7 +310,8 @@ class Answer:
     """How to answer one request.
 
     `steps`: header lists are sent as HEADERS, bytes as DATA, numbers are slept; `("reset", code)`
-    and `("goaway", code)` send those frames, `("goaway", code, last)` with that last stream; "end"
+    and `("goaway", code)` send those frames, the latter with this stream as the
+    last, or `("goaway", code, last)`; "end"
     ends the stream, "close" the connection, "rst" by a TCP reset, "hang" keeps silent. A list that
     ends with a header list or bytes ends the stream there.
     `after`: answer when the head is in ("head") or when the whole request is ("body").
@@ -441,9 +463,9 @@ class _Serving:
                     case ("reset", code):
                         side.h2.reset_stream(number, code)
                     case ("goaway", code):
-                        side.h2.close_connection(code)
+                        side.sock.sendall(h2raw.goaway(number, code))
                     case ("goaway", code, last):
-                        side.h2.close_connection(code, last_stream_id=last)
+                        side.sock.sendall(h2raw.goaway(last, code))
                     case "end":
                         side.h2.end_stream(number)
                     case "hang":

@@ -15,8 +15,8 @@ use crate::worker::admission::Admission;
 use crate::worker::chain::HttpRuntime;
 use crate::worker::config::ListenerRuntime;
 
-/// Shared by all streams of a connection; cheap to copy.
-#[derive(Debug, Clone)]
+/// Shared by all streams of a connection.
+#[derive(Debug)]
 pub struct Client {
     /// The client's address: the peer's, or what PROXY protocol says.
     pub peer: SocketAddr,

@@ -13,6 +13,7 @@ use tls::{Details, Info};
 use super::deadlines::{after, millis};
 use super::downstream::{Closing, Downstream};
 use super::failure::Failure;
+use super::grpc;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
@@ -94,6 +95,7 @@ impl Worker {
             Carrier::Stream(carrier) => carrier.ended,
         };
         s.is_head = s.request.kind == proto::h1::Method::Head;
+        s.is_grpc = grpc::is_grpc(&s.request.headers);
         if s.request_complete {
             s.info.downstream_rx_end = self.clock.now_ns();
         }

@@ -106,11 +106,14 @@ impl Worker {
     pub fn is_full(&self, carrier: &Carrier, limit: usize) -> bool {
         match carrier {
             Carrier::Socket(io) => io.backlog() >= limit,
-            Carrier::Stream(stream) => {
-                let connection = self.http2.get(stream.connection);
-                stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
-            }
+            Carrier::Stream(stream) => self.is_stream_full(stream, limit),
         }
+    }
+
+    /// `is_full` of a stream.
+    pub fn is_stream_full(&self, stream: &StreamCarrier, limit: usize) -> bool {
+        let connection = self.http2.get(stream.connection);
+        stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
     }
 
     /// Bytes to read at once for this peer: what its windows would let through.

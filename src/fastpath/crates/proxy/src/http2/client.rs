@@ -16,7 +16,7 @@ use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Http2Counter};
-use crate::upstream::{Step, Upstream};
+use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Worker};
@@ -205,6 +205,7 @@ impl Worker {
                 let priority = client.priority;
                 if retired && !c.codec.is_closing() {
                     c.codec.goaway(&mut c.out, ErrorCode::NO_ERROR);
+                    // Not otherwise: who writes is offered again, and that would never end.
                     self.wrote_http2(key);
                 }
                 pool.http2.borrow_mut().retain(|k| *k != key);
@@ -247,6 +248,9 @@ impl Worker {
 
     /// A response's head; of interim ones only what the client may see.
     pub(super) fn http2_response(&mut self, key: Key, at: Key, end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_answered(tunnel, key, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = end;
@@ -260,6 +264,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_data(&mut self, at: Key, data: &[u8], end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, data, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended |= end;
@@ -273,6 +280,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_trailers(&mut self, key: Key, at: Key) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, &[], true);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = true;
@@ -300,6 +310,9 @@ impl Worker {
     }
 
     fn lose_exchange(&mut self, at: Key, failure: Failure) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_lost(tunnel);
+        }
         self.on_exchange(at, |worker, d, s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.gone = true;
@@ -360,6 +373,9 @@ impl Worker {
         }
         let go_on = !self.is_full(&u.carrier, u.buffer_limit());
         let downstream = u.downstream();
+        if go_on && let State::Tunnel(tunnel) = u.state {
+            self.ready_tunnels.push(tunnel);
+        }
         self.upstreams.put(at, u);
         if go_on && let Some(key) = downstream {
             self.ready_downstreams.push(key);

@@ -28,7 +28,7 @@ impl Worker {
         }
     }
 
-    fn describe_tunnel(&self, t: &Tunnel) -> StreamInfo {
+    pub(super) fn describe_tunnel(&self, t: &Tunnel) -> StreamInfo {
         let seen = &t.seen;
         let now = self.clock.now_ns();
         let cluster = seen.cluster.as_ref().map(|cluster| cluster.config.borrow());
@@ -83,7 +83,7 @@ impl Worker {
 }
 
 /// There is no request.
-fn context<'a>(request: &'a RequestHead, info: &'a StreamInfo) -> LogContext<'a> {
+pub(super) fn context<'a>(request: &'a RequestHead, info: &'a StreamInfo) -> LogContext<'a> {
     LogContext {
         request,
         response: None,

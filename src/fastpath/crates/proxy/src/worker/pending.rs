@@ -179,7 +179,7 @@ impl Worker {
         };
         let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
-        let client = Client {
+        let client = Rc::new(Client {
             peer: arrival.peer,
             direct_peer: arrival.facts.direct_source,
             local: arrival.local,
@@ -191,7 +191,7 @@ impl Worker {
             listener: Rc::clone(&arrival.listener),
             tls,
             admission: arrival.admission.take().map(Rc::new),
-        };
+        });
         self.count_opened(&client);
         if speaks_h2 {
             self.open_http2_server(client, arrival);

@@ -11,6 +11,7 @@ use proto::h1::Version;
 use proto::{HeaderMap, Known};
 
 use super::{address, clock, tls};
+use crate::http::grpc;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stream_info::{LogContext, StreamInfo};
 
@@ -465,25 +466,8 @@ const GRPC: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
-/// gRPC's own table for responses that carry no `grpc-status`.
-fn grpc_of_http(code: u16) -> u64 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
-}
-
 fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
-    let content_type = ctx.request.headers.get(Known::ContentType);
-    let Some(content_type) = content_type else {
-        return Value::Missing;
-    };
-    let rest = content_type.strip_prefix(b"application/grpc");
-    if !matches!(rest, Some([] | [b'+' | b';' | b'-', ..])) {
+    if !grpc::is_grpc(&ctx.request.headers) {
         return Value::Missing;
     }
     let of = |headers: Option<&'a HeaderMap>| headers.and_then(|h| h.get(Known::GrpcStatus));
@@ -496,7 +480,7 @@ fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
             None => return Value::Bytes(b"-1"),
         },
         None => match ctx.info.response_code {
-            Some(code) => grpc_of_http(code),
+            Some(code) => grpc::status_of_http(code),
             None => return Value::Missing,
         },
     };

@@ -114,6 +114,7 @@ _CA = Authority(_FOLDER)
 CLIENT = _CA.workload(
     "front", dns=["front.test", "b.test"], ips=["10.0.0.7"], emails=["a@front.test"]
 )
+SERVER = _CA.server("back", uris=["spiffe://cluster.local/ns/a/sa/back"])
 STRANGER = Authority(_FOLDER / "other", "other-ca").workload("mallory")
 
 
@@ -125,9 +126,8 @@ class Scene:
         self.kind = kind
         self.logs = {name: folder / f"{name}.log" for name in ("front", "back", "listener")}
         self.front, self.back, admin = free_port(), free_port(), free_port()
-        server = _CA.server("back", uris=["spiffe://cluster.local/ns/a/sa/back"])
         tls = {"params": versions}
-        mutual = downstream_tls(server, client_ca=_CA.cert, **tls)
+        mutual = downstream_tls(SERVER, client_ca=_CA.cert, **tls)
         hop = config.cluster("hop", self.back, **http2())
         hop["transport_socket"] = upstream_tls(
             _CA.cert, CLIENT, sni="back.test", alpn=["h2"], **tls

@@ -126,11 +126,10 @@ class Scene:
         self.kind = kind
         self.logs = {name: folder / f"{name}.log" for name in ("front", "back", "listener")}
         self.front, self.back, admin = free_port(), free_port(), free_port()
-        tls = {"params": versions}
-        mutual = downstream_tls(SERVER, client_ca=_CA.cert, **tls)
+        mutual = downstream_tls(SERVER, client_ca=_CA.cert, params=versions)
         hop = config.cluster("hop", self.back, **http2())
         hop["transport_socket"] = upstream_tls(
-            _CA.cert, CLIENT, sni="back.test", alpn=["h2"], **tls
+            _CA.cert, CLIENT, sni="back.test", alpn=["h2"], params=versions
         )
         routes = {"front": config.route("/", "hop"), "back": direct_response("/")}
         listeners = [

@@ -185,22 +185,22 @@ fn missing_values_vanish_from_header_values() {
 #[test]
 fn what_a_handshake_settled() {
     let mut x = Exchange::forwarded();
-    let sans = tls::Sans {
+    let sans = ::tls::Sans {
         dns: ["a.test".into(), "b.test".into()].into(),
         uri: ["spiffe://t/a".into()].into(),
-        ..tls::Sans::default()
+        ..::tls::Sans::default()
     };
-    let local = tls::LocalCertificate {
+    let local = ::tls::LocalCertificate {
         subject: "CN=a,O=o".into(),
         sans,
     };
-    let info = tls::Info {
-        version: Some(tls::Version::V1_3),
+    let info = ::tls::Info {
+        version: Some(::tls::Version::V1_3),
         cipher: Some("TLS_AES_128_GCM_SHA256"),
         group: Some("X25519"),
         server_name: Some("sni.test".into()),
         local: Some(local.into()),
-        ..tls::Info::default()
+        ..::tls::Info::default()
     };
     x.info.downstream_tls = Some(info.into());
     x.info.downstream_transport_failure = Some("TLS_error:|1:SSL routines:X".into());

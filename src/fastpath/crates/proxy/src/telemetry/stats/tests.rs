@@ -314,10 +314,10 @@ fn listeners_show_their_workers() {
 fn tls_and_http2_have_names_of_their_own() {
     let stats = Stats::new(1);
     let tls = stats.tls(TlsOwner::Listener("l"));
-    tls.handshake(&tls::Info {
-        version: Some(tls::Version::V1_3),
+    tls.handshake(&::tls::Info {
+        version: Some(::tls::Version::V1_3),
         group: Some("X25519"),
-        ..tls::Info::default()
+        ..::tls::Info::default()
     });
     tls.failure(None);
     let http2 = stats.cluster_http2("c");

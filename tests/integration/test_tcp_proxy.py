@@ -363,7 +363,8 @@ def test_connection_limit(site: Site, server: TcpServer) -> None:
             assert read_all(surplus) == b""
         assert time.monotonic() - begin > 0.2
         assert proxy.stat("connection_limit.few.limited_connections") == 1
-        assert proxy.stat("connection_limit.few.active_connections") == 2
+        active = "connection_limit.few.active_connections"
+        wait_for(lambda: proxy.stat(active) == 2, "the surplus gone")
     wait_for(lambda: proxy.stat("connection_limit.few.active_connections") == 0, "room")
     assert ask(site.port, b"again") == b"again"
     name = f"listener.127.0.0.1_{site.port}.downstream_cx_active"

@@ -434,17 +434,13 @@ pub const TABLE: &[Entry] = &[
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster.ClusterWeight",
         &["name", "weight", "metadata_match"],
     ),
-    all(
-        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
-        &[
-            "hostname",
-            "use_post",
-            "post_path",
-            "headers_to_add",
-            "propagate_response_headers",
-            "propagate_response_trailers",
-        ],
-    ),
+    Entry {
+        message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
+        implemented: &["hostname", "use_post", "post_path", "headers_to_add"],
+        ignored: &[],
+        // Where they would be kept no operator could read them.
+        default_only: &["propagate_response_headers", "propagate_response_trailers"],
+    },
     Entry {
         message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
         implemented: &["access_log_flush_interval", "flush_access_log_on_connected"],
@@ -1058,7 +1054,12 @@ pub const TABLE: &[Entry] = &[
             "or_filter",
             "header_filter",
             "response_flag_filter",
+            "grpc_status_filter",
         ],
+    ),
+    all(
+        "envoy.config.accesslog.v3.GrpcStatusFilter",
+        &["statuses", "exclude"],
     ),
     all(
         "envoy.config.accesslog.v3.StatusCodeFilter",

@@ -1,7 +1,7 @@
 //! The TLS contexts of a configuration: made anew only when what they are made of has changed, so
 //! that sessions can be resumed across updates that do not concern them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::problem::Problem;
@@ -12,6 +12,9 @@ use model::resources::tls::{DownstreamTls, Secret, UpstreamTls};
 use tls::{ClientContext, ServerContext};
 
 use crate::worker::command::{ServerTls, UpstreamTransport};
+
+/// The gauge of each certificate.
+const EXPIRATION: &str = "expiration_unix_time_seconds";
 
 #[derive(Default)]
 pub(super) struct Contexts {
@@ -24,6 +27,8 @@ pub(super) struct Contexts {
 struct Made<T> {
     secrets: Vec<Arc<Secret>>,
     context: Arc<T>,
+    /// Of its certificates, by name.
+    expirations: Vec<(Box<str>, i64)>,
 }
 
 impl Contexts {
@@ -69,6 +74,7 @@ impl Contexts {
         let made = Made {
             secrets,
             context: Arc::clone(&context),
+            expirations: model::certs::expirations(&config.common, snapshot),
         };
         self.servers.insert(key, made);
         Ok(ServerTls::Ready(context))
@@ -107,6 +113,7 @@ impl Contexts {
                 let made = Made {
                     secrets,
                     context: Arc::clone(&context),
+                    expirations: model::certs::expirations(&config.common, snapshot),
                 };
                 self.clients.insert(key, made);
                 UpstreamTransport::Tls { config, context }
@@ -122,6 +129,27 @@ impl Contexts {
                 UpstreamTransport::NotReady
             }
         }
+    }
+
+    /// When certificates end (seconds since 1970), by the names of Envoy's gauges.
+    pub fn expirations(&self, snapshot: &Snapshot) -> BTreeMap<String, i64> {
+        let servers = self.servers.iter().filter_map(|((listener, ..), made)| {
+            let prefix = &snapshot.listeners.get(listener)?.stat_prefix;
+            Some((format!("listener.{prefix}"), &made.expirations))
+        });
+        let clients = self.clients.iter().filter_map(|((cluster, _), made)| {
+            let name = &snapshot.clusters.get(cluster)?.stat_name;
+            Some((format!("cluster.{name}"), &made.expirations))
+        });
+        let mut all = BTreeMap::new();
+        for (owner, expirations) in servers.chain(clients) {
+            for (name, end) in expirations {
+                let gauge = format!("{owner}.ssl.certificate.{name}.{EXPIRATION}");
+                let first = all.entry(gauge).or_insert(*end);
+                *first = (*first).min(*end);
+            }
+        }
+        all
     }
 
     /// Forgets what nothing uses any more.

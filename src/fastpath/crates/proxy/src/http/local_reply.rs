@@ -8,6 +8,8 @@ use proto::h1::BodyLength;
 use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
+use super::grpc;
+use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
@@ -54,6 +56,10 @@ impl Worker {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);
         }
+        if failure == Failure::MaxDuration && s.is_grpc {
+            let status = decimal(&mut [0; 20], grpc::DEADLINE_EXCEEDED).to_vec();
+            s.response.headers.push_known(Known::GrpcStatus, &status);
+        }
         let details = failure.details(false);
         if s.timeout_alt_response && matches!(failure, Failure::ResponseTimeout { .. }) {
             return self.local_reply(d, s, 204, b"", details);
@@ -73,6 +79,12 @@ impl Worker {
     ) {
         s.info.details = Some(details);
         s.response.status = status;
+        let body = if s.is_grpc {
+            grpc::local_reply(&mut s, status, body);
+            &[][..]
+        } else {
+            body
+        };
         // RFC 9110 §6.4.1: these have no content, whatever a configuration says.
         let body = if matches!(status, 100..200 | 204 | 304) {
             &[][..]

@@ -37,6 +37,8 @@ pub struct Stream {
     pub tunnel: Tunnel,
     /// What the host gets is TCP: the bytes of the body, without any framing.
     pub is_tcp: bool,
+    /// The client speaks gRPC, so that our replies do.
+    pub is_grpc: bool,
     pub priority: RoutingPriority,
 
     pub request_decoder: BodyDecoder,
@@ -108,6 +110,7 @@ impl Default for Stream {
             upstream: Upstreaming::None,
             tunnel: Tunnel::No,
             is_tcp: false,
+            is_grpc: false,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
@@ -151,6 +154,7 @@ impl Stream {
         self.upstream = Upstreaming::None;
         self.tunnel = Tunnel::No;
         self.is_tcp = false;
+        self.is_grpc = false;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;
         self.request_head_sent = false;

@@ -15,8 +15,8 @@ use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::http::upgrade::Tunnel;
-use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
-use crate::upstream::{Step, Upstream};
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Http2Counter};
+use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Worker};
@@ -145,6 +145,7 @@ impl Worker {
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
         let local = c.io.local_address();
+        let tls = c.io.tls_info().cloned();
         if s.request.upgrade && !c.codec.peer_allows_connect() {
             return self.reply_failure(d, s, Failure::UpstreamTakesNoUpgrade);
         }
@@ -161,6 +162,7 @@ impl Worker {
         u.opened_ns = self.clock.now_ns();
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http2);
+        s.info.upstream_tls = tls;
         if s.request_complete || s.tunnel == Tunnel::Asked {
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(key, u);
@@ -246,6 +248,9 @@ impl Worker {
 
     /// A response's head; of interim ones only what the client may see.
     pub(super) fn http2_response(&mut self, key: Key, at: Key, end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_answered(tunnel, key, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = end;
@@ -259,6 +264,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_data(&mut self, at: Key, data: &[u8], end: bool) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, data, end);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended |= end;
@@ -272,6 +280,9 @@ impl Worker {
     }
 
     pub(super) fn http2_response_trailers(&mut self, key: Key, at: Key) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_data(tunnel, &[], true);
+        }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.ended = true;
@@ -299,6 +310,9 @@ impl Worker {
     }
 
     fn lose_exchange(&mut self, at: Key, failure: Failure) {
+        if let Some(tunnel) = self.tunnel_of(at) {
+            return self.link_lost(tunnel);
+        }
         self.on_exchange(at, |worker, d, s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
                 carrier.gone = true;
@@ -359,6 +373,9 @@ impl Worker {
         }
         let go_on = !self.is_full(&u.carrier, u.buffer_limit());
         let downstream = u.downstream();
+        if go_on && let State::Tunnel(tunnel) = u.state {
+            self.ready_tunnels.push(tunnel);
+        }
         self.upstreams.put(at, u);
         if go_on && let Some(key) = downstream {
             self.ready_downstreams.push(key);
@@ -435,8 +452,8 @@ impl Worker {
         if now >= client.pong_by {
             client
                 .cluster
-                .stats()
-                .inc(ClusterCounter::Http2KeepaliveTimeout);
+                .http2_stats()
+                .inc(Http2Counter::KeepaliveTimeout);
             return Some(End::Broken);
         }
         if now >= client.ping_at {

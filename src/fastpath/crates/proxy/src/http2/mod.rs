@@ -10,6 +10,7 @@
 pub mod carrier;
 pub mod client;
 pub mod server;
+mod stats;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -62,6 +63,8 @@ pub struct Http2 {
     pub idle_since_ms: u64,
     /// Closes once its streams have ended, at the latest then.
     close_deadline: u64,
+    /// In `streams_active`.
+    counted_streams: usize,
 }
 
 #[derive(Debug)]
@@ -109,6 +112,7 @@ impl Http2 {
             opened_ms: now_ms,
             idle_since_ms: now_ms,
             close_deadline: NEVER,
+            counted_streams: 0,
         }
     }
 
@@ -219,10 +223,16 @@ impl Worker {
     pub fn flush_http2(&mut self) {
         // A connection that closes may put more of them in.
         while let Some(key) = self.written_http2.pop() {
-            let Some(c) = self.http2.get_mut(key) else {
+            let Some(mut c) = self.http2.take(key) else {
                 continue;
             };
             c.is_listed = false;
+            let streams = c.streams.len();
+            self.count_http2_seen(&mut c, streams);
+            self.http2.put(key, c);
+            let Some(c) = self.http2.get_mut(key) else {
+                continue;
+            };
             if !c.out.is_empty() && !c.write_out() {
                 self.close_http2(key, End::Broken);
                 continue;
@@ -489,6 +499,7 @@ impl Worker {
         let Some(mut c) = self.http2.free(key) else {
             return;
         };
+        self.count_http2_seen(&mut c, 0);
         let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
         match &c.role {
             Role::Server(_) => self.http2_server_closed(&c, end, &streams),

@@ -15,7 +15,6 @@ use model::resources::route::{
 };
 use proto::Known;
 
-use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::request::decimal;
@@ -128,15 +127,15 @@ impl Worker {
         s.weighted = weighted;
         s.cluster = Some(Rc::clone(&cluster));
 
-        let suppress = d.client.http.hcm.router.suppress_envoy_headers;
+        let hcm = &d.client.http.hcm;
+        let duration = timeouts::duration(forward, &mut s, hcm);
+        s.duration_deadline = self.clock.now_ms().saturating_add(duration);
+        let suppress = hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
         if let Some(idle) = forward.idle_timeout {
             s.idle_timeout_ms = idle.map_or(NEVER, crate::http::deadlines::millis);
-        }
-        if let Some(max) = forward.max_stream_duration {
-            s.duration_deadline = after(now, max);
         }
         if s.request_complete || s.tunnel == Tunnel::Asked {
             s.route_deadline = now.saturating_add(timeout);

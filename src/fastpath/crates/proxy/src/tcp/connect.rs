@@ -21,10 +21,18 @@ use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
 use crate::telemetry::stream_info::AccessLogType;
 use crate::upstream::transport::{self, Handshake};
+use crate::worker::slots::Key;
 use crate::worker::{Kind, Worker};
 
 /// Tunnels have no routing priority.
 pub(super) const PRIORITY: RoutingPriority = RoutingPriority::Default;
+
+/// What an attempt has begun.
+enum Begun {
+    Connection,
+    /// There is a connection of HTTP/2 that takes another stream.
+    On(Rc<ClusterRuntime>, Rc<Host>, Key),
+}
 
 /// Why there is no connection under way.
 enum Refused {
@@ -38,23 +46,26 @@ impl Worker {
     /// Begins an attempt; the tunnel ends if there can be none.
     pub(super) fn connect_tunnel(&mut self, mut t: Box<Tunnel>) {
         match self.attempt(&mut t) {
-            Ok(()) => {
+            Ok(Begun::Connection) => {
                 self.arm_tunnel(&t);
                 self.tunnels.put(t.key, t);
             }
+            Ok(Begun::On(cluster, host, http2)) => self.open_link(t, &cluster, &host, http2),
             Err(Refused::For(flags)) => {
                 t.seen.flags.insert(flags);
                 self.end_tunnel(t, By::Us);
             }
-            // In the next turn, so that hosts which fail at once do not hold up the others.
-            Err(Refused::Once) => {
-                self.ready_tunnels.push(t.key);
-                self.tunnels.put(t.key, t);
-            }
+            Err(Refused::Once) => self.try_again(t),
         }
     }
 
-    fn attempt(&mut self, t: &mut Tunnel) -> Result<(), Refused> {
+    /// In the next turn, so that hosts which fail at once do not hold up the others.
+    pub(super) fn try_again(&mut self, t: Box<Tunnel>) {
+        self.ready_tunnels.push(t.key);
+        self.tunnels.put(t.key, t);
+    }
+
+    fn attempt(&mut self, t: &mut Tunnel) -> Result<Begun, Refused> {
         let tcp = Rc::clone(&t.tcp);
         let server_name = t.server_name();
         let route = route::choose(&tcp.config, server_name.as_deref(), &mut self.rng);
@@ -91,6 +102,14 @@ impl Worker {
             return refuse(Refused::For(ResponseFlags::NO_HEALTHY_UPSTREAM));
         };
         t.attempts = t.attempts.saturating_add(1);
+        if tcp.config.tunneling.is_some()
+            && let Some(http2) = self.http2_with_room(&host.pool)
+        {
+            give_back(&cluster, Limit::Connections, connection_unit);
+            t.seen.host = Some(Rc::clone(&host));
+            t.seen.connect_begin = self.clock.now_ns();
+            return Ok(Begun::On(cluster, host, http2));
+        }
         let pending_unit = usage.pending_requests.take(limits.max_pending_requests);
         if pending_unit == Taken::Full {
             stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
@@ -98,7 +117,8 @@ impl Worker {
             return refuse(Refused::Once);
         }
         t.seen.host = Some(Rc::clone(&host));
-        self.connect_to(t, cluster, host, [connection_unit, pending_unit])
+        self.connect_to(t, cluster, host, [connection_unit, pending_unit])?;
+        Ok(Begun::Connection)
     }
 
     fn connect_to(
@@ -147,6 +167,7 @@ impl Worker {
             connection_unit,
             pending_unit,
             opened_ns,
+            asked: None,
         });
         Ok(())
     }
@@ -172,8 +193,10 @@ impl Worker {
         server.stage = Stage::Handshaking { deadline_ms };
         let (cluster, host) = (&server.cluster, &server.host);
         let local = t.seen.upstream_local;
-        match transport::begin_tls(&mut server.side.io, cluster, host, local, None) {
-            Ok(false) => self.tunnel_opened(t, &[]),
+        let speaks_http = t.tcp.config.tunneling.is_some();
+        let kind = speaks_http.then_some(&host.pool.kind);
+        match transport::begin_tls(&mut server.side.io, cluster, host, local, kind) {
+            Ok(false) => self.transport_ready(t, &[]),
             Ok(true) => self.shake_tunnel(t),
             Err(failure) => self.attempt_failed(t, failure),
         }
@@ -191,9 +214,9 @@ impl Worker {
         match outcome {
             Handshake::More => self.tunnels.put(t.key, t),
             Handshake::Done => {
-                server.cluster.stats().inc(ClusterCounter::SslHandshake);
+                transport::count_handshake(&server.cluster, Some(&server.side.io));
                 server.side.readable = true;
-                self.tunnel_opened(t, &behind);
+                self.transport_ready(t, &behind);
             }
             Handshake::Failed => {
                 transport::count_tls_failure(&server.cluster, Some(&server.side.io));
@@ -202,44 +225,40 @@ impl Worker {
         }
     }
 
-    /// The host is there; it has said `first` already.
-    fn tunnel_opened(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
-        let Some(server) = &mut t.server else {
-            return self.tunnels.put(t.key, t);
-        };
-        server.stage = Stage::Open;
-        let stats = server.cluster.stats();
-        stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
-        let unit = std::mem::replace(&mut server.pending_unit, Taken::Unlimited);
-        give_back(&server.cluster, Limit::Pending, unit);
-        stats.inc(ClusterCounter::UpstreamRqTotal);
-        stats.gauge_inc(ClusterGauge::UpstreamRqActive);
-        let pool = &server.host.pool;
-        pool.active.set(pool.active.get().saturating_add(1));
-        pool.shard.rq_total.inc();
-        pool.shard.rq_active.inc();
+    /// Bytes can be sent; the host has said `first` already.
+    fn transport_ready(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
+        if t.tcp.config.tunneling.is_some() {
+            return self.ask_host(t, first);
+        }
+        self.host_is_there(&mut t, Stage::Open);
+        self.begin_relay(t, first);
+    }
+
+    /// Its connection carries the tunnel from here on.
+    pub(super) fn host_is_there(&mut self, t: &mut Tunnel, stage: Stage) {
         t.seen.connect_end = self.clock.now_ns();
         t.active_ms = self.clock.now_ms();
-        self.arm_tunnel(&t);
+        if let Some(server) = &mut t.server {
+            server.leave_queue();
+            server.stage = stage;
+            count_carried(&server.cluster, &server.host);
+        }
+        self.arm_tunnel(t);
+    }
+
+    /// Both sides are there: what was held goes on, and then whatever comes.
+    pub(super) fn begin_relay(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
         if t.tcp.config.access_log_on_connected {
             self.log_tunnel(&t, AccessLogType::TcpUpstreamConnected);
         }
         let early = std::mem::take(&mut t.early);
-        let Some(server) = &mut t.server else {
-            return self.tunnels.put(t.key, t);
-        };
-        let (received, sent) = (early.len() as u64, first.len() as u64);
-        t.tcp
-            .stats()
-            .gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, received);
-        if !early.is_empty() && server.side.io.write(&early, b"").is_err() {
-            return self.server_lost(t);
+        let stats = t.tcp.stats();
+        stats.gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, early.len() as u64);
+        if t.link.is_some() {
+            self.send_early(&mut t, &early);
+            return self.drive_link(t);
         }
-        if !first.is_empty() && t.client.io.write(first, b"").is_err() {
-            return self.client_lost(t);
-        }
-        self.count_bytes(&mut t, [received, received, sent, sent]);
-        self.drive_tunnel(t);
+        self.drive_with(t, &early, first);
     }
 
     /// The attempt came to nothing: another one, or the end.
@@ -266,7 +285,7 @@ impl Worker {
 }
 
 impl Tunnel {
-    fn note_failure(&mut self, failure: Failure) {
+    pub(super) fn note_failure(&mut self, failure: Failure) {
         self.seen
             .flags
             .insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
@@ -288,6 +307,27 @@ impl Tunnel {
         let agreed = info.and_then(|info| info.server_name.as_deref());
         inspected.or(agreed).map(Arc::from)
     }
+}
+
+impl Server {
+    /// The tunnel waits for the connection no longer.
+    pub(super) fn leave_queue(&mut self) {
+        let stats = self.cluster.stats();
+        stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
+        let unit = std::mem::replace(&mut self.pending_unit, Taken::Unlimited);
+        give_back(&self.cluster, Limit::Pending, unit);
+    }
+}
+
+/// Counts a tunnel that its host carries.
+pub(super) fn count_carried(cluster: &ClusterRuntime, host: &Host) {
+    let stats = cluster.stats();
+    stats.inc(ClusterCounter::UpstreamRqTotal);
+    stats.gauge_inc(ClusterGauge::UpstreamRqActive);
+    let pool = &host.pool;
+    pool.active.set(pool.active.get().saturating_add(1));
+    pool.shard.rq_total.inc();
+    pool.shard.rq_active.inc();
 }
 
 /// Gives a unit of a limit back.

@@ -77,6 +77,6 @@ fn duration_end(t: &Tunnel) -> u64 {
 fn connect_end(t: &Tunnel) -> u64 {
     match t.server.as_ref().map(|server| server.stage) {
         Some(Stage::Connecting { deadline_ms } | Stage::Handshaking { deadline_ms }) => deadline_ms,
-        Some(Stage::Open) | None => NEVER,
+        Some(Stage::Asking | Stage::Open) | None => NEVER,
     }
 }

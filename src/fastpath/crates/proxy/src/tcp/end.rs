@@ -70,10 +70,11 @@ impl Worker {
             if !server.side.shut {
                 server.side.io.say_goodbye();
             }
-            let active = server.stage == Stage::Open;
+            let active = matches!(server.stage, Stage::Asking | Stage::Open);
             count_destroyed(&server, by, active);
             self.count_server_closed(&server);
         }
+        self.close_link(&mut t);
         if !t.client.shut {
             t.client.io.say_goodbye();
         }
@@ -93,7 +94,7 @@ impl Worker {
                 stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
                 give_back(&server.cluster, Limit::Pending, server.pending_unit);
             }
-            Stage::Open => {
+            Stage::Asking | Stage::Open => {
                 stats.gauge_dec(ClusterGauge::UpstreamRqActive);
                 pool.active.set(pool.active.get().saturating_sub(1));
                 pool.shard.rq_active.dec();
@@ -141,7 +142,7 @@ impl Worker {
 }
 
 /// `active`: it carried a tunnel.
-fn count_destroyed(server: &Server, by: By, active: bool) {
+pub(super) fn count_destroyed(server: &Server, by: By, active: bool) {
     use ClusterCounter as C;
     let stats = server.cluster.stats();
     let (destroyed, with_tunnel) = match by {

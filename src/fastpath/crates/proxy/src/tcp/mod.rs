@@ -4,7 +4,8 @@
 //! A tunnel is a client's connection and one to a host. It begins when the client's transport is
 //! there (`worker::pending`): a cluster is chosen (`route`), a host of it connected (`connect`),
 //! then bytes are moved both ways (`relay`, `pipe`) until both sides have ended (`end`). Until the
-//! host is there the client is not read: what it sends waits in its socket.
+//! host is there the client is not read: what it sends waits in its socket. Where the configuration
+//! says so the way to the host is itself a tunnel through HTTP (`tunneling`, `stream`).
 
 pub mod connect;
 pub mod deadlines;
@@ -13,6 +14,8 @@ pub mod log;
 pub mod pipe;
 pub mod relay;
 pub mod route;
+pub mod stream;
+pub mod tunneling;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -32,6 +35,7 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 use relay::Flow;
+use tunneling::Asked;
 
 #[derive(Debug)]
 pub struct Tunnel {
@@ -43,10 +47,12 @@ pub struct Tunnel {
     pub local: SocketAddr,
     pub id: u64,
     /// What listener filters found out.
-    facts: Box<ConnectionFacts>,
+    pub facts: Box<ConnectionFacts>,
     pub client: Side,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
+    /// What it has instead of a connection of its own.
+    pub link: Option<Link>,
     /// What was read of the client before there was a host.
     pub early: Vec<u8>,
     /// From the client to the host, and back.
@@ -102,6 +108,16 @@ pub struct Server {
     pub connection_unit: Taken,
     pub pending_unit: Taken,
     pub opened_ns: u64,
+    /// While it is being asked for a tunnel over HTTP/1.1.
+    pub asked: Option<Box<Asked>>,
+}
+
+/// A stream of an HTTP/2 connection to a host.
+#[derive(Debug)]
+pub struct Link {
+    /// In `Worker::upstreams`.
+    pub at: Key,
+    pub stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +129,8 @@ pub enum Stage {
     Handshaking {
         deadline_ms: u64,
     },
+    /// The host has to agree to a tunnel (`tunneling_config`).
+    Asking,
     Open,
 }
 
@@ -163,7 +181,12 @@ impl Tunnel {
     }
 
     fn is_open(&self) -> bool {
-        self.server.as_ref().is_some_and(|s| s.stage == Stage::Open)
+        let stage = match (&self.server, &self.link) {
+            (Some(server), _) => server.stage,
+            (None, Some(link)) => link.stage,
+            (None, None) => return false,
+        };
+        stage == Stage::Open
     }
 }
 
@@ -206,6 +229,7 @@ impl Worker {
             facts: arrival.facts,
             client,
             server: None,
+            link: None,
             early: arrival.held,
             up: Flow::default(),
             down: Flow::default(),
@@ -256,6 +280,12 @@ impl Worker {
                 return self.tunnels.put(key, t);
             }
             Stage::Handshaking { .. } => return self.shake_tunnel(t),
+            Stage::Asking => {
+                if event.writable && side.io.flush().is_err() {
+                    return self.tunnel_refused(t);
+                }
+                return self.read_answer(t);
+            }
             Stage::Open => {}
         }
         if event.failed && side.ended {

@@ -5,8 +5,11 @@
 //! whose reads fill that buffer again and again is bulk: it is spliced through a pipe, as long as
 //! both sides are plain and the pieces stay large.
 
+use proto::h1::{BodyDecoder, LAST_CHUNK};
+
 use super::end::By;
 use super::pipe::{Pipe, Pipes, Spliced};
+use super::tunneling::{Unframed, send_chunk, unframe};
 use super::{Side, Stage, To, Tunnel};
 use crate::net::io::{Input, Scratch};
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, TcpCounter, TcpGauge};
@@ -28,6 +31,7 @@ const SMALL_AFTER: u8 = 4;
 #[derive(Debug, Default)]
 pub struct Flow {
     way: Way,
+    pub framing: Framing,
     /// While it holds bytes.
     pipe: Option<Pipe>,
     /// The receiver takes no more for now, which was counted.
@@ -48,6 +52,18 @@ impl Default for Way {
     fn default() -> Self {
         Self::Copied(0)
     }
+}
+
+/// How the receiver's bytes stand to the sender's.
+#[derive(Debug, Default)]
+pub enum Framing {
+    /// They are the same.
+    #[default]
+    None,
+    /// Each part becomes a chunk of a request's body.
+    Chunks,
+    /// They are the body of a response.
+    Body(Box<BodyDecoder>),
 }
 
 /// What moving bytes in one direction came to.
@@ -87,12 +103,12 @@ impl Flow {
         limit: usize,
         scratch: &mut Scratch,
         pipes: &mut Pipes,
-    ) -> Moved {
-        let mut moved = Moved::default();
+        moved: &mut Moved,
+    ) {
         loop {
             let goes_on = match self.way {
-                Way::Copied(_) => self.copy(from, to, limit, scratch, &mut moved),
-                Way::Spliced(_) => self.splice(from, to, limit, pipes, &mut moved),
+                Way::Copied(_) => self.copy(from, to, limit, scratch, moved),
+                Way::Spliced(_) => self.splice(from, to, limit, pipes, moved),
             };
             if !goes_on {
                 break;
@@ -105,7 +121,6 @@ impl Flow {
         if self.held() == 0 {
             self.release(pipes);
         }
-        moved
     }
 
     /// One read and its write. False: nothing more can be done now.
@@ -125,11 +140,8 @@ impl Flow {
                 if drained && !from.hung_up {
                     from.readable = false;
                 }
-                let n = bytes.len() as u64;
-                moved.read = moved.read.saturating_add(n);
-                moved.written = moved.written.saturating_add(n);
-                if !bytes.is_empty() && to.io.write(bytes, b"").is_err() {
-                    moved.lost = Some(Lost::Receiver);
+                self.hand_on(bytes, from, to, moved);
+                if moved.lost.is_some() {
                     return false;
                 }
                 self.way = match self.way {
@@ -138,7 +150,7 @@ impl Flow {
                 };
                 if self.way == Way::Copied(BULK_AFTER) {
                     let is_plain = from.io.is_plain() && to.io.is_plain();
-                    self.way = if is_plain {
+                    self.way = if is_plain && matches!(self.framing, Framing::None) {
                         Way::Spliced(0)
                     } else {
                         Way::Copied(0)
@@ -150,6 +162,12 @@ impl Flow {
             Input::Eof => {
                 from.readable = false;
                 from.ended = true;
+                if let Framing::Body(decoder) = &mut self.framing
+                    && decoder.eof().is_err()
+                {
+                    moved.lost = Some(Lost::Sender);
+                    return false;
+                }
             }
             Input::Broken => {
                 moved.lost = Some(Lost::Sender);
@@ -157,6 +175,35 @@ impl Flow {
             }
         }
         true
+    }
+
+    /// Gives the receiver what was read of the sender.
+    fn hand_on(&mut self, bytes: &[u8], from: &mut Side, to: &mut Side, moved: &mut Moved) {
+        if bytes.is_empty() {
+            return;
+        }
+        let n = bytes.len() as u64;
+        moved.read = moved.read.saturating_add(n);
+        let written = match &mut self.framing {
+            Framing::None => to.io.write(bytes, b""),
+            Framing::Chunks => send_chunk(to, bytes),
+            Framing::Body(decoder) => {
+                match unframe(decoder, bytes, to, &mut moved.written) {
+                    Unframed::More => {}
+                    Unframed::End => {
+                        from.readable = false;
+                        from.ended = true;
+                    }
+                    Unframed::Faulty => moved.lost = Some(Lost::Sender),
+                    Unframed::Gone => moved.lost = Some(Lost::Receiver),
+                }
+                return;
+            }
+        };
+        match written {
+            Ok(()) => moved.written = moved.written.saturating_add(n),
+            Err(_) => moved.lost = Some(Lost::Receiver),
+        }
     }
 
     /// Empties the pipe, fills it, and empties it. False: nothing more can be done now.
@@ -236,14 +283,22 @@ fn empty(pipe: &mut Pipe, to: &mut Side, moved: &mut Moved) -> bool {
 
 impl Worker {
     /// Moves what can be moved, hands ends on, and puts the tunnel back unless it is over.
-    pub(super) fn drive_tunnel(&mut self, mut t: Box<Tunnel>) {
+    pub(super) fn drive_tunnel(&mut self, t: Box<Tunnel>) {
+        self.drive_with(t, &[], &[]);
+    }
+
+    /// The same, with what was already read of the client and of the host.
+    pub(super) fn drive_with(&mut self, mut t: Box<Tunnel>, early: &[u8], first: &[u8]) {
+        if t.link.is_some() {
+            return self.drive_link(t);
+        }
         if !t.is_open() {
             return match t.server {
                 None => self.connect_tunnel(t),
                 Some(_) => self.tunnels.put(t.key, t),
             };
         }
-        let (up, down) = self.relay(&mut t);
+        let (up, down) = self.relay(&mut t, early, first);
         self.count_moved(&mut t, up, down);
         match (up.lost, down.lost) {
             (Some(Lost::Sender), _) | (_, Some(Lost::Receiver)) => return self.client_lost(t),
@@ -259,7 +314,7 @@ impl Worker {
         self.tunnels.put(t.key, t);
     }
 
-    fn relay(&mut self, t: &mut Tunnel) -> (Moved, Moved) {
+    fn relay(&mut self, t: &mut Tunnel, early: &[u8], first: &[u8]) -> (Moved, Moved) {
         let limit = t.buffer_limit();
         let Some(server) = &mut t.server else {
             return (Moved::default(), Moved::default());
@@ -273,11 +328,14 @@ impl Worker {
         let pipes = &mut self.pipes;
         let (client, server) = (&mut t.client, &mut server.side);
         let (mut up, mut down) = (Moved::default(), Moved::default());
-        if t.flushing != Some(To::Client) {
-            up = t.up.run(client, server, limit, &mut scratch, pipes);
+        t.up.hand_on(early, client, server, &mut up);
+        t.down.hand_on(first, server, client, &mut down);
+        if t.flushing != Some(To::Client) && up.lost.is_none() {
+            t.up.run(client, server, limit, &mut scratch, pipes, &mut up);
         }
-        if t.flushing != Some(To::Host) && up.lost.is_none() {
-            down = t.down.run(server, client, host_limit, &mut scratch, pipes);
+        if t.flushing != Some(To::Host) && up.lost.is_none() && down.lost.is_none() {
+            t.down
+                .run(server, client, host_limit, &mut scratch, pipes, &mut down);
         }
         self.scratch = scratch;
         (up, down)
@@ -316,12 +374,14 @@ impl Worker {
         t.active_ms = self.clock.now_ms();
         t.seen.received = t.seen.received.saturating_add(up_read);
         t.seen.sent = t.seen.sent.saturating_add(down_written);
-        let Some(server) = &t.server else { return };
-        let (tcp, cluster) = (t.tcp.stats(), server.cluster.stats());
+        let tcp = t.tcp.stats();
         tcp.add(TcpCounter::DownstreamCxRxBytesTotal, up_read);
-        cluster.add(ClusterCounter::UpstreamCxTxBytesTotal, up_written);
-        cluster.add(ClusterCounter::UpstreamCxRxBytesTotal, down_read);
         tcp.add(TcpCounter::DownstreamCxTxBytesTotal, down_written);
+        if let Some(cluster) = &t.seen.cluster {
+            let stats = cluster.stats();
+            stats.add(ClusterCounter::UpstreamCxTxBytesTotal, up_written);
+            stats.add(ClusterCounter::UpstreamCxRxBytesTotal, down_read);
+        }
     }
 
     /// Brings the gauges of buffered bytes up to date.
@@ -330,7 +390,7 @@ impl Worker {
         let Some(server) = &t.server else { return };
         let now = match server.stage {
             Stage::Open => held(&t.up, &server.side),
-            Stage::Connecting { .. } | Stage::Handshaking { .. } => 0,
+            Stage::Connecting { .. } | Stage::Handshaking { .. } | Stage::Asking => 0,
         };
         let before = std::mem::replace(&mut t.up.gauged, now);
         let stats = server.cluster.stats();
@@ -386,7 +446,12 @@ fn hand_ends_on(t: &mut Tunnel) -> bool {
     // Whether a side is there to hear it, its next event tells.
     if up && !server.shut {
         server.shut = true;
-        server.io.shutdown();
+        if matches!(t.up.framing, Framing::Chunks) {
+            // The body ends, not the connection; a failure shows in the next event.
+            let _ = server.io.write(LAST_CHUNK, b"");
+        } else {
+            server.io.shutdown();
+        }
     }
     if down && !client.shut {
         client.shut = true;

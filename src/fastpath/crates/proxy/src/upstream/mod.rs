@@ -72,6 +72,8 @@ pub enum State {
     Idle,
     /// Serves the stream of this downstream connection.
     Busy(Key),
+    /// Carries this TCP tunnel: a stream of HTTP/2.
+    Tunnel(Key),
 }
 
 impl Upstream {
@@ -107,7 +109,10 @@ impl Upstream {
     pub fn downstream(&self) -> Option<Key> {
         match self.state {
             State::Busy(key) => Some(key),
-            State::Connecting { .. } | State::Handshaking { .. } | State::Idle => None,
+            State::Connecting { .. }
+            | State::Handshaking { .. }
+            | State::Idle
+            | State::Tunnel(_) => None,
         }
     }
 
@@ -194,7 +199,7 @@ impl Worker {
                 return;
             }
             State::Handshaking { .. } => return self.shake_hands(u),
-            State::Idle | State::Busy(_) => {}
+            State::Idle | State::Busy(_) | State::Tunnel(_) => {}
         }
         if event.writable
             && u.backlog() > 0
@@ -229,6 +234,7 @@ impl Worker {
             State::Handshaking { .. } => self.shake_hands(u),
             State::Idle => self.offer(u),
             State::Busy(_) => self.drive_upstream(u),
+            State::Tunnel(_) => self.upstreams.put(key, u),
         }
     }
 
@@ -460,7 +466,7 @@ impl Worker {
                 self.arm_upstream(&u, idle_end.min(lifetime_end));
             }
             // The stream has its own deadlines; look again when it may be idle.
-            State::Busy(_) => {
+            State::Busy(_) | State::Tunnel(_) => {
                 let again =
                     after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
                 self.arm_upstream(&u, again);
@@ -514,7 +520,7 @@ impl Worker {
 
     /// The request that the connection served is over for the limits.
     pub fn release_request_unit(&self, u: &Upstream) {
-        if let State::Busy(_) = u.state {
+        if let State::Busy(_) | State::Tunnel(_) = u.state {
             let pool = &u.pool;
             pool.active.set(pool.active.get().saturating_sub(1));
             pool.shard.rq_active.dec();

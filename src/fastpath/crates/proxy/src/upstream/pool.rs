@@ -13,6 +13,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::Tunnel;
+use crate::net::io::Io;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -221,6 +222,7 @@ impl Worker {
         s.upload_blocked = false;
         s.info.upstream_local = u.local;
         s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_tls = u.carrier.io().and_then(Io::tls_info).cloned();
         s.info.upstream_pool_ready = self.clock.now_ns();
     }
 

@@ -25,9 +25,9 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
     name.starts_with("external.")
         || name.starts_with("internal.")
         || name.starts_with("http1.")
-        || name.starts_with("http2.")
-        || name.starts_with("ssl.")
-        || name.ends_with("_context_secrets_not_ready")
+        || name.starts_with("ciphers.")
+        || name.starts_with("curves.")
+        || name.starts_with("versions.TLS")
         || name == "upstream_rq_time"
 }
 

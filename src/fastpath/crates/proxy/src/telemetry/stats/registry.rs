@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
@@ -13,6 +13,7 @@ use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
 use super::{ConnectionLimitShard, TcpShard};
+use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
@@ -103,6 +104,8 @@ pub(super) struct Registry {
     concurrency: u16,
     started: Instant,
     pub(super) admin: bool,
+    /// Of all certificates (seconds since 1970).
+    pub(super) first_expiration: Option<i64>,
     pub(super) clusters: Entities<ClusterShard>,
     pub(super) hcms: Entities<HcmShard>,
     pub(super) listeners: Entities<ListenerShard>,
@@ -110,6 +113,9 @@ pub(super) struct Registry {
     pub(super) tls_inspectors: Entities<TlsInspectorShard>,
     pub(super) http_inspectors: Entities<HttpInspectorShard>,
     pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
+    pub(super) tls: Entities<TlsShard>,
+    pub(super) tls_contexts: Entities<TlsContextShard>,
+    pub(super) http2: Entities<Http2Shard>,
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) routes: Entities<RouteShard>,
@@ -124,6 +130,7 @@ impl Registry {
             concurrency,
             started: Instant::now(),
             admin: false,
+            first_expiration: None,
             clusters: Entities::new("cluster."),
             hcms: Entities::new("http."),
             listeners: Entities::new("listener."),
@@ -131,6 +138,9 @@ impl Registry {
             tls_inspectors: Entities::new(""),
             http_inspectors: Entities::new(""),
             proxy_protocols: Entities::new(""),
+            tls: Entities::new(""),
+            tls_contexts: Entities::new(""),
+            http2: Entities::new(""),
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
             routes: Entities::new("vhost."),
@@ -162,6 +172,9 @@ impl Registry {
         self.tls_inspectors.reset();
         self.http_inspectors.reset();
         self.proxy_protocols.reset();
+        self.tls.reset();
+        self.tls_contexts.reset();
+        self.http2.reset();
         self.tcps.reset();
         self.connection_limits.reset();
         self.routes.reset();
@@ -188,6 +201,9 @@ impl Registry {
         self.tls_inspectors.collect();
         self.http_inspectors.collect();
         self.proxy_protocols.collect();
+        self.tls.collect();
+        self.tls_contexts.collect();
+        self.http2.collect();
         self.tcps.collect();
         self.connection_limits.collect();
         self.routes.collect();
@@ -202,6 +218,9 @@ impl Registry {
         self.http_inspectors.rows(CodeRows::None, &mut rows);
         self.proxy_protocols.rows(CodeRows::None, &mut rows);
         self.proxy_protocol_error_row(&mut rows);
+        self.tls.rows(CodeRows::None, &mut rows);
+        self.tls_contexts.rows(CodeRows::None, &mut rows);
+        self.http2.rows(CodeRows::None, &mut rows);
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
@@ -309,7 +328,19 @@ impl Registry {
         for (name, value) in own {
             push(name.into(), Value::Gauge(value), true);
         }
+        if let Some(at) = self.first_expiration {
+            let days = Value::Gauge(days_until(at));
+            push("server.days_until_first_cert_expiring".into(), days, true);
+        }
     }
+}
+
+/// Whole days from now; 0 for what is over.
+fn days_until(at: i64) -> u64 {
+    const SECONDS_A_DAY: u64 = 86_400;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    u64::try_from(at).unwrap_or(0).saturating_sub(now) / SECONDS_A_DAY
 }
 
 /// Resident memory of this process; 0 where /proc cannot be read.

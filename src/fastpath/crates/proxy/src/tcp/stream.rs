@@ -1,0 +1,296 @@
+//! A tunnel over a stream of HTTP/2 that it shares a connection with others for.
+//!
+//! The stream is an `Upstream` like those of requests, but for its state: what comes for it is
+//! brought here by `http2::client`.
+
+use std::rc::Rc;
+
+use proto::h1::Scheme;
+
+use super::connect::{PRIORITY, count_carried};
+use super::end::By;
+use super::{Link, Stage, To, Tunnel};
+use crate::cluster::ClusterRuntime;
+use crate::cluster::host::Host;
+use crate::http::failure::Failure;
+use crate::http2::carrier::{Carrier, StreamCarrier};
+use crate::net::io::{Input, Scratch};
+use crate::upstream::{State, Upstream};
+use crate::worker::Worker;
+use crate::worker::slots::Key;
+
+/// Bytes of the client in one turn before the others get theirs.
+const SHARE: u64 = 1024 * 1024;
+
+impl Worker {
+    /// The connection to the host turns out to be HTTP/2: it becomes one that others may use, and
+    /// the tunnel its first stream.
+    pub(super) fn become_stream(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
+        let Some(mut server) = t.server.take() else {
+            return self.tunnels.put(t.key, t);
+        };
+        server.leave_queue();
+        let (cluster, host) = (server.cluster, server.host);
+        let pool = Rc::clone(&host.pool);
+        pool.open.set(pool.open.get().saturating_add(1));
+        let key = self.upstreams.reserve();
+        let carrier = Carrier::Socket(server.side.io);
+        let (h, c) = (Rc::clone(&host), Rc::clone(&cluster));
+        let mut u = Box::new(Upstream::new(
+            key,
+            carrier,
+            h,
+            c,
+            Rc::clone(&pool),
+            PRIORITY,
+        ));
+        u.connection_unit = server.connection_unit;
+        u.opened_ns = server.opened_ns;
+        u.inbuf = first.to_vec();
+        u.readable = server.side.readable;
+        u.peer_closed = server.side.hung_up;
+        self.become_http2_client(u);
+        match self.http2_with_room(&pool) {
+            Some(connection) => self.open_link(t, &cluster, &host, connection),
+            None => self.link_refused(t),
+        }
+    }
+
+    /// Asks for the tunnel on a stream of its own.
+    pub(super) fn open_link(
+        &mut self,
+        mut t: Box<Tunnel>,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+        connection: Key,
+    ) {
+        t.seen.connect_end = self.clock.now_ns();
+        t.active_ms = self.clock.now_ms();
+        let Some(unit) = self.take_request_unit(cluster, host, PRIORITY) else {
+            return self.link_refused(t);
+        };
+        let at = self.upstreams.reserve();
+        let carrier = Carrier::Stream(StreamCarrier::new(connection, 0));
+        let (h, c) = (Rc::clone(host), Rc::clone(cluster));
+        let pool = Rc::clone(&host.pool);
+        let mut u = Box::new(Upstream::new(at, carrier, h, c, pool, PRIORITY));
+        u.state = State::Tunnel(t.key);
+        u.request_unit = unit;
+        u.opened_ns = self.clock.now_ns();
+        count_carried(cluster, host);
+        t.link = Some(Link {
+            at,
+            stage: Stage::Asking,
+        });
+        let sent = self.send_link_request(&mut t, &mut u, connection);
+        self.upstreams.put(at, u);
+        if !sent {
+            return self.link_refused(t);
+        }
+        self.arm_tunnel(&t);
+        self.tunnels.put(t.key, t);
+    }
+
+    fn send_link_request(&mut self, t: &mut Tunnel, u: &mut Upstream, connection: Key) -> bool {
+        let head = self.tunnel_request(t);
+        let Carrier::Stream(carrier) = &mut u.carrier else {
+            return false;
+        };
+        let Some(c) = self.http2.get_mut(connection) else {
+            return false;
+        };
+        t.seen.upstream_local = c.io.local_address();
+        let scheme = if c.io.is_plain() {
+            Scheme::Http
+        } else {
+            Scheme::Https
+        };
+        let (codec, out) = c.codec_and_out();
+        let Ok(id) = codec.send_request(out, &head, scheme, head.body, false) else {
+            return false;
+        };
+        carrier.id = id;
+        c.add_stream(id, u.key);
+        self.wrote_http2(connection);
+        true
+    }
+
+    /// The tunnel that an exchange belongs to, if it is one's.
+    pub fn tunnel_of(&self, at: Key) -> Option<Key> {
+        match self.upstreams.get(at)?.state {
+            State::Tunnel(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// A head came for the stream.
+    pub fn link_answered(&mut self, tunnel: Key, connection: Key, end: bool) {
+        let status = self.http2.get(connection).map(|c| c.codec.response.status);
+        let Some(mut t) = self.tunnels.take(tunnel) else {
+            return;
+        };
+        match (status, &mut t.link) {
+            (Some(100..200), _) => self.tunnels.put(tunnel, t),
+            (Some(200..300), Some(link)) if !end && link.stage == Stage::Asking => {
+                link.stage = Stage::Open;
+                self.begin_relay(t, &[]);
+            }
+            _ => self.link_refused(t),
+        }
+    }
+
+    /// Bytes of the host.
+    pub fn link_data(&mut self, tunnel: Key, data: &[u8], end: bool) {
+        let Some(mut t) = self.tunnels.take(tunnel) else {
+            return;
+        };
+        let is_open = t.is_open();
+        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_of(link.at)) {
+            carrier.ended |= end;
+            carrier.owed = carrier.owed.saturating_add(data.len());
+        }
+        if !is_open {
+            return self.link_refused(t);
+        }
+        if !data.is_empty() && t.client.io.write(data, b"").is_err() {
+            return self.end_tunnel(t, By::Us);
+        }
+        self.count_bytes(&mut t, [0, 0, 0, data.len() as u64]);
+        self.drive_link(t);
+    }
+
+    /// The stream or its connection is gone.
+    pub fn link_lost(&mut self, tunnel: Key) {
+        let Some(mut t) = self.tunnels.take(tunnel) else {
+            return;
+        };
+        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_of(link.at)) {
+            carrier.gone = true;
+            carrier.ended = true;
+        }
+        if !t.is_open() {
+            return self.link_refused(t);
+        }
+        if t.client.io.backlog() == 0 || t.flushing.is_some() {
+            return self.end_tunnel(t, By::Peer);
+        }
+        t.flushing = Some(To::Client);
+        self.tunnels.put(tunnel, t);
+    }
+
+    /// What the client had sent before the host agreed.
+    pub(super) fn send_early(&mut self, t: &mut Tunnel, early: &[u8]) {
+        let Some(mut u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
+            return;
+        };
+        if let Carrier::Stream(carrier) = &mut u.carrier
+            && !early.is_empty()
+        {
+            self.send_on_stream(carrier, early, false);
+        }
+        self.upstreams.put(u.key, u);
+        let n = early.len() as u64;
+        self.count_bytes(t, [n, n, 0, 0]);
+    }
+
+    /// Moves what can be moved, hands ends on, and puts the tunnel back unless it is over.
+    pub(super) fn drive_link(&mut self, mut t: Box<Tunnel>) {
+        let Some(mut u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
+            return self.tunnels.put(t.key, t);
+        };
+        let lost = t.is_open() && t.flushing.is_none() && !self.send_up(&mut t, &mut u);
+        let over = self.hand_link_ends_on(&mut t, &mut u);
+        self.upstreams.put(u.key, u);
+        if lost || over {
+            let by = if lost { By::Us } else { By::Peer };
+            return self.end_tunnel(t, by);
+        }
+        self.tunnels.put(t.key, t);
+    }
+
+    /// Reads the client while the stream takes what it gets. False: the client is gone.
+    fn send_up(&mut self, t: &mut Tunnel, u: &mut Upstream) -> bool {
+        let limit = t.buffer_limit();
+        let Carrier::Stream(carrier) = &mut u.carrier else {
+            return true;
+        };
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let mut moved = 0_u64;
+        let mut is_there = true;
+        while t.client.readable && !t.client.ended && carrier.backlog() == 0 && moved < SHARE {
+            match t.client.io.read_at_most(limit, &mut scratch) {
+                Input::Data { bytes, drained } => {
+                    if drained && !t.client.hung_up {
+                        t.client.readable = false;
+                    }
+                    moved = moved.saturating_add(bytes.len() as u64);
+                    if !bytes.is_empty() {
+                        self.send_on_stream(carrier, bytes, false);
+                    }
+                }
+                Input::Interrupted => {}
+                Input::Empty => t.client.readable = false,
+                Input::Eof => {
+                    t.client.readable = false;
+                    t.client.ended = true;
+                    self.end_on_stream(carrier, None);
+                }
+                Input::Broken => {
+                    is_there = false;
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        if moved >= SHARE {
+            self.ready_tunnels.push(t.key);
+        }
+        self.count_bytes(t, [moved, moved, 0, 0]);
+        is_there
+    }
+
+    /// True: the tunnel is over.
+    fn hand_link_ends_on(&mut self, t: &mut Tunnel, u: &mut Upstream) -> bool {
+        let Carrier::Stream(carrier) = &mut u.carrier else {
+            return true;
+        };
+        if t.client.io.backlog() > 0 {
+            return false;
+        }
+        let owed = carrier.owed;
+        self.consumed_of_stream(carrier, owed);
+        if !carrier.ended {
+            return false;
+        }
+        if carrier.gone || (t.client.ended && carrier.finished) {
+            return true;
+        }
+        if !t.client.shut {
+            t.client.shut = true;
+            t.client.io.shutdown();
+        }
+        false
+    }
+
+    /// The host does not give a tunnel.
+    pub(super) fn link_refused(&mut self, mut t: Box<Tunnel>) {
+        self.close_link(&mut t);
+        t.note_failure(Failure::UpstreamClosed);
+        self.try_again(t);
+    }
+
+    /// Takes the stream out of the accounts, and resets it unless it is over.
+    pub(super) fn close_link(&mut self, t: &mut Tunnel) {
+        let Some(u) = t.link.take().and_then(|link| self.upstreams.take(link.at)) else {
+            return;
+        };
+        self.close_upstream(u);
+    }
+
+    fn carrier_of(&mut self, at: Key) -> Option<&mut StreamCarrier> {
+        match &mut self.upstreams.get_mut(at)?.carrier {
+            Carrier::Stream(carrier) => Some(carrier),
+            Carrier::Socket(_) => None,
+        }
+    }
+}

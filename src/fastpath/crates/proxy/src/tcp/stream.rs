@@ -217,7 +217,11 @@ impl Worker {
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let mut moved = 0_u64;
         let mut is_there = true;
-        while t.client.readable && !t.client.ended && carrier.backlog() == 0 && moved < SHARE {
+        while t.client.readable
+            && !t.client.ended
+            && !self.is_stream_full(carrier, limit)
+            && moved < SHARE
+        {
             match t.client.io.read_at_most(limit, &mut scratch) {
                 Input::Data { bytes, drained } => {
                     if drained && !t.client.hung_up {

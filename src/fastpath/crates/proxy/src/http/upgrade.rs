@@ -198,7 +198,11 @@ impl Worker {
         s.request_head_sent = true;
         s.response.clear();
         s.response.status = 200;
-        s.response.body = BodyLength::Chunked;
+        // A tunnel has no framing; the answer to a POST is a body.
+        s.response.body = match s.tunnel {
+            Tunnel::Asked => BodyLength::None,
+            _ => BodyLength::Chunked,
+        };
         s.info.details = Some("via_upstream".into());
         if d.client.http.hcm.router.dynamic_stats {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);

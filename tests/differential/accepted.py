@@ -390,7 +390,6 @@ NOT_YET = {
     "limits/local_reply": "local_reply_config",
     "limits/strict": "strict_check_headers",
     "hop_by_hop/ignore_upgrade": "ignore_http_11_upgrade",
-    "headers/metadata": "DYNAMIC_METADATA",
     "http1_connection/proper_case": "header_key_format",
     "priority/main": "priorities other than 0",
     "access_log/rare_LOCAL_REPLY_BODY": "LOCAL_REPLY_BODY",

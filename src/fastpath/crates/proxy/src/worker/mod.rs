@@ -35,7 +35,7 @@ use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::{RouteShard, Stats};
+use crate::telemetry::stats::{GrpcShard, RouteShard, Stats};
 use crate::upstream::Upstream;
 use chain::ChainRuntime;
 use clock::Clock;
@@ -138,6 +138,8 @@ pub struct Worker {
     pub stats: Stats,
     /// (virtual host, stat_prefix) of routes that have one; emptied with every configuration.
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
+    /// By cluster and `grpc.<service>.<method>`.
+    pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -186,6 +188,7 @@ impl Worker {
             out: Vec::with_capacity(4096),
             stats,
             route_stats: HashMap::new(),
+            grpc_stats: HashMap::new(),
             logs,
             shared,
             mailbox,

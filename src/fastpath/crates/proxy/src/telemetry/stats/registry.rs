@@ -11,7 +11,9 @@ use super::listener_filter_names::PROXY_PROTOCOL_ERRORS;
 use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
-use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
+use super::{
+    ClusterShard, GrpcShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names,
+};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
@@ -110,6 +112,7 @@ pub(super) struct Registry {
     pub(super) http_inspectors: Entities<HttpInspectorShard>,
     pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
     pub(super) routes: Entities<RouteShard>,
+    pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
     pub(super) memberships: BTreeMap<String, (Membership, u64)>,
@@ -129,6 +132,7 @@ impl Registry {
             http_inspectors: Entities::new(""),
             proxy_protocols: Entities::new(""),
             routes: Entities::new("vhost."),
+            grpc: Entities::new("cluster."),
             control: Control::default(),
             memberships: BTreeMap::new(),
         }
@@ -158,6 +162,7 @@ impl Registry {
         self.http_inspectors.reset();
         self.proxy_protocols.reset();
         self.routes.reset();
+        self.grpc.reset();
         self.control.reset();
         self.memberships
             .values_mut()
@@ -170,6 +175,7 @@ impl Registry {
         self.listeners.flush();
         self.tls_inspectors.flush();
         self.routes.flush();
+        self.grpc.flush();
         self.control.flush();
     }
 
@@ -182,6 +188,7 @@ impl Registry {
         self.http_inspectors.collect();
         self.proxy_protocols.collect();
         self.routes.collect();
+        self.grpc.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
         self.membership_rows(&mut rows);
@@ -194,6 +201,7 @@ impl Registry {
         self.proxy_protocols.rows(CodeRows::None, &mut rows);
         self.proxy_protocol_error_row(&mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
+        self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
         rows

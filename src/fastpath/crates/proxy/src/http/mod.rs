@@ -4,6 +4,7 @@ pub mod client;
 pub mod deadlines;
 pub mod downstream;
 pub mod failure;
+pub mod filters;
 pub mod grpc;
 pub mod local_reply;
 pub mod path;

@@ -6,6 +6,7 @@ use model::resources::cluster::RoutingPriority;
 use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
+use super::filters::Filter;
 use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
@@ -39,6 +40,10 @@ pub struct Stream {
     pub is_tcp: bool,
     /// The client speaks gRPC, so that our replies do.
     pub is_grpc: bool,
+    /// Those that are at work on it, in the order of requests.
+    pub filters: Vec<Filter>,
+    /// The body of a response whose head waits for it.
+    pub held: Option<Vec<u8>>,
     pub priority: RoutingPriority,
 
     pub request_decoder: BodyDecoder,
@@ -113,6 +118,8 @@ impl Default for Stream {
             tunnel: Tunnel::No,
             is_tcp: false,
             is_grpc: false,
+            filters: Vec::new(),
+            held: None,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
@@ -158,6 +165,8 @@ impl Stream {
         self.tunnel = Tunnel::No;
         self.is_tcp = false;
         self.is_grpc = false;
+        self.filters.clear();
+        self.held = None;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;
         self.request_head_sent = false;

@@ -43,7 +43,7 @@ use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::{Http2Shard, RouteShard, Stats};
+use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
 use chain::ChainRuntime;
 use clock::Clock;
@@ -169,6 +169,8 @@ pub struct Worker {
     pub http2_shard: OnceCell<Arc<Http2Shard>>,
     /// (virtual host, stat_prefix) of routes that have one; emptied with every configuration.
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
+    /// By cluster and `grpc.<service>.<method>`.
+    pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -224,6 +226,7 @@ impl Worker {
             stats,
             http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
+            grpc_stats: HashMap::new(),
             logs,
             shared,
             mailbox,

@@ -10,6 +10,7 @@ mod codes;
 mod control;
 mod declared;
 mod entity;
+mod grpc_names;
 mod hcm_names;
 mod histogram;
 mod http2_names;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
 pub use declared::Declared;
+pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use http2_names::{Http2Counter, Http2Gauge};
 pub use listener_filter_names::{
@@ -133,6 +135,10 @@ pub type RouteShard = Shard<
     0,
     { RouteHistogram::COUNT },
 >;
+
+/// One worker's numbers about a gRPC method of a cluster, or all of them.
+pub type GrpcShard =
+    Shard<GrpcCounter, NoStat, GrpcHistogram, { GrpcCounter::COUNT }, 0, { GrpcHistogram::COUNT }>;
 
 impl ClusterShard {
     /// Counts an upstream response (or the local one given in its place): `upstream_rq_completed`,
@@ -388,6 +394,13 @@ impl Stats {
     pub fn route(&self, virtual_host: &str, stat_prefix: &str) -> Arc<RouteShard> {
         let name = format!("{virtual_host}.route.{stat_prefix}");
         self.with(|r| r.routes.get(&name).shard(0))
+    }
+
+    /// A shard of `cluster.<cluster>.<name>.`, of which `name` is `grpc.<service>.<method>`.
+    #[must_use]
+    pub fn grpc(&self, cluster: &str, name: &str) -> Arc<GrpcShard> {
+        let name = format!("{cluster}.{name}");
+        self.with(|r| r.grpc.get(&name).shard(0))
     }
 
     // -- names: for whoever applies a configuration --

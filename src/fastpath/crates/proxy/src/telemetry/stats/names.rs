@@ -29,6 +29,16 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
         || name.starts_with("curves.")
         || name.starts_with("versions.TLS")
         || name == "upstream_rq_time"
+        || is_grpc(name)
+}
+
+/// Names of `grpc_names`.
+fn is_grpc(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_digit())
+        || matches!(
+            name,
+            "failure" | "request_message_count" | "response_message_count" | "success" | "total"
+        )
 }
 
 /// Declares an enum and its `StatName` from one table.

@@ -12,7 +12,7 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
-use super::{ConnectionLimitShard, TcpShard};
+use super::{ConnectionLimitShard, GrpcShard, TcpShard};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
@@ -119,6 +119,7 @@ pub(super) struct Registry {
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) routes: Entities<RouteShard>,
+    pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
     pub(super) memberships: BTreeMap<String, (Membership, u64)>,
@@ -144,6 +145,7 @@ impl Registry {
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
             routes: Entities::new("vhost."),
+            grpc: Entities::new("cluster."),
             control: Control::default(),
             memberships: BTreeMap::new(),
         }
@@ -178,6 +180,7 @@ impl Registry {
         self.tcps.reset();
         self.connection_limits.reset();
         self.routes.reset();
+        self.grpc.reset();
         self.control.reset();
         self.memberships
             .values_mut()
@@ -190,6 +193,7 @@ impl Registry {
         self.listeners.flush();
         self.tls_inspectors.flush();
         self.routes.flush();
+        self.grpc.flush();
         self.control.flush();
     }
 
@@ -207,6 +211,7 @@ impl Registry {
         self.tcps.collect();
         self.connection_limits.collect();
         self.routes.collect();
+        self.grpc.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
         self.membership_rows(&mut rows);
@@ -224,6 +229,7 @@ impl Registry {
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
+        self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
         rows

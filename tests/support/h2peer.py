@@ -102,6 +102,7 @@ class _Side:
         self, sock: socket.socket, *, client: bool, settings: dict[int, int], window: int
     ) -> None:
         self.sock = sock
+        self.is_client = client
         self.closed = "open"  # open | eof | reset
         self.goaway: h2.events.ConnectionTerminated | None = None
         self.peer_settings: dict[int, int] = {}
@@ -179,9 +180,13 @@ class _Side:
                 if not self.receive():
                     return False
                 continue
-            self.h2.send_data(stream, bytes(view[:room]))
+            # A client's last frame ends the request; an upstream ends its with an empty one.
+            last = end and self.is_client and room >= len(view)
+            self.h2.send_data(stream, bytes(view[:room]), end_stream=last)
             self.flush()
             view = view[room:]
+            if last:
+                return True
         if end:
             self.h2.end_stream(stream)
             self.flush()

@@ -288,7 +288,11 @@ class Client(_Side):
         return stream
 
     def request(
-        self, headers: Headers, body: bytes | None = None, trailers: Headers | None = None
+        self,
+        headers: Headers,
+        body: bytes | None = None,
+        trailers: Headers | None = None,
+        deadline: float = DEADLINE,
     ) -> Stream:
         """A request and its response."""
         stream = self.begin(headers, end=body is None and trailers is None)
@@ -297,7 +301,7 @@ class Client(_Side):
         if trailers is not None:
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 self.trailers(stream, trailers)
-        return self.finish(stream)
+        return self.finish(stream, deadline)
 
     def wait_closed(self, deadline: float = DEADLINE) -> str:
         """Until the other side closes; returns how."""

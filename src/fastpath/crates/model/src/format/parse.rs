@@ -493,7 +493,7 @@ mod tests {
         let error = Format::parse("%DYNAMIC_METADATA(x)%").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "format operator DYNAMIC_METADATA is not implemented"
+            "format operator DYNAMIC_METADATA(x) is not implemented"
         );
     }
 

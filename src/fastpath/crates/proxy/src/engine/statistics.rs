@@ -77,8 +77,11 @@ impl Control {
         );
     }
 
-    /// `ssl.certificate.<name>.expiration_unix_time_seconds` of all contexts.
-    pub(super) fn gauge_expirations(&self, state: &mut State, now: &Snapshot) {
+    /// When the certificates of all contexts end, and how many secrets came for them.
+    pub(super) fn count_contexts(&self, state: &mut State, now: &Snapshot) {
+        for (counter, n) in state.contexts.take_updates() {
+            self.stats.add(&counter, n);
+        }
         let expirations = state.contexts.expirations(now);
         for gone in state.expirations.keys() {
             if !expirations.contains_key(gone) {

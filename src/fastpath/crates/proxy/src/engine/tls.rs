@@ -15,6 +15,8 @@ use crate::worker::command::{ServerTls, UpstreamTransport};
 
 /// The gauge of each certificate.
 const EXPIRATION: &str = "expiration_unix_time_seconds";
+/// The counter of secrets that came.
+const BY_SDS: &str = "ssl_context_update_by_sds";
 
 #[derive(Default)]
 pub(super) struct Contexts {
@@ -22,6 +24,8 @@ pub(super) struct Contexts {
     servers: HashMap<(Arc<str>, Arc<str>, u64), Made<ServerContext>>,
     /// By cluster and hash of the transport socket.
     clients: HashMap<(Arc<str>, u64), Made<ClientContext>>,
+    /// Secrets that came, by whose they are, since `take_updates` was asked.
+    updates: BTreeMap<String, i64>,
 }
 
 struct Made<T> {
@@ -71,6 +75,17 @@ impl Contexts {
             return Ok(ServerTls::Ready(Arc::clone(&made.context)));
         }
         let context = ServerContext::new(config, snapshot)?;
+        let owner = || {
+            snapshot
+                .listeners
+                .get(listener)
+                .map(|l| l.stat_prefix.to_string())
+        };
+        if let Some(prefix) = owner() {
+            let counter = format!("listener.{prefix}.server_ssl_socket_factory.{BY_SDS}");
+            let before = self.servers.get(&key).map(|made| &*made.secrets);
+            note_update(&mut self.updates, counter, before, &secrets);
+        }
         let made = Made {
             secrets,
             context: Arc::clone(&context),
@@ -110,6 +125,12 @@ impl Contexts {
         }
         match ClientContext::new(&config, snapshot) {
             Ok(context) => {
+                if let Some(cluster) = snapshot.clusters.get(cluster) {
+                    let name = &cluster.stat_name;
+                    let counter = format!("cluster.{name}.client_ssl_socket_factory.{BY_SDS}");
+                    let before = self.clients.get(&key).map(|made| &*made.secrets);
+                    note_update(&mut self.updates, counter, before, &secrets);
+                }
                 let made = Made {
                     secrets,
                     context: Arc::clone(&context),
@@ -152,6 +173,11 @@ impl Contexts {
         all
     }
 
+    /// What to add to the counters of contexts that secrets brought or changed.
+    pub fn take_updates(&mut self) -> BTreeMap<String, i64> {
+        std::mem::take(&mut self.updates)
+    }
+
     /// Forgets what nothing uses any more.
     pub fn retain(&mut self, snapshot: &Snapshot) {
         self.servers.retain(|(listener, name, hash), _| {
@@ -173,6 +199,24 @@ impl<T> Made<T> {
                 .iter()
                 .zip(secrets)
                 .all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+/// Notes how many secrets are not what they were.
+fn note_update(
+    updates: &mut BTreeMap<String, i64>,
+    counter: String,
+    before: Option<&[Arc<Secret>]>,
+    now: &[Arc<Secret>],
+) {
+    let known = |secret: &Arc<Secret>| {
+        let mut before = before.into_iter().flatten();
+        before.any(|old| Arc::ptr_eq(old, secret))
+    };
+    let changed = now.iter().filter(|secret| !known(secret)).count();
+    if changed > 0 {
+        let sum = updates.entry(counter).or_default();
+        *sum = sum.saturating_add(i64::try_from(changed).unwrap_or(i64::MAX));
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Stream {
     pub request_head_sent: bool,
     /// The upstream's buffer is full: the client is not read.
     pub upload_blocked: bool,
+    /// Those that came before the response.
+    pub interim_responses: u8,
     /// Response head sent to the client.
     pub response_started: bool,
     pub response_complete: bool,
@@ -117,6 +119,7 @@ impl Default for Stream {
             request_complete: false,
             request_head_sent: false,
             upload_blocked: false,
+            interim_responses: 0,
             response_started: false,
             response_complete: false,
             response_keep_alive: false,
@@ -159,6 +162,7 @@ impl Stream {
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;
+        self.interim_responses = 0;
         self.response_started = false;
         self.response_complete = false;
         self.response_keep_alive = false;

@@ -32,6 +32,8 @@ const MAX_REQUESTS: usize = 64;
 /// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
 /// what keeps the wire busy.
 const MAX_STUCK: usize = 128 * 1024;
+/// A connection without streams for so long gives back what it keeps for them.
+const IDLE_MS: u64 = 10_000;
 /// Frames gathered beyond this are written at once.
 const WRITE_AT: usize = 128 * 1024;
 /// Above this, `out` gives its memory back when it is empty.
@@ -483,7 +485,8 @@ impl Worker {
         let Some(c) = self.http2.get_mut(key) else {
             return;
         };
-        if c.streams.is_empty() && c.codec.is_closing() && c.io.backlog() == 0 {
+        let is_silent = c.io.backlog() == 0 && !c.is_paused;
+        if c.streams.is_empty() && c.codec.is_closing() && is_silent {
             self.close_http2(key, End::Done);
         }
     }
@@ -512,10 +515,14 @@ impl Worker {
     }
 
     pub fn http2_timer(&mut self, key: Key) {
-        let Some(c) = self.http2.get(key) else {
+        let now = self.clock.now_ms();
+        let Some(c) = self.http2.get_mut(key) else {
             return;
         };
-        let now = self.clock.now_ms();
+        if c.streams.is_empty() && now >= c.idle_since_ms.saturating_add(IDLE_MS) {
+            c.streams.shrink_to_fit();
+            c.codec.shrink();
+        }
         let is_server = matches!(c.role, Role::Server(_));
         let over = if is_server {
             self.http2_server_timer(key, now)

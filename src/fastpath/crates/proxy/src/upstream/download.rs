@@ -15,6 +15,9 @@ use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, ClusterHistogram};
 use crate::worker::Worker;
 
+/// Of one request. 100, 102 and 103 make sense once each, and progress a few times.
+const MAX_INTERIM_RESPONSES: u8 = 10;
+
 impl Worker {
     /// Handles a part of the response: `data` starts where the last part ended.
     pub fn respond(
@@ -187,7 +190,7 @@ impl Worker {
                 None => return Ok(None),
             },
             Carrier::Stream(_) if s.response.is_interim() => {
-                self.interim_response(d, s);
+                self.interim_response(d, s, u)?;
                 s.response.clear();
                 return Ok(None);
             }
@@ -259,17 +262,30 @@ impl Worker {
             if !s.response.is_interim() {
                 return Ok(Some(used));
             }
-            self.interim_response(d, s);
+            self.interim_response(d, s, u)?;
             s.response.clear();
         }
     }
 
-    /// Of interim responses Envoy passes on 100, if `proxy_100_continue` says so.
-    fn interim_response(&mut self, d: &mut Downstream, s: &Stream) {
+    /// Of interim responses Envoy passes on 100, if `proxy_100_continue` says so. A host that
+    /// sends nothing else is cut off.
+    fn interim_response(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &Upstream,
+    ) -> Result<(), Failure> {
+        s.interim_responses = s.interim_responses.saturating_add(1);
+        if s.interim_responses > MAX_INTERIM_RESPONSES {
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxProtocolError);
+            return Err(Failure::UpstreamProtocol);
+        }
         let is_old = s.request.version == proto::h1::Version::Http10;
         if s.response.status == 100 && d.client.http.hcm.proxy_100_continue && !is_old {
             self.send_continue(d);
         }
+        Ok(())
     }
 
     /// The response is complete, and so is the stream.

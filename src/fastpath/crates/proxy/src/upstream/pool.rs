@@ -165,13 +165,17 @@ impl Worker {
             return self.reply_failure(d, s, Failure::Overflow);
         };
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
+        if s.is_tcp {
+            return self.open_tcp(d, s, u);
+        }
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
         if s.request_complete || s.tunnel == Tunnel::Asked {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(u.key, u);
-            d.stream = Some(s);
             debug_assert_eq!(taken.bytes, 0);
+            // A head that could not be sent was answered.
+            let _ = self.after_upload(d, s, taken);
         } else {
             self.upstreams.put(u.key, u);
             d.stream = Some(s);
@@ -333,6 +337,13 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         protocol => protocol,
     };
     let source = d.client.facts.as_ref().and_then(|f| f.upstream_source);
+    if s.is_tcp {
+        return host.pool_of(PoolKey {
+            source,
+            is_tcp: true,
+            ..PoolKey::default()
+        });
+    }
     let is_plain = !http.auto_sni && !http.auto_san_validation && source.is_none();
     if is_plain && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
@@ -350,6 +361,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
     let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
     let wants_sni = http.auto_sni && !is_address;
     host.pool_of(PoolKey {
+        is_tcp: false,
         source,
         protocol,
         sni: name.filter(|_| wants_sni).map(Box::from),

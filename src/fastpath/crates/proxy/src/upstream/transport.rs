@@ -106,7 +106,9 @@ pub fn begin_tls(
     let options = ClientSession {
         sni: sni.as_deref(),
         verify_san: san.as_slice(),
-        alpn: kind.and_then(|kind| protocols(&config, kind.protocol)),
+        alpn: kind
+            .filter(|kind| !kind.is_tcp)
+            .and_then(|kind| protocols(&config, kind.protocol)),
         local: local.unwrap_or(host.address),
         remote: host.address,
     };

@@ -162,6 +162,7 @@ fn listener(out: &mut Tagged, rest: &str) {
 /// `….ssl.ciphers.<cipher>` and its like; `….ssl.certificate.<name>.<stat>`. Envoy's two tags for
 /// ciphers have nothing in common.
 fn tls(out: &mut Tagged, cipher: &'static str) {
+    const CERTIFICATE: &str = ".ssl.certificate.";
     let Some(at) = out.name.find(".ssl.") else {
         return;
     };
@@ -182,7 +183,6 @@ fn tls(out: &mut Tagged, cipher: &'static str) {
             return;
         }
     }
-    const CERTIFICATE: &str = ".ssl.certificate.";
     let rest = out
         .name
         .get(at..)

@@ -434,13 +434,15 @@ class _Serving:
     def run(self) -> None:
         side = self._side
         while side.closed == "open":
-            wait = min((at for at, _ in self._due.values()), default=None)
-            pause = DEADLINE * 10 if wait is None else max(wait - time.monotonic(), 0)
-            side.receive(pause)
+            seen = len(side.streams)
             for stream in list(side.streams.values()):
                 self._look(stream)
             for number in list(self._due):
                 self._play(number)
+            if side.closed != "open" or len(side.streams) > seen:
+                continue  # A body that was sent meanwhile has read for others too.
+            wait = min((at for at, _ in self._due.values()), default=None)
+            side.receive(DEADLINE * 10 if wait is None else max(wait - time.monotonic(), 0))
 
     def _look(self, stream: Stream) -> None:
         if stream.headers and stream.id not in self._answers:

@@ -186,7 +186,11 @@ impl Worker {
             });
         }
         let headers = &mut s.request.headers;
-        s.info.scheme_https = headers.get(Known::XForwardedProto) == Some(b"https");
+        // HTTP/2 says so itself; HTTP/1 is what came by x-forwarded-proto (as in Envoy).
+        s.info.scheme_https = match s.request.scheme {
+            Some(scheme) if d.carrier.is_stream() => matches!(scheme, Scheme::Https),
+            _ => headers.get(Known::XForwardedProto) == Some(b"https"),
+        };
 
         // Internal: one address in all, and it is in the configured ranges.
         let internal = remote.single

@@ -1,6 +1,6 @@
 //! Our records against rustls' own, which knows nothing of them.
 
-#![allow(clippy::unwrap_used)] // Tests.
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)] // Tests.
 
 mod support;
 

@@ -1,4 +1,8 @@
-"""Measures the three loops of the spike in turns with nginx: `python -m bench.spike [rounds]`."""
+"""Measures the spike's loops in turns with a product: `python -m bench.spike [rounds] [h1|h2]`.
+
+h1: the three I/O layers and nginx (ADR 0001). h2: the two codecs, the whole sidecar and Envoy (ADR
+0003).
+"""
 
 import subprocess
 import sys
@@ -12,8 +16,13 @@ from bench.loads import Load
 from bench.measure import Rig
 from bench.paths import CACHE
 from bench.peer import Peer
+from bench.peers.envoy import Here as Envoy
 from bench.peers.nginx import Here as Nginx
+from bench.peers.ours import Here as Ours
+from bench.scenario import Scenario
+from bench.scenarios.grpc_unary import Here as Calls
 from bench.scenarios.h1_1m import Here as Bodies
+from bench.scenarios.h2_h2 import Here as Streams
 from bench.site import Site
 
 TARGET = CACHE / "spike-target"
@@ -45,9 +54,16 @@ class Saturated(LoadScenario):
     paced = Load(connections=16, path="/small", expect_body=12, rate=5000)
 
 
+def chosen(protocol: str) -> tuple[list[Peer], list[Scenario]]:
+    if protocol == "h2":
+        return [Loop("h2"), Loop("h2-ours"), Ours(), Envoy()], [Streams(), Calls()]
+    return [Nginx(), Loop("tokio"), Loop("epoll"), Loop("uring")], [Saturated(), Bodies()]
+
+
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    peers = [Nginx(), Loop("tokio"), Loop("epoll"), Loop("uring")]
+    words = sys.argv[1:]
+    rounds = int(words[0]) if words else 7
+    peers, scenarios = chosen(words[1] if len(words) > 1 else "h1")
     for peer in peers:
         peer.prepare()
     generator = loadgen.build()
@@ -55,7 +71,7 @@ def main() -> None:
         print(f"{key}: {value}")
     with loadgen.origins(generator) as origins:
         rig = Rig(generator, origins, duration=2.0)
-        for scenario in (Saturated(), Bodies()):
+        for scenario in scenarios:
             summary = runner.run(scenario, peers, rig, rounds, patience=1, tell=tell)
             summary.verdicts.clear()
             print(table.render(summary), flush=True)

@@ -239,6 +239,7 @@ ATTACKS = [
     Attack("unknown frame types", _repeat(h.frame(0xFA, 0xFF, 0, b"?" * 8))),
     Attack("unknown settings", _repeat(h.settings(*[(0xF000 + i, i) for i in range(50)]))),
     Attack("hpack bomb", _bomb(b"x-bomb", b"b" * 3900, 1000), cve="CVE-2016-6581"),
+    Attack("hpack bomb below the limits", _bomb(b"x-bomb", b"b" * 3900, 14), cve="CVE-2016-6581"),
     Attack("hpack bomb of cookies", _bomb(b"cookie", b"c" * 3900, 1000)),
     Attack("hpack bomb of small cookies", _bomb(b"cookie", b"c", 2000)),
     Attack("huge header lists", _huge_lists),

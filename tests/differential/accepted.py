@@ -39,6 +39,38 @@ _REFUSED = {
     "connection": "eof",
 }
 
+MALFORMED_HTTP2 = (
+    "no_authority",
+    "authority_userinfo",
+    "authority_empty",
+    "no_scheme",
+    "no_path",
+    "no_method",
+    "path_empty",
+    "path_absolute",
+    "path_relative",
+    "path_space",
+    "method_bad",
+    "two_paths",
+    "pseudo_after",
+    "pseudo_unknown",
+    "pseudo_status",
+    "te_gzip",
+    "connection",
+    "connection_close",
+    "keep_alive",
+    "proxy_connection",
+    "transfer_encoding",
+    "upgrade",
+    "name_upper",
+    "name_space",
+    "value_lf",
+    "value_nul",
+    "length_twice",
+    "length_differ",
+    "length_bad",
+)
+
 ACCEPTED: list[Accepted] = [
     Accepted(
         "bare LF",
@@ -275,6 +307,8 @@ ACCEPTED: list[Accepted] = [
             "http1_connection/http10_refused",
             "http1_connection/http10_refused_keep_alive",
             "http1_framing/te_http10",
+            "http2/from1_http10*",
+            "http2/from1_answer_10_no_length",
         ),
         "logs HTTP/1.1 when it was refused",
         "it was HTTP/1.0",
@@ -305,6 +339,8 @@ ACCEPTED: list[Accepted] = [
             "http1_framing/method_propfind",
             "http1_framing/method_purge",
             "http1_framing/custom_method",
+            "http2/method_custom_to1",
+            "http2/method_lower_to1",
         ),
         "adds content-length: 0 to all but GET, HEAD, DELETE, TRACE and CONNECT",
         "RFC 9110 §8.6: only methods that expect content",
@@ -369,6 +405,58 @@ ACCEPTED: list[Accepted] = [
         "a path is no host: the request keeps its own",
         fields=("upstream.0.headers", "log.0.authority"),
     ),
+    Accepted(
+        "stream_error_on_invalid_http_message",
+        ("limits/invalid_message_open",),
+        "keeps an HTTP/1 connection open after a request without Host",
+        "RFC 9112 §3.2 asks for 400; after a head that is wrong, what follows on a connection "
+        "without streams is not to be trusted. HTTP/2 acts on the field",
+        ours={"responses.0.start": "HTTP/1.1 400 Bad Request", "connection": "eof"},
+    ),
+    Accepted(
+        "a malformed HTTP/2 request",
+        tuple(f"http2/{name}_to1" for name in MALFORMED_HTTP2),
+        "closes the connection without a GOAWAY, and logs code 0, DPE and nothing of the request",
+        "RFC 9113 §5.4.1: a GOAWAY says why; the fault is counted. Not logged yet: there is no "
+        "request to log",
+        fields=("connection", "log.*"),
+        ours={"connection": "eof, GOAWAY 1", "log.count": 0, "upstream.count": 0},
+    ),
+    Accepted(
+        "`host` that differs from `:authority`",
+        (
+            "http2/host_other_to1",
+            "http2/scheme_other_to1",
+            "http2/path_fragment_to1",
+            "http2/value_spaces_*",
+        ),
+        "takes them (drops that host, trims the value), and answers 400 to a fragment",
+        "RFC 9113 §8.2.1, §8.3.1: such requests are malformed",
+        ours={"connection": "eof, GOAWAY 1", "log.count": 0, "upstream.count": 0},
+    ),
+    Accepted(
+        "a `content-length` that the body belies",
+        ("http2/length_short_to1", "http2/length_long_to1"),
+        "resets the stream",
+        "RFC 9113 §8.1.1: malformed, like a head that is; the connection ends unless "
+        "`stream_error_on_invalid_http_message` is set",
+        ours={"connection": "eof, GOAWAY 1"},
+    ),
+    Accepted(
+        "`content-length: 0` of local replies over HTTP/2",
+        ("http2/path_star_options_*", "http2/connect_to*"),
+        "leaves it out",
+        "it says the same and costs nothing",
+        fields=("responses.0.headers",),
+    ),
+    Accepted(
+        "a malformed HTTP/2 request",
+        ("http2/strict_*",),
+        "logs code 0, DPE and nothing of the request",
+        "the stream is reset as Envoy resets it; not logged yet: there is no request to log",
+        fields=("log.*",),
+        ours={"log.count": 0, "upstream.count": 0, "responses.0.reset": 1},
+    ),
 ]
 
 # Listeners whose configuration ours refuses so far, naming the field: group/listener -> the name.
@@ -380,11 +468,8 @@ NOT_YET = {
     "vhosts/vhost_header": "vhost_header",
     "limits/proxy_status": "proxy_status_config",
     "limits/local_reply": "local_reply_config",
-    "limits/invalid_messages": "stream_error_on_invalid_http_message",
-    "limits/override_invalid": "override_stream_error_on_invalid_http_message",
     "limits/strict": "strict_check_headers",
     "hop_by_hop/ignore_upgrade": "ignore_http_11_upgrade",
-    "headers/metadata": "DYNAMIC_METADATA",
     "http1_connection/proper_case": "header_key_format",
     "priority/main": "priorities other than 0",
     "access_log/rare_LOCAL_REPLY_BODY": "LOCAL_REPLY_BODY",

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.differential.model import Case, Group, Listener
+from tests.support import h2peer
 from tests.support.client import Exchange, run_steps
 from tests.support.http1 import Headers, Message
 from tests.support.ports import free_port
@@ -69,6 +70,8 @@ def _machine_addresses() -> list[str]:
 
 
 _SIOCGIFADDR = 0x8915
+_PATIENCE = 3.0  # for the answer to an HTTP/2 request; some get none
+_LOG_PATIENCE = 5.0
 MACHINE_ADDRESSES = _machine_addresses()
 
 
@@ -117,7 +120,14 @@ def build_listener(name: str, listener: Listener, port: int, log_path: str) -> d
     }
 
 
-def static_cluster(name: str, port: int) -> dict[str, Any]:
+_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HTTP2 = {
+    "@type": f"type.googleapis.com/{_OPTIONS}",
+    "explicit_http_config": {"http2_protocol_options": {}},
+}
+
+
+def static_cluster(name: str, port: int, **more: Any) -> dict[str, Any]:
     """A cluster with one endpoint on the loopback."""
     address = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
     return {
@@ -128,6 +138,7 @@ def static_cluster(name: str, port: int) -> dict[str, Any]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
+        **more,
     }
 
 
@@ -141,7 +152,10 @@ class Lab:
         self.group = group
         self.listeners = {k: v for k, v in group.listeners.items() if k not in without}
         self.workdir = Path(tempfile.mkdtemp(prefix=f"{group.name}-{kind}-", dir=workdir))
-        self.upstreams = {name: Upstream() for name in group.upstreams}
+        self.upstreams: dict[str, Upstream | h2peer.Upstream] = {
+            **{name: Upstream() for name in group.upstreams},
+            **{name: h2peer.Upstream() for name in group.http2},
+        }
         self.blackhole = Blackhole() if "blackhole" in group.clusters else None
         ports = {name: up.port for name, up in self.upstreams.items()}
         ports["refused"] = free_port()
@@ -178,6 +192,14 @@ class Lab:
         """The YAML both proxies get; only ports and paths differ."""
         group = self.group
         clusters = [static_cluster(name, self.upstreams[name].port) for name in group.upstreams]
+        clusters += [
+            static_cluster(
+                name,
+                self.upstreams[name].port,
+                typed_extension_protocol_options={_OPTIONS: _HTTP2},
+            )
+            for name in group.http2
+        ]
         clusters += yaml.safe_load(self._fill(group.clusters)) or []
         listeners = [
             build_listener(
@@ -209,10 +231,17 @@ class Lab:
     def observe(self, case: Case, known: Record | None = None) -> Record:
         """What happens. `known` (an earlier record) only says how long to wait for things."""
         for name, upstream in self.upstreams.items():
-            upstream.script(case.scripts.get(name, ()))
+            upstream.script(case.scripts.get(name, ()))  # type: ignore[arg-type]
         self._new_lines(case.listener)
         closes = known is not None and known["connection"] != "open"
-        steps = tuple(self._send(s) if isinstance(s, bytes) else s for s in case.steps)
+        if case.asks:
+            settle = 1.0 if closes else 0.12 if known is not None else case.settle
+            record = self._ask(case, settle)
+            lines = self._log_lines(case.listener, None if known is None else len(known["log"]))
+            return {**record, **self._seen(case, lines)}
+        steps: tuple[Any, ...] = tuple(
+            self._send(s) if isinstance(s, bytes) else s for s in case.steps
+        )
         exchange = run_steps(
             self.ports[f"l_{case.listener}"],
             steps,
@@ -222,6 +251,18 @@ class Lab:
         )
         lines = self._log_lines(case.listener, None if known is None else len(known["log"]))
         return self._record(case, exchange, lines)
+
+    def _ask(self, case: Case, settle: float) -> Record:
+        with h2peer.Client(self.ports[f"l_{case.listener}"]) as client:
+            responses = []
+            for ask in case.asks:
+                if client.closed != "open":
+                    break
+                stream = client.request(ask.headers, ask.body, ask.trailers, _PATIENCE)
+                responses.append(self._response2(stream))
+            client.wait_closed(settle)
+            told = "" if client.goaway is None else f", GOAWAY {int(client.goaway.error_code or 0)}"
+            return {"responses": responses, "connection": client.closed + told}
 
     def _send(self, data: bytes) -> bytes:
         for name, port in self.ports.items():
@@ -240,7 +281,7 @@ class Lab:
         """All lines the case wrote: waits for the expected number, then for silence."""
         lines: list[str] = []
         wanted = 1 if expected is None else expected
-        end = time.monotonic() + (1.0 if expected is None else 5.0)
+        end = time.monotonic() + (1.0 if expected is None else _LOG_PATIENCE)
         pause = 0.08 if expected is None else 0.04
         quiet = time.monotonic() + pause
         while time.monotonic() < (quiet if len(lines) >= wanted else end):
@@ -290,7 +331,36 @@ class Lab:
             record["incomplete"] = True
         return record
 
-    def _request(self, name: str, request: Received) -> Record:
+    def _response2(self, stream: h2peer.Stream) -> Record:
+        record: Record = {
+            "start": stream.get(":status") or "",
+            "headers": self._headers(stream.headers),
+            "body": self._body(stream.body),
+            "framing": "http2",
+        }
+        if stream.informational:
+            record["informational"] = [str(each) for each in stream.informational]
+        if stream.trailers:
+            record["trailers"] = self._headers(stream.trailers)
+        if stream.reset is not None:
+            record["reset"] = stream.reset
+        elif not stream.ended:
+            record["incomplete"] = True
+        return record
+
+    def _request2(self, name: str, request: h2peer.Stream) -> Record:
+        record: Record = {"to": name, "start": "", "headers": self._headers(request.headers)}
+        if request.body:
+            record["body"] = self._body(request.body)
+        if request.trailers:
+            record["trailers"] = self._headers(request.trailers)
+        if not request.ended:
+            record["incomplete"] = True
+        return record
+
+    def _request(self, name: str, request: Received | h2peer.Stream) -> Record:
+        if isinstance(request, h2peer.Stream):
+            return self._request2(name, request)
         record: Record = {
             "to": name,
             "start": _short(self._text(request.start)),
@@ -309,14 +379,20 @@ class Lab:
         record: Record = {
             "responses": [self._response(m) for m in exchange.messages],
             "connection": exchange.closed,
+        }
+        if exchange.leftover:
+            record["leftover"] = self._text(exchange.leftover.decode("latin-1"))
+        return {**record, **self._seen(case, lines)}
+
+    def _seen(self, case: Case, lines: list[str]) -> Record:
+        """What the upstreams got and the log says."""
+        record: Record = {
             "upstream": [
                 self._request(name, request)
                 for name, upstream in self.upstreams.items()
                 for request in upstream.requests
             ],
         }
-        if exchange.leftover:
-            record["leftover"] = self._text(exchange.leftover.decode("latin-1"))
         if self.group.listeners[case.listener].log:
             record["log"] = [self._text(line) for line in lines]
         else:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.support.client import Step
+from tests.support.h2peer import Answer
+from tests.support.http1 import Headers
 from tests.support.upstream import Reply
 
 
@@ -23,13 +25,25 @@ class Listener:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """One HTTP/2 request; those of a case share a connection, one after the other."""
+
+    headers: Headers
+    body: bytes | None = None
+    trailers: Headers | None = None
+
+
+Script = Sequence[Reply] | Sequence[Answer]
+
+
+@dataclass(frozen=True)
 class Case:
-    """Bytes to send, answers of the upstreams, what to look at."""
+    """Bytes to send (or HTTP/2 requests), answers of the upstreams, what to look at."""
 
     id: str
-    send: bytes | tuple[Step, ...]
+    send: bytes | tuple[Step, ...] | tuple[Ask, ...]
     listener: str = "main"
-    script: Mapping[str, Sequence[Reply]] | Sequence[Reply] = ()  # a sequence is for upstream a
+    script: Mapping[str, Script] | Script = ()  # a sequence is for upstream a
     responses: int = 1  # final responses to wait for
     methods: str = ""  # of the requests sent, if not that of the first line
     settle: float = 0.25  # how long silence means that the connection stays open
@@ -37,12 +51,17 @@ class Case:
     ignore: tuple[str, ...] = ()  # fields (globs) that are not compared, because they race
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Step, ...] | tuple[Ask, ...]:
         """What the client does."""
         return (self.send,) if isinstance(self.send, bytes) else self.send
 
     @property
-    def scripts(self) -> Mapping[str, Sequence[Reply]]:
+    def asks(self) -> tuple[Ask, ...]:
+        """What the client does, if it speaks HTTP/2."""
+        return tuple(step for step in self.steps if isinstance(step, Ask))
+
+    @property
+    def scripts(self) -> Mapping[str, Script]:
         """The answers by upstream."""
         return self.script if isinstance(self.script, Mapping) else {"a": self.script}
 
@@ -64,6 +83,7 @@ class Group:
     cases: Sequence[Case]
     clusters: str = ""  # YAML list of further clusters; ${a} is the port of upstream a
     upstreams: Sequence[str] = ("a", "b")
+    http2: Sequence[str] = ()  # further upstreams, which speak HTTP/2
     doc: str = ""
     bootstrap: Mapping[str, object] = field(default_factory=dict)  # further top-level fields
 
@@ -85,6 +105,21 @@ def req(
     if body and not framed:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+def ask(
+    path: str = "/",
+    *more: tuple[str, str],
+    method: str = "GET",
+    body: bytes | None = None,
+    trailers: Headers | None = None,
+    authority: str | None = "host.example",
+    scheme: str | None = "http",
+) -> tuple[Ask]:
+    """A plain HTTP/2 request; None leaves a pseudo-header out."""
+    head = [(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)]
+    fields = [(name, value) for name, value in head if value is not None]
+    return (Ask([*fields, *more], body, trailers),)
 
 
 def response(

@@ -6,20 +6,32 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.differential.model import Case, Group
+from tests.differential.model import Ask, Case, Group
 from tests.support.client import Step
+from tests.support.upstream import Reply
 
 FOLDER = Path(__file__).parent / "oracle"
 
 
-def _step(step: Step) -> str:
+def _step(step: Step | Ask) -> Any:
+    if isinstance(step, Ask):
+        shown: dict[str, Any] = {"headers": [f"{k}: {_part(v.encode())}" for k, v in step.headers]}
+        if step.body is not None:
+            shown["body"] = _part(step.body)
+        if step.trailers is not None:
+            shown["trailers"] = [f"{k}: {v}" for k, v in step.trailers]
+        return shown
     if isinstance(step, bytes):
         text = step.decode("latin-1")
         return text if len(text) <= 400 else f"{text[:120]}...<{len(text)} bytes in all>"
     return f"<{step!r}>" if hasattr(step, "__dataclass_fields__") else f"<{type(step).__name__}>"
 
 
-def _part(part: bytes | float | str) -> Any:
+def _part(part: Any) -> Any:
+    if isinstance(part, list):
+        return [f"{k}: {v}" for k, v in part]
+    if isinstance(part, tuple):
+        return f"<{' '.join(map(str, part))}>"
     if isinstance(part, bytes):
         text = part.decode("latin-1")
         return text if len(text) <= 400 else f"{text[:120]}...<{len(text)} bytes in all>"
@@ -33,7 +45,10 @@ def describe(case: Case, record: dict[str, Any]) -> dict[str, Any]:
         question["note"] = case.note
     scripts = {
         name: [
-            [*(["<at the head>"] if r.after == "head" else []), *map(_part, r.parts)]
+            [
+                *(["<at the head>"] if r.after == "head" else []),
+                *map(_part, r.parts if isinstance(r, Reply) else r.steps),
+            ]
             for r in replies
         ]
         for name, replies in case.scripts.items()

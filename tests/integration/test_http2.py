@@ -573,7 +573,7 @@ def test_upstream_failures_before_the_answer(bridge: Bridge) -> None:
         "/internal": (("reset", 2),),
         "/refused": (("reset", REFUSED),),
         "/close": ("close",),
-        "/goaway-close": (("goaway", 0, 1), "close"),
+        "/goaway-close": (("goaway", 0), "close"),
         "/tcp-rst": ("rst",),
     }
     flags = {"/rst": "UR", "/internal": "UR", "/refused": "UR"}
@@ -693,5 +693,3 @@ def test_http1_requests_for_an_http2_upstream_share_a_connection(bridge: Bridge)
         assert conn.exchange().last.status == 200
         conn.close()
     assert bridge.up.accepted == 1
-    head = bridge.up.requests[0].headers
-    assert dict(head[:1]) == {":method": "GET"}

@@ -20,7 +20,9 @@ import h2.errors
 import h2.events
 import h2.exceptions
 import h2.settings
+import hyperframe.frame
 
+from tests.support import h2raw
 from tests.support.http1 import Headers
 from tests.support.ports import free_port
 
@@ -81,6 +83,18 @@ class Stream:
         return [v for k, v in self.headers if k == name]
 
 
+class _Connection(h2.connection.H2Connection):
+    """A GOAWAY does not end what is under way (RFC 9113 section 6.8); for the library it does."""
+
+    def _receive_goaway_frame(
+        self, frame: hyperframe.frame.GoAwayFrame
+    ) -> tuple[list[hyperframe.frame.Frame], list[h2.events.Event]]:
+        seen = h2.events.ConnectionTerminated()
+        seen.error_code = frame.error_code
+        seen.last_stream_id = frame.last_stream_id
+        return [], [seen]
+
+
 class _Side:
     """What a client's and an upstream's connection have in common. Not for several threads."""
 
@@ -88,6 +102,7 @@ class _Side:
         self, sock: socket.socket, *, client: bool, settings: dict[int, int], window: int
     ) -> None:
         self.sock = sock
+        self.is_client = client
         self.closed = "open"  # open | eof | reset
         self.goaway: h2.events.ConnectionTerminated | None = None
         self.peer_settings: dict[int, int] = {}
@@ -95,7 +110,7 @@ class _Side:
         self.auto_window = True
         self.keep_bodies = True
         self.streams: dict[int, Stream] = {}
-        self.h2 = h2.connection.H2Connection(
+        self.h2 = _Connection(
             h2.config.H2Configuration(client_side=client, **_LENIENT)  # type: ignore[arg-type]
         )
         self.h2.local_settings = h2.settings.Settings(
@@ -165,9 +180,13 @@ class _Side:
                 if not self.receive():
                     return False
                 continue
-            self.h2.send_data(stream, bytes(view[:room]))
+            # A client's last frame ends the request; an upstream ends its with an empty one.
+            last = end and self.is_client and room >= len(view)
+            self.h2.send_data(stream, bytes(view[:room]), end_stream=last)
             self.flush()
             view = view[room:]
+            if last:
+                return True
         if end:
             self.h2.end_stream(stream)
             self.flush()
@@ -274,7 +293,11 @@ class Client(_Side):
         return stream
 
     def request(
-        self, headers: Headers, body: bytes | None = None, trailers: Headers | None = None
+        self,
+        headers: Headers,
+        body: bytes | None = None,
+        trailers: Headers | None = None,
+        deadline: float = DEADLINE,
     ) -> Stream:
         """A request and its response."""
         stream = self.begin(headers, end=body is None and trailers is None)
@@ -283,7 +306,7 @@ class Client(_Side):
         if trailers is not None:
             with contextlib.suppress(h2.exceptions.ProtocolError):
                 self.trailers(stream, trailers)
-        return self.finish(stream)
+        return self.finish(stream, deadline)
 
     def wait_closed(self, deadline: float = DEADLINE) -> str:
         """Until the other side closes; returns how."""
@@ -296,7 +319,8 @@ class Answer:
     """How to answer one request.
 
     `steps`: header lists are sent as HEADERS, bytes as DATA, numbers are slept; `("reset", code)`
-    and `("goaway", code)` send those frames, `("goaway", code, last)` with that last stream; "end"
+    and `("goaway", code)` send those frames, the latter with this stream as the
+    last, or `("goaway", code, last)`; "end"
     ends the stream, "close" the connection, "rst" by a TCP reset, "hang" keeps silent. A list that
     ends with a header list or bytes ends the stream there.
     `after`: answer when the head is in ("head") or when the whole request is ("body").
@@ -448,9 +472,9 @@ class _Serving:
                     case ("reset", code):
                         side.h2.reset_stream(number, code)
                     case ("goaway", code):
-                        side.h2.close_connection(code)
+                        side.sock.sendall(h2raw.goaway(number, code))
                     case ("goaway", code, last):
-                        side.h2.close_connection(code, last_stream_id=last)
+                        side.sock.sendall(h2raw.goaway(last, code))
                     case "end":
                         side.h2.end_stream(number)
                     case "hang":

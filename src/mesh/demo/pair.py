@@ -57,13 +57,13 @@ def _identities(stage: Stage, inbound: Sidecar, frontend: Workload) -> None:
 def _refusals(stage: Stage, inbound: Sidecar, authority: Path, stranger: Workload) -> None:
     show = stage.show
     show.step("Nobody else gets in")
-    port = stage.port["backend HTTP"]
+    port = stage.port["backend mTLS"]
     for who, workload, statistic in (
         ("a client without a certificate", None, "fail_verify_no_cert"),
         (stranger.identity, stranger, "fail_verify_san"),
     ):
         said = _refusal(port, authority, workload)
-        name = f"listener.inbound_http.ssl.{statistic}"
+        name = f"listener.inbound.ssl.{statistic}"
         counted = inbound.stat(name)
         show.check(bool(said) and counted == "1", f"{who}: {said}; {name}: {counted}")
     client = Client(port)
@@ -71,7 +71,9 @@ def _refusals(stage: Stage, inbound: Sidecar, authority: Path, stranger: Workloa
         status = client.get("/42")[0]
         show.check(False, f"plain HTTP was answered with {status}")
     except (OSError, http.client.HTTPException) as error:
-        show.check(True, f"plain HTTP: {type(error).__name__}")
+        name = "listener.inbound.no_filter_chain_match"
+        counted = inbound.stat(name)
+        show.check(counted == "1", f"plain HTTP: {type(error).__name__}; {name}: {counted}")
     finally:
         client.close()
 
@@ -79,7 +81,7 @@ def _refusals(stage: Stage, inbound: Sidecar, authority: Path, stranger: Workloa
 def _rotation(stage: Stage, frontend: Workload, backend: Workload, authority: Path) -> None:
     show = stage.show
     show.step("Both certificates are replaced under load, by moving files into place")
-    port = stage.port["backend HTTP"]
+    port = stage.port["backend mTLS"]
     old = frontend.fingerprint()
     load = Load(stage.port["frontend HTTP"], "/42", _certificate_of_caller)
     try:

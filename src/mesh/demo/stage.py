@@ -25,8 +25,7 @@ PORTS = {
     "frontend HTTP": 10001,
     "frontend TCP": 10002,
     "frontend admin": 9902,
-    "backend HTTP": 15006,
-    "backend TCP": 15007,
+    "backend mTLS": 15006,
     "backend admin": 9903,
 }
 

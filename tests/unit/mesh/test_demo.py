@@ -70,13 +70,13 @@ def test_a_proxy_that_ends_is_quoted(tmp_path: Path) -> None:
 def test_a_taken_port_is_replaced_in_all_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stage, "_is_free", lambda port: port != PORTS["backend HTTP"])
+    monkeypatch.setattr(stage, "_is_free", lambda port: port != PORTS["backend mTLS"])
     out = io.StringIO()
     made = Stage(tmp_path, [], Show(out))
     made.set_up(EXAMPLES)
-    chosen = made.port["backend HTTP"]
-    assert chosen != PORTS["backend HTTP"]
-    assert f"port {PORTS['backend HTTP']} is taken" in out.getvalue()
+    chosen = made.port["backend mTLS"]
+    assert chosen != PORTS["backend mTLS"]
+    assert f"port {PORTS['backend mTLS']} is taken" in out.getvalue()
     for name in ("frontend.yaml", "backend.yaml"):
         assert f"port_value: {chosen}}}" in (tmp_path / "examples" / name).read_text()
     made.move_into_place("routes-2.yaml", "routes.yaml")

@@ -1,9 +1,9 @@
 //! HTTP/2 by prior knowledge on the codec of `crates/proto`, over the epoll loop of ADR 0001: heads,
 //! bodies and trailers are forwarded over two connections to the origin, and nothing else is done.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use proto::h1::Scheme;
@@ -81,7 +81,6 @@ struct Worker {
     epoll: OwnedFd,
     /// Connections; the first are those to the origin. Slots are not used again.
     links: Vec<Option<Link>>,
-    /// A stream's tag is the place of its exchange here.
     exchanges: Vec<[Half; 2]>,
     free: Vec<u32>,
     /// Connections with something to send.
@@ -98,6 +97,8 @@ struct Link {
     codec: Connection,
     is_upstream: bool,
     is_listed: bool,
+    /// The place of each stream's exchange.
+    streams: HashMap<StreamId, u32>,
     /// The beginning of a frame.
     partial: Vec<u8>,
     out: Vec<u8>,
@@ -126,7 +127,8 @@ impl Worker {
         let mut codec =
             if is_upstream { Connection::client(options) } else { Connection::server(options) };
         codec.start(&mut out);
-        self.links.push(Some(Link { fd, codec, is_upstream, is_listed: false, partial, out }));
+        let (is_listed, streams) = (false, HashMap::new());
+        self.links.push(Some(Link { fd, codec, is_upstream, is_listed, streams, partial, out }));
         self.wrote(slot);
         Ok(())
     }
@@ -222,14 +224,14 @@ impl Worker {
         let (head, out) = (&self.request, &mut link.out);
         match link.codec.send_request(out, head, Scheme::Http, head.body, end) {
             Ok(up) => {
-                link.codec.set_tag(up, tag);
+                link.streams.insert(up, tag);
                 self.exchanges[tag as usize] = [
                     Half { slot, stream, done: end, ..Half::default() },
                     Half { slot: to, stream: up, ..Half::default() },
                 ];
                 self.wrote(to);
                 if let Some(link) = &mut self.links[slot] {
-                    link.codec.set_tag(stream, tag);
+                    link.streams.insert(stream, tag);
                 }
             }
             Err(_) => {
@@ -244,7 +246,7 @@ impl Worker {
     /// The exchange of a stream, and which half of it the other side is.
     fn exchange(&self, slot: usize, stream: StreamId) -> Option<(u32, usize)> {
         let link = self.links[slot].as_ref()?;
-        Some((link.codec.tag(stream)?, usize::from(!link.is_upstream)))
+        Some((*link.streams.get(&stream)?, usize::from(!link.is_upstream)))
     }
 
     fn respond(&mut self, slot: usize, stream: StreamId, end: bool) {
@@ -292,6 +294,11 @@ impl Worker {
         let halves = &mut self.exchanges[tag as usize];
         halves[side].done = true;
         if halves.iter().all(|half| half.done) {
+            for Half { slot, stream, .. } in halves {
+                if let Some(link) = &mut self.links[*slot] {
+                    link.streams.remove(stream);
+                }
+            }
             self.free.push(tag);
         }
     }

@@ -32,6 +32,44 @@ pub fn to_json(snapshot: &Snapshot, now: SystemTime) -> String {
     json!({ "certificates": contexts }).to_string()
 }
 
+/// What Envoy calls a certificate that has no secret's name.
+const UNNAMED: &str = "unnamed_cert_e3b0c442";
+const UNNAMED_CA: &str = "unnamed_ca_cert_e3b0c442";
+
+/// When certificates of a context end (seconds since 1970), by the names that Envoy's
+/// `ssl.certificate.<name>.expiration_unix_time_seconds` has; of several under one name the first.
+#[must_use]
+pub fn expirations(common: &CommonTls, snapshot: &Snapshot) -> Vec<(Box<str>, i64)> {
+    let mut all: Vec<(Box<str>, i64)> = Vec::new();
+    let mut add = |name: &str, der: &[u8]| {
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+            return;
+        };
+        let end = certificate.validity().not_after.timestamp();
+        match all.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, first)) => *first = (*first).min(end),
+            None => all.push((name.into(), end)),
+        }
+    };
+    for source in &common.certificates {
+        let name = source.name().map_or(UNNAMED, |name| name);
+        let certificate = certificate(source, snapshot);
+        if let Some(leaf) = certificate.as_ref().and_then(|c| c.chain.first()) {
+            add(name, leaf);
+        }
+    }
+    if let (Some(source), Some(validation)) = (&common.validation, validation(common, snapshot)) {
+        let name = source.name().map_or(UNNAMED_CA, |name| name);
+        let domains = validation.spiffe.iter().flatten();
+        let bundles = domains.map(|domain| &domain.trusted_ca);
+        let own = validation.trusted_ca.iter();
+        for der in own.chain(bundles).flatten() {
+            add(name, der);
+        }
+    }
+    all
+}
+
 fn contexts(snapshot: &Snapshot) -> Vec<&CommonTls> {
     let mut listeners: Vec<_> = snapshot.listeners.values().collect();
     listeners.sort_unstable_by(|a, b| a.name.cmp(&b.name));

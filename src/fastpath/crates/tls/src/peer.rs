@@ -1,5 +1,8 @@
 //! The peer's certificate, read.
 
+use std::sync::Arc;
+
+use model::resources::tls::Validation;
 use rustls::pki_types::CertificateDer;
 
 use crate::x509;
@@ -11,6 +14,8 @@ pub struct Sans {
     pub uri: Box<[Box<str>]>,
     pub email: Box<[Box<str>]>,
     pub ip: Box<[Box<str>]>,
+    /// The values of other names, without their object identifiers.
+    pub other: Box<[Box<str>]>,
 }
 
 #[derive(Debug)]
@@ -32,11 +37,17 @@ pub struct PeerCertificate {
     pub not_after: i64,
     /// DER as sent, leaf first; never empty.
     pub chain: Box<[Box<[u8]>]>,
+    /// What vouches for it; `None`: nothing does.
+    authorities: Option<Arc<Validation>>,
 }
 
 impl PeerCertificate {
     /// `None`: no chain, or a leaf that cannot be read (then the handshake did not pass).
-    pub(crate) fn read(chain: &[CertificateDer<'_>], validated: bool) -> Option<Self> {
+    pub(crate) fn read(
+        chain: &[CertificateDer<'_>],
+        validated: bool,
+        authorities: Option<Arc<Validation>>,
+    ) -> Option<Self> {
         let leaf = chain.first()?;
         let facts = x509::read(leaf).ok()?;
         Some(Self {
@@ -50,6 +61,7 @@ impl PeerCertificate {
             not_before: facts.not_before,
             not_after: facts.not_after,
             chain: chain.iter().map(|der| der.as_ref().into()).collect(),
+            authorities,
         })
     }
 
@@ -65,6 +77,52 @@ impl PeerCertificate {
         let mut text = String::new();
         url_encoded_pem(self.der(), &mut text);
         text
+    }
+
+    /// SHA-1 of each certificate of the chain, as `sha1`.
+    pub fn chain_sha1(&self) -> impl Iterator<Item = Box<str>> {
+        let chain = self.chain.iter();
+        chain.map(|der| digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, der))
+    }
+
+    /// SHA-256 of each certificate of the chain.
+    pub fn chain_sha256(&self) -> impl Iterator<Item = Box<str>> {
+        let chain = self.chain.iter();
+        chain.map(|der| digest(&aws_lc_rs::digest::SHA256, der))
+    }
+
+    /// The serial number of each certificate of the chain that can be read.
+    pub fn chain_serials(&self) -> impl Iterator<Item = Box<str>> {
+        let facts = self.chain.iter().filter_map(|der| x509::read(der).ok());
+        facts.map(|facts| facts.serial)
+    }
+
+    /// SHA-256 of the certificate that it was signed with, if the chain was verified.
+    #[must_use]
+    pub fn issuer_sha256(&self) -> Option<Box<str>> {
+        let issuer = self.issuer_certificate()?;
+        Some(digest(&aws_lc_rs::digest::SHA256, issuer))
+    }
+
+    #[must_use]
+    pub fn issuer_serial(&self) -> Option<Box<str>> {
+        let facts = x509::read(self.issuer_certificate()?).ok()?;
+        Some(facts.serial)
+    }
+
+    /// The first certificate of that name among those sent and those trusted.
+    fn issuer_certificate(&self) -> Option<&[u8]> {
+        let trust = self.authorities.as_ref()?;
+        let leaf = x509::parse(self.der()).ok()?;
+        let domains = trust.spiffe.iter().flatten();
+        let trusted = trust.trusted_ca.iter();
+        let trusted = trusted.chain(domains.map(|domain| &domain.trusted_ca));
+        let sent = self.chain.iter().skip(1).map(|der| &**der);
+        sent.chain(trusted.flatten().map(Vec::as_slice))
+            .find(|der| {
+                x509::parse(der)
+                    .is_ok_and(|authority| authority.subject().as_raw() == leaf.issuer().as_raw())
+            })
     }
 
     /// PEM of the whole chain, URL-encoded: XFCC's `Chain`.

@@ -111,6 +111,7 @@ struct Names {
     uri: Vec<Box<str>>,
     email: Vec<Box<str>>,
     ip: Vec<Box<str>>,
+    other: Vec<Box<str>>,
 }
 
 impl Names {
@@ -120,7 +121,7 @@ impl Names {
             San::Uri(text) => (&mut self.uri, String::from_utf8_lossy(text)),
             San::Email(text) => (&mut self.email, String::from_utf8_lossy(text)),
             San::Ip(text) => (&mut self.ip, text.into()),
-            San::Other(..) => return,
+            San::Other(_, ref text) => (&mut self.other, String::from_utf8_lossy(text)),
         };
         list.push(text.into());
     }
@@ -131,6 +132,7 @@ impl Names {
             uri: self.uri.into(),
             email: self.email.into(),
             ip: self.ip.into(),
+            other: self.other.into(),
         }
     }
 }

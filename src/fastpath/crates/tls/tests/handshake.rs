@@ -1,6 +1,7 @@
 //! Handshakes and records: versions, suites, groups, certificates, ALPN, cuts, closing.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)] // Tests.
+#![allow(clippy::arithmetic_side_effects)]
 
 mod support;
 
@@ -478,4 +479,59 @@ fn problems_of_configurations() {
     });
     let why = tls::ClientContext::new(&up, &support::Named::default()).unwrap_err();
     assert_eq!(why.path, "auto_sni_san_validation");
+}
+
+/// Wherever a byte of a handshake is changed, it ends or goes on, and nobody panics.
+#[test]
+fn any_byte_of_a_handshake_changed() {
+    let ca = Ca::new("ca");
+    let leaf = ca.leaf(&["a.test"]);
+    for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
+        let mut down = downstream(&[&leaf]);
+        down.common.validation = inline(trust(&ca));
+        down.require_client_certificate = true;
+        let mut up = upstream();
+        up.common.max_version = version;
+        up.max_session_keys = 0;
+        up.common.validation = inline(trust(&ca));
+        up.common.certificates = downstream(&[&leaf]).common.certificates;
+        let (client, server) = (client(&up), server(&down));
+        for flight in 0..4 {
+            let mut at = 0;
+            while with_a_change(&client, &server, flight, at) {
+                at += 5;
+            }
+        }
+    }
+}
+
+/// Changes byte `at` of the given flight (counted from the ClientHello); false when it is shorter.
+fn with_a_change(
+    client: &Arc<tls::ClientContext>,
+    server: &Arc<tls::ServerContext>,
+    flight: usize,
+    at: usize,
+) -> bool {
+    let mut pair = Pair::new(connect(client, Some("a.test")), accept(server)).start();
+    let mut changed = false;
+    let mut plain = Vec::new();
+    for turn in 0..6 {
+        let to_server = turn % 2 == 0;
+        let (session, from, to) = if to_server {
+            (&mut pair.server, &mut pair.to_server, &mut pair.to_client)
+        } else {
+            (&mut pair.client, &mut pair.to_client, &mut pair.to_server)
+        };
+        let mut wire = std::mem::take(from);
+        if turn == flight
+            && let Some(byte) = wire.get_mut(at)
+        {
+            *byte ^= 0x55;
+            changed = true;
+        }
+        // After an error too: the alert goes out, and whatever comes is refused.
+        let _ = session.receive(&mut wire, &mut plain, to);
+    }
+    assert!(plain.is_empty());
+    changed
 }

@@ -246,6 +246,14 @@ fn filter_of(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<F
                 .map(|flag| flag_bit(flag))
                 .fold(0, |all, bit| all | bit),
         },
+        FilterSpecifier::GrpcStatusFilter(filter) => Filter::GrpcStatus {
+            statuses: filter
+                .statuses
+                .iter()
+                .filter_map(|status| 1_u32.checked_shl(u32::try_from(*status).ok()?))
+                .fold(0, |all, bit| all | bit),
+            exclude: filter.exclude,
+        },
         // Refused by name.
         _ => return None,
     })

@@ -78,6 +78,7 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         append_x_forwarded_host: message.append_x_forwarded_host,
         timeout,
         idle_timeout,
+        has_stream_limits: message.max_stream_duration.is_some(),
         max_stream_duration: limits.max_stream_duration,
         priority: priority(message.priority),
         upgrades,

@@ -1,7 +1,7 @@
 //! Envoy's substitution format strings (`%REQ(X?Y):Z%`), parsed once and only evaluated later.
 //!
 //! An operator that we cannot answer truthfully is refused by name; one whose answer is "nothing"
-//! in every case we serve (there is no TLS yet) parses and renders as missing.
+//! in every case we serve (there is no tracing) parses and renders as missing.
 
 mod error;
 mod json;
@@ -13,7 +13,8 @@ mod time;
 pub use error::FormatError;
 pub use json::{JsonFormat, JsonNode};
 pub use operator::{
-    Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimePoint, TimeUnit,
+    Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, Side, TimePoint, TimeUnit,
+    TlsField,
 };
 pub use time::{TimeFormat, TimePart};
 

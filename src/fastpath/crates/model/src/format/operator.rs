@@ -36,6 +36,17 @@ pub enum Operator {
         to: Option<TimePoint>,
         unit: TimeUnit,
     },
+    /// `…_PEER_CERT_V_START`, and `…_V_END`.
+    CertificateTime {
+        side: Side,
+        end: bool,
+        format: TimeFormat,
+    },
+    /// `DYNAMIC_METADATA(namespace:key)`: what listener filters set.
+    DynamicMetadata {
+        namespace: Box<str>,
+        key: Box<str>,
+    },
     GrpcStatus(GrpcStatusStyle),
     /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
     ResponseCodeDetails {
@@ -48,8 +59,10 @@ pub enum Operator {
 /// Operators without arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Field {
-    /// True of every request we serve so far: there is no such value.
+    /// True of every request we serve: there is no such value.
     Missing,
+    /// `DOWNSTREAM_TLS_…`, `UPSTREAM_PEER_…` and their like.
+    Tls(Side, TlsField),
     /// `CUSTOM_FLAGS`: there are none.
     Nothing,
     AccessLogType,
@@ -71,12 +84,14 @@ pub enum Field {
     DownstreamRemoteAddress,
     DownstreamRemoteAddressWithoutPort,
     DownstreamRemotePort,
+    DownstreamTransportFailureReason,
     DownstreamWireBytesReceived,
     DownstreamWireBytesSent,
     Duration,
     FilterChainName,
     Hostname,
     Protocol,
+    RequestedServerName,
     RequestDuration,
     RequestHeadersBytes,
     RequestTxDuration,
@@ -89,6 +104,8 @@ pub enum Field {
     ResponseTxDuration,
     RouteName,
     StreamId,
+    TlsJa3Fingerprint,
+    TlsJa4Fingerprint,
     UniqueId,
     UpstreamCluster,
     UpstreamClusterRaw,
@@ -112,6 +129,48 @@ pub enum Field {
     UpstreamWireBytesSent,
     VirtualClusterName,
     VirtualHostName,
+}
+
+/// Whose connection: the client's, or ours to a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    Downstream,
+    Upstream,
+}
+
+/// What a TLS handshake settled, and what the certificates say. Lists are joined by commas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TlsField {
+    Cipher,
+    Group,
+    /// Hexadecimal.
+    SessionId,
+    Version,
+    /// `UPSTREAM_SERVER_NAME`: the SNI we sent.
+    ServerName,
+    LocalDnsSan,
+    LocalEmailSan,
+    LocalIpSan,
+    LocalOtherNameSan,
+    LocalSubject,
+    LocalUriSan,
+    /// URL-encoded PEM.
+    PeerCertificate,
+    PeerChainFingerprints1,
+    PeerChainFingerprints256,
+    PeerChainSerials,
+    PeerDnsSan,
+    PeerEmailSan,
+    PeerFingerprint1,
+    PeerFingerprint256,
+    PeerIpSan,
+    PeerIssuer,
+    PeerIssuerFingerprint256,
+    PeerIssuerSerial,
+    PeerOtherNameSan,
+    PeerSerial,
+    PeerSubject,
+    PeerUriSan,
 }
 
 /// A header by name, or what HTTP/2 has as a pseudo-header.

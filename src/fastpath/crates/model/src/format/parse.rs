@@ -1,9 +1,9 @@
 //! From text to commands, by Envoy's grammar: `%NAME(arguments):length%`.
 
 use super::operator::{
-    Command, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimePoint, TimeUnit,
+    Command, GrpcStatusStyle, HeaderSource, Operator, PathSource, Side, TimePoint, TimeUnit,
 };
-use super::table::{field, is_not_implemented};
+use super::table::{self, field, is_not_implemented};
 use super::time::TimeFormat;
 use super::{FormatError, Part};
 use crate::resources::header_mutation::HeaderName;
@@ -152,6 +152,11 @@ fn command_of(raw: &Raw<'_>) -> Result<Command, FormatError> {
             raw.no_length()?;
             Operator::EmitTime(time(raw)?)
         }
+        "DOWNSTREAM_PEER_CERT_V_START"
+        | "DOWNSTREAM_PEER_CERT_V_END"
+        | "UPSTREAM_PEER_CERT_V_START"
+        | "UPSTREAM_PEER_CERT_V_END" => certificate_time(raw)?,
+        "DYNAMIC_METADATA" => dynamic_metadata(raw)?,
         "COMMON_DURATION" => {
             raw.no_length()?;
             duration(raw)?
@@ -234,6 +239,33 @@ fn time(raw: &Raw<'_>) -> Result<TimeFormat, FormatError> {
     match raw.arguments.unwrap_or_default() {
         "" => Ok(TimeFormat::iso()),
         text => TimeFormat::parse(raw.name, text),
+    }
+}
+
+fn certificate_time(raw: &Raw<'_>) -> Result<Operator, FormatError> {
+    raw.no_length()?;
+    let side = table::side(raw.name).map_or(Side::Downstream, |(side, _)| side);
+    Ok(Operator::CertificateTime {
+        side,
+        end: raw.name.ends_with("_V_END"),
+        format: time(raw)?,
+    })
+}
+
+/// Values of listener filters are strings by namespace and key: no structures to descend into, and
+/// none to print whole.
+fn dynamic_metadata(raw: &Raw<'_>) -> Result<Operator, FormatError> {
+    let arguments = raw.required()?;
+    match arguments.split_once(':') {
+        Some((namespace, key)) if !key.is_empty() && !key.contains(':') => {
+            Ok(Operator::DynamicMetadata {
+                namespace: namespace.into(),
+                key: key.into(),
+            })
+        }
+        _ => Err(FormatError::NotImplemented {
+            operator: format!("DYNAMIC_METADATA({arguments})"),
+        }),
     }
 }
 
@@ -461,7 +493,7 @@ mod tests {
         let error = Format::parse("%DYNAMIC_METADATA(x)%").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "format operator DYNAMIC_METADATA is not implemented"
+            "format operator DYNAMIC_METADATA(x) is not implemented"
         );
     }
 

@@ -2,6 +2,7 @@
 
 use super::Field;
 use super::Field as F;
+use super::{Side, TlsField as T};
 
 /// Operators without arguments that we answer.
 pub(super) fn field(name: &str) -> Option<Field> {
@@ -34,12 +35,14 @@ pub(super) fn field(name: &str) -> Option<Field> {
         "DOWNSTREAM_REMOTE_ADDRESS" => F::DownstreamRemoteAddress,
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT" => F::DownstreamRemoteAddressWithoutPort,
         "DOWNSTREAM_REMOTE_PORT" => F::DownstreamRemotePort,
+        "DOWNSTREAM_TRANSPORT_FAILURE_REASON" => F::DownstreamTransportFailureReason,
         "DOWNSTREAM_WIRE_BYTES_RECEIVED" => F::DownstreamWireBytesReceived,
         "DOWNSTREAM_WIRE_BYTES_SENT" => F::DownstreamWireBytesSent,
         "DURATION" => F::Duration,
         "FILTER_CHAIN_NAME" => F::FilterChainName,
         "HOSTNAME" => F::Hostname,
         "PROTOCOL" => F::Protocol,
+        "REQUESTED_SERVER_NAME" => F::RequestedServerName,
         "REQUEST_DURATION" => F::RequestDuration,
         "REQUEST_HEADERS_BYTES" => F::RequestHeadersBytes,
         "REQUEST_TX_DURATION" => F::RequestTxDuration,
@@ -52,6 +55,8 @@ pub(super) fn field(name: &str) -> Option<Field> {
         "RESPONSE_TX_DURATION" => F::ResponseTxDuration,
         "ROUTE_NAME" => F::RouteName,
         "STREAM_ID" => F::StreamId,
+        "TLS_JA3_FINGERPRINT" => F::TlsJa3Fingerprint,
+        "TLS_JA4_FINGERPRINT" => F::TlsJa4Fingerprint,
         "UNIQUE_ID" => F::UniqueId,
         "UPSTREAM_CLUSTER" => F::UpstreamCluster,
         "UPSTREAM_CLUSTER_RAW" => F::UpstreamClusterRaw,
@@ -80,80 +85,77 @@ pub(super) fn field(name: &str) -> Option<Field> {
         "VIRTUAL_CLUSTER_NAME" => F::VirtualClusterName,
         "VIRTUAL_HOST_NAME" => F::VirtualHostName,
         name if is_never_there(name) => F::Missing,
+        name => return tls(name),
+    })
+}
+
+/// What only HTTP/3, tracing or an internal listener would fill: we have none of them.
+fn is_never_there(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
+        "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
+        "ROUNDTRIP_DURATION",
+        "SPAN_ID",
+        "TRACE_ID",
+        "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
+    ];
+    NAMES.contains(&name)
+}
+
+/// `DOWNSTREAM_` or `UPSTREAM_` and what follows.
+pub(super) fn side(name: &str) -> Option<(Side, &str)> {
+    let downstream = name.strip_prefix("DOWNSTREAM_");
+    let upstream = || name.strip_prefix("UPSTREAM_");
+    downstream
+        .map(|rest| (Side::Downstream, rest))
+        .or_else(|| upstream().map(|rest| (Side::Upstream, rest)))
+}
+
+fn tls(name: &str) -> Option<Field> {
+    let (side, rest) = side(name)?;
+    let field = of_both(rest).or_else(|| match side {
+        Side::Downstream => of_downstream(rest),
+        Side::Upstream => (rest == "SERVER_NAME").then_some(T::ServerName),
+    })?;
+    Some(F::Tls(side, field))
+}
+
+fn of_both(name: &str) -> Option<T> {
+    Some(match name {
+        "TLS_CIPHER" => T::Cipher,
+        "TLS_GROUP" => T::Group,
+        "TLS_SESSION_ID" => T::SessionId,
+        "TLS_VERSION" => T::Version,
+        "LOCAL_DNS_SAN" => T::LocalDnsSan,
+        "LOCAL_IP_SAN" => T::LocalIpSan,
+        "LOCAL_URI_SAN" => T::LocalUriSan,
+        "PEER_CERT" => T::PeerCertificate,
+        "PEER_DNS_SAN" => T::PeerDnsSan,
+        "PEER_IP_SAN" => T::PeerIpSan,
+        "PEER_ISSUER" => T::PeerIssuer,
+        "PEER_SUBJECT" => T::PeerSubject,
+        "PEER_URI_SAN" => T::PeerUriSan,
         _ => return None,
     })
 }
 
-/// What only TLS, HTTP/3, tracing or an internal listener would fill: we have none of them yet.
-fn is_never_there(name: &str) -> bool {
-    const EXACT: &[&str] = &[
-        "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID",
-        "DOWNSTREAM_HANDSHAKE_DURATION",
-        "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID",
-        "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
-        "REQUESTED_SERVER_NAME",
-        "ROUNDTRIP_DURATION",
-        "SPAN_ID",
-        "TLS_JA3_FINGERPRINT",
-        "TLS_JA4_FINGERPRINT",
-        "TRACE_ID",
-        "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID",
-        "UPSTREAM_SERVER_NAME",
-    ];
-    const TLS: &[&str] = &[
-        "TLS_VERSION",
-        "TLS_CIPHER",
-        "TLS_GROUP",
-        "TLS_SESSION_ID",
-        "LOCAL_DNS_SAN",
-        "LOCAL_EMAIL_SAN",
-        "LOCAL_IP_SAN",
-        "LOCAL_OTHERNAME_SAN",
-        "LOCAL_SUBJECT",
-        "LOCAL_URI_SAN",
-        "PEER_CERT",
-        "PEER_CERT_V_END",
-        "PEER_CERT_V_START",
-        "PEER_CHAIN_FINGERPRINTS_1",
-        "PEER_CHAIN_FINGERPRINTS_256",
-        "PEER_CHAIN_SERIALS",
-        "PEER_DNS_SAN",
-        "PEER_EMAIL_SAN",
-        "PEER_FINGERPRINT_1",
-        "PEER_FINGERPRINT_256",
-        "PEER_IP_SAN",
-        "PEER_ISSUER",
-        "PEER_ISSUER_FINGERPRINT_256",
-        "PEER_ISSUER_SERIAL",
-        "PEER_OTHERNAME_SAN",
-        "PEER_SERIAL",
-        "PEER_SUBJECT",
-        "PEER_URI_SAN",
-    ];
-    const UPSTREAM_TLS: &[&str] = &[
-        "TLS_VERSION",
-        "TLS_CIPHER",
-        "TLS_GROUP",
-        "TLS_SESSION_ID",
-        "LOCAL_DNS_SAN",
-        "LOCAL_IP_SAN",
-        "LOCAL_URI_SAN",
-        "PEER_CERT",
-        "PEER_CERT_V_END",
-        "PEER_CERT_V_START",
-        "PEER_DNS_SAN",
-        "PEER_IP_SAN",
-        "PEER_ISSUER",
-        "PEER_SUBJECT",
-        "PEER_URI_SAN",
-    ];
-    EXACT.contains(&name)
-        || name
-            .strip_prefix("DOWNSTREAM_")
-            .is_some_and(|rest| TLS.contains(&rest))
-        || name
-            .strip_prefix("UPSTREAM_")
-            .is_some_and(|rest| UPSTREAM_TLS.contains(&rest))
+fn of_downstream(name: &str) -> Option<T> {
+    Some(match name {
+        "LOCAL_EMAIL_SAN" => T::LocalEmailSan,
+        "LOCAL_OTHERNAME_SAN" => T::LocalOtherNameSan,
+        "LOCAL_SUBJECT" => T::LocalSubject,
+        "PEER_CHAIN_FINGERPRINTS_1" => T::PeerChainFingerprints1,
+        "PEER_CHAIN_FINGERPRINTS_256" => T::PeerChainFingerprints256,
+        "PEER_CHAIN_SERIALS" => T::PeerChainSerials,
+        "PEER_EMAIL_SAN" => T::PeerEmailSan,
+        "PEER_FINGERPRINT_1" => T::PeerFingerprint1,
+        "PEER_FINGERPRINT_256" => T::PeerFingerprint256,
+        "PEER_ISSUER_FINGERPRINT_256" => T::PeerIssuerFingerprint256,
+        "PEER_ISSUER_SERIAL" => T::PeerIssuerSerial,
+        "PEER_OTHERNAME_SAN" => T::PeerOtherNameSan,
+        "PEER_SERIAL" => T::PeerSerial,
+        _ => return None,
+    })
 }
 
 /// Envoy's operators that we would have to answer with something untrue.
@@ -164,8 +166,8 @@ pub(super) fn is_not_implemented(name: &str) -> bool {
         "CLUSTER_METADATA",
         "DOWNSTREAM_CX_RTT",
         "DOWNSTREAM_DETECTED_CLOSE_TYPE",
+        "DOWNSTREAM_HANDSHAKE_DURATION",
         "DOWNSTREAM_LOCAL_CLOSE_REASON",
-        "DYNAMIC_METADATA",
         "EMIT_TIME_LOCAL",
         "FILE_CONTENT",
         "FILTER_STATE",

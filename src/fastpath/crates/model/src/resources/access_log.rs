@@ -50,6 +50,11 @@ pub enum Filter {
         flags: u64,
     },
     Header(super::route::HeaderMatcher),
+    /// gRPC statuses (of other responses: what their HTTP status means to gRPC), as bits.
+    GrpcStatus {
+        statuses: u32,
+        exclude: bool,
+    },
     /// Fraction of requests that are logged, in millionths.
     Runtime {
         millionths: u32,

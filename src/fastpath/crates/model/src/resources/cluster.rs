@@ -33,6 +33,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Whether some of its hosts are spoken to by TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        let matches = self.transport_matches.iter().map(|m| &m.transport);
+        std::iter::once(&self.transport)
+            .chain(matches)
+            .any(|transport| matches!(transport, Transport::Tls(_)))
+    }
+
     /// Thresholds of a priority.
     #[must_use]
     pub fn thresholds(&self, priority: RoutingPriority) -> &Thresholds {

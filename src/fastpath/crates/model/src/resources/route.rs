@@ -182,6 +182,9 @@ pub struct Forward {
     pub timeout: Option<Duration>,
     /// Route's idle timeout: over the HCM's stream_idle_timeout. Outer None: not set.
     pub idle_timeout: Option<Option<Duration>>,
+    /// `max_stream_duration` is there: `timeout` does not count, and the upstream is told the
+    /// limit in `grpc-timeout` (Envoy's `usingNewTimeouts`).
+    pub has_stream_limits: bool,
     /// `max_stream_duration.max_stream_duration`; same shape.
     pub max_stream_duration: Option<Option<Duration>>,
     pub priority: RoutingPriority,

@@ -1054,7 +1054,12 @@ pub const TABLE: &[Entry] = &[
             "or_filter",
             "header_filter",
             "response_flag_filter",
+            "grpc_status_filter",
         ],
+    ),
+    all(
+        "envoy.config.accesslog.v3.GrpcStatusFilter",
+        &["statuses", "exclude"],
     ),
     all(
         "envoy.config.accesslog.v3.StatusCodeFilter",

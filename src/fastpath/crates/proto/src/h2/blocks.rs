@@ -11,6 +11,11 @@ use super::hpack::FieldSink;
 use super::receive::Frame;
 use super::streams::{ANY_LENGTH, Closed};
 
+/// What a field takes beside its name and value.
+const FIELD: usize = 16;
+/// Heads longer than this are kept without spare room.
+const LONG_HEAD: usize = 16 * 1024;
+
 /// A header block of which END_HEADERS has not come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
@@ -192,7 +197,11 @@ impl Connection {
             Ok(remaining) => remaining,
             Err(fault) => return self.fault(out, block.stream, fault),
         };
+        let Some(head_bytes) = self.admit_head() else {
+            return self.fault(out, block.stream, StreamFault::Refused);
+        };
         let mut stream = self.new_stream();
+        stream.head_bytes = head_bytes;
         stream.head_received = true;
         stream.remote_closed = block.end;
         stream.remaining = remaining;
@@ -204,6 +213,25 @@ impl Connection {
             stream: block.stream,
             end: block.end,
         }))
+    }
+
+    /// Counts the head of a request that opens a stream; `None`: those that are open take too
+    /// much already.
+    fn admit_head(&mut self) -> Option<u32> {
+        let headers = &self.request.headers;
+        let fields = headers.len().saturating_mul(FIELD);
+        let bytes = headers.byte_size().saturating_add(fields);
+        let open = self.open_head_bytes.saturating_add(bytes);
+        if self.active > 0 && open > self.options.max_open_head_bytes {
+            return None;
+        }
+        self.open_head_bytes = open;
+        if bytes > LONG_HEAD {
+            // It may have grown to twice what it needs.
+            self.request.shrink(bytes.saturating_add(LONG_HEAD / 8));
+            self.cookie = Vec::new();
+        }
+        Some(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     fn response_block(&mut self, block: Block, fragment: &[u8], out: &mut Vec<u8>) -> Frame {

@@ -51,8 +51,9 @@ pub struct Connection {
     pub(super) encoder: Encoder,
     pub(super) streams: Streams,
     pub(super) recent: Recent,
-    /// Streams that are open or half closed.
+    /// Streams that are open or half closed, and what the heads of their requests take.
     pub(super) active: usize,
+    pub(super) open_head_bytes: usize,
     pub(super) flood: Flood,
     /// DATA of all streams together.
     pub(super) send: SendWindow,
@@ -112,6 +113,7 @@ impl Connection {
             streams: Streams::default(),
             recent: Recent::default(),
             active: 0,
+            open_head_bytes: 0,
             flood: Flood::new(&options),
             send: SendWindow::new(INITIAL_WINDOW),
             receive: ReceiveWindow::new(options.initial_connection_window),
@@ -262,6 +264,7 @@ impl Connection {
             send: SendWindow::new(self.peer.initial_window),
             receive: ReceiveWindow::new(self.stream_window()),
             outstanding: 0,
+            head_bytes: 0,
             tag: 0,
             remaining: ANY_LENGTH,
             opened_ms: self.now_ms,
@@ -297,8 +300,8 @@ impl Connection {
             return;
         };
         let drained = s.outstanding == 0;
-        self.active = self.active.saturating_sub(1);
-        self.flood.stream_gone(self.active);
+        let head_bytes = s.head_bytes;
+        self.no_longer_active(head_bytes);
         self.flood.completed();
         if drained {
             self.streams.remove(id);
@@ -310,11 +313,16 @@ impl Connection {
     pub(super) fn drop_stream(&mut self, out: &mut Vec<u8>, id: StreamId) -> Option<Stream> {
         let stream = self.streams.remove(id)?;
         if !stream.is_closed() {
-            self.active = self.active.saturating_sub(1);
-            self.flood.stream_gone(self.active);
+            self.no_longer_active(stream.head_bytes);
         }
         self.free_connection(out, stream.outstanding);
         Some(stream)
+    }
+
+    fn no_longer_active(&mut self, head_bytes: u32) {
+        self.active = self.active.saturating_sub(1);
+        self.open_head_bytes = self.open_head_bytes.saturating_sub(head_bytes as usize);
+        self.flood.stream_gone(self.active);
     }
 
     /// `n` bytes of DATA need no more room on the connection.

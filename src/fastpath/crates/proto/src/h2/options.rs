@@ -26,6 +26,9 @@ pub struct Options {
     pub max_headers: usize,
     /// Name plus value of one field (`max_header_field_size_kb`).
     pub max_header_field_bytes: usize,
+    /// The same for the heads of all requests that are open together: beyond it, streams are
+    /// refused. One indexed byte may stand for kilobytes, and a stream keeps its head.
+    pub max_open_head_bytes: usize,
     /// CONTINUATION frames of one header block; nghttp2's limit. More if `max_header_bytes` needs
     /// more.
     pub max_continuations: u32,
@@ -70,6 +73,7 @@ impl Default for Options {
             max_header_bytes: 61_440,
             max_headers: 100,
             max_header_field_bytes: 65_536,
+            max_open_head_bytes: 2 << 20,
             max_continuations: 8,
             allow_connect: false,
             underscores: Underscores::Allow,

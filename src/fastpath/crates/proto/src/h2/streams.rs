@@ -14,6 +14,8 @@ pub(super) struct Stream {
     pub receive: ReceiveWindow,
     /// Bytes given to the owner and not consumed.
     pub outstanding: u32,
+    /// What its request's head takes.
+    pub head_bytes: u32,
     /// The owner's number.
     pub tag: u32,
     /// Bytes of the body that are still to come by `content-length`.
@@ -252,6 +254,7 @@ mod tests {
             send: SendWindow::new(0),
             receive: ReceiveWindow::new(0),
             outstanding: 0,
+            head_bytes: 0,
             tag,
             remaining: ANY_LENGTH,
             opened_ms: 0,

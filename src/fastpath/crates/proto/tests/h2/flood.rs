@@ -324,3 +324,33 @@ fn tiny_windows() {
     p.feed(&settings(&many)).unwrap();
     assert_eq!(p.connection.sendable(1), 1998);
 }
+
+/// A request of a few bytes whose head is long, again and again (CVE-2016-6581 below the limit of
+/// a single head).
+#[test]
+fn open_heads_are_bounded_together() {
+    let options = Options {
+        max_open_head_bytes: 1000,
+        ..Options::default()
+    };
+    let mut p = Peer::server_with(options);
+    let long = "v".repeat(400);
+    let fields = [("x", long.as_str())];
+    // One head goes whatever it takes.
+    let longer = "v".repeat(2000);
+    p.feed(&get(1, END, &[("x", longer.as_str())])).unwrap();
+    p.faults(&get(3, END, &[]), 3, Sf::Refused);
+    p.feed(&rst(1, ErrorCode::CANCEL)).unwrap();
+    p.feed(&[get(5, END, &fields), get(7, END, &fields)].concat())
+        .unwrap();
+    p.faults(&get(9, END, &fields), 9, Sf::Refused);
+    // An answer makes room as well.
+    let none = proto::HeaderMap::new();
+    let body = proto::BodyLength::None;
+    assert!(
+        p.connection
+            .send_response(&mut p.out, 5, 200, &none, body, true)
+    );
+    p.feed(&get(11, END, &fields)).unwrap();
+    assert_eq!(p.connection.active_streams(), 2);
+}

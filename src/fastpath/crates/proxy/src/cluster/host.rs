@@ -37,6 +37,8 @@ pub struct PoolKey {
     pub sni: Option<Box<str>>,
     /// The name that the host's certificate must have (`auto_san_validation`).
     pub verify_san: Option<Box<str>>,
+    /// Bytes of tunnels that end here: no protocol of ours.
+    pub is_tcp: bool,
     /// Where its connections leave from (`original_src`).
     pub source: Option<UpstreamSource>,
 }

@@ -16,7 +16,9 @@ use model::resources::cluster::{
     Cluster, Discovery, Endpoint, Endpoints, Metadata, RoutingPriority, Thresholds,
 };
 
-use crate::telemetry::stats::{ClusterGauge, ClusterShard, Stats};
+use crate::telemetry::stats::{
+    ClusterGauge, ClusterShard, Http2Shard, Stats, TlsContextShard, TlsOwner, TlsShard,
+};
 use crate::worker::command::UpstreamTransport;
 use breaker::Breakers;
 use host::{Host, HostShards};
@@ -61,6 +63,9 @@ pub struct ClusterRuntime {
     /// What the load balancer was made of.
     endpoints: RefCell<Arc<Endpoints>>,
     stats: OnceCell<Arc<ClusterShard>>,
+    tls_stats: OnceCell<Arc<TlsShard>>,
+    tls_context_stats: OnceCell<Arc<TlsContextShard>>,
+    http2_stats: OnceCell<Arc<Http2Shard>>,
     registry: Stats,
     /// Out of the configuration: connections close once idle.
     pub retired: Cell<bool>,
@@ -84,6 +89,9 @@ impl ClusterRuntime {
             subsets: RefCell::default(),
             endpoints: RefCell::default(),
             stats: OnceCell::new(),
+            tls_stats: OnceCell::new(),
+            tls_context_stats: OnceCell::new(),
+            http2_stats: OnceCell::new(),
             registry,
             retired: Cell::new(false),
         };
@@ -100,6 +108,27 @@ impl ClusterRuntime {
             }
             shard
         })
+    }
+
+    /// Of handshakes with its hosts.
+    pub fn tls_stats(&self) -> &TlsShard {
+        self.tls_stats.get_or_init(|| {
+            let name = &self.config.borrow().stat_name;
+            self.registry.tls(TlsOwner::Cluster(name))
+        })
+    }
+
+    pub fn tls_context_stats(&self) -> &TlsContextShard {
+        self.tls_context_stats.get_or_init(|| {
+            let name = &self.config.borrow().stat_name;
+            self.registry.tls_contexts(TlsOwner::Cluster(name))
+        })
+    }
+
+    /// Of HTTP/2 with its hosts.
+    pub fn http2_stats(&self) -> &Http2Shard {
+        self.http2_stats
+            .get_or_init(|| self.registry.cluster_http2(&self.config.borrow().stat_name))
     }
 
     /// Circuit-breaker limits of a priority.

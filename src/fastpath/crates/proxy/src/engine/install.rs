@@ -54,6 +54,7 @@ impl Control {
             })
             .collect();
         self.declare_stats(&snapshot);
+        self.count_contexts(state, &snapshot);
         self.gauge_warming(state);
         self.count_changes(&state.installed, &snapshot);
         state.installed = snapshot.clone();

@@ -10,7 +10,7 @@ mod install;
 mod statistics;
 mod tls;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,6 +66,8 @@ struct State {
     /// By listener; one for each of its addresses.
     sockets: HashMap<Arc<str>, Vec<BoundListener>>,
     contexts: tls::Contexts,
+    /// Gauges of when certificates end, as they are shown.
+    expirations: BTreeMap<String, i64>,
     balances: HashMap<Arc<str>, Arc<Balance>>,
 }
 

@@ -30,6 +30,9 @@ impl Control {
         let mut declared = Declared::default();
         for cluster in now.clusters.values() {
             declared.clusters.insert(cluster.stat_name.to_string());
+            if cluster.speaks_tls() {
+                declared.tls_clusters.insert(cluster.stat_name.to_string());
+            }
         }
         for listener in now.listeners.values() {
             let prefix = listener.stat_prefix.to_string();
@@ -60,6 +63,9 @@ impl Control {
                     ListenerFilter::OriginalDst | ListenerFilter::OriginalSrc(_) => {}
                 }
             }
+            if listener.chains.iter().any(|chain| chain.tls.is_some()) {
+                declared.tls_listeners.insert(prefix.clone());
+            }
             declared.listeners.insert(prefix);
         }
         self.stats.set_declared(&declared);
@@ -69,6 +75,26 @@ impl Control {
             "listener_manager.total_listeners_active",
             now.listeners.len() as u64,
         );
+    }
+
+    /// When the certificates of all contexts end, and how many secrets came for them.
+    pub(super) fn count_contexts(&self, state: &mut State, now: &Snapshot) {
+        for (counter, n) in state.contexts.take_updates() {
+            self.stats.add(&counter, n);
+        }
+        let expirations = state.contexts.expirations(now);
+        for gone in state.expirations.keys() {
+            if !expirations.contains_key(gone) {
+                self.stats.forget_prefix(gone);
+            }
+        }
+        for (name, end) in &expirations {
+            let seconds = u64::try_from(*end).unwrap_or(0);
+            self.stats.set_gauge(name, seconds);
+        }
+        let first = expirations.values().min().copied();
+        self.stats.set_first_expiration(first);
+        state.expirations = expirations;
     }
 
     pub(super) fn gauge_warming(&self, state: &State) {

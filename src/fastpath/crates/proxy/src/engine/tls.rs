@@ -1,7 +1,7 @@
 //! The TLS contexts of a configuration: made anew only when what they are made of has changed, so
 //! that sessions can be resumed across updates that do not concern them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::problem::Problem;
@@ -13,17 +13,26 @@ use tls::{ClientContext, ServerContext};
 
 use crate::worker::command::{ServerTls, UpstreamTransport};
 
+/// The gauge of each certificate.
+const EXPIRATION: &str = "expiration_unix_time_seconds";
+/// The counter of secrets that came.
+const BY_SDS: &str = "ssl_context_update_by_sds";
+
 #[derive(Default)]
 pub(super) struct Contexts {
     /// By listener, chain name and chain hash.
     servers: HashMap<(Arc<str>, Arc<str>, u64), Made<ServerContext>>,
     /// By cluster and hash of the transport socket.
     clients: HashMap<(Arc<str>, u64), Made<ClientContext>>,
+    /// Secrets that came, by whose they are, since `take_updates` was asked.
+    updates: BTreeMap<String, i64>,
 }
 
 struct Made<T> {
     secrets: Vec<Arc<Secret>>,
     context: Arc<T>,
+    /// Of its certificates, by name.
+    expirations: Vec<(Box<str>, i64)>,
 }
 
 impl Contexts {
@@ -66,9 +75,21 @@ impl Contexts {
             return Ok(ServerTls::Ready(Arc::clone(&made.context)));
         }
         let context = ServerContext::new(config, snapshot)?;
+        let owner = || {
+            snapshot
+                .listeners
+                .get(listener)
+                .map(|l| l.stat_prefix.to_string())
+        };
+        if let Some(prefix) = owner() {
+            let counter = format!("listener.{prefix}.server_ssl_socket_factory.{BY_SDS}");
+            let before = self.servers.get(&key).map(|made| &*made.secrets);
+            note_update(&mut self.updates, counter, before, &secrets);
+        }
         let made = Made {
             secrets,
             context: Arc::clone(&context),
+            expirations: model::certs::expirations(&config.common, snapshot),
         };
         self.servers.insert(key, made);
         Ok(ServerTls::Ready(context))
@@ -104,9 +125,16 @@ impl Contexts {
         }
         match ClientContext::new(&config, snapshot) {
             Ok(context) => {
+                if let Some(cluster) = snapshot.clusters.get(cluster) {
+                    let name = &cluster.stat_name;
+                    let counter = format!("cluster.{name}.client_ssl_socket_factory.{BY_SDS}");
+                    let before = self.clients.get(&key).map(|made| &*made.secrets);
+                    note_update(&mut self.updates, counter, before, &secrets);
+                }
                 let made = Made {
                     secrets,
                     context: Arc::clone(&context),
+                    expirations: model::certs::expirations(&config.common, snapshot),
                 };
                 self.clients.insert(key, made);
                 UpstreamTransport::Tls { config, context }
@@ -122,6 +150,32 @@ impl Contexts {
                 UpstreamTransport::NotReady
             }
         }
+    }
+
+    /// When certificates end (seconds since 1970), by the names of Envoy's gauges.
+    pub fn expirations(&self, snapshot: &Snapshot) -> BTreeMap<String, i64> {
+        let servers = self.servers.iter().filter_map(|((listener, ..), made)| {
+            let prefix = &snapshot.listeners.get(listener)?.stat_prefix;
+            Some((format!("listener.{prefix}"), &made.expirations))
+        });
+        let clients = self.clients.iter().filter_map(|((cluster, _), made)| {
+            let name = &snapshot.clusters.get(cluster)?.stat_name;
+            Some((format!("cluster.{name}"), &made.expirations))
+        });
+        let mut all = BTreeMap::new();
+        for (owner, expirations) in servers.chain(clients) {
+            for (name, end) in expirations {
+                let gauge = format!("{owner}.ssl.certificate.{name}.{EXPIRATION}");
+                let first = all.entry(gauge).or_insert(*end);
+                *first = (*first).min(*end);
+            }
+        }
+        all
+    }
+
+    /// What to add to the counters of contexts that secrets brought or changed.
+    pub fn take_updates(&mut self) -> BTreeMap<String, i64> {
+        std::mem::take(&mut self.updates)
     }
 
     /// Forgets what nothing uses any more.
@@ -145,6 +199,24 @@ impl<T> Made<T> {
                 .iter()
                 .zip(secrets)
                 .all(|(a, b)| Arc::ptr_eq(a, b))
+    }
+}
+
+/// Notes how many secrets are not what they were.
+fn note_update(
+    updates: &mut BTreeMap<String, i64>,
+    counter: String,
+    before: Option<&[Arc<Secret>]>,
+    now: &[Arc<Secret>],
+) {
+    let known = |secret: &Arc<Secret>| {
+        let mut before = before.into_iter().flatten();
+        before.any(|old| Arc::ptr_eq(old, secret))
+    };
+    let changed = now.iter().filter(|secret| !known(secret)).count();
+    if changed > 0 {
+        let sum = updates.entry(counter).or_default();
+        *sum = sum.saturating_add(i64::try_from(changed).unwrap_or(i64::MAX));
     }
 }
 

@@ -15,8 +15,8 @@ use crate::worker::admission::Admission;
 use crate::worker::chain::HttpRuntime;
 use crate::worker::config::ListenerRuntime;
 
-/// Shared by all streams of a connection; cheap to copy.
-#[derive(Debug, Clone)]
+/// Shared by all streams of a connection.
+#[derive(Debug)]
 pub struct Client {
     /// The client's address: the peer's, or what PROXY protocol says.
     pub peer: SocketAddr,
@@ -24,6 +24,8 @@ pub struct Client {
     pub direct_peer: SocketAddr,
     pub local: SocketAddr,
     pub id: u64,
+    pub opened_ns: u64,
+    pub chain_name: Rc<str>,
     pub listener: Rc<ListenerRuntime>,
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
@@ -95,7 +97,8 @@ impl Worker {
     }
 
     /// A connection ended. `local`: because we wanted it.
-    pub fn count_closed(&self, client: &Client, spoken: Option<Spoken>, local: bool) {
+    pub fn count_closed(&mut self, client: &Client, spoken: Option<Spoken>, local: bool) {
+        self.log_client(client, spoken);
         let http = client.http.stats();
         http.inc(HcmCounter::DownstreamCxDestroy);
         if local {

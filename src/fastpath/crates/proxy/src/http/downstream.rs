@@ -39,7 +39,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub struct Downstream {
     pub key: Key,
     pub carrier: Carrier,
-    pub client: Client,
+    pub client: Rc<Client>,
     /// Bytes that nobody could take yet: of the connection, or of the stream's body.
     pub inbuf: Vec<u8>,
     reader: HeadReader,
@@ -88,7 +88,7 @@ pub enum Alive {
 }
 
 impl Downstream {
-    pub fn new(key: Key, carrier: Carrier, client: Client, now: u64) -> Self {
+    pub fn new(key: Key, carrier: Carrier, client: Rc<Client>, now: u64) -> Self {
         Self {
             key,
             carrier,
@@ -148,7 +148,7 @@ impl Downstream {
 
 impl Worker {
     /// Takes over a connection that (so far) speaks HTTP/1.1.
-    pub fn open_downstream(&mut self, client: Client, arrival: Arrival) {
+    pub fn open_downstream(&mut self, client: Rc<Client>, arrival: Arrival) {
         let Arrival { io, held, .. } = arrival;
         let key = self.downstreams.reserve();
         let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
@@ -514,6 +514,7 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
+        self.end_filters(&mut stream);
         self.log_stream(d, &mut stream);
         self.count_upgrade_ended(d, &stream);
         d.client

@@ -51,6 +51,8 @@ pub enum Failure {
     MaxDuration,
     /// `request_headers_timeout`.
     HeaderTimeout,
+    /// A filter has to hold the whole response, and it is more than the buffer limit.
+    ResponseTooLarge,
     /// The client went away.
     DownstreamGone,
     UpgradeRefused,
@@ -79,6 +81,7 @@ impl Failure {
             Self::UpgradeRefused => 403,
             Self::PathNormalization => 400,
             Self::UpstreamProtocol => 502,
+            Self::ResponseTooLarge => 500,
             Self::DownstreamGone => 0,
             Self::NoHealthyUpstream
             | Self::Overflow
@@ -115,6 +118,7 @@ impl Failure {
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
             Self::RequestTimeout
+            | Self::ResponseTooLarge
             | Self::HeaderTimeout
             | Self::MaxDuration
             | Self::UpgradeRefused
@@ -160,6 +164,7 @@ impl Failure {
             Self::StreamIdle { .. } => "stream timeout",
             Self::RequestTimeout => "request timeout",
             Self::HeaderTimeout => "request header timeout",
+            Self::ResponseTooLarge => "Internal Server Error",
             Self::MaxDuration => "downstream duration timeout",
         }
     }
@@ -175,6 +180,7 @@ impl Failure {
             Self::StreamIdle { .. } => return "stream_idle_timeout".into(),
             Self::RequestTimeout => return "request_overall_timeout".into(),
             Self::HeaderTimeout => return "request_header_timeout".into(),
+            Self::ResponseTooLarge => return "response_payload_too_large".into(),
             Self::MaxDuration => return "max_duration_timeout".into(),
             Self::DownstreamGone => return "downstream_remote_disconnect".into(),
             Self::UpgradeRefused => return "upgrade_failed".into(),

@@ -8,7 +8,9 @@ use proto::h1::BodyLength;
 use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
+use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
+use super::{filters, grpc};
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
@@ -54,6 +56,10 @@ impl Worker {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);
         }
+        if failure == Failure::MaxDuration && s.is_grpc {
+            let status = decimal(&mut [0; 20], grpc::DEADLINE_EXCEEDED).to_vec();
+            s.response.headers.push_known(Known::GrpcStatus, &status);
+        }
         let details = failure.details(false);
         if s.timeout_alt_response && matches!(failure, Failure::ResponseTimeout { .. }) {
             return self.local_reply(d, s, 204, b"", details);
@@ -73,6 +79,12 @@ impl Worker {
     ) {
         s.info.details = Some(details);
         s.response.status = status;
+        let body = if s.is_grpc {
+            grpc::local_reply(&mut s, status, body);
+            &[][..]
+        } else {
+            body
+        };
         // RFC 9110 §6.4.1: these have no content, whatever a configuration says.
         let body = if matches!(status, 100..200 | 204 | 304) {
             &[][..]
@@ -85,6 +97,11 @@ impl Worker {
                 .headers
                 .push_known(Known::ContentType, b"text/plain");
         }
+        let body = if s.filters.is_empty() {
+            Cow::Borrowed(body)
+        } else {
+            filters::encode_local(&mut s, body)
+        };
         if !s.request_complete && d.closing == Closing::No {
             // What is left of the request cannot be told from the next one.
             d.closing = Closing::AfterFlush;
@@ -92,7 +109,7 @@ impl Worker {
         }
         let mut out = std::mem::take(&mut self.out);
         out.clear();
-        let body_sent = if s.is_head { &[][..] } else { body };
+        let body_sent = if s.is_head { &[][..] } else { &*body };
         self.encode_response_head(d, &mut s, &mut out, body_sent.is_empty());
         s.info.bytes_sent = body_sent.len() as u64;
         match &mut d.carrier {
@@ -133,6 +150,7 @@ impl Worker {
         if !s.response_started {
             // Half a head of the upstream's must not get into our reply.
             s.response.clear();
+            s.held = None;
             self.reply_failure(d, s, failure);
             return Alive::Yes;
         }

@@ -4,6 +4,8 @@ pub mod client;
 pub mod deadlines;
 pub mod downstream;
 pub mod failure;
+pub mod filters;
+pub mod grpc;
 pub mod local_reply;
 pub mod path;
 pub mod request;

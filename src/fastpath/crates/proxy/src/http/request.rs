@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
@@ -12,6 +13,7 @@ use tls::{Details, Info};
 use super::deadlines::{after, millis};
 use super::downstream::{Closing, Downstream};
 use super::failure::Failure;
+use super::grpc;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
 use super::stream::Stream;
@@ -67,6 +69,9 @@ impl Worker {
         s.info.downstream_direct_remote = Some(d.client.direct_peer);
         s.info.downstream_local = Some(d.client.local);
         s.info.connection_id = d.client.id;
+        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain_name));
+        s.info.downstream_tls.clone_from(&d.client.tls);
+        s.info.facts.clone_from(&d.client.facts);
         s.info.protocol = Some(s.request.version);
         s.info.attempt_count = 1;
         let now = self.clock.now_ms();
@@ -90,6 +95,7 @@ impl Worker {
             Carrier::Stream(carrier) => carrier.ended,
         };
         s.is_head = s.request.kind == proto::h1::Method::Head;
+        s.is_grpc = grpc::is_grpc(&s.request.headers);
         if s.request_complete {
             s.info.downstream_rx_end = self.clock.now_ns();
         }

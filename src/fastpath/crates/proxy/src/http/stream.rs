@@ -6,6 +6,7 @@ use model::resources::cluster::RoutingPriority;
 use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
+use super::filters::Filter;
 use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
@@ -37,6 +38,12 @@ pub struct Stream {
     pub tunnel: Tunnel,
     /// What the host gets is TCP: the bytes of the body, without any framing.
     pub is_tcp: bool,
+    /// The client speaks gRPC, so that our replies do.
+    pub is_grpc: bool,
+    /// Those that are at work on it, in the order of requests.
+    pub filters: Vec<Filter>,
+    /// The body of a response whose head waits for it.
+    pub held: Option<Vec<u8>>,
     pub priority: RoutingPriority,
 
     pub request_decoder: BodyDecoder,
@@ -47,6 +54,8 @@ pub struct Stream {
     pub request_head_sent: bool,
     /// The upstream's buffer is full: the client is not read.
     pub upload_blocked: bool,
+    /// Those that came before the response.
+    pub interim_responses: u8,
     /// Response head sent to the client.
     pub response_started: bool,
     pub response_complete: bool,
@@ -108,12 +117,16 @@ impl Default for Stream {
             upstream: Upstreaming::None,
             tunnel: Tunnel::No,
             is_tcp: false,
+            is_grpc: false,
+            filters: Vec::new(),
+            held: None,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
             request_complete: false,
             request_head_sent: false,
             upload_blocked: false,
+            interim_responses: 0,
             response_started: false,
             response_complete: false,
             response_keep_alive: false,
@@ -151,10 +164,14 @@ impl Stream {
         self.upstream = Upstreaming::None;
         self.tunnel = Tunnel::No;
         self.is_tcp = false;
+        self.is_grpc = false;
+        self.filters.clear();
+        self.held = None;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;
+        self.interim_responses = 0;
         self.response_started = false;
         self.response_complete = false;
         self.response_keep_alive = false;

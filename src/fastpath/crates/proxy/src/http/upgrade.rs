@@ -148,9 +148,28 @@ fn is_enabled(wanted: &[u8], hcm: &Hcm, action: &Action) -> bool {
     of_route.or_else(|| find(&hcm.upgrades)).unwrap_or(false)
 }
 
+/// Whether a route ends CONNECT here (`connect_config`): the host gets the bytes as TCP.
+fn ends_here(head: &RequestHead, action: &Action) -> bool {
+    let Action::Forward(forward) = action else {
+        return false;
+    };
+    let of_connect = |c: &&UpgradeConfig| {
+        c.enabled && c.upgrade_type.as_bytes().eq_ignore_ascii_case(b"CONNECT")
+    };
+    let config = forward.upgrades.iter().find(of_connect);
+    config
+        .and_then(|c| c.connect.as_ref())
+        .is_some_and(|connect| match head.kind {
+            Method::Connect => true,
+            Method::Post => connect.allow_post,
+            _ => false,
+        })
+}
+
 impl Worker {
     /// Lets a request ask its host for a tunnel, if it wants one. False: it may not.
     pub fn admit_upgrade(&mut self, d: &Downstream, s: &mut Stream, action: &Action) -> bool {
+        s.is_tcp = ends_here(&s.request, action);
         let Some(wanted) = wanted(&s.request) else {
             return true;
         };
@@ -172,6 +191,40 @@ impl Worker {
             let stats = d.client.http.stats();
             stats.gauge_dec(HcmGauge::DownstreamCxUpgradesActive);
         }
+    }
+
+    /// The host of a CONNECT (or POST) that ends here is connected: the answer is ours.
+    pub fn open_tcp(&mut self, d: &mut Downstream, mut s: Box<Stream>, u: Box<Upstream>) {
+        s.request_head_sent = true;
+        s.response.clear();
+        s.response.status = 200;
+        // A tunnel has no framing; the answer to a POST is a body.
+        s.response.body = match s.tunnel {
+            Tunnel::Asked => BodyLength::None,
+            _ => BodyLength::Chunked,
+        };
+        s.info.details = Some("via_upstream".into());
+        if d.client.http.hcm.router.dynamic_stats {
+            let internal = s.request.headers.contains(Known::XEnvoyInternal);
+            u.cluster.stats().response_code(200, internal);
+        }
+        self.upstreams.put(u.key, u);
+        if s.tunnel == Tunnel::Asked {
+            self.begin_upgrade(d, &mut s);
+        } else {
+            s.response_decoder = BodyDecoder::new(BodyLength::UntilClose);
+            s.response_keep_alive = false;
+            self.ready_downstreams.push(d.key);
+        }
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        self.encode_response_head(d, &mut s, &mut out, false);
+        if !out.is_empty() {
+            // A client that is gone shows in its next event.
+            self.write_downstream(d, &out, b"");
+        }
+        self.out = out;
+        d.stream = Some(s);
     }
 
     /// The host has answered a request that asked for a tunnel.

@@ -106,11 +106,14 @@ impl Worker {
     pub fn is_full(&self, carrier: &Carrier, limit: usize) -> bool {
         match carrier {
             Carrier::Socket(io) => io.backlog() >= limit,
-            Carrier::Stream(stream) => {
-                let connection = self.http2.get(stream.connection);
-                stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
-            }
+            Carrier::Stream(stream) => self.is_stream_full(stream, limit),
         }
+    }
+
+    /// `is_full` of a stream.
+    pub fn is_stream_full(&self, stream: &StreamCarrier, limit: usize) -> bool {
+        let connection = self.http2.get(stream.connection);
+        stream.is_held() || connection.is_some_and(|c| c.is_stuck(limit))
     }
 
     /// Bytes to read at once for this peer: what its windows would let through.
@@ -209,15 +212,16 @@ impl Worker {
 
     /// The exchange is over. What is left of the stream is cut.
     pub fn close_stream(&mut self, carrier: &mut StreamCarrier) {
-        if carrier.gone || carrier.id == 0 {
+        if carrier.id == 0 {
             return;
         }
-        carrier.gone = true;
-        let owed = std::mem::take(&mut carrier.owed);
         let Some(connection) = self.http2.get_mut(carrier.connection) else {
             return;
         };
-        connection.close_stream(carrier.id, carrier.finished, carrier.ended, owed);
+        if !std::mem::replace(&mut carrier.gone, true) {
+            let owed = std::mem::take(&mut carrier.owed);
+            connection.close_stream(carrier.id, carrier.finished, carrier.ended, owed);
+        }
         if connection.stream_count() == 0 {
             connection.idle_since_ms = self.clock.now_ms();
             self.arm_http2(carrier.connection);

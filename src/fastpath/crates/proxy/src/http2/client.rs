@@ -15,7 +15,7 @@ use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::http::upgrade::Tunnel;
-use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Http2Counter};
 use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
@@ -145,6 +145,7 @@ impl Worker {
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
         let local = c.io.local_address();
+        let tls = c.io.tls_info().cloned();
         if s.request.upgrade && !c.codec.peer_allows_connect() {
             return self.reply_failure(d, s, Failure::UpstreamTakesNoUpgrade);
         }
@@ -161,6 +162,7 @@ impl Worker {
         u.opened_ns = self.clock.now_ns();
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http2);
+        s.info.upstream_tls = tls;
         if s.request_complete || s.tunnel == Tunnel::Asked {
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(key, u);
@@ -450,8 +452,8 @@ impl Worker {
         if now >= client.pong_by {
             client
                 .cluster
-                .stats()
-                .inc(ClusterCounter::Http2KeepaliveTimeout);
+                .http2_stats()
+                .inc(Http2Counter::KeepaliveTimeout);
             return Some(End::Broken);
         }
         if now >= client.ping_at {

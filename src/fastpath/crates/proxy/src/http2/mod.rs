@@ -10,6 +10,7 @@
 pub mod carrier;
 pub mod client;
 pub mod server;
+mod stats;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -31,6 +32,8 @@ const MAX_REQUESTS: usize = 64;
 /// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
 /// what keeps the wire busy.
 const MAX_STUCK: usize = 128 * 1024;
+/// A connection without streams for so long gives back what it keeps for them.
+const IDLE_MS: u64 = 10_000;
 /// Frames gathered beyond this are written at once.
 const WRITE_AT: usize = 128 * 1024;
 /// Above this, `out` gives its memory back when it is empty.
@@ -62,6 +65,8 @@ pub struct Http2 {
     pub idle_since_ms: u64,
     /// Closes once its streams have ended, at the latest then.
     close_deadline: u64,
+    /// In `streams_active`.
+    counted_streams: usize,
 }
 
 #[derive(Debug)]
@@ -109,6 +114,7 @@ impl Http2 {
             opened_ms: now_ms,
             idle_since_ms: now_ms,
             close_deadline: NEVER,
+            counted_streams: 0,
         }
     }
 
@@ -219,10 +225,16 @@ impl Worker {
     pub fn flush_http2(&mut self) {
         // A connection that closes may put more of them in.
         while let Some(key) = self.written_http2.pop() {
-            let Some(c) = self.http2.get_mut(key) else {
+            let Some(mut c) = self.http2.take(key) else {
                 continue;
             };
             c.is_listed = false;
+            let streams = c.streams.len();
+            self.count_http2_seen(&mut c, streams);
+            self.http2.put(key, c);
+            let Some(c) = self.http2.get_mut(key) else {
+                continue;
+            };
             if !c.out.is_empty() && !c.write_out() {
                 self.close_http2(key, End::Broken);
                 continue;
@@ -473,7 +485,8 @@ impl Worker {
         let Some(c) = self.http2.get_mut(key) else {
             return;
         };
-        if c.streams.is_empty() && c.codec.is_closing() && c.io.backlog() == 0 {
+        let is_silent = c.io.backlog() == 0 && !c.is_paused;
+        if c.streams.is_empty() && c.codec.is_closing() && is_silent {
             self.close_http2(key, End::Done);
         }
     }
@@ -489,6 +502,7 @@ impl Worker {
         let Some(mut c) = self.http2.free(key) else {
             return;
         };
+        self.count_http2_seen(&mut c, 0);
         let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
         match &c.role {
             Role::Server(_) => self.http2_server_closed(&c, end, &streams),
@@ -501,10 +515,14 @@ impl Worker {
     }
 
     pub fn http2_timer(&mut self, key: Key) {
-        let Some(c) = self.http2.get(key) else {
+        let now = self.clock.now_ms();
+        let Some(c) = self.http2.get_mut(key) else {
             return;
         };
-        let now = self.clock.now_ms();
+        if c.streams.is_empty() && now >= c.idle_since_ms.saturating_add(IDLE_MS) {
+            c.streams.shrink_to_fit();
+            c.codec.shrink();
+        }
         let is_server = matches!(c.role, Role::Server(_));
         let over = if is_server {
             self.http2_server_timer(key, now)

@@ -1,5 +1,7 @@
 //! The client's side of HTTP/2: requests come in, each as a `Downstream` of its own.
 
+use std::rc::Rc;
+
 use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
 
 use super::carrier::{Carrier, StreamCarrier};
@@ -17,12 +19,12 @@ use crate::worker::{Kind, Worker};
 /// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
 const LINGER_MS: u64 = 1000;
 
-/// Streams without a connection that end in one turn.
-const MAX_ENDED: usize = 64;
+/// Streams without a connection that end in one turn: more than can begin in it (`MAX_REQUESTS`).
+const MAX_ENDED: usize = 128;
 
 #[derive(Debug)]
 pub struct Server {
-    pub client: Client,
+    pub client: Rc<Client>,
     requests: u64,
     /// GOAWAY with the highest id was sent: the last one follows then.
     last_goaway_at: u64,
@@ -85,7 +87,7 @@ impl Worker {
     }
 
     /// Serves HTTP/2 on a connection that was counted.
-    pub fn open_http2_server(&mut self, client: Client, arrival: Arrival) {
+    pub fn open_http2_server(&mut self, client: Rc<Client>, arrival: Arrival) {
         let connection = Opening {
             io: arrival.io,
             held: arrival.held,
@@ -96,7 +98,7 @@ impl Worker {
         self.open_http2(client, connection);
     }
 
-    fn open_http2(&mut self, client: Client, opening: Opening) {
+    fn open_http2(&mut self, client: Rc<Client>, opening: Opening) {
         let Opening { io, held, .. } = opening;
         let key = self.http2.reserve();
         if self
@@ -138,7 +140,7 @@ impl Worker {
             return;
         };
         server.requests = server.requests.saturating_add(1);
-        let client = server.client.clone();
+        let client = Rc::clone(&server.client);
         let mut carrier = StreamCarrier::new(key, stream);
         carrier.ended = end;
         let mut d = Box::new(Downstream::new(at, Carrier::Stream(carrier), client, now));

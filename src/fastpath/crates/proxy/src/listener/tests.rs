@@ -180,7 +180,12 @@ fn hellos_that_are_refused() {
         ..tls_inspector()
     };
     for (config, bytes, why, counted) in [
-        (strict, b"GET /".to_vec(), Rejection::ClientHelloInvalid, ""),
+        (
+            strict,
+            b"GET /".to_vec(),
+            Rejection::ClientHelloInvalid,
+            "tls_inspector.tls_not_found=1",
+        ),
         (
             short,
             client_hello(0x0303),

@@ -15,9 +15,9 @@ use model::resources::route::{
 };
 use proto::Known;
 
-use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
+use crate::http::filters;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::http::upgrade::Tunnel;
@@ -43,6 +43,10 @@ impl Worker {
         let found = hosts
             .position(s.request.authority(), ignore_port)
             .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
+        // As in Envoy the route is that of the request as it came.
+        let shown = d.client.shown();
+        let route_at = found.and_then(|(_, host)| host.position(&s.request, shown, random));
+        filters::begin(&d.client.http.hcm.filters, &mut s);
         let Some((host_at, host)) = found else {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
@@ -54,7 +58,7 @@ impl Worker {
         if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
             return self.redirect_to_https(d, s);
         }
-        let Some(route_at) = host.position(&s.request, d.client.shown(), random) else {
+        let Some(route_at) = route_at else {
             return self.reply_failure(d, s, Failure::NoRoute);
         };
         let route_ref = RouteRef::new(table, host_at, route_at);
@@ -128,15 +132,18 @@ impl Worker {
         s.weighted = weighted;
         s.cluster = Some(Rc::clone(&cluster));
 
-        let suppress = d.client.http.hcm.router.suppress_envoy_headers;
+        if !s.filters.is_empty() {
+            self.filters_know_cluster(&mut s);
+        }
+        let hcm = &d.client.http.hcm;
+        let duration = timeouts::duration(forward, &mut s, hcm);
+        s.duration_deadline = self.clock.now_ms().saturating_add(duration);
+        let suppress = hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
         if let Some(idle) = forward.idle_timeout {
             s.idle_timeout_ms = idle.map_or(NEVER, crate::http::deadlines::millis);
-        }
-        if let Some(max) = forward.max_stream_duration {
-            s.duration_deadline = after(now, max);
         }
         if s.request_complete || s.tunnel == Tunnel::Asked {
             s.route_deadline = now.saturating_add(timeout);

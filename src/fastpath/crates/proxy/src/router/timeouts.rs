@@ -1,10 +1,12 @@
-//! The time a request may take (`FilterUtility::finalTimeout`).
+//! The time a request may take (`FilterUtility::finalTimeout`,
+//! `ConnectionManagerImpl::ActiveStream::refreshDurationTimeout`).
 
-use model::resources::hcm::RouterFilter;
+use model::resources::hcm::{Hcm, RouterFilter};
 use model::resources::route::Forward;
 use proto::Known;
 
 use crate::http::deadlines::millis;
+use crate::http::grpc;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::worker::timers::NEVER;
@@ -21,11 +23,52 @@ const ROUTER_CONTROL: &[Known] = &[
     Known::XEnvoyUpstreamStreamDurationMs,
 ];
 
+/// Milliseconds that the stream may last, `NEVER` for no limit: `grpc-timeout` if the route has a
+/// maximum for it, else the route's or the connection manager's limit. With `max_stream_duration`
+/// on the route, the upstream gets to know it as `grpc-timeout`.
+pub fn duration(forward: &Forward, s: &mut Stream, hcm: &Hcm) -> u64 {
+    let headers = &mut s.request.headers;
+    let is_new = forward.has_stream_limits;
+    let of_client = grpc::timeout_ms(headers);
+    let limit = match (of_client, forward.grpc_timeout_max.filter(|_| is_new)) {
+        (Some(ms), Some(max)) => {
+            let max = millis(max);
+            let capped = if max == 0 { ms } else { ms.min(max) };
+            Some(capped.saturating_sub(forward.grpc_timeout_offset.map_or(0, millis)))
+        }
+        _ => forward
+            .max_stream_duration
+            .unwrap_or(hcm.max_stream_duration)
+            .map(millis),
+    };
+    if is_new && let Some(ms) = limit {
+        grpc::set_timeout(headers, ms);
+    }
+    limit.unwrap_or(NEVER)
+}
+
 /// Milliseconds for the whole response, `NEVER` for no limit. Takes the steering headers off and
 /// tells the upstream what it has (`x-envoy-expected-rq-timeout-ms`) if `tell`.
 pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilter) -> u64 {
     let headers = &mut s.request.headers;
-    let mut timeout = forward.timeout.map_or(0, millis);
+    let is_new = forward.has_stream_limits;
+    // The deprecated way to respect `grpc-timeout`.
+    let grpc_max = forward
+        .grpc_timeout_max
+        .filter(|_| !is_new && grpc::is_grpc(headers))
+        .map(millis);
+    let mut timeout = match grpc_max {
+        _ if is_new => 0,
+        Some(max) => {
+            let of_client = grpc::timeout_ms(headers).unwrap_or(0);
+            of_grpc(
+                of_client,
+                max,
+                forward.grpc_timeout_offset.map_or(0, millis),
+            )
+        }
+        None => forward.timeout.map_or(0, millis),
+    };
     if router.respect_expected_rq_timeout
         && let Some(ms) = number(headers.get(Known::XEnvoyExpectedRqTimeoutMs))
     {
@@ -54,6 +97,9 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
             decimal(&mut [0; 20], expected),
         );
     }
+    if grpc_max.is_some() && expected > 0 {
+        grpc::set_timeout(headers, expected);
+    }
     s.route_timeout_is_per_try = per_try > 0;
     match (timeout, per_try) {
         (0, 0) => NEVER,
@@ -64,6 +110,40 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
     }
 }
 
+/// Milliseconds of `max_grpc_timeout` and `grpc_timeout_offset`, in which 0 is no limit.
+fn of_grpc(of_client: u64, max: u64, offset: u64) -> u64 {
+    let timeout = if offset < of_client {
+        of_client.saturating_sub(offset)
+    } else {
+        of_client
+    };
+    if max != 0 && (timeout == 0 || timeout > max) {
+        max
+    } else {
+        timeout
+    }
+}
+
 fn number(value: Option<&[u8]>) -> Option<u64> {
     std::str::from_utf8(value?).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deprecated_grpc_timeouts() {
+        for ((of_client, max, offset), expected) in [
+            ((500, 0, 0), 500),
+            ((500, 100, 0), 100),
+            ((0, 100, 0), 100),
+            ((0, 0, 0), 0),
+            ((500, 0, 100), 400),
+            ((500, 0, 500), 500),
+            ((500, 450, 100), 400),
+        ] {
+            assert_eq!(of_grpc(of_client, max, offset), expected);
+        }
+    }
 }

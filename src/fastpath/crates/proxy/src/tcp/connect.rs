@@ -214,7 +214,7 @@ impl Worker {
         match outcome {
             Handshake::More => self.tunnels.put(t.key, t),
             Handshake::Done => {
-                server.cluster.stats().inc(ClusterCounter::SslHandshake);
+                transport::count_handshake(&server.cluster, Some(&server.side.io));
                 server.side.readable = true;
                 self.transport_ready(t, &behind);
             }

@@ -1,5 +1,7 @@
 //! Access logs of tunnels: Envoy's line when the host is there, at intervals, and at the end.
 
+use std::rc::Rc;
+
 use proto::h1::RequestHead;
 
 use super::Tunnel;
@@ -57,7 +59,14 @@ impl Worker {
             downstream_local: Some(t.local),
             downstream_remote: Some(t.peer),
             downstream_direct_remote: Some(t.peer),
-            filter_chain_name: Some(t.chain.config.name.clone()),
+            filter_chain_name: Some(Rc::clone(&t.chain.name)),
+            downstream_tls: t.client.io.tls_info().cloned(),
+            upstream_tls: t
+                .server
+                .as_ref()
+                .and_then(|s| s.side.io.tls_info())
+                .cloned(),
+            facts: Some(Rc::new((*t.facts).clone())),
             upstream_cluster_raw: cluster.as_ref().map(|c| c.name.clone()),
             upstream_cluster: cluster.as_ref().map(|c| c.stat_name.clone()),
             upstream_host: host.map(|host| host.address),

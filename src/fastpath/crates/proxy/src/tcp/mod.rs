@@ -47,7 +47,7 @@ pub struct Tunnel {
     pub local: SocketAddr,
     pub id: u64,
     /// What listener filters found out.
-    facts: Box<ConnectionFacts>,
+    pub facts: Box<ConnectionFacts>,
     pub client: Side,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,

@@ -211,16 +211,17 @@ impl Worker {
     /// Reads the client while the stream takes what it gets. False: the client is gone.
     fn send_up(&mut self, t: &mut Tunnel, u: &mut Upstream) -> bool {
         let limit = t.buffer_limit();
+        let Carrier::Stream(carrier) = &mut u.carrier else {
+            return true;
+        };
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let mut moved = 0_u64;
         let mut is_there = true;
-        while t.client.readable && !t.client.ended && moved < SHARE {
-            if self.is_full(&u.carrier, u.buffer_limit()) {
-                break;
-            }
-            let Carrier::Stream(carrier) = &mut u.carrier else {
-                break;
-            };
+        while t.client.readable
+            && !t.client.ended
+            && !self.is_stream_full(carrier, limit)
+            && moved < SHARE
+        {
             match t.client.io.read_at_most(limit, &mut scratch) {
                 Input::Data { bytes, drained } => {
                     if drained && !t.client.hung_up {

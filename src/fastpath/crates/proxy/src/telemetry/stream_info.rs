@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use proto::HeaderMap;
 use proto::h1::{RequestHead, Version};
 
 use super::response_flags::ResponseFlags;
+use crate::listener::ConnectionFacts;
 
 /// `%ACCESS_LOG_TYPE%`: why a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +69,7 @@ pub struct StreamInfo {
     /// `via_upstream`, `route_not_found` ...
     pub details: Option<Cow<'static, str>>,
     pub connection_termination_details: Option<Cow<'static, str>>,
+    pub downstream_transport_failure: Option<Cow<'static, str>>,
     pub upstream_transport_failure: Option<Cow<'static, str>>,
 
     // -- bytes --
@@ -94,7 +97,11 @@ pub struct StreamInfo {
     pub downstream_remote: Option<SocketAddr>,
     /// The peer of the connection.
     pub downstream_direct_remote: Option<SocketAddr>,
-    pub filter_chain_name: Option<Arc<str>>,
+    pub filter_chain_name: Option<Rc<str>>,
+    /// What the handshake settled.
+    pub downstream_tls: Option<Arc<tls::Info>>,
+    /// What listener filters found out.
+    pub facts: Option<Rc<ConnectionFacts>>,
 
     // -- route --
     pub route_name: Option<Arc<str>>,
@@ -114,6 +121,7 @@ pub struct StreamInfo {
     pub upstream_local: Option<SocketAddr>,
     pub upstream_remote: Option<SocketAddr>,
     pub upstream_connection_id: u64,
+    pub upstream_tls: Option<Arc<tls::Info>>,
     pub upstream_protocol: Option<Version>,
     pub attempt_count: u32,
     /// `STREAM_ID` of what has no request.
@@ -138,6 +146,17 @@ impl StreamInfo {
         self.downstream_remote = old.downstream_direct_remote;
         self.downstream_direct_remote = old.downstream_direct_remote;
         self.filter_chain_name = old.filter_chain_name;
+        self.downstream_tls = old.downstream_tls;
+        self.facts = old.facts;
+    }
+
+    /// `REQUESTED_SERVER_NAME`
+    #[must_use]
+    pub fn requested_server_name(&self) -> Option<&str> {
+        let facts = self.facts.as_ref();
+        let inspected = facts.and_then(|facts| std::str::from_utf8(&facts.server_name).ok());
+        let inspected = inspected.filter(|name| !name.is_empty());
+        inspected.or_else(|| self.downstream_tls.as_ref()?.server_name.as_deref())
     }
 
     /// Whole milliseconds from `start` to `point`; None if `point` did not happen.

@@ -1,5 +1,7 @@
 //! A response on its way down: from the host's bytes to the client's.
 
+use std::borrow::Cow;
+
 use proto::Known;
 use proto::h1::{
     BodyDecoder, BodyError, BodyEvent, BodyLimits, CRLF, HeadLimits, LAST_CHUNK, write_chunk_size,
@@ -9,11 +11,15 @@ use proto::h1::{
 use super::{COPY_BELOW, Step, Upstream};
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
+use crate::http::filters;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::{Tunnel, raw_part};
 use crate::http2::carrier::Carrier;
-use crate::telemetry::stats::{ClusterCounter, ClusterHistogram};
+use crate::telemetry::stats::{ClusterCounter, ClusterHistogram, HcmCounter};
 use crate::worker::Worker;
+
+/// Of one request. 100, 102 and 103 make sense once each, and progress a few times.
+const MAX_INTERIM_RESPONSES: u8 = 10;
 
 impl Worker {
     /// Handles a part of the response: `data` starts where the last part ended.
@@ -40,7 +46,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) -> Step {
         let mut used = 0_usize;
-        let head_is_new = !s.response_started;
+        let head_is_new = !s.response_started && s.held.is_none();
         if head_is_new {
             match self.take_response_head(d, &mut s, &mut u, data, out) {
                 Ok(Some(n)) => used = n,
@@ -54,7 +60,7 @@ impl Worker {
         let mut client_gone = false;
         let mut done = is_response_done(&s, &u, used == data.len());
         // The head said so; what comes after an older head did not.
-        let mut end_sent = done && head_is_new && d.carrier.is_stream();
+        let mut end_sent = done && head_is_new && d.carrier.is_stream() && s.held.is_none();
         while !done {
             let rest = data.get(used..).unwrap_or_default();
             let (n, event) = match next_of_response(&mut s, &u, rest) {
@@ -76,7 +82,15 @@ impl Worker {
                     s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
                     done = is_response_done(&s, &u, used == data.len());
                     end_sent = done && d.carrier.is_stream();
-                    client_gone |= !self.send_response_data(d, &s, out, body, done);
+                    if s.filters.is_empty() {
+                        client_gone |= !self.send_response_data(d, &s, out, body, done);
+                    } else {
+                        match self.send_filtered_response(d, &mut s, out, body, done) {
+                            Ok(alive) => client_gone |= !alive,
+                            Err(failure) => return self.upstream_lost(d, s, u, failure),
+                        }
+                        end_sent &= s.held.is_none();
+                    }
                 }
                 BodyEvent::Trailers => {}
                 BodyEvent::End => done = true,
@@ -89,7 +103,7 @@ impl Worker {
             }
         }
         if done && !end_sent && !s.tunnel.is_open() {
-            self.send_response_end(d, &s, &u, out);
+            self.send_response_end(d, &mut s, &u, out);
         }
         if !out.is_empty() {
             client_gone |= !self.write_downstream(d, out, b"");
@@ -143,15 +157,61 @@ impl Worker {
         alive
     }
 
+    /// What filters make of a part of the body. `Ok(false)`: the client is gone.
+    fn send_filtered_response(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        end: bool,
+    ) -> Result<bool, Failure> {
+        let body = filters::encode_data(&mut s.filters, Cow::Borrowed(body));
+        let Some(held) = &mut s.held else {
+            if body.is_empty() && !end {
+                return Ok(true);
+            }
+            return Ok(self.send_response_data(d, s, out, &body, end));
+        };
+        if held.len().saturating_add(body.len()) > d.buffer_limit() {
+            d.client.http.stats().inc(HcmCounter::RsTooLarge);
+            return Err(Failure::ResponseTooLarge);
+        }
+        held.extend_from_slice(&body);
+        Ok(true)
+    }
+
+    /// A response that filters held is complete: it leaves as a whole.
+    fn send_held(&mut self, d: &mut Downstream, s: &mut Stream, out: &mut Vec<u8>) {
+        let body = filters::finish_held(s);
+        let sent = if s.is_head { &[][..] } else { &*body };
+        self.encode_response_head(d, s, out, sent.is_empty());
+        s.info.bytes_sent = sent.len() as u64;
+        if !sent.is_empty() {
+            // A client that is gone shows with the next event.
+            self.send_response_data(d, s, out, sent, true);
+        }
+    }
+
     /// The end of a body, with trailers if the client's side takes them.
     fn send_response_end(
         &mut self,
         d: &mut Downstream,
-        s: &Stream,
+        s: &mut Stream,
         u: &Upstream,
         out: &mut Vec<u8>,
     ) {
         let from = u.carrier.is_stream() || u.cluster.config.borrow().http.enable_trailers;
+        if !s.filters.is_empty() && from && !s.response_trailers.is_empty() {
+            let tail = filters::encode_trailers(s);
+            if !tail.is_empty() && s.held.is_none() {
+                s.info.bytes_sent = s.info.bytes_sent.saturating_add(tail.len() as u64);
+                self.send_response_data(d, s, out, &tail, false);
+            }
+        }
+        if s.held.is_some() {
+            return self.send_held(d, s, out);
+        }
         let to = d.carrier.is_stream() || d.client.http.hcm.enable_trailers;
         let pass = from && to && !s.response_trailers.is_empty();
         match &mut d.carrier {
@@ -187,7 +247,7 @@ impl Worker {
                 None => return Ok(None),
             },
             Carrier::Stream(_) if s.response.is_interim() => {
-                self.interim_response(d, s);
+                self.interim_response(d, s, u)?;
                 s.response.clear();
                 return Ok(None);
             }
@@ -215,7 +275,12 @@ impl Worker {
         }
         self.route_upstream_response(d, s);
         let end = is_response_done(s, u, used == data.len());
-        self.encode_response_head(d, s, out, end);
+        if !s.filters.is_empty() {
+            filters::encode_head(s, end);
+        }
+        if s.held.is_none() {
+            self.encode_response_head(d, s, out, end);
+        }
         Ok(Some(used))
     }
 
@@ -259,17 +324,30 @@ impl Worker {
             if !s.response.is_interim() {
                 return Ok(Some(used));
             }
-            self.interim_response(d, s);
+            self.interim_response(d, s, u)?;
             s.response.clear();
         }
     }
 
-    /// Of interim responses Envoy passes on 100, if `proxy_100_continue` says so.
-    fn interim_response(&mut self, d: &mut Downstream, s: &Stream) {
+    /// Of interim responses Envoy passes on 100, if `proxy_100_continue` says so. A host that
+    /// sends nothing else is cut off.
+    fn interim_response(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &Upstream,
+    ) -> Result<(), Failure> {
+        s.interim_responses = s.interim_responses.saturating_add(1);
+        if s.interim_responses > MAX_INTERIM_RESPONSES {
+            let stats = u.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamCxProtocolError);
+            return Err(Failure::UpstreamProtocol);
+        }
         let is_old = s.request.version == proto::h1::Version::Http10;
         if s.response.status == 100 && d.client.http.hcm.proxy_100_continue && !is_old {
             self.send_continue(d);
         }
+        Ok(())
     }
 
     /// The response is complete, and so is the stream.
@@ -322,10 +400,10 @@ impl Worker {
         if s.tunnel.is_open() {
             return self.tunnel_ended_down(d, s, u);
         }
-        if s.response_started && s.response_decoder.eof().is_ok() {
+        if (s.response_started || s.held.is_some()) && s.response_decoder.eof().is_ok() {
             let mut out = std::mem::take(&mut self.out);
             out.clear();
-            self.send_response_end(d, &s, &u, &mut out);
+            self.send_response_end(d, &mut s, &u, &mut out);
             self.flush_head(d, &mut out);
             self.out = out;
             s.response_keep_alive = false;

@@ -13,6 +13,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::Tunnel;
+use crate::net::io::Io;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -164,13 +165,17 @@ impl Worker {
             return self.reply_failure(d, s, Failure::Overflow);
         };
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
+        if s.is_tcp {
+            return self.open_tcp(d, s, u);
+        }
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
         if s.request_complete || s.tunnel == Tunnel::Asked {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(u.key, u);
-            d.stream = Some(s);
             debug_assert_eq!(taken.bytes, 0);
+            // A head that could not be sent was answered.
+            let _ = self.after_upload(d, s, taken);
         } else {
             self.upstreams.put(u.key, u);
             d.stream = Some(s);
@@ -221,6 +226,7 @@ impl Worker {
         s.upload_blocked = false;
         s.info.upstream_local = u.local;
         s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_tls = u.carrier.io().and_then(Io::tls_info).cloned();
         s.info.upstream_pool_ready = self.clock.now_ns();
     }
 
@@ -331,6 +337,13 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         protocol => protocol,
     };
     let source = d.client.facts.as_ref().and_then(|f| f.upstream_source);
+    if s.is_tcp {
+        return host.pool_of(PoolKey {
+            source,
+            is_tcp: true,
+            ..PoolKey::default()
+        });
+    }
     let is_plain = !http.auto_sni && !http.auto_san_validation && source.is_none();
     if is_plain && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
@@ -348,6 +361,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
     let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
     let wants_sni = http.auto_sni && !is_address;
     host.pool_of(PoolKey {
+        is_tcp: false,
         source,
         protocol,
         sni: name.filter(|_| wants_sni).map(Box::from),

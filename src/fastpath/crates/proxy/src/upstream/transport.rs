@@ -12,7 +12,7 @@ use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, PoolKey};
 use crate::http::failure::Failure;
 use crate::net::io::{Input, Io, Scratch};
-use crate::telemetry::stats::ClusterCounter;
+use crate::telemetry::stats::{ClusterCounter, TlsContextCounter};
 use crate::worker::Worker;
 use crate::worker::command::UpstreamTransport;
 
@@ -43,12 +43,7 @@ impl Worker {
         match outcome {
             Handshake::More => self.upstreams.put(u.key, u),
             Handshake::Done => {
-                let stats = u.cluster.stats();
-                stats.inc(ClusterCounter::SslHandshake);
-                let info = u.carrier.io().and_then(Io::tls_info);
-                if info.is_some_and(|info| info.resumed) {
-                    stats.inc(ClusterCounter::SslSessionReused);
-                }
+                count_handshake(&u.cluster, u.carrier.io());
                 self.established(u);
             }
             Handshake::Failed => {
@@ -101,8 +96,8 @@ pub fn begin_tls(
         Some(UpstreamTransport::Tls { config, context }) => (config, context),
         Some(UpstreamTransport::NotReady) | None => {
             cluster
-                .stats()
-                .inc(ClusterCounter::SslUpstreamContextSecretsNotReady);
+                .tls_context_stats()
+                .inc(TlsContextCounter::UpstreamContextSecretsNotReady);
             return Err(Failure::SecretsMissing);
         }
     };
@@ -111,7 +106,9 @@ pub fn begin_tls(
     let options = ClientSession {
         sni: sni.as_deref(),
         verify_san: san.as_slice(),
-        alpn: kind.and_then(|kind| protocols(&config, kind.protocol)),
+        alpn: kind
+            .filter(|kind| !kind.is_tcp)
+            .and_then(|kind| protocols(&config, kind.protocol)),
         local: local.unwrap_or(host.address),
         remote: host.address,
     };
@@ -154,17 +151,16 @@ pub fn shake(io: &mut Io, scratch: &mut Scratch, behind: &mut Vec<u8>) -> Handsh
     Handshake::Done
 }
 
+/// Counts a handshake with a host, and what was agreed on.
+pub fn count_handshake(cluster: &ClusterRuntime, io: Option<&Io>) {
+    if let Some(info) = io.and_then(Io::tls_info) {
+        cluster.tls_stats().handshake(info);
+    }
+}
+
 /// Counts why a handshake failed.
 pub fn count_tls_failure(cluster: &ClusterRuntime, io: Option<&Io>) {
-    use tls::ErrorClass as E;
-    let error = io.and_then(Io::tls_failure);
-    cluster.stats().inc(match error.map(tls::TlsError::class) {
-        None | Some(E::Connection) => ClusterCounter::SslConnectionError,
-        Some(E::NoCertificate) => ClusterCounter::SslFailVerifyNoCert,
-        Some(E::VerifyChain) => ClusterCounter::SslFailVerifyError,
-        Some(E::VerifySan) => ClusterCounter::SslFailVerifySan,
-        Some(E::VerifyHash) => ClusterCounter::SslFailVerifyCertHash,
-    });
+    cluster.tls_stats().failure(io.and_then(Io::tls_failure));
 }
 
 /// The SNI: the request's, the endpoint's name, or the configuration's.

@@ -1,5 +1,7 @@
 //! A request on its way up: from the client's bytes to the host's.
 
+use std::borrow::Cow;
+
 use proto::h1::{
     BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
     write_request_head, write_trailers,
@@ -8,6 +10,7 @@ use proto::h1::{
 use super::{COPY_BELOW, Upstream};
 use crate::http::downstream::{Alive, Closing, Downstream};
 use crate::http::failure::Failure;
+use crate::http::filters::{Refusal, decode_data};
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::{Tunnel, raw_part, to_extended_connect};
 use crate::http2::carrier::Carrier;
@@ -28,6 +31,8 @@ pub enum Outcome {
     /// The request's head could not be written (a rewrite made it invalid).
     BadHead,
     BadBody(BodyError),
+    /// A filter does not let it pass.
+    Refused(Refusal),
 }
 
 impl Worker {
@@ -53,6 +58,22 @@ impl Worker {
                 Alive::Yes
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
+            Outcome::Refused(refusal) => {
+                self.give_up_upstream(&mut s);
+                if s.response_started {
+                    self.end_stream(d, s);
+                    return Alive::No;
+                }
+                s.response.clear();
+                s.held = None;
+                let Refusal {
+                    status,
+                    body,
+                    details,
+                } = refusal;
+                self.local_reply(d, s, status, body.as_bytes(), details.into());
+                Alive::Yes
+            }
             Outcome::BadBody(error) => {
                 d.client
                     .http
@@ -61,11 +82,7 @@ impl Worker {
                 s.info.flags.insert(
                     crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
                 );
-                if let Upstreaming::On(key) | Upstreaming::Broken(key) =
-                    std::mem::take(&mut s.upstream)
-                {
-                    self.drop_upstream_of(key);
-                }
+                self.give_up_upstream(&mut s);
                 if s.response_started {
                     self.end_stream(d, s);
                     return Alive::No;
@@ -77,6 +94,12 @@ impl Worker {
                 self.local_reply(d, s, status, body.as_bytes(), error.details().into());
                 Alive::Yes
             }
+        }
+    }
+
+    fn give_up_upstream(&mut self, s: &mut Stream) {
+        if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
+            self.drop_upstream_of(key);
         }
     }
 
@@ -127,11 +150,22 @@ impl Worker {
                         .unwrap_or_default();
                     s.info.bytes_received = s.info.bytes_received.saturating_add(len as u64);
                     let last = is_request_done(d, s, used == data.len());
-                    self.send_request_data(s, u, out, body, last);
+                    if s.filters.is_empty() {
+                        self.send_request_data(s, u, out, body, last);
+                    } else if let Err(refusal) = self.send_filtered(s, u, out, body, last) {
+                        outcome = Outcome::Refused(refusal);
+                        break;
+                    }
                     s.request_complete = last;
                 }
                 BodyEvent::Trailers => {}
                 BodyEvent::End => {
+                    if !s.filters.is_empty()
+                        && let Err(refusal) = self.send_filtered_end(s, u, out)
+                    {
+                        outcome = Outcome::Refused(refusal);
+                        break;
+                    }
                     self.send_request_end(d, s, u, out);
                     s.request_complete = true;
                 }
@@ -149,6 +183,43 @@ impl Worker {
             bytes: used,
             outcome,
         }
+    }
+
+    fn send_filtered(
+        &mut self,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        end: bool,
+    ) -> Result<(), Refusal> {
+        let data = decode_data(&mut s.filters, Cow::Borrowed(body), end)?;
+        if !data.is_empty() {
+            self.send_request_data(s, u, out, &data, end);
+        } else if end {
+            match &mut u.carrier {
+                Carrier::Stream(carrier) => self.end_on_stream(carrier, None),
+                Carrier::Socket(_) if s.request.body == BodyLength::Chunked => {
+                    out.extend_from_slice(LAST_CHUNK);
+                }
+                Carrier::Socket(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What filters still hold goes before the end.
+    fn send_filtered_end(
+        &mut self,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refusal> {
+        let data = decode_data(&mut s.filters, Cow::Borrowed(&[]), true)?;
+        if !data.is_empty() {
+            self.send_request_data(s, u, out, &data, false);
+        }
+        Ok(())
     }
 
     /// Clocks, and back-pressure, after a step.

@@ -20,6 +20,8 @@ use crate::worker::command::ServerTls;
 #[derive(Debug)]
 pub struct ChainRuntime {
     pub config: Arc<FilterChain>,
+    /// Its name, counted by this worker alone.
+    pub name: Rc<str>,
     /// Replaced when a secret was.
     pub tls: RefCell<ServerTls>,
     /// `connection_limit`
@@ -123,6 +125,7 @@ impl ChainRuntime {
         let limit = config.connection_limit.as_ref();
         let limiter = limit.map(|limit| Limiter::new(limit, counts, registry));
         Self {
+            name: Rc::from(&*config.name),
             config,
             tls: RefCell::new(ServerTls::NotReady),
             limiter,

@@ -20,7 +20,9 @@ use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
 use crate::http2::Role;
 use crate::listener::FilterStats;
-use crate::telemetry::stats::{ListenerGauge, ListenerShard, Stats};
+use crate::telemetry::stats::{
+    ListenerGauge, ListenerShard, Stats, TlsContextShard, TlsOwner, TlsShard,
+};
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
 /// same socket; what is left of the old one lives on in its chains and their connections.
@@ -38,6 +40,8 @@ pub struct ListenerRuntime {
     worker: usize,
     registry: Stats,
     stats: OnceCell<Arc<ListenerShard>>,
+    tls_stats: OnceCell<Arc<TlsShard>>,
+    tls_context_stats: OnceCell<Arc<TlsContextShard>>,
 }
 
 impl ListenerRuntime {
@@ -48,6 +52,21 @@ impl ListenerRuntime {
                 .listener(&self.config.stat_prefix, self.worker);
             shard.gauge_set(ListenerGauge::DownstreamPreCxActive, 0);
             shard
+        })
+    }
+
+    /// Of handshakes with its clients.
+    pub fn tls_stats(&self) -> &TlsShard {
+        self.tls_stats.get_or_init(|| {
+            let owner = TlsOwner::Listener(&self.config.stat_prefix);
+            self.registry.tls(owner)
+        })
+    }
+
+    pub fn tls_context_stats(&self) -> &TlsContextShard {
+        self.tls_context_stats.get_or_init(|| {
+            let owner = TlsOwner::Listener(&self.config.stat_prefix);
+            self.registry.tls_contexts(owner)
         })
     }
 
@@ -226,6 +245,8 @@ impl Worker {
             worker: self.index,
             registry: self.stats.clone(),
             stats: OnceCell::new(),
+            tls_stats: OnceCell::new(),
+            tls_context_stats: OnceCell::new(),
         })
     }
 

@@ -119,7 +119,7 @@ impl Worker {
             Progress::Gone(counter) => {
                 let accepted = self.end_inspection(*i);
                 accepted.listener.stats().inc(counter);
-                self.count_refused(&accepted.listener);
+                self.refuse(&accepted, false);
             }
         }
     }
@@ -142,7 +142,7 @@ impl Worker {
         if accepted.listener.config.continue_on_filters_timeout {
             self.inspected(accepted, &given_up);
         } else {
-            self.count_refused(&accepted.listener);
+            self.refuse(&accepted, false);
         }
     }
 
@@ -169,11 +169,16 @@ impl Worker {
                     listener.config.name,
                     accepted.facts.direct_source
                 );
-                self.count_refused(listener);
+                self.refuse(&accepted, false);
             }
             // Asked for and answered by whoever called.
-            Step::NeedMore => self.count_refused(&accepted.listener),
+            Step::NeedMore => self.refuse(&accepted, false),
         }
+    }
+
+    fn refuse(&mut self, accepted: &Accepted, is_without_chain: bool) {
+        self.log_refused(&accepted.listener, &accepted.facts, is_without_chain);
+        self.count_refused(&accepted.listener);
     }
 
     /// `use_original_dst`: another listener may be the one that the connection was meant for.
@@ -210,16 +215,18 @@ impl Worker {
     }
 
     fn choose_chain(&mut self, accepted: Accepted) {
+        let matching = accepted.facts.for_matching();
+        let Some(chain) = accepted.listener.chain(&matching).map(Rc::clone) else {
+            let stats = accepted.listener.stats();
+            stats.inc(ListenerCounter::NoFilterChainMatch);
+            return self.refuse(&accepted, true);
+        };
         let Accepted {
             io,
             facts,
             listener,
             ..
         } = accepted;
-        let Some(chain) = listener.chain(&facts.for_matching()).map(Rc::clone) else {
-            listener.stats().inc(ListenerCounter::NoFilterChainMatch);
-            return self.count_refused(&listener);
-        };
         self.count_connection_opened(&listener);
         let id = self
             .shared
@@ -231,6 +238,7 @@ impl Worker {
             local: facts.destination,
             facts,
             id,
+            opened_ns: self.clock.now_ns(),
             listener,
             chain,
             held: accepted.bytes,

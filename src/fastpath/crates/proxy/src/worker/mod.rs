@@ -13,6 +13,7 @@ pub mod chain;
 pub mod clock;
 pub mod command;
 pub mod config;
+mod connection_log;
 pub mod inspect;
 pub mod linger;
 pub mod listen;
@@ -20,6 +21,7 @@ pub mod pending;
 pub mod slots;
 pub mod timers;
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,7 +43,7 @@ use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::{RouteShard, Stats};
+use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
 use chain::ChainRuntime;
 use clock::Clock;
@@ -164,8 +166,11 @@ pub struct Worker {
     pub out: Vec<u8>,
 
     pub stats: Stats,
+    pub http2_shard: OnceCell<Arc<Http2Shard>>,
     /// (virtual host, stat_prefix) of routes that have one; emptied with every configuration.
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
+    /// By cluster and `grpc.<service>.<method>`.
+    pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -219,7 +224,9 @@ impl Worker {
             scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
             stats,
+            http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
+            grpc_stats: HashMap::new(),
             logs,
             shared,
             mailbox,

@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tls::ErrorClass;
-
 use super::admission::Admission;
 use super::chain::{ChainRuntime, Service};
 use super::command::ServerTls;
@@ -15,7 +13,7 @@ use crate::http::client::Client;
 use crate::http::deadlines::after;
 use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
-use crate::telemetry::stats::{ListenerCounter, ListenerGauge};
+use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
 use model::resources::hcm::Codec;
 
 /// A connection with its filter chain.
@@ -27,6 +25,7 @@ pub struct Arrival {
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
     pub id: u64,
+    pub opened_ns: u64,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
     /// Plaintext that was read of it.
@@ -56,14 +55,14 @@ impl Worker {
         match tls {
             ServerTls::Plain => self.serve(arrival),
             ServerTls::NotReady => {
-                let stats = arrival.listener.stats();
-                stats.inc(ListenerCounter::SslDownstreamContextSecretsNotReady);
-                self.count_connection_closed(&arrival.listener);
+                let stats = arrival.listener.tls_context_stats();
+                stats.inc(TlsContextCounter::DownstreamContextSecretsNotReady);
+                self.arrival_failed(&arrival);
             }
             ServerTls::Ready(context) => {
                 let session = context.session(arrival.local, arrival.peer);
                 if arrival.io.start_tls(session).is_err() {
-                    return self.count_connection_closed(&arrival.listener);
+                    return self.arrival_failed(&arrival);
                 }
                 self.wait_for_handshake(arrival);
             }
@@ -77,7 +76,7 @@ impl Worker {
             .is_err()
         {
             self.pending.free(key);
-            return self.count_connection_closed(&arrival.listener);
+            return self.arrival_failed(&arrival);
         }
         arrival.is_watched = true;
         let now = self.clock.now_ms();
@@ -124,14 +123,8 @@ impl Worker {
                 self.pending.free(p.key);
                 let stats = p.arrival.listener.stats();
                 stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
-                stats.inc(ListenerCounter::SslHandshake);
                 if let Some(info) = p.arrival.io.tls_info() {
-                    if info.resumed {
-                        stats.inc(ListenerCounter::SslSessionReused);
-                    }
-                    if info.peer.is_none() {
-                        stats.inc(ListenerCounter::SslNoCertificate);
-                    }
+                    p.arrival.listener.tls_stats().handshake(info);
                 }
                 self.serve(p.arrival);
             }
@@ -143,15 +136,14 @@ impl Worker {
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
         if let Some(error) = p.arrival.io.tls_failure() {
-            stats.inc(match error.class() {
-                ErrorClass::Connection => ListenerCounter::SslConnectionError,
-                ErrorClass::NoCertificate => ListenerCounter::SslFailVerifyNoCert,
-                ErrorClass::VerifyChain => ListenerCounter::SslFailVerifyError,
-                ErrorClass::VerifySan => ListenerCounter::SslFailVerifySan,
-                ErrorClass::VerifyHash => ListenerCounter::SslFailVerifyCertHash,
-            });
+            p.arrival.listener.tls_stats().failure(Some(error));
         }
-        self.count_connection_closed(&p.arrival.listener);
+        self.arrival_failed(&p.arrival);
+    }
+
+    fn arrival_failed(&mut self, arrival: &Arrival) {
+        self.log_arrival(arrival);
+        self.count_connection_closed(&arrival.listener);
     }
 
     pub fn pending_timer(&mut self, key: Key) {
@@ -187,17 +179,19 @@ impl Worker {
         };
         let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
-        let client = Client {
+        let client = Rc::new(Client {
             peer: arrival.peer,
             direct_peer: arrival.facts.direct_source,
             local: arrival.local,
             facts,
             id: arrival.id,
+            opened_ns: arrival.opened_ns,
+            chain_name: Rc::clone(&arrival.chain.name),
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),
             tls,
             admission: arrival.admission.take().map(Rc::new),
-        };
+        });
         self.count_opened(&client);
         if speaks_h2 {
             self.open_http2_server(client, arrival);

@@ -21,6 +21,7 @@ use crate::info::{Info, LocalCertificate, Version};
 use crate::key_log::LogFile;
 use crate::peer::PeerCertificate;
 use crate::server::{Chosen, ServerContext};
+use crate::verify::Verifier;
 
 /// rustls takes messages of 64 KB (certificates); a record more is the most it leaves waiting.
 const MAX_PENDING: usize = (1 << 16) + 2 * (HEADER + MAX_BODY);
@@ -154,7 +155,7 @@ impl Handshake {
                 info.server_name = self.server_name;
                 info.peer = connection
                     .peer_certificates()
-                    .and_then(|chain| peer(chain, context.verifier().vouches(chain, None)));
+                    .and_then(|chain| peer(chain, context.verifier(), None));
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel)))
@@ -171,7 +172,7 @@ impl Handshake {
                 info.server_name = sni.map(Into::into);
                 info.peer = connection
                     .peer_certificates()
-                    .and_then(|chain| peer(chain, variant.verifier.vouches(chain, sni)));
+                    .and_then(|chain| peer(chain, &variant.verifier, sni));
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Client(kernel)))
@@ -391,8 +392,14 @@ fn facts(connection: &CommonState) -> Info {
     }
 }
 
-fn peer(chain: &[CertificateDer<'_>], validated: bool) -> Option<Arc<PeerCertificate>> {
-    PeerCertificate::read(chain, validated).map(Arc::new)
+fn peer(
+    chain: &[CertificateDer<'_>],
+    verifier: &Verifier,
+    server_name: Option<&str>,
+) -> Option<Arc<PeerCertificate>> {
+    let validated = verifier.vouches(chain, server_name);
+    let authorities = validated.then(|| verifier.authorities()).flatten();
+    PeerCertificate::read(chain, validated, authorities).map(Arc::new)
 }
 
 fn cipher_name(suite: SupportedCipherSuite) -> &'static str {

@@ -91,6 +91,12 @@ impl Verifier {
             .is_some_and(|policy| policy.verifies_chains())
     }
 
+    /// The context whose CAs chains must lead to.
+    pub(crate) fn authorities(&self) -> Option<Arc<Validation>> {
+        let policy = self.policy.as_ref().filter(|p| p.verifies_chains());
+        policy.map(|policy| Arc::clone(policy.context()))
+    }
+
     /// What is said of a peer that passed: whether the configuration vouches for it.
     pub(crate) fn vouches(&self, chain: &[CertificateDer<'_>], server_name: Option<&str>) -> bool {
         let Some(policy) = &self.policy else {

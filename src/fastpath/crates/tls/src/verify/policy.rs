@@ -56,6 +56,10 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    pub(super) fn context(&self) -> &Arc<Validation> {
+        &self.context
+    }
+
     /// `None`: the context says nothing that a certificate could fail.
     pub(super) fn new(
         context: Arc<Validation>,

@@ -8,6 +8,7 @@ use model::resources::route::{HeaderMatchKind, HeaderMatcher, StringMatcher, Str
 use proto::Known;
 use proto::h1::RequestHead;
 
+use crate::http::grpc;
 use crate::telemetry::stream_info::LogContext;
 
 pub(super) fn passes(filter: &Filter, ctx: &LogContext<'_>, random: &mut u64) -> bool {
@@ -22,11 +23,24 @@ pub(super) fn passes(filter: &Filter, ctx: &LogContext<'_>, random: &mut u64) ->
         Filter::NotHealthCheck => !info.health_check,
         Filter::ResponseFlag { flags: 0 } => !info.flags.is_empty(),
         Filter::ResponseFlag { flags } => info.flags.0 & flags != 0,
+        Filter::GrpcStatus { statuses, exclude } => {
+            let bit = 1_u32.checked_shl(u32::try_from(grpc_status(ctx)).unwrap_or(u32::MAX));
+            (statuses & bit.unwrap_or(0) != 0) != *exclude
+        }
         Filter::Header(matcher) => header_matches(matcher, ctx.request),
         Filter::Runtime { millionths } => next(random) % 1_000_000 < u64::from(*millionths),
         Filter::And(all) => all.iter().all(|filter| passes(filter, ctx, random)),
         Filter::Or(any) => any.iter().any(|filter| passes(filter, ctx, random)),
     }
+}
+
+/// `Grpc::Common::getGrpcStatus`, else UNKNOWN.
+fn grpc_status(ctx: &LogContext<'_>) -> u64 {
+    ctx.trailers
+        .and_then(grpc::status_of)
+        .or_else(|| ctx.response.and_then(grpc::status_of))
+        .or_else(|| ctx.info.response_code.map(grpc::status_of_http))
+        .unwrap_or(2)
 }
 
 fn compare(op: Comparison, value: u64, with: u64) -> bool {

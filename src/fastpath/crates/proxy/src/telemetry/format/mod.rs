@@ -3,6 +3,7 @@
 mod address;
 mod clock;
 mod json;
+mod tls;
 mod value;
 
 pub(crate) use clock::write_log_time;

@@ -181,6 +181,52 @@ fn missing_values_vanish_from_header_values() {
     }
 }
 
+/// In Envoy's words; what the differential test has of whole handshakes is not repeated.
+#[test]
+fn what_a_handshake_settled() {
+    let mut x = Exchange::forwarded();
+    let sans = ::tls::Sans {
+        dns: ["a.test".into(), "b.test".into()].into(),
+        uri: ["spiffe://t/a".into()].into(),
+        ..::tls::Sans::default()
+    };
+    let local = ::tls::LocalCertificate {
+        subject: "CN=a,O=o".into(),
+        sans,
+    };
+    let info = ::tls::Info {
+        version: Some(::tls::Version::V1_3),
+        cipher: Some("TLS_AES_128_GCM_SHA256"),
+        group: Some("X25519"),
+        server_name: Some("sni.test".into()),
+        local: Some(local.into()),
+        ..::tls::Info::default()
+    };
+    x.info.downstream_tls = Some(info.into());
+    x.info.downstream_transport_failure = Some("TLS_error:|1:SSL routines:X".into());
+    for (operator, want) in [
+        ("DOWNSTREAM_TLS_VERSION", "TLSv1.3"),
+        ("DOWNSTREAM_TLS_CIPHER", "TLS_AES_128_GCM_SHA256"),
+        ("DOWNSTREAM_TLS_GROUP", "X25519"),
+        ("DOWNSTREAM_TLS_SESSION_ID", "-"),
+        ("DOWNSTREAM_LOCAL_DNS_SAN", "a.test,b.test"),
+        ("DOWNSTREAM_LOCAL_URI_SAN", "spiffe://t/a"),
+        ("DOWNSTREAM_LOCAL_IP_SAN", "-"),
+        ("DOWNSTREAM_LOCAL_SUBJECT", "CN=a,O=o"),
+        ("DOWNSTREAM_PEER_SUBJECT", "-"),
+        ("DOWNSTREAM_PEER_CERT_V_END(%s)", "-"),
+        (
+            "DOWNSTREAM_TRANSPORT_FAILURE_REASON",
+            "TLS_error:|1:SSL_routines:X",
+        ),
+        ("REQUESTED_SERVER_NAME", "sni.test"),
+        ("UPSTREAM_TLS_VERSION", "-"),
+        ("DYNAMIC_METADATA(a:b)", "-"),
+    ] {
+        assert_eq!(x.text(&format!("%{operator}%")), want, "{operator}");
+    }
+}
+
 #[test]
 fn odds_and_ends() {
     let mut x = Exchange::forwarded();

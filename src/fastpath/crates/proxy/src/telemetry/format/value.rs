@@ -10,7 +10,8 @@ use model::format::{
 use proto::h1::Version;
 use proto::{HeaderMap, Known};
 
-use super::{address, clock};
+use super::{address, clock, tls};
+use crate::http::grpc;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stream_info::{LogContext, StreamInfo};
 
@@ -20,6 +21,9 @@ pub(super) enum Value<'a> {
     Bytes(&'a [u8]),
     /// Percent-decoded on the way out.
     Encoded(&'a [u8]),
+    /// Joined by commas.
+    List(&'a [Box<str>]),
+    Owned(String),
     /// White space becomes `_`.
     Word(&'a str),
     Number(u64),
@@ -38,11 +42,21 @@ impl<'a> Value<'a> {
         value.map_or(Value::Missing, Value::Bytes)
     }
 
-    fn text(value: Option<&'a str>) -> Self {
+    pub(super) fn text(value: Option<&'a str>) -> Self {
         match value {
             Some(text) if !text.is_empty() => Value::Bytes(text.as_bytes()),
             _ => Value::Missing,
         }
+    }
+
+    pub(super) fn owned(value: Option<String>) -> Self {
+        let value = value.filter(|text| !text.is_empty());
+        value.map_or(Value::Missing, Value::Owned)
+    }
+
+    pub(super) fn list(value: Option<&'a [Box<str>]>) -> Self {
+        let value = value.filter(|list| !list.is_empty());
+        value.map_or(Value::Missing, Value::List)
     }
 
     fn number(value: Option<u64>) -> Self {
@@ -65,6 +79,15 @@ impl<'a> Value<'a> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Value::Missing => {}
+            Value::List(list) => {
+                for (index, text) in list.iter().enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    out.extend_from_slice(text.as_bytes());
+                }
+            }
+            Value::Owned(ref text) => out.extend_from_slice(text.as_bytes()),
             Value::Bytes(bytes) => out.extend_from_slice(bytes),
             Value::Encoded(bytes) => out.extend(decoded(bytes)),
             Value::Word(text) => {
@@ -130,6 +153,11 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
                 to.checked_sub(from).and_then(|ns| ns.checked_div(per_unit))
             }))
         }
+        Operator::CertificateTime { side, end, format } => tls::validity(*side, *end, format, info),
+        Operator::DynamicMetadata { namespace, key } => {
+            let facts = info.facts.as_ref();
+            Value::text(facts.and_then(|facts| facts.metadata(namespace, key)))
+        }
         Operator::GrpcStatus(style) => grpc_status(*style, ctx),
         Operator::ResponseCodeDetails { keep_spaces } => {
             let details = info.details.as_deref();
@@ -150,6 +178,7 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
     let info = ctx.info;
     match which {
         Field::Missing => Value::Missing,
+        Field::Tls(side, which) => tls::field(side, which, info),
         Field::Nothing => Value::Bytes(b""),
         Field::AccessLogType => Value::Bytes(info.log_type.name().as_bytes()),
         Field::BytesReceived => Value::Number(info.bytes_received),
@@ -176,12 +205,17 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Value::Number(info.downstream_header_bytes_received)
         }
         Field::DownstreamHeaderBytesSent => Value::Number(info.downstream_header_bytes_sent),
+        Field::DownstreamTransportFailureReason => info
+            .downstream_transport_failure
+            .as_deref()
+            .map_or(Value::Missing, Value::Word),
         Field::DownstreamWireBytesReceived => Value::Number(info.downstream_wire_bytes_received),
         Field::DownstreamWireBytesSent => Value::Number(info.downstream_wire_bytes_sent),
         Field::Duration => Value::number(info.millis_to(info.end)),
         Field::FilterChainName => Value::text(info.filter_chain_name.as_deref()),
         Field::Hostname => Value::Bytes(hostname().as_bytes()),
         Field::Protocol => Value::text(info.protocol.map(version)),
+        Field::RequestedServerName => Value::text(info.requested_server_name()),
         Field::RequestDuration => Value::number(info.millis_to(info.downstream_rx_end)),
         Field::RequestHeadersBytes => Value::Number(request_bytes(ctx)),
         Field::RequestTxDuration => Value::number(info.millis_to(info.upstream_tx_end)),
@@ -203,6 +237,8 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Some(id) => Value::Uuid(id),
             None => Value::bytes(ctx.request.headers.get(Known::XRequestId)),
         },
+        Field::TlsJa3Fingerprint => Value::text(info.facts.as_ref().and_then(|f| f.ja3.as_deref())),
+        Field::TlsJa4Fingerprint => Value::text(info.facts.as_ref().and_then(|f| f.ja4.as_deref())),
         Field::UniqueId => Value::Uuid(info.random),
         Field::UpstreamCluster => Value::text(
             info.upstream_cluster
@@ -430,25 +466,8 @@ const GRPC: [(&str, &str); 17] = [
     ("Unauthenticated", "UNAUTHENTICATED"),
 ];
 
-/// gRPC's own table for responses that carry no `grpc-status`.
-fn grpc_of_http(code: u16) -> u64 {
-    match code {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
-}
-
 fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
-    let content_type = ctx.request.headers.get(Known::ContentType);
-    let Some(content_type) = content_type else {
-        return Value::Missing;
-    };
-    let rest = content_type.strip_prefix(b"application/grpc");
-    if !matches!(rest, Some([] | [b'+' | b';' | b'-', ..])) {
+    if !grpc::is_grpc(&ctx.request.headers) {
         return Value::Missing;
     }
     let of = |headers: Option<&'a HeaderMap>| headers.and_then(|h| h.get(Known::GrpcStatus));
@@ -461,7 +480,7 @@ fn grpc_status<'a>(style: GrpcStatusStyle, ctx: &LogContext<'a>) -> Value<'a> {
             None => return Value::Bytes(b"-1"),
         },
         None => match ctx.info.response_code {
-            Some(code) => grpc_of_http(code),
+            Some(code) => grpc::status_of_http(code),
             None => return Value::Missing,
         },
     };

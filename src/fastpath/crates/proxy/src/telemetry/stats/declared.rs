@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, proxy_protocol_name};
+use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -19,6 +19,9 @@ pub struct Declared {
     pub http_inspector: bool,
     /// Stat prefixes of PROXY protocol filters.
     pub proxy_protocols: HashSet<String>,
+    /// Those of `listeners` and `clusters` that speak TLS.
+    pub tls_listeners: HashSet<String>,
+    pub tls_clusters: HashSet<String>,
     /// Stat prefixes of TCP proxies, of connection limits.
     pub tcps: HashSet<String>,
     pub connection_limits: HashSet<String>,
@@ -43,7 +46,18 @@ impl Stats {
         let http_inspectors = one(now.http_inspector, HTTP_INSPECTOR);
         let proxy_protocols = now.proxy_protocols.iter();
         let proxy_protocols = proxy_protocols.map(|p| proxy_protocol_name(p)).collect();
+        let owners = || {
+            let listeners = now
+                .tls_listeners
+                .iter()
+                .map(|name| TlsOwner::Listener(name));
+            listeners.chain(now.tls_clusters.iter().map(|name| TlsOwner::Cluster(name)))
+        };
+        let tls = owners().map(TlsOwner::handshakes).collect();
+        let tls_contexts = owners().map(TlsOwner::contexts).collect();
         self.with(|r| {
+            r.tls.set_declared(&tls);
+            r.tls_contexts.set_declared(&tls_contexts);
             r.clusters.set_declared(&now.clusters);
             r.hcms.set_declared(&now.hcms);
             r.listeners.set_declared(&now.listeners);

@@ -17,15 +17,6 @@ stat_names! {
         ExtensionConfigMissing = "extension_config_missing",
         NetworkExtensionConfigMissing = "network_extension_config_missing",
         NoFilterChainMatch = "no_filter_chain_match",
-        SslConnectionError = "ssl.connection_error",
-        SslHandshake = "ssl.handshake",
-        SslSessionReused = "ssl.session_reused",
-        SslNoCertificate = "ssl.no_certificate",
-        SslFailVerifyNoCert = "ssl.fail_verify_no_cert",
-        SslFailVerifyError = "ssl.fail_verify_error",
-        SslFailVerifySan = "ssl.fail_verify_san",
-        SslFailVerifyCertHash = "ssl.fail_verify_cert_hash",
-        SslDownstreamContextSecretsNotReady = "server_ssl_socket_factory.downstream_context_secrets_not_ready",
     }
 }
 

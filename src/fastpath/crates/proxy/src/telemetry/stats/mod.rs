@@ -10,8 +10,10 @@ mod codes;
 mod control;
 mod declared;
 mod entity;
+mod grpc_names;
 mod hcm_names;
 mod histogram;
+mod http2_names;
 mod listener_filter_names;
 mod listener_names;
 mod names;
@@ -24,12 +26,15 @@ mod shard;
 mod tags;
 mod tcp_names;
 mod text;
+mod tls_names;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
 pub use declared::Declared;
+pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
+pub use http2_names::{Http2Counter, Http2Gauge};
 pub use listener_filter_names::{
     HttpInspectorCounter, ProxyProtocolCounter, TlsInspectorCounter, TlsInspectorHistogram,
 };
@@ -38,6 +43,7 @@ pub use names::{NoStat, StatName};
 pub use registry::Membership;
 pub use route_names::{RouteCounter, RouteHistogram};
 pub use tcp_names::{ConnectionLimitCounter, ConnectionLimitGauge, TcpCounter, TcpGauge};
+pub use tls_names::{TlsContextCounter, TlsCounter};
 
 use registry::Registry;
 use row::{Row, Value};
@@ -95,6 +101,17 @@ pub type HttpInspectorShard =
 pub type ProxyProtocolShard =
     Shard<ProxyProtocolCounter, NoStat, NoStat, { ProxyProtocolCounter::COUNT }, 0, 0>;
 
+/// One worker's numbers about TLS with the clients of a listener, or the hosts of a cluster.
+pub type TlsShard = Shard<TlsCounter, NoStat, NoStat, { TlsCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about the TLS contexts of a listener or a cluster.
+pub type TlsContextShard =
+    Shard<TlsContextCounter, NoStat, NoStat, { TlsContextCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about HTTP/2 with clients, or with the hosts of a cluster.
+pub type Http2Shard =
+    Shard<Http2Counter, Http2Gauge, NoStat, { Http2Counter::COUNT }, { Http2Gauge::COUNT }, 0>;
+
 /// One worker's numbers about a TCP proxy.
 pub type TcpShard =
     Shard<TcpCounter, TcpGauge, NoStat, { TcpCounter::COUNT }, { TcpGauge::COUNT }, 0>;
@@ -118,6 +135,10 @@ pub type RouteShard = Shard<
     0,
     { RouteHistogram::COUNT },
 >;
+
+/// One worker's numbers about a gRPC method of a cluster, or all of them.
+pub type GrpcShard =
+    Shard<GrpcCounter, NoStat, GrpcHistogram, { GrpcCounter::COUNT }, 0, { GrpcHistogram::COUNT }>;
 
 impl ClusterShard {
     /// Counts an upstream response (or the local one given in its place): `upstream_rq_completed`,
@@ -185,6 +206,33 @@ impl RouteShard {
 /// The one entity of its kind.
 const TLS_INSPECTOR: &str = "tls_inspector";
 const HTTP_INSPECTOR: &str = "http_inspector";
+/// HTTP/2 with clients.
+const HTTP2: &str = "http2";
+
+/// Whose TLS it is: what the names of its statistics begin with.
+#[derive(Debug, Clone, Copy)]
+pub enum TlsOwner<'a> {
+    /// A listener's `stat_prefix`.
+    Listener(&'a str),
+    /// A cluster's stat name.
+    Cluster(&'a str),
+}
+
+impl TlsOwner<'_> {
+    fn handshakes(self) -> String {
+        match self {
+            Self::Listener(prefix) => format!("listener.{prefix}.ssl"),
+            Self::Cluster(name) => format!("cluster.{name}.ssl"),
+        }
+    }
+
+    fn contexts(self) -> String {
+        match self {
+            Self::Listener(prefix) => format!("listener.{prefix}.server_ssl_socket_factory"),
+            Self::Cluster(name) => format!("cluster.{name}.client_ssl_socket_factory"),
+        }
+    }
+}
 
 fn proxy_protocol_name(stat_prefix: &str) -> String {
     match stat_prefix {
@@ -303,6 +351,32 @@ impl Stats {
         self.with(|r| r.proxy_protocols.get(&name).shard(0))
     }
 
+    /// A shard of `listener.<stat_prefix>.ssl.` or `cluster.<stat_name>.ssl.`.
+    #[must_use]
+    pub fn tls(&self, owner: TlsOwner<'_>) -> Arc<TlsShard> {
+        self.with(|r| r.tls.get(&owner.handshakes()).shard(0))
+    }
+
+    /// A shard of `listener.<stat_prefix>.server_ssl_socket_factory.` or
+    /// `cluster.<stat_name>.client_ssl_socket_factory.`.
+    #[must_use]
+    pub fn tls_contexts(&self, owner: TlsOwner<'_>) -> Arc<TlsContextShard> {
+        self.with(|r| r.tls_contexts.get(&owner.contexts()).shard(0))
+    }
+
+    /// A shard of `http2.`.
+    #[must_use]
+    pub fn http2(&self) -> Arc<Http2Shard> {
+        self.with(|r| r.http2.get(HTTP2).shard(0))
+    }
+
+    /// A shard of `cluster.<stat_name>.http2.`.
+    #[must_use]
+    pub fn cluster_http2(&self, stat_name: &str) -> Arc<Http2Shard> {
+        let name = format!("cluster.{stat_name}.http2");
+        self.with(|r| r.http2.get(&name).shard(0))
+    }
+
     /// A shard of `tcp.<stat_prefix>.`.
     #[must_use]
     pub fn tcp(&self, stat_prefix: &str) -> Arc<TcpShard> {
@@ -320,6 +394,13 @@ impl Stats {
     pub fn route(&self, virtual_host: &str, stat_prefix: &str) -> Arc<RouteShard> {
         let name = format!("{virtual_host}.route.{stat_prefix}");
         self.with(|r| r.routes.get(&name).shard(0))
+    }
+
+    /// A shard of `cluster.<cluster>.<name>.`, of which `name` is `grpc.<service>.<method>`.
+    #[must_use]
+    pub fn grpc(&self, cluster: &str, name: &str) -> Arc<GrpcShard> {
+        let name = format!("{cluster}.{name}");
+        self.with(|r| r.grpc.get(&name).shard(0))
     }
 
     // -- names: for whoever applies a configuration --
@@ -377,6 +458,11 @@ impl Stats {
     pub fn forget_route(&self, virtual_host: &str, stat_prefix: &str) {
         let name = format!("{virtual_host}.route.{stat_prefix}");
         self.with(|r| r.routes.forget(&name));
+    }
+
+    /// When the first of all certificates ends (seconds since 1970).
+    pub fn set_first_expiration(&self, at: Option<i64>) {
+        self.with(|r| r.first_expiration = at);
     }
 
     /// Prints the names of the admin listener; its numbers come by `add` and `set_gauge`.

@@ -25,10 +25,20 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
     name.starts_with("external.")
         || name.starts_with("internal.")
         || name.starts_with("http1.")
-        || name.starts_with("http2.")
-        || name.starts_with("ssl.")
-        || name.ends_with("_context_secrets_not_ready")
+        || name.starts_with("ciphers.")
+        || name.starts_with("curves.")
+        || name.starts_with("versions.TLS")
         || name == "upstream_rq_time"
+        || is_grpc(name)
+}
+
+/// Names of `grpc_names`.
+fn is_grpc(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_digit())
+        || matches!(
+            name,
+            "failure" | "request_message_count" | "response_message_count" | "success" | "total"
+        )
 }
 
 /// Declares an enum and its `StatName` from one table.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
@@ -12,7 +12,8 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
-use super::{ConnectionLimitShard, TcpShard};
+use super::{ConnectionLimitShard, GrpcShard, TcpShard};
+use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
@@ -103,6 +104,8 @@ pub(super) struct Registry {
     concurrency: u16,
     started: Instant,
     pub(super) admin: bool,
+    /// Of all certificates (seconds since 1970).
+    pub(super) first_expiration: Option<i64>,
     pub(super) clusters: Entities<ClusterShard>,
     pub(super) hcms: Entities<HcmShard>,
     pub(super) listeners: Entities<ListenerShard>,
@@ -110,9 +113,13 @@ pub(super) struct Registry {
     pub(super) tls_inspectors: Entities<TlsInspectorShard>,
     pub(super) http_inspectors: Entities<HttpInspectorShard>,
     pub(super) proxy_protocols: Entities<ProxyProtocolShard>,
+    pub(super) tls: Entities<TlsShard>,
+    pub(super) tls_contexts: Entities<TlsContextShard>,
+    pub(super) http2: Entities<Http2Shard>,
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) routes: Entities<RouteShard>,
+    pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
     pub(super) memberships: BTreeMap<String, (Membership, u64)>,
@@ -124,6 +131,7 @@ impl Registry {
             concurrency,
             started: Instant::now(),
             admin: false,
+            first_expiration: None,
             clusters: Entities::new("cluster."),
             hcms: Entities::new("http."),
             listeners: Entities::new("listener."),
@@ -131,9 +139,13 @@ impl Registry {
             tls_inspectors: Entities::new(""),
             http_inspectors: Entities::new(""),
             proxy_protocols: Entities::new(""),
+            tls: Entities::new(""),
+            tls_contexts: Entities::new(""),
+            http2: Entities::new(""),
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
             routes: Entities::new("vhost."),
+            grpc: Entities::new("cluster."),
             control: Control::default(),
             memberships: BTreeMap::new(),
         }
@@ -162,9 +174,13 @@ impl Registry {
         self.tls_inspectors.reset();
         self.http_inspectors.reset();
         self.proxy_protocols.reset();
+        self.tls.reset();
+        self.tls_contexts.reset();
+        self.http2.reset();
         self.tcps.reset();
         self.connection_limits.reset();
         self.routes.reset();
+        self.grpc.reset();
         self.control.reset();
         self.memberships
             .values_mut()
@@ -177,6 +193,7 @@ impl Registry {
         self.listeners.flush();
         self.tls_inspectors.flush();
         self.routes.flush();
+        self.grpc.flush();
         self.control.flush();
     }
 
@@ -188,9 +205,13 @@ impl Registry {
         self.tls_inspectors.collect();
         self.http_inspectors.collect();
         self.proxy_protocols.collect();
+        self.tls.collect();
+        self.tls_contexts.collect();
+        self.http2.collect();
         self.tcps.collect();
         self.connection_limits.collect();
         self.routes.collect();
+        self.grpc.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
         self.membership_rows(&mut rows);
@@ -202,9 +223,13 @@ impl Registry {
         self.http_inspectors.rows(CodeRows::None, &mut rows);
         self.proxy_protocols.rows(CodeRows::None, &mut rows);
         self.proxy_protocol_error_row(&mut rows);
+        self.tls.rows(CodeRows::None, &mut rows);
+        self.tls_contexts.rows(CodeRows::None, &mut rows);
+        self.http2.rows(CodeRows::None, &mut rows);
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
+        self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
         rows
@@ -309,7 +334,19 @@ impl Registry {
         for (name, value) in own {
             push(name.into(), Value::Gauge(value), true);
         }
+        if let Some(at) = self.first_expiration {
+            let days = Value::Gauge(days_until(at));
+            push("server.days_until_first_cert_expiring".into(), days, true);
+        }
     }
+}
+
+/// Whole days from now; 0 for what is over.
+fn days_until(at: i64) -> u64 {
+    const SECONDS_A_DAY: u64 = 86_400;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_secs();
+    u64::try_from(at).unwrap_or(0).saturating_sub(now) / SECONDS_A_DAY
 }
 
 /// Resident memory of this process; 0 where /proc cannot be read.

@@ -23,6 +23,7 @@ pub(super) fn extract(full: &str) -> Tagged {
     } else if let Some(rest) = full.strip_prefix("listener.") {
         listener(&mut out, rest);
     } else if let Some(rest) = full.strip_prefix("cluster.") {
+        tls(&mut out, "cipher_suite");
         if let Some((cluster, _)) = rest.split_once('.') {
             out.take("envoy_cluster_name", "cluster.", cluster);
         }
@@ -152,8 +153,43 @@ fn listener(out: &mut Tagged, rest: &str) {
         );
     }
     worker(out, &start, rest);
+    tls(out, "envoy_ssl_cipher");
     if address != "admin" {
         out.take("envoy_listener_address", "listener.", address);
+    }
+}
+
+/// `….ssl.ciphers.<cipher>` and its like; `….ssl.certificate.<name>.<stat>`. Envoy's two tags for
+/// ciphers have nothing in common.
+fn tls(out: &mut Tagged, cipher: &'static str) {
+    const CERTIFICATE: &str = ".ssl.certificate.";
+    let Some(at) = out.name.find(".ssl.") else {
+        return;
+    };
+    for (tag, kind) in [
+        (cipher, "ciphers"),
+        ("envoy_ssl_curve", "curves"),
+        ("envoy_ssl_version", "versions"),
+    ] {
+        let start = format!(".ssl.{kind}.");
+        let rest = out
+            .name
+            .get(at..)
+            .and_then(|rest| rest.strip_prefix(&start));
+        if let Some(value) = rest.map(str::to_owned) {
+            out.name
+                .truncate(at.saturating_add(start.len()).saturating_sub(1));
+            out.tags.push((tag, value));
+            return;
+        }
+    }
+    let rest = out
+        .name
+        .get(at..)
+        .and_then(|rest| rest.strip_prefix(CERTIFICATE));
+    if let Some((name, _)) = rest.and_then(|rest| rest.rsplit_once('.')) {
+        let name = name.to_owned();
+        out.take("envoy_tls_certificate", CERTIFICATE, &name);
     }
 }
 
@@ -207,6 +243,19 @@ mod tests {
     #[test]
     fn names_lose_their_tags() {
         for (full, want) in [
+            (
+                "cluster.hop.ssl.ciphers.TLS_AES_128_GCM_SHA256",
+                "cluster.ssl.ciphers cipher_suite=TLS_AES_128_GCM_SHA256,cluster_name=hop",
+            ),
+            (
+                "listener.0.0.0.0_80.ssl.versions.TLSv1.3",
+                "listener.ssl.versions ssl_version=TLSv1.3,listener_address=0.0.0.0_80",
+            ),
+            (
+                "listener.l.ssl.certificate.a.b.expiration_unix_time_seconds",
+                "listener.ssl.certificate.expiration_unix_time_seconds \
+                 tls_certificate=a.b,listener_address=l",
+            ),
             (
                 "cluster.c1.external.upstream_rq_503",
                 "cluster.external.upstream_rq response_code=503,cluster_name=c1",

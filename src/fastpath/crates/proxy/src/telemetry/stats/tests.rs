@@ -309,6 +309,38 @@ fn listeners_show_their_workers() {
     assert_eq!(used.lines().count(), 2, "{used}");
 }
 
+/// Entities below others appear with their first use, kinds of handshakes when they happened.
+#[test]
+fn tls_and_http2_have_names_of_their_own() {
+    let stats = Stats::new(1);
+    let tls = stats.tls(TlsOwner::Listener("l"));
+    tls.handshake(&::tls::Info {
+        version: Some(::tls::Version::V1_3),
+        group: Some("X25519"),
+        ..::tls::Info::default()
+    });
+    tls.failure(None);
+    let http2 = stats.cluster_http2("c");
+    http2.add_seen(&proto::h2::Stats {
+        rx_reset: 2,
+        ..proto::h2::Stats::default()
+    });
+    for (name, want) in [
+        ("listener.l.ssl.handshake", Some(1)),
+        ("listener.l.ssl.no_certificate", Some(1)),
+        ("listener.l.ssl.session_reused", Some(0)),
+        ("listener.l.ssl.connection_error", Some(1)),
+        ("listener.l.ssl.versions.TLSv1.3", Some(1)),
+        ("listener.l.ssl.versions.TLSv1.2", None),
+        ("listener.l.ssl.curves.X25519", Some(1)),
+        ("cluster.c.http2.rx_reset", Some(2)),
+        ("cluster.c.http2.streams_active", Some(0)),
+        ("http2.rx_reset", None),
+    ] {
+        assert_eq!(value(&stats, name), want, "{name}");
+    }
+}
+
 #[test]
 fn shards_are_small() {
     assert!(

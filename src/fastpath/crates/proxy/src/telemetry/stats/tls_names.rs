@@ -1,0 +1,113 @@
+//! What Envoy counts of TLS, per listener and per cluster: `listener.<address>.ssl.*`,
+//! `cluster.<name>.ssl.*`, and what befalls the contexts, `server_ssl_socket_factory.*` and
+//! `client_ssl_socket_factory.*`.
+
+use tls::{ErrorClass, Info, TlsError, Version};
+
+use super::TlsShard;
+use super::names::stat_names;
+
+stat_names! {
+    /// Counters of handshakes.
+    pub enum TlsCounter {
+        ConnectionError = "connection_error",
+        FailVerifyCertHash = "fail_verify_cert_hash",
+        FailVerifyError = "fail_verify_error",
+        FailVerifyNoCert = "fail_verify_no_cert",
+        FailVerifySan = "fail_verify_san",
+        Handshake = "handshake",
+        NoCertificate = "no_certificate",
+        SessionReused = "session_reused",
+        Aes128GcmSha256 = "ciphers.TLS_AES_128_GCM_SHA256",
+        Aes256GcmSha384 = "ciphers.TLS_AES_256_GCM_SHA384",
+        Chacha20Poly1305Sha256 = "ciphers.TLS_CHACHA20_POLY1305_SHA256",
+        EcdheEcdsaAes128Gcm = "ciphers.ECDHE-ECDSA-AES128-GCM-SHA256",
+        EcdheEcdsaAes256Gcm = "ciphers.ECDHE-ECDSA-AES256-GCM-SHA384",
+        EcdheEcdsaChacha20 = "ciphers.ECDHE-ECDSA-CHACHA20-POLY1305",
+        EcdheRsaAes128Gcm = "ciphers.ECDHE-RSA-AES128-GCM-SHA256",
+        EcdheRsaAes256Gcm = "ciphers.ECDHE-RSA-AES256-GCM-SHA384",
+        EcdheRsaChacha20 = "ciphers.ECDHE-RSA-CHACHA20-POLY1305",
+        P256 = "curves.P-256",
+        P384 = "curves.P-384",
+        P521 = "curves.P-521",
+        X25519 = "curves.X25519",
+        X25519MlKem768 = "curves.X25519MLKEM768",
+        V1_2 = "versions.TLSv1.2",
+        V1_3 = "versions.TLSv1.3",
+    }
+}
+
+stat_names! {
+    /// Counters of TLS contexts.
+    pub enum TlsContextCounter {
+        DownstreamContextSecretsNotReady = "downstream_context_secrets_not_ready",
+        SslContextUpdateBySds = "ssl_context_update_by_sds",
+        UpstreamContextSecretsNotReady = "upstream_context_secrets_not_ready",
+    }
+}
+
+impl TlsShard {
+    /// Counts a handshake that succeeded, and what was agreed on.
+    pub fn handshake(&self, info: &Info) {
+        self.inc(TlsCounter::Handshake);
+        if info.resumed {
+            self.inc(TlsCounter::SessionReused);
+        }
+        if info.peer.is_none() {
+            self.inc(TlsCounter::NoCertificate);
+        }
+        let agreed = [
+            info.version.map(version),
+            info.cipher.and_then(cipher),
+            info.group.and_then(group),
+        ];
+        for counter in agreed.into_iter().flatten() {
+            self.inc(counter);
+        }
+    }
+
+    /// Counts a handshake that failed; without an error, because the peer went away.
+    pub fn failure(&self, error: Option<&TlsError>) {
+        self.inc(match error.map(TlsError::class) {
+            None | Some(ErrorClass::Connection) => TlsCounter::ConnectionError,
+            Some(ErrorClass::NoCertificate) => TlsCounter::FailVerifyNoCert,
+            Some(ErrorClass::VerifyChain) => TlsCounter::FailVerifyError,
+            Some(ErrorClass::VerifySan) => TlsCounter::FailVerifySan,
+            Some(ErrorClass::VerifyHash) => TlsCounter::FailVerifyCertHash,
+        });
+    }
+}
+
+fn version(version: Version) -> TlsCounter {
+    match version {
+        Version::V1_2 => TlsCounter::V1_2,
+        Version::V1_3 => TlsCounter::V1_3,
+    }
+}
+
+/// By the name that `Info` has it under.
+fn cipher(name: &str) -> Option<TlsCounter> {
+    Some(match name {
+        "TLS_AES_128_GCM_SHA256" => TlsCounter::Aes128GcmSha256,
+        "TLS_AES_256_GCM_SHA384" => TlsCounter::Aes256GcmSha384,
+        "TLS_CHACHA20_POLY1305_SHA256" => TlsCounter::Chacha20Poly1305Sha256,
+        "ECDHE-ECDSA-AES128-GCM-SHA256" => TlsCounter::EcdheEcdsaAes128Gcm,
+        "ECDHE-ECDSA-AES256-GCM-SHA384" => TlsCounter::EcdheEcdsaAes256Gcm,
+        "ECDHE-ECDSA-CHACHA20-POLY1305" => TlsCounter::EcdheEcdsaChacha20,
+        "ECDHE-RSA-AES128-GCM-SHA256" => TlsCounter::EcdheRsaAes128Gcm,
+        "ECDHE-RSA-AES256-GCM-SHA384" => TlsCounter::EcdheRsaAes256Gcm,
+        "ECDHE-RSA-CHACHA20-POLY1305" => TlsCounter::EcdheRsaChacha20,
+        _ => return None,
+    })
+}
+
+fn group(name: &str) -> Option<TlsCounter> {
+    Some(match name {
+        "P-256" => TlsCounter::P256,
+        "P-384" => TlsCounter::P384,
+        "P-521" => TlsCounter::P521,
+        "X25519" => TlsCounter::X25519,
+        "X25519MLKEM768" => TlsCounter::X25519MlKem768,
+        _ => return None,
+    })
+}

@@ -73,7 +73,7 @@ impl Default for Options {
             max_header_bytes: 61_440,
             max_headers: 100,
             max_header_field_bytes: 65_536,
-            max_open_head_bytes: 2 << 20,
+            max_open_head_bytes: 3 << 19,
             max_continuations: 8,
             allow_connect: false,
             underscores: Underscores::Allow,

@@ -125,7 +125,12 @@ impl Worker {
 
     /// A head came for the stream.
     pub fn link_answered(&mut self, tunnel: Key, connection: Key, end: bool) {
-        let status = self.http2.get(connection).map(|c| c.codec.response.status);
+        let status = self.http2.get_mut(connection).map(|c| {
+            let status = c.codec.response.status;
+            // The next response's head is read into it.
+            c.codec.response.clear();
+            status
+        });
         let Some(mut t) = self.tunnels.take(tunnel) else {
             return;
         };

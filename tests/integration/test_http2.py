@@ -422,7 +422,7 @@ def test_headers_are_limited(bridge: Bridge) -> None:
         for extra in ([("x-big", "b" * 9000)], many):
             seen = client.request(get("/", *extra))
             assert seen.status == 431 or seen.reset is not None, seen
-        assert client.request(get("/many")).status == 502 or True
+        assert client.request(get("/many")).status == 502
     with bridge.client() as client:
         assert client.request(get("/fine")).status == 200
     assert {r.path for r in bridge.up.requests} == {"/many", "/fine"}

@@ -63,7 +63,6 @@ pub fn begin(configured: &[HttpFilter], s: &mut Stream) {
             HttpFilter::GrpcStats {
                 stats_for_all_methods,
                 enable_upstream_stats,
-                ..
             } => GrpcStats::begin(s, *stats_for_all_methods, *enable_upstream_stats)
                 .map(Filter::GrpcStats),
         };

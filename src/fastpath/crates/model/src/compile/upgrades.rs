@@ -21,9 +21,11 @@ pub(super) fn of_manager(messages: &[HcmMessage], problems: &mut Problems) -> Ve
             let reason = format!("Error: multiple upgrade configs with the same name: '{name}'");
             problems.within_item(FIELD, index, |p| p.report(reason));
         }
+        let enabled = message.enabled.as_ref().is_none_or(|v| v.value);
+        problems.within_item(FIELD, index, |p| refuse_udp(&upgrade_type, enabled, p));
         upgrades.push(UpgradeConfig {
             upgrade_type: upgrade_type.into(),
-            enabled: message.enabled.as_ref().is_none_or(|v| v.value),
+            enabled,
             connect: None,
         });
     }
@@ -50,12 +52,21 @@ pub(super) fn of_route(
             let reason = format!("Non-CONNECT upgrade type {name} has ConnectConfig");
             problems.report(reason);
         }
+        let enabled = message.enabled.as_ref().is_none_or(|v| v.value);
+        refuse_udp(&upgrade_type, enabled, problems);
         problems.leave(level);
         upgrades.push(UpgradeConfig {
             upgrade_type: upgrade_type.into(),
-            enabled: message.enabled.as_ref().is_none_or(|v| v.value),
+            enabled,
             connect,
         });
     }
     upgrades
+}
+
+/// UDP is not proxied (RFC 9298); switched off it needs none.
+fn refuse_udp(upgrade_type: &str, enabled: bool, problems: &mut Problems) {
+    if upgrade_type == "connect-udp" && enabled {
+        problems.report_at("upgrade_type", "the upgrade CONNECT-UDP is not implemented");
+    }
 }

@@ -118,10 +118,9 @@ pub enum HttpFilter {
     },
     /// `envoy.filters.http.grpc_stats`.
     GrpcStats {
-        /// Counters by service and method; false: `emit_filter_state` and totals only.
+        /// Counters by service and method; false: totals only.
         stats_for_all_methods: bool,
         enable_upstream_stats: bool,
-        emit_filter_state: bool,
     },
 }
 

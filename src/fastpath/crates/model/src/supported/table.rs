@@ -664,12 +664,11 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
-        implemented: &[
+        implemented: &["stats_for_all_methods", "enable_upstream_stats"],
+        ignored: &[(
             "emit_filter_state",
-            "stats_for_all_methods",
-            "enable_upstream_stats",
-        ],
-        ignored: &[],
+            "nothing reads filter state: what could is refused by name",
+        )],
         default_only: &["replace_dots_in_grpc_service_name"],
     },
     all(

@@ -79,10 +79,10 @@ impl Worker {
                     let body = rest
                         .get(start..start.saturating_add(len))
                         .unwrap_or_default();
-                    s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
                     done = is_response_done(&s, &u, used == data.len());
                     end_sent = done && d.carrier.is_stream();
                     if s.filters.is_empty() {
+                        s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
                         client_gone |= !self.send_response_data(d, &s, out, body, done);
                     } else {
                         match self.send_filtered_response(d, &mut s, out, body, done) {
@@ -171,6 +171,7 @@ impl Worker {
             if body.is_empty() && !end {
                 return Ok(true);
             }
+            s.info.bytes_sent = s.info.bytes_sent.saturating_add(body.len() as u64);
             return Ok(self.send_response_data(d, s, out, &body, end));
         };
         if held.len().saturating_add(body.len()) > d.buffer_limit() {

@@ -7,7 +7,6 @@ use proto::Known;
 use proto::h1::{BodyLength, Version};
 
 use super::frames::head;
-use super::grpc_stats::Count;
 use super::{Head, Stream};
 use crate::http::grpc;
 
@@ -18,7 +17,6 @@ pub struct Bridge {
     bridges: bool,
     /// A bare protobuf message is put into a gRPC frame, and taken out of one.
     framing: Option<Vec<u8>>,
-    count: Option<Count>,
 }
 
 impl Bridge {
@@ -30,7 +28,6 @@ impl Bridge {
         if !is_grpc && !framed {
             return None;
         }
-        let count = Count::of_method(s, "grpc").filter(|_| is_grpc);
         let bridges = s.request.version != Version::Http2;
         if bridges && drops_query {
             let path = s.request.path();
@@ -47,15 +44,7 @@ impl Bridge {
             s.request.headers.remove(Known::ContentLength);
             s.request.body = BodyLength::Chunked;
         }
-        Some(Self {
-            bridges,
-            framing,
-            count,
-        })
-    }
-
-    pub fn count_mut(&mut self) -> Option<&mut Count> {
-        self.count.as_mut()
+        Some(Self { bridges, framing })
     }
 
     pub fn decode_data<'a>(&mut self, data: Cow<'a, [u8]>, end: bool) -> Cow<'a, [u8]> {
@@ -72,10 +61,7 @@ impl Bridge {
         framed.into()
     }
 
-    pub fn encode_head(&mut self, s: &Stream, end: bool) -> Head {
-        if let Some(count) = self.count.as_ref().filter(|_| end) {
-            count.outcome(&s.response.headers);
-        }
+    pub fn encode_head(&self, end: bool) -> Head {
         if self.bridges && !end {
             Head::Hold
         } else {
@@ -83,10 +69,7 @@ impl Bridge {
         }
     }
 
-    pub fn encode_trailers(&mut self, s: &mut Stream) {
-        if let Some(count) = &self.count {
-            count.outcome(&s.response_trailers);
-        }
+    pub fn encode_trailers(&self, s: &mut Stream) {
         if !self.bridges {
             return;
         }
@@ -102,10 +85,9 @@ impl Bridge {
         }
     }
 
-    pub fn finish_held(&mut self, s: &mut Stream, body: &mut Vec<u8>) {
+    pub fn finish_held(&self, body: &mut Vec<u8>) {
         if self.framing.is_some() {
             body.drain(..body.len().min(5));
-            s.response.headers.set(Known::ContentType, PROTOBUF);
         }
     }
 }

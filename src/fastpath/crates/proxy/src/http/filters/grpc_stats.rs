@@ -67,15 +67,10 @@ impl GrpcStats {
         if !grpc::is_grpc(&s.request.headers) {
             return None;
         }
-        let total = || Count {
-            name: "grpc".into(),
-            shard: None,
-        };
-        let count = if by_method {
-            Count::of_method(s, "grpc")?
-        } else {
-            total()
-        };
+        let mut count = Count::of_method(s, "grpc")?;
+        if !by_method {
+            count.name = "grpc".into();
+        }
         Some(Self {
             count,
             with_time,

@@ -63,7 +63,6 @@ pub fn begin(configured: &[HttpFilter], s: &mut Stream) {
             HttpFilter::GrpcStats {
                 stats_for_all_methods,
                 enable_upstream_stats,
-                ..
             } => GrpcStats::begin(s, *stats_for_all_methods, *enable_upstream_stats)
                 .map(Filter::GrpcStats),
         };
@@ -94,7 +93,7 @@ pub fn encode_head(s: &mut Stream, end: bool) {
     for filter in filters.iter_mut().rev() {
         let fate = match filter {
             Filter::GrpcWeb(filter) => filter.encode_head(s, end),
-            Filter::GrpcHttp1Bridge(filter) => filter.encode_head(s, end),
+            Filter::GrpcHttp1Bridge(filter) => filter.encode_head(end),
             Filter::GrpcStats(filter) => filter.encode_head(s, end),
         };
         if fate == Head::Hold {
@@ -138,7 +137,7 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
     for filter in filters.iter_mut().rev() {
         match filter {
             Filter::GrpcWeb(filter) => filter.finish_held(s, &mut body),
-            Filter::GrpcHttp1Bridge(filter) => filter.finish_held(s, &mut body),
+            Filter::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
             Filter::GrpcStats(_) => {}
         }
     }
@@ -172,7 +171,7 @@ impl Worker {
             let count = match filter {
                 Filter::GrpcStats(filter) => filter.count_mut(),
                 Filter::GrpcWeb(filter) => filter.count_mut(),
-                Filter::GrpcHttp1Bridge(filter) => filter.count_mut(),
+                Filter::GrpcHttp1Bridge(_) => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);

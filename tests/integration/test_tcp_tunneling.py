@@ -27,8 +27,8 @@ from tests.support.tcp import (
 )
 
 _BIG = bytes(range(256)) * 16384  # 4 MiB
-# Over HTTP/2 a second stream of a connection, and bulk, fail still.
-_H2 = pytest.mark.xfail(reason="tunneling_config over HTTP/2 is refused by name: not finished", strict=False)
+# Over HTTP/2 streams that share a connection are cut too early: the engine refuses it by name.
+_H2 = pytest.mark.xfail(reason="tunneling_config over HTTP/2 is refused", strict=False)
 WAYS = [
     (1, False),
     (1, True),

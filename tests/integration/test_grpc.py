@@ -194,7 +194,8 @@ def test_our_timeouts(lab: Lab, route: dict[str, Any], code: grpc.StatusCode, de
     with lab.channel() as channel, pytest.raises(grpc.RpcError) as error:
         channel.unary_unary(_method("Hang"))(b"x", timeout=_DEADLINE)
     assert error.value.code() is code
-    assert error.value.details() == details
+    # A server that was told the limit may be the first to say so.
+    assert error.value.details() in (details, "Deadline Exceeded")
     assert lab.server.cancelled.wait(_DEADLINE)
 
 

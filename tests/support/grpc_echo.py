@@ -23,6 +23,7 @@ class Server:
     """
 
     def __init__(self) -> None:
+        self.hanging = threading.Event()
         self.cancelled = threading.Event()
         self.metadata: list[dict[str, Any]] = []
         self._server = grpc.server(ThreadPoolExecutor(16))
@@ -64,6 +65,7 @@ class Server:
 
     def _hang(self, message: bytes, context: Any) -> bytes:
         context.add_callback(self.cancelled.set)
+        self.hanging.set()
         self.cancelled.wait(30)
         return message
 

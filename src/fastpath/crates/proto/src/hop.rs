@@ -67,12 +67,17 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) -> Nominations {
 }
 
 /// The same for a message that asks for or agrees to an upgrade: `upgrade` stays and
-/// `connection` says just that.
+/// `connection` says just that, in the sender's case.
 pub fn strip_for_upgrade(headers: &mut HeaderMap) -> Nominations {
+    let token = headers
+        .values(Known::Connection)
+        .flat_map(tokens)
+        .filter_map(|token| <[u8; 7]>::try_from(token).ok())
+        .find(|token| token.eq_ignore_ascii_case(b"upgrade"));
     let nominations = drop_nominated(headers);
     strip_fixed(headers);
     if headers.contains(Known::Upgrade) {
-        headers.push_known(Known::Connection, b"upgrade");
+        headers.push_known(Known::Connection, &token.unwrap_or(*b"upgrade"));
     }
     nominations
 }

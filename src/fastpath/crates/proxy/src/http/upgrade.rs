@@ -182,6 +182,9 @@ impl Worker {
         stats.inc(HcmCounter::DownstreamCxUpgradesTotal);
         stats.gauge_inc(HcmGauge::DownstreamCxUpgradesActive);
         s.tunnel = Tunnel::Asked;
+        // More comes if the host agrees; whoever else answers ends the connection.
+        s.request_complete = false;
+        s.request_deadline = NEVER;
         true
     }
 

@@ -69,6 +69,11 @@ impl Worker {
         if !self.admit_upgrade(d, &mut s, &route.action) {
             // Bytes of another protocol may follow.
             d.close_after_response();
+            if let Action::Forward(forward) = &route.action {
+                // The log names it.
+                s.cluster = choose_cluster(&forward.cluster, &s, random)
+                    .and_then(|(name, _)| self.clusters.get(name).cloned());
+            }
             return self.reply_failure(d, s, Failure::UpgradeRefused);
         }
         match &route.action {
@@ -147,11 +152,6 @@ impl Worker {
         }
         if s.request_complete || s.tunnel == Tunnel::Asked {
             s.route_deadline = now.saturating_add(timeout);
-        }
-        if s.tunnel == Tunnel::Asked {
-            // More comes if the host agrees.
-            s.request_complete = false;
-            s.request_deadline = NEVER;
         }
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);

@@ -25,7 +25,7 @@ const ROUTER_CONTROL: &[Known] = &[
 
 /// Milliseconds that the stream may last, `NEVER` for no limit: `grpc-timeout` if the route has a
 /// maximum for it, else the route's or the connection manager's limit. With `max_stream_duration`
-/// on the route, the upstream gets to know it as `grpc-timeout`.
+/// on the route, the upstream of a gRPC call gets to know it as `grpc-timeout`.
 pub fn duration(forward: &Forward, s: &mut Stream, hcm: &Hcm) -> u64 {
     let headers = &mut s.request.headers;
     let is_new = forward.has_stream_limits;
@@ -41,7 +41,10 @@ pub fn duration(forward: &Forward, s: &mut Stream, hcm: &Hcm) -> u64 {
             .unwrap_or(hcm.max_stream_duration)
             .map(millis),
     };
-    if is_new && let Some(ms) = limit {
+    if is_new
+        && grpc::is_grpc(headers)
+        && let Some(ms) = limit
+    {
         grpc::set_timeout(headers, ms);
     }
     limit.unwrap_or(NEVER)

@@ -240,7 +240,7 @@ mod tests {
         strip_for_upgrade(&mut headers);
         assert_eq!(
             headers,
-            map(&[("upgrade", "websocket"), ("connection", "upgrade")])
+            map(&[("upgrade", "websocket"), ("connection", "Upgrade")])
         );
     }
 }

@@ -102,7 +102,6 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
         socket: SocketOptions {
             transparent: is_on(&message.transparent, false),
             freebind: is_on(&message.freebind, false),
-            fast_open: message.tcp_fast_open_queue_length.as_ref().map(|v| v.value),
         },
         drain_modify_only: message.drain_type == i32::from(DrainType::ModifyOnly),
         inbound: message.traffic_direction == i32::from(TrafficDirection::Inbound),

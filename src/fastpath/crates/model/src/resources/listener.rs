@@ -67,8 +67,6 @@ pub struct SocketOptions {
     pub transparent: bool,
     /// IP_FREEBIND.
     pub freebind: bool,
-    /// TCP_FASTOPEN queue length.
-    pub fast_open: Option<u32>,
 }
 
 /// A listener filter, and the connections that pass it by.

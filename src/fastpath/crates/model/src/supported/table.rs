@@ -140,7 +140,6 @@ pub const TABLE: &[Entry] = &[
             "connection_balance_config",
             "transparent",
             "freebind",
-            "tcp_fast_open_queue_length",
             "access_log",
             "deprecated_v1",
             "per_connection_buffer_limit_bytes",

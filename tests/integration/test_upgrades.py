@@ -100,7 +100,7 @@ def test_early_bytes_wait_for_the_101(start: StartMesh, host: Host) -> None:
         up = host.accept()
         head = _until(up, b"\r\n\r\n")
         assert head.endswith(b"\r\n\r\n")
-        assert b"\r\nconnection: upgrade\r\n" in head
+        assert b"\r\nconnection: Upgrade\r\n" in head
         up.sendall(_SWITCH + b"behind")
         assert b" 101 " in _until(client, b"behind")
         assert _exactly(up, 5) == b"early"

@@ -508,8 +508,10 @@ impl Worker {
             Role::Server(_) => self.http2_server_closed(&c, end, &streams),
             Role::Client(_) => self.http2_client_closed(&c, end, &streams),
         }
-        if matches!(end, End::Fault(_)) {
-            // What the peer still sends must not reset the connection under our GOAWAY.
+        let is_server = matches!(c.role, Role::Server(_));
+        if matches!(end, End::Fault(_)) || (is_server && matches!(end, End::Done)) {
+            // What the peer still sends must not reset the connection under our GOAWAY or under
+            // the end of our last response.
             self.linger_http2(c.io);
         }
     }

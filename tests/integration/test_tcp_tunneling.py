@@ -28,7 +28,7 @@ from tests.support.tcp import (
 
 _BIG = bytes(range(256)) * 16384  # 4 MiB
 # Over HTTP/2 streams that share a connection are cut too early: the engine refuses it by name.
-_H2 = pytest.mark.xfail(reason="tunneling_config over HTTP/2 is refused", strict=False)
+_H2 = pytest.mark.xfail(reason="tunneling_config over HTTP/2 is refused", strict=True)
 WAYS = [
     (1, False),
     (1, True),

@@ -23,6 +23,7 @@ from tests.support.tcp import (
     ask,
     connect,
     echo,
+    exchange,
     read_all,
     read_exactly,
     reset,
@@ -383,9 +384,7 @@ def test_tls_on_both_sides(site: Site) -> None:
         with context.wrap_socket(connect(site.port), server_hostname="localhost") as conn:
             conn.sendall(b"small")
             assert read_exactly(conn, 5) == b"small"
-            sender = _background(lambda: conn.sendall(_BIG))
-            assert read_exactly(conn, len(_BIG)) == _BIG
-            sender.join()
+            assert exchange(conn, _BIG) == _BIG
             raw = conn.unwrap()
             raw.close()
         wait_for(lambda: proxy.stat("cluster.up.upstream_cx_active") == 0, "an end")

@@ -20,6 +20,7 @@ from tests.support.tcp import (
     TcpServer,
     ask,
     connect,
+    exchange,
     read_all,
     read_exactly,
     reset,
@@ -119,14 +120,7 @@ def test_bytes_and_ends_pass(pair: Pair, server: TcpServer, version: int, post: 
     # Envoy ends an HTTP/1.1 tunnel with the client's end.
     assert version == 1 or ask(pair.port, b"once") == b"once"
     with connect(pair.port) as conn:
-
-        def send() -> None:
-            conn.sendall(_BIG)
-
-        sender = threading.Thread(target=send, daemon=True)
-        sender.start()
-        assert read_exactly(conn, len(_BIG)) == _BIG
-        sender.join()
+        assert exchange(conn, _BIG) == _BIG
     wait_for(lambda: proxy.stat("cluster.gate.upstream_rq_active") == 0, "ends")
     assert proxy.stat("cluster.gate.upstream_rq_total") == version + 1
     lines = pair.tcp_log
@@ -162,10 +156,7 @@ def test_under_tls(pair: Pair, server: TcpServer, version: int) -> None:
     )
     proxy = pair(server, version, False, tls=tls)
     with connect(pair.port) as conn:
-        sender = threading.Thread(target=lambda: conn.sendall(_BIG), daemon=True)
-        sender.start()
-        assert read_exactly(conn, len(_BIG)) == _BIG
-        sender.join()
+        assert exchange(conn, _BIG) == _BIG
     assert proxy.stat("cluster.gate.ssl.handshake") == 1
 
 

@@ -4,6 +4,7 @@ clients do with a socket."""
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import struct
@@ -92,6 +93,37 @@ def read_exactly(conn: socket.socket, count: int) -> bytes:
     while len(data) < count and (more := conn.recv(count - len(data))):
         data += more
     return data
+
+
+def exchange(conn: socket.socket, data: bytes, count: int | None = None) -> bytes:
+    """Send all of this while reading `count` bytes (by default so many), or fewer if the peer ends.
+
+    In one thread: before Python 3.13 nothing locks a TLS socket, and OpenSSL's are not thread-safe.
+    """
+    count = len(data) if count is None else count
+    left, parts, got = memoryview(data), [], 0
+    conn.setblocking(False)
+    try:
+        while got < count:
+            moved = False
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                if left:
+                    left = left[conn.send(left[:65536]) :]
+                    moved = True
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                more = conn.recv(65536)
+                if not more:
+                    break
+                parts.append(more)
+                got += len(more)
+                moved = True
+            if not moved:
+                ready = select.select([conn], [conn] if left else [], [], _PATIENCE)
+                if not any(ready):
+                    raise TimeoutError(f"{got} of {count} bytes came, {len(left)} left to send")
+    finally:
+        conn.settimeout(_PATIENCE)
+    return b"".join(parts)
 
 
 def ask(port: int, data: bytes = b"") -> bytes:

@@ -358,10 +358,13 @@ impl Worker {
     fn take_frames(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
         let now = self.clock.now_ms();
         let mut used = 0_usize;
+        // What came behind a head and was no body for it.
+        let mut drawn = None;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             let c = self.http2.get_mut(key)?;
-            if !rest.is_empty() && (c.allowance == 0 || c.is_unread()) {
+            let must_wait = c.allowance == 0 || c.is_unread();
+            if must_wait && !rest.is_empty() && drawn.is_none() {
                 c.is_paused = true;
                 if c.allowance == 0 {
                     self.ready_http2.push(key);
@@ -369,7 +372,10 @@ impl Worker {
                 self.wrote_http2(key);
                 return Some(used);
             }
-            let (n, event) = match c.codec.next(rest, now, &mut c.out) {
+            let step = drawn
+                .take()
+                .unwrap_or_else(|| c.codec.next(rest, now, &mut c.out));
+            let (n, event) = match step {
                 Ok(step) => step,
                 Err(error) => {
                     self.close_http2(key, End::Fault(error));
@@ -377,16 +383,37 @@ impl Worker {
                 }
             };
             used = used.saturating_add(n);
-            let data = match event {
+            let mut data = match event {
                 Event::NeedMore => {
                     self.wrote_http2(key);
                     return Some(used);
                 }
-                Event::Data { start, len, .. } => rest
-                    .get(start..start.saturating_add(len))
-                    .unwrap_or_default(),
+                Event::Data { start, len, .. } => data_in(rest, start, len),
                 _ => &[],
             };
+            let mut event = event;
+            if let Event::Request { stream, end } | Event::Response { stream, end } = &mut event
+                && !*end
+            {
+                // A body right behind its head goes on with it, in one write.
+                let behind = rest.get(n..).unwrap_or_default();
+                match c.codec.next_body(behind, *stream, now, &mut c.out) {
+                    Some(Ok((
+                        n,
+                        Event::Data {
+                            start,
+                            len,
+                            end: last,
+                            ..
+                        },
+                    ))) => {
+                        used = used.saturating_add(n);
+                        data = data_in(behind, start, len);
+                        *end = last;
+                    }
+                    other => drawn = other,
+                }
+            }
             let is_server = matches!(c.role, Role::Server(_));
             let at = |c: &Http2, stream| c.streams.get(&stream).copied();
             match event {
@@ -394,11 +421,11 @@ impl Worker {
                 Event::Pong { .. } => self.http2_pong(key),
                 Event::Request { stream, end } => {
                     c.allowance = c.allowance.saturating_sub(1);
-                    self.http2_request(key, stream, end);
+                    self.http2_request(key, stream, data, end);
                 }
                 Event::Response { stream, end } => {
                     if let Some(at) = at(c, stream) {
-                        self.http2_response(key, at, end);
+                        self.http2_response(key, at, data, end);
                     }
                 }
                 Event::Data {
@@ -549,6 +576,12 @@ impl Worker {
         let token = crate::worker::token(Kind::Http2, key);
         self.timers.arm(token, now, deadline);
     }
+}
+
+fn data_in(bytes: &[u8], start: usize, len: usize) -> &[u8] {
+    bytes
+        .get(start..start.saturating_add(len))
+        .unwrap_or_default()
 }
 
 /// The codec's options that a configuration chooses on either side.

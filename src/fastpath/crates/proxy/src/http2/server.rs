@@ -126,7 +126,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn http2_request(&mut self, key: Key, stream: StreamId, end: bool) {
+    /// A request with the start of its body, if that is there already; `end`: and nothing else.
+    pub(super) fn http2_request(&mut self, key: Key, stream: StreamId, data: &[u8], end: bool) {
         let mut s = self.new_stream();
         let at = self.downstreams.reserve();
         let now = self.clock.now_ms();
@@ -142,18 +143,25 @@ impl Worker {
         server.requests = server.requests.saturating_add(1);
         let client = Rc::clone(&server.client);
         let mut carrier = StreamCarrier::new(key, stream);
-        carrier.ended = end;
+        carrier.ended = end && data.is_empty();
         let mut d = Box::new(Downstream::new(at, Carrier::Stream(carrier), client, now));
         d.requests = server.requests;
         self.begin_request(&mut d, s, head_bytes);
-        let alive = self.drive(&mut d);
-        self.settle(d, alive);
+        if data.is_empty() {
+            let alive = self.drive(&mut d);
+            self.settle(d, alive);
+        } else {
+            self.take_request_data(d, data, end);
+        }
     }
 
     pub(super) fn http2_request_data(&mut self, at: Key, data: &[u8], end: bool) {
-        let Some(mut d) = self.downstreams.take(at) else {
-            return;
-        };
+        if let Some(d) = self.downstreams.take(at) {
+            self.take_request_data(d, data, end);
+        }
+    }
+
+    fn take_request_data(&mut self, mut d: Box<Downstream>, data: &[u8], end: bool) {
         if let Carrier::Stream(carrier) = &mut d.carrier {
             carrier.ended |= end;
             carrier.owed = carrier.owed.saturating_add(data.len());

@@ -26,9 +26,10 @@ use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
-/// Requests of one connection in one turn. Each may need a connection to its host, and the others
-/// wait for all of that.
+/// Requests of one connection in one turn: the others wait for all that comes of them.
 const MAX_REQUESTS: usize = 64;
+/// A request that needs a new connection to its host is worth so many that find one.
+const CONNECT_COST: usize = 4;
 /// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
 /// what keeps the wire busy.
 const MAX_STUCK: usize = 128 * 1024;
@@ -420,8 +421,12 @@ impl Worker {
                 Event::NeedMore => {}
                 Event::Pong { .. } => self.http2_pong(key),
                 Event::Request { stream, end } => {
-                    c.allowance = c.allowance.saturating_sub(1);
+                    let before = self.connects;
                     self.http2_request(key, stream, data, end);
+                    let begun = self.connects.wrapping_sub(before);
+                    let cost = CONNECT_COST.saturating_mul(begun).max(1);
+                    let c = self.http2.get_mut(key)?;
+                    c.allowance = c.allowance.saturating_sub(cost);
                 }
                 Event::Response { stream, end } => {
                     if let Some(at) = at(c, stream) {

@@ -19,8 +19,8 @@ use crate::worker::{Kind, Worker};
 /// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
 const LINGER_MS: u64 = 1000;
 
-/// Streams without a connection that end in one turn: more than can begin in it (`MAX_REQUESTS`).
-const MAX_ENDED: usize = 128;
+/// Streams without a connection that end in one turn: each may close a connection to its host.
+const MAX_ENDED: usize = 32;
 
 #[derive(Debug)]
 pub struct Server {

@@ -151,6 +151,7 @@ impl Worker {
             None => socket::connect(&host.address)?,
             Some(from) => socket::connect_from(&host.address, &from.address, from.mark)?,
         });
+        self.connects = self.connects.wrapping_add(1);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);

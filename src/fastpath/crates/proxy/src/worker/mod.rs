@@ -154,6 +154,8 @@ pub struct Worker {
     pub written_http2: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
     pub abandoned: Vec<Key>,
+    /// Connections to hosts begun so far.
+    pub connects: usize,
     /// Pools for which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
@@ -219,6 +221,7 @@ impl Worker {
             ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
             abandoned: Vec::new(),
+            connects: 0,
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: Scratch::default(),

@@ -86,7 +86,9 @@ impl Connection {
         let is_data = head.kind == kind::DATA && head.stream == stream;
         // Empty frames are skipped in silence, padding may be all there is.
         let has_data = head.len > 0 && !head.has(flag::PADDED) && buf.len() > HEAD;
-        (is_data && has_data).then(|| self.next(buf, now_ms, out))
+        // Of a stream that was reset, too.
+        let is_open = self.streams.get(stream).is_some();
+        (is_data && has_data && is_open).then(|| self.next(buf, now_ms, out))
     }
 
     fn step(&mut self, buf: &[u8], out: &mut Vec<u8>) -> Result<Step, ConnectionError> {

@@ -9,7 +9,9 @@ use pb::lb_endpoint::HostIdentifier;
 use super::address::{host_port, socket_address};
 use super::metadata;
 use crate::problem::Problems;
-use crate::resources::cluster::{DnsTarget, Endpoint, Endpoints, HealthStatus, Locality};
+use crate::resources::cluster::{
+    DnsTarget, Endpoint, Endpoints, HealthStatus, Locality, LocalityWeights,
+};
 
 /// What Envoy says after `malformed IP address: x`.
 const HINT: &str =
@@ -55,11 +57,10 @@ impl Assignment {
         }
     }
 
-    /// The hosts as a list. `weighted`: localities share the load by their weights, and an
-    /// endpoint's weight counts within its locality. `distinct`: the first of several endpoints
-    /// with one address counts, as in EDS.
+    /// The hosts as a list. `distinct`: the first of several endpoints with one address counts, as
+    /// in EDS.
     #[must_use]
-    pub fn flatten(&self, weighted: bool, distinct: bool) -> Endpoints {
+    pub fn flatten(&self, weights: LocalityWeights, distinct: bool) -> Endpoints {
         let mut seen = std::collections::HashSet::new();
         let mut hosts = Vec::new();
         for locality in &self.localities {
@@ -68,17 +69,21 @@ impl Assignment {
                 if distinct && !seen.insert(host.address) {
                     continue;
                 }
-                if !weighted {
-                    hosts.push(host.clone());
-                } else if locality.weight > 0 {
-                    hosts.push(Endpoint {
+                match weights {
+                    LocalityWeights::Ignored => hosts.push(host.clone()),
+                    LocalityWeights::Kept => hosts.push(Endpoint {
+                        locality_weight: Some(locality.weight),
+                        ..host.clone()
+                    }),
+                    LocalityWeights::Shared if locality.weight == 0 => {}
+                    LocalityWeights::Shared => hosts.push(Endpoint {
                         weight: share(host.weight, sum, locality.weight),
                         ..host.clone()
-                    });
+                    }),
                 }
             }
         }
-        if weighted {
+        if weights == LocalityWeights::Shared {
             reduce(&mut hosts);
         }
         Endpoints { hosts }
@@ -169,6 +174,7 @@ fn endpoint(
         weight: weight(message),
         health: health(message.health_status),
         locality: Arc::clone(locality),
+        locality_weight: None,
         metadata: metadata::of_endpoint(message.metadata.as_ref()),
     })
 }
@@ -241,6 +247,7 @@ mod tests {
             weight,
             health: HealthStatus::Unknown,
             locality: Arc::default(),
+            locality_weight: None,
             metadata: None,
         }
     }
@@ -265,8 +272,14 @@ mod tests {
             ],
         };
         let weights = |e: &Endpoints| e.hosts.iter().map(|h| h.weight).collect::<Vec<_>>();
-        assert_eq!(weights(&assignment.flatten(true, true)), [3, 3, 2]);
-        assert_eq!(weights(&assignment.flatten(false, true)), [1, 1, 5, 9]);
+        let shared = assignment.flatten(LocalityWeights::Shared, true);
+        assert_eq!(weights(&shared), [3, 3, 2]);
+        let ignored = assignment.flatten(LocalityWeights::Ignored, true);
+        assert_eq!(weights(&ignored), [1, 1, 5, 9]);
+        let kept = assignment.flatten(LocalityWeights::Kept, true);
+        assert_eq!(weights(&kept), [1, 1, 5, 9]);
+        let of_localities: Vec<_> = kept.hosts.iter().map(|h| h.locality_weight).collect();
+        assert_eq!(of_localities, [Some(3), Some(3), Some(1), Some(0)]);
     }
 
     #[test]
@@ -276,7 +289,19 @@ mod tests {
             cluster_name: "c".into(),
             localities: vec![Hosts { weight: 0, hosts }],
         };
-        assert_eq!(assignment.flatten(false, true).hosts.len(), 2);
-        assert_eq!(assignment.flatten(false, false).hosts.len(), 3);
+        assert_eq!(
+            assignment
+                .flatten(LocalityWeights::Ignored, true)
+                .hosts
+                .len(),
+            2
+        );
+        assert_eq!(
+            assignment
+                .flatten(LocalityWeights::Ignored, false)
+                .hosts
+                .len(),
+            3
+        );
     }
 }

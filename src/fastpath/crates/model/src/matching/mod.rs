@@ -5,7 +5,7 @@ pub mod chain_tree;
 pub mod filter_chain;
 mod header;
 mod hosts;
-mod query;
+pub mod query;
 mod route;
 mod string;
 

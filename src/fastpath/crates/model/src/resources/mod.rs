@@ -5,9 +5,12 @@
 pub mod access_log;
 pub mod chain_tree;
 pub mod cluster;
+pub mod hash_lb;
+pub mod hash_policy;
 pub mod hcm;
 pub mod header_mutation;
 pub mod http;
+pub mod lb_subset;
 pub mod listener;
 pub mod route;
 pub mod tcp_proxy;

@@ -28,7 +28,7 @@ const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
-const NO_SUBSETS: &str = "chooses among subsets, which are refused";
+const NO_LOCALITY_AWARENESS: &str = "acts only with locality_weight_aware, which is refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
@@ -956,14 +956,13 @@ pub const TABLE: &[Entry] = &[
             "grpc_timeout_offset",
             "upgrade_configs",
             "priority",
+            "metadata_match",
+            "hash_policy",
         ],
-        ignored: &[
-            ("metadata_match", NO_SUBSETS),
-            (
-                "include_vh_rate_limits",
-                "acts only with rate limits, which are refused",
-            ),
-        ],
+        ignored: &[(
+            "include_vh_rate_limits",
+            "acts only with rate limits, which are refused",
+        )],
         default_only: &[],
     },
     all(
@@ -999,10 +998,41 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_add",
             "response_headers_to_remove",
             "host_rewrite_literal",
+            "metadata_match",
         ],
-        ignored: &[("metadata_match", NO_SUBSETS)],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy",
+        &[
+            "header",
+            "cookie",
+            "connection_properties",
+            "query_parameter",
+            "terminal",
+        ],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.Header",
+        &["header_name", "regex_rewrite"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.Cookie",
+        &["name", "ttl", "path", "attributes"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute",
+        &["name", "value"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties",
+        &["source_ip"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter",
+        &["name"],
+    ),
     all(
         "envoy.config.route.v3.RedirectAction",
         &[
@@ -1143,6 +1173,9 @@ pub const TABLE: &[Entry] = &[
             "dns_lookup_family",
             "least_request_lb_config",
             "round_robin_lb_config",
+            "ring_hash_lb_config",
+            "maglev_lb_config",
+            "lb_subset_config",
             "common_lb_config",
             "load_balancing_policy",
             "transport_socket",
@@ -1178,7 +1211,11 @@ pub const TABLE: &[Entry] = &[
     all("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
     Entry {
         message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
-        implemented: &["locality_weighted_lb_config", "healthy_panic_threshold"],
+        implemented: &[
+            "locality_weighted_lb_config",
+            "healthy_panic_threshold",
+            "consistent_hashing_lb_config",
+        ],
         ignored: &[
             (
                 "update_merge_window",
@@ -1192,6 +1229,40 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig",
         &[],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig",
+        &["use_hostname_for_hashing"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
+        &["minimum_ring_size", "maximum_ring_size", "hash_function"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.MaglevLbConfig",
+        &["table_size"],
+    ),
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster.LbSubsetConfig",
+        implemented: &[
+            "fallback_policy",
+            "default_subset",
+            "subset_selectors",
+            "panic_mode_any",
+            "list_as_any",
+            "metadata_fallback_policy",
+        ],
+        ignored: &[("scale_locality_weight", NO_LOCALITY_AWARENESS)],
+        default_only: &["locality_weight_aware"],
+    },
+    all(
+        "envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector",
+        &[
+            "keys",
+            "single_host_per_subset",
+            "fallback_policy",
+            "fallback_keys_subset",
+        ],
     ),
     all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
     Entry {
@@ -1237,6 +1308,53 @@ pub const TABLE: &[Entry] = &[
             "active_request_bias",
             "locality_lb_config",
             "selection_method",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+        &[
+            "hash_function",
+            "minimum_ring_size",
+            "maximum_ring_size",
+            "use_hostname_for_hashing",
+            "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+        &[
+            "table_size",
+            "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+        &["use_hostname_for_hashing"],
+    ),
+    Entry {
+        message: "envoy.extensions.load_balancing_policies.subset.v3.Subset",
+        implemented: &[
+            "fallback_policy",
+            "default_subset",
+            "subset_selectors",
+            "allow_redundant_keys",
+            "panic_mode_any",
+            "list_as_any",
+            "metadata_fallback_policy",
+            "subset_lb_policy",
+        ],
+        ignored: &[("scale_locality_weight", NO_LOCALITY_AWARENESS)],
+        default_only: &["locality_weight_aware"],
+    },
+    all(
+        "envoy.extensions.load_balancing_policies.subset.v3.Subset.LbSubsetSelector",
+        &[
+            "keys",
+            "single_host_per_subset",
+            "fallback_policy",
+            "fallback_keys_subset",
         ],
     ),
     Entry {

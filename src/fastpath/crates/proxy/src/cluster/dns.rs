@@ -213,6 +213,7 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
                 weight: target.weight,
                 health: target.health,
                 locality: Arc::clone(&locality),
+                locality_weight: None,
                 metadata: target.metadata.clone(),
             });
         }

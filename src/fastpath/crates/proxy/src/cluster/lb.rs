@@ -1,27 +1,70 @@
-//! Load balancing: ROUND_ROBIN, LEAST_REQUEST and RANDOM over one priority.
+//! Load balancing over one priority: ROUND_ROBIN, LEAST_REQUEST, RANDOM, and by tables RING_HASH
+//! and MAGLEV (`hash_table`).
 //!
 //! Rules from Envoy's "Supported load balancers": equal weights: plain round robin from a random
 //! start, or power of two choices; unequal weights: earliest deadline first (EDF) with
 //! deadline = now + 1/weight, ties by insertion; LEAST_REQUEST then weighs by
 //! weight/(active+1)^bias. Hosts that are UNHEALTHY take no traffic unless fewer than the panic
 //! threshold (50 %) are healthy: then all do. DEGRADED hosts serve when no healthy
-//! one is left.
+//! one is left, but never by a table.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use model::resources::cluster::{HealthStatus, LbPolicy};
+use model::resources::cluster::{HealthStatus, LbPolicy, Metadata};
 
+use super::hash_table::HashTable;
 use super::host::Host;
+use crate::telemetry::stats::{ClusterCounter, ClusterShard};
+
+/// What a request or a tunnel says about the host that it wants (Envoy's `LoadBalancerContext`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LbContext<'a> {
+    /// `None`: any.
+    pub hash: Option<u64>,
+    /// For subsets.
+    pub metadata_match: Option<&'a Metadata>,
+}
+
+/// Envoy's `overprovisioning_factor`, per cent: so much more than its part can a host take.
+const OVERPROVISIONING: u64 = 140;
+
+/// Whether so few hosts are available that all are used: fewer than `threshold` (per cent), and
+/// not enough to take the load of all. Without hosts, too.
+pub fn is_panic(hosts: impl Iterator<Item = HealthStatus>, threshold: f64) -> bool {
+    let (mut all, mut healthy, mut degraded) = (0_u64, 0_u64, 0_u64);
+    for health in hosts {
+        all = all.saturating_add(1);
+        match health {
+            HealthStatus::Unknown | HealthStatus::Healthy => healthy = healthy.saturating_add(1),
+            HealthStatus::Degraded => degraded = degraded.saturating_add(1),
+            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {}
+        }
+    }
+    let load = |count: u64| {
+        count
+            .saturating_mul(OVERPROVISIONING)
+            .checked_div(all)
+            .unwrap_or(0)
+    };
+    if load(healthy).saturating_add(load(degraded)) >= 100 {
+        return false;
+    }
+    let available = healthy.saturating_add(degraded) as f64 * 100.0;
+    available < threshold * all.max(1) as f64
+}
 
 #[derive(Debug)]
 pub struct LoadBalancer {
     policy: LbPolicy,
     panic_threshold: f64,
     all: Vec<Rc<Host>>,
-    /// Those that take traffic.
+    /// Those that take traffic; empty with a table.
     eligible: Vec<Rc<Host>>,
+    /// Of RING_HASH and MAGLEV; its indices are those of `all`.
+    table: Option<Arc<HashTable>>,
     panic: bool,
     next: usize,
     /// EDF state; only when weights differ.
@@ -37,6 +80,7 @@ impl LoadBalancer {
             panic_threshold,
             all: Vec::new(),
             eligible: Vec::new(),
+            table: None,
             panic: false,
             next: usize::try_from(random >> 33).unwrap_or(0),
             schedule: BinaryHeap::new(),
@@ -48,26 +92,73 @@ impl LoadBalancer {
         &self.all
     }
 
-    pub fn in_panic(&self) -> bool {
-        self.panic
+    /// `table`: made of the same hosts.
+    pub fn set_hosts(&mut self, hosts: Vec<Rc<Host>>, table: Option<Arc<HashTable>>) {
+        self.all = hosts;
+        self.table = table;
+        self.panic = is_panic(self.all.iter().map(|h| h.health), self.panic_threshold);
+        self.eligible = if self.policy.is_hash() {
+            Vec::new()
+        } else {
+            self.take_traffic()
+        };
+        self.schedule_turns();
     }
 
-    pub fn set_hosts(&mut self, hosts: Vec<Rc<Host>>) {
-        self.all = hosts;
-        let with = |want: fn(&Host) -> bool| -> Vec<Rc<Host>> {
-            self.all.iter().filter(|h| want(h)).cloned().collect()
+    pub fn choose(&mut self, hash: Option<u64>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+        if let [only] = self.eligible.as_slice() {
+            return Some(Rc::clone(only));
+        }
+        match self.policy {
+            LbPolicy::Random => self.random(random),
+            LbPolicy::RoundRobin if self.schedule.is_empty() => self.round_robin(),
+            LbPolicy::LeastRequest { choice_count, .. } if self.schedule.is_empty() => {
+                self.least_of(choice_count, random)
+            }
+            LbPolicy::RoundRobin => self.earliest_deadline(0.0),
+            LbPolicy::LeastRequest {
+                active_request_bias,
+                ..
+            } => self.earliest_deadline(active_request_bias),
+            LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => {
+                // Without a hash any host, as in Envoy.
+                let hash = hash.unwrap_or_else(|| random.u64(..));
+                let at = self.table.as_ref()?.find(hash)?;
+                self.all.get(at).cloned()
+            }
+        }
+    }
+
+    /// As `choose`, and counts panic.
+    pub fn choose_counted(
+        &mut self,
+        hash: Option<u64>,
+        random: &mut fastrand::Rng,
+        stats: &ClusterShard,
+    ) -> Option<Rc<Host>> {
+        if self.panic {
+            stats.inc(ClusterCounter::LbHealthyPanic);
+        }
+        self.choose(hash, random)
+    }
+
+    fn take_traffic(&self) -> Vec<Rc<Host>> {
+        if self.panic {
+            return self.all.clone();
+        }
+        let with = |want: fn(HealthStatus) -> bool| -> Vec<Rc<Host>> {
+            let wanted = self.all.iter().filter(|h| want(h.health));
+            wanted.cloned().collect()
         };
-        let healthy = with(|h| h.is_available() && h.health != HealthStatus::Degraded);
-        let usable = with(Host::is_available);
-        let available = usable.len() as f64 * 100.0;
-        self.panic = available < self.panic_threshold * self.all.len() as f64;
-        self.eligible = if self.panic {
-            self.all.clone()
-        } else if healthy.is_empty() {
-            usable
+        let healthy = with(|h| h.is_available() && h != HealthStatus::Degraded);
+        if healthy.is_empty() {
+            with(HealthStatus::is_available)
         } else {
             healthy
-        };
+        }
+    }
+
+    fn schedule_turns(&mut self) {
         let weighted = self
             .eligible
             .first()
@@ -83,24 +174,6 @@ impl LoadBalancer {
                     host,
                 }));
             }
-        }
-    }
-
-    pub fn choose(&mut self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        if let [only] = self.eligible.as_slice() {
-            return Some(Rc::clone(only));
-        }
-        match self.policy {
-            LbPolicy::Random => self.random(random),
-            LbPolicy::RoundRobin if self.schedule.is_empty() => self.round_robin(),
-            LbPolicy::LeastRequest { choice_count, .. } if self.schedule.is_empty() => {
-                self.least_of(choice_count, random)
-            }
-            LbPolicy::RoundRobin => self.earliest_deadline(0.0),
-            LbPolicy::LeastRequest {
-                active_request_bias,
-                ..
-            } => self.earliest_deadline(active_request_bias),
         }
     }
 
@@ -179,7 +252,6 @@ mod tests {
     use crate::cluster::host::HostShards;
     use model::resources::cluster::{Endpoint, UpstreamProtocol};
     use std::collections::HashMap;
-    use std::sync::Arc;
 
     fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
         let endpoint = Endpoint {
@@ -188,6 +260,7 @@ mod tests {
             weight,
             health,
             locality: Arc::default(),
+            locality_weight: None,
             metadata: None,
         };
         Rc::new(Host::new(
@@ -201,11 +274,11 @@ mod tests {
 
     fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {
         let mut lb = LoadBalancer::new(policy, 50.0, 0);
-        lb.set_hosts(hosts);
+        lb.set_hosts(hosts, None);
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(&mut rng).unwrap().address.port();
+            let chosen = lb.choose(None, &mut rng).unwrap().address.port();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);
@@ -253,7 +326,7 @@ mod tests {
     #[test]
     fn an_empty_cluster_has_no_host() {
         let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 50.0, 5);
-        lb.set_hosts(vec![]);
-        assert!(lb.choose(&mut fastrand::Rng::with_seed(1)).is_none());
+        lb.set_hosts(vec![], None);
+        assert!(lb.choose(None, &mut fastrand::Rng::with_seed(1)).is_none());
     }
 }

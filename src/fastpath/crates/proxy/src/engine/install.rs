@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::{BoundListener, ClusterEntry, Control, State};
 use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
+use crate::cluster::host_set::{HostSet, count_subsets};
 use crate::net::socket;
 use crate::telemetry::log::Level;
 use crate::worker::balance::Balance;
@@ -41,7 +42,7 @@ impl Control {
                 let cluster = ClusterState {
                     transports: state.contexts.of_cluster(&entry.config, &snapshot),
                     shared: Arc::clone(&entry.shared),
-                    endpoints: Arc::clone(&entry.endpoints),
+                    hosts: Arc::clone(&entry.hosts),
                 };
                 (Arc::clone(name), cluster)
             })
@@ -182,8 +183,11 @@ impl Control {
                 }))
             })
         };
-        state.clusters.retain(|name, _| {
+        state.clusters.retain(|name, entry| {
             let keep = snapshot.clusters.contains_key(name);
+            if !keep {
+                self.forget_tables(&entry.config);
+            }
             if !keep && let Some(resolver) = self.resolver.get() {
                 resolver.forget(name);
             }
@@ -196,7 +200,7 @@ impl Control {
             }
             let same = old.is_some_and(|e| e.config.hash == config.hash);
             let shared = old.map(|e| Arc::clone(&e.shared)).unwrap_or_default();
-            let last = old.map(|e| Arc::clone(&e.endpoints)).unwrap_or_default();
+            let last = old.map(|e| Arc::clone(&e.hosts)).unwrap_or_default();
             let mut unresolved = false;
             let endpoints = match &config.discovery {
                 Discovery::Dns(dns) => {
@@ -204,18 +208,25 @@ impl Control {
                         unresolved = true;
                         resolver().watch(name, Arc::clone(dns));
                     }
-                    last
+                    Arc::clone(&last.endpoints)
                 }
                 _ => configured_endpoints(config).cloned().unwrap_or_default(),
             };
-            self.count_members(config, &endpoints);
+            let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
+                last
+            } else {
+                Arc::new(HostSet::new(config, endpoints))
+            };
+            self.count_members(config, &hosts);
+            let subset_stats = self.count_subsets(config, &hosts, old);
             let config = Arc::clone(config);
             state.clusters.insert(
                 Arc::clone(name),
                 ClusterEntry {
                     config,
                     shared,
-                    endpoints,
+                    hosts,
+                    subset_stats,
                     unresolved,
                 },
             );
@@ -239,13 +250,16 @@ impl Control {
         };
         self.stats.add(&format!("{prefix}.{counter}"), 1);
         if let Outcome::Changed(endpoints) = outcome {
-            entry.endpoints = Arc::clone(&endpoints);
-            let config = Arc::clone(&entry.config);
-            self.count_members(&config, &endpoints);
+            let hosts = Arc::new(HostSet::new(&entry.config, endpoints));
+            if let Some(stats) = &entry.subset_stats {
+                count_subsets(stats, &hosts, &entry.hosts);
+            }
+            entry.hosts = Arc::clone(&hosts);
+            self.count_members(&entry.config, &hosts);
             if !first {
                 self.broadcast(&Command::Resolved {
                     cluster: Arc::clone(name),
-                    endpoints,
+                    hosts,
                 });
             }
         } else if let Outcome::Failed = outcome {

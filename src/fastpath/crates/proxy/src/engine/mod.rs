@@ -19,16 +19,17 @@ use std::time::{Duration, Instant};
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
-use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::cluster::Cluster;
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
 use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
+use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::Stats;
+use crate::telemetry::stats::{ClusterShard, Stats};
 use crate::worker::Worker;
 use crate::worker::admission::ConnectionCounts;
 use crate::worker::balance::Balance;
@@ -74,7 +75,9 @@ struct State {
 struct ClusterEntry {
     config: Arc<Cluster>,
     shared: Arc<ClusterShared>,
-    endpoints: Arc<Endpoints>,
+    hosts: Arc<HostSet>,
+    /// What the control side counts of its subsets, if it has any.
+    subset_stats: Option<Arc<ClusterShard>>,
     /// A DNS cluster whose first look-up has not ended.
     unresolved: bool,
 }
@@ -253,7 +256,7 @@ impl Engine {
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
-                endpoints: &entry.endpoints,
+                endpoints: &entry.hosts.endpoints,
                 added_via_api: !state.static_clusters.contains(&*entry.config.name),
             });
         }

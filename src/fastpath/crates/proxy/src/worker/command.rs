@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::Snapshot;
-use model::resources::cluster::Endpoints;
 use model::resources::tls::UpstreamTls;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
@@ -14,6 +13,7 @@ use tls::{ClientContext, ServerContext};
 use super::admission::ConnectionCounts;
 use super::balance::Balance;
 use crate::cluster::ClusterShared;
+use crate::cluster::host_set::HostSet;
 
 /// One command, handled between two turns of the loop.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub enum Command {
     /// New addresses of a DNS cluster.
     Resolved {
         cluster: Arc<str>,
-        endpoints: Arc<Endpoints>,
+        hosts: Arc<HostSet>,
     },
     /// Close the listening sockets; connections end as they become idle.
     DrainListeners {
@@ -84,7 +84,7 @@ pub struct ClusterState {
     pub transports: Vec<UpstreamTransport>,
     pub shared: Arc<ClusterShared>,
     /// From the configuration or from DNS.
-    pub endpoints: Arc<Endpoints>,
+    pub hosts: Arc<HostSet>,
 }
 
 /// Facts about the process that workers read while serving.

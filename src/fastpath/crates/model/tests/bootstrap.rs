@@ -37,10 +37,11 @@ fn problems_of_a_merge_are_where_they_were_written() {
         let problems = bootstrap::merge(&base, over.as_bytes(), "over").unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let unsupported = "static_resources:\n  clusters:\n  - name: two\n    lb_policy: MAGLEV\n";
+    let unsupported =
+        "static_resources:\n  clusters:\n  - name: two\n    lb_policy: CLUSTER_PROVIDED\n";
     assert_eq!(
         shown(unsupported),
-        ["over:4:5: static_resources.clusters[1].lb_policy: MAGLEV is not implemented"]
+        ["over:4:5: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is not implemented"]
     );
     let duplicate = "static_resources: {clusters: [{name: one}]}";
     assert_eq!(

@@ -1,6 +1,5 @@
 //! Hashes of what requests are told apart by: xxHash64 with seed 0, as in Envoy.
 
-use std::hash::Hasher;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -13,11 +12,9 @@ pub fn hash_bytes(bytes: &[u8]) -> u64 {
     XxHash64::oneshot(0, bytes)
 }
 
-/// Of all of them, as if they were one.
-pub fn hash_parts<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
-    let mut hasher = XxHash64::with_seed(0);
-    parts.for_each(|part| hasher.write(part));
-    hasher.finish()
+/// Of several: each is hashed with the hash of those before it as its seed.
+pub fn hash_all<'a>(parts: impl Iterator<Item = &'a [u8]>) -> u64 {
+    parts.fold(0, XxHash64::oneshot)
 }
 
 /// Of the text of an address, without a port.
@@ -43,9 +40,15 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_hashed_as_one_and_addresses_as_text() {
-        let parts: [&[u8]; 3] = [b"a", b"", b"bc"];
-        assert_eq!(hash_parts(parts.into_iter()), hash_bytes(b"abc"));
+    fn several_are_a_chain() {
+        let hash = |parts: &[&[u8]]| hash_all(parts.iter().copied());
+        assert_eq!(hash(&[b"abc"]), hash_bytes(b"abc"));
+        let second = XxHash64::oneshot(hash_bytes(b"a"), b"b");
+        assert_eq!(hash(&[b"a", b"b"]), second);
+    }
+
+    #[test]
+    fn addresses_are_hashed_as_text() {
         for text in ["127.0.0.1", "::1", "2001:db8::ff00:42:8329"] {
             assert_eq!(
                 hash_address(text.parse().unwrap()),

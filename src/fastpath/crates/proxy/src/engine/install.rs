@@ -201,21 +201,22 @@ impl Control {
             let same = old.is_some_and(|e| e.config.hash == config.hash);
             let shared = old.map(|e| Arc::clone(&e.shared)).unwrap_or_default();
             let last = old.map(|e| Arc::clone(&e.hosts)).unwrap_or_default();
-            let mut unresolved = false;
-            let endpoints = match &config.discovery {
-                Discovery::Dns(dns) => {
-                    if !same {
-                        unresolved = true;
-                        resolver().watch(name, Arc::clone(dns));
-                    }
-                    Arc::clone(&last.endpoints)
+            let (hosts, unresolved) = match &config.discovery {
+                // What there is serves with the version that it is of, until names are looked up.
+                Discovery::Dns(dns) if !same => {
+                    resolver().watch(name, Arc::clone(dns));
+                    (last, true)
                 }
-                _ => configured_endpoints(config).cloned().unwrap_or_default(),
-            };
-            let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
-                last
-            } else {
-                Arc::new(HostSet::new(config, endpoints))
+                Discovery::Dns(_) => (last, old.is_some_and(|e| e.unresolved)),
+                Discovery::Static(_) | Discovery::Eds { .. } => {
+                    let endpoints = configured_endpoints(config).cloned().unwrap_or_default();
+                    let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
+                        last
+                    } else {
+                        Arc::new(HostSet::new(config, endpoints))
+                    };
+                    (hosts, false)
+                }
             };
             self.count_members(config, &hosts);
             let subset_stats = self.count_subsets(config, &hosts, old);
@@ -249,7 +250,14 @@ impl Control {
             Outcome::Failed => "update_failure",
         };
         self.stats.add(&format!("{prefix}.{counter}"), 1);
-        if let Outcome::Changed(endpoints) = outcome {
+        let failed = matches!(outcome, Outcome::Failed);
+        let endpoints = match outcome {
+            Outcome::Changed(endpoints) => Some(endpoints),
+            // As they were, for a new version of the cluster.
+            _ if first => Some(Arc::clone(&entry.hosts.endpoints)),
+            Outcome::Unchanged | Outcome::Empty | Outcome::Failed => None,
+        };
+        if let Some(endpoints) = endpoints {
             let hosts = Arc::new(HostSet::new(&entry.config, endpoints));
             if let Some(stats) = &entry.subset_stats {
                 count_subsets(stats, &hosts, &entry.hosts);
@@ -262,7 +270,8 @@ impl Control {
                     hosts,
                 });
             }
-        } else if let Outcome::Failed = outcome {
+        }
+        if failed {
             crate::log!(
                 Level::Warning,
                 "dns",

@@ -12,7 +12,7 @@ use proto::h1::RequestHead;
 use regex::bytes::Regex;
 
 use super::rewrite::{split_query, substitute};
-use crate::cluster::hashing::{hash_address, hash_bytes, hash_parts};
+use crate::cluster::hashing::{hash_address, hash_all, hash_bytes};
 use crate::http::client::Client;
 use crate::http::stream::Stream;
 
@@ -54,7 +54,7 @@ fn of_source(source: &HashSource, client: &Client, s: &mut Stream) -> Option<u64
     }
 }
 
-/// All values, sorted, as one.
+/// All values, sorted.
 fn of_header(
     head: &RequestHead,
     name: &HeaderName,
@@ -82,7 +82,7 @@ fn of_header(
         false
     });
     values.sort_unstable();
-    Some(hash_parts(values.iter().map(Vec::as_slice)))
+    Some(hash_all(values.iter().map(Vec::as_slice)))
 }
 
 /// Of the first cookie of that name, without the quotes around it.

@@ -74,6 +74,8 @@ def hashing(port: int) -> list[Tree]:
     panic = [
         _host(n, port, health_status="HEALTHY" if n == 1 else "UNHEALTHY") for n in range(1, 6)
     ]
+    # (healthy of five, threshold): 80 % can take all the load, so that there is no panic; 60 % not.
+    thresholds = ((4, 90), (3, 90), (3, 60), (3, 60.4), (3, 60.6), (0, 0), (1, 0))
     ring: Tree = {"lb_policy": "RING_HASH"}
     maglev: Tree = {"lb_policy": "MAGLEV"}
     by_name: Tree = {"consistent_hashing_lb_config": {"use_hostname_for_hashing": True}}
@@ -115,6 +117,20 @@ def hashing(port: int) -> list[Tree]:
         _cluster("maglev_sick", sick, **maglev),
         _cluster("maglev_panic", panic, **maglev),
         _cluster("maglev_typed", named_localities, load_balancing_policy=typed_maglev),
+        _cluster("none", [], **ring),
+        _cluster("none_by_turns", []),
+        *(
+            _cluster(
+                f"threshold_{healthy}_{threshold}",
+                [
+                    _host(n, port, health_status="HEALTHY" if n <= healthy else "UNHEALTHY")
+                    for n in range(1, 6)
+                ],
+                **ring,
+                common_lb_config={"healthy_panic_threshold": {"value": threshold}},
+            )
+            for healthy, threshold in thresholds
+        ),
     ]
 
 
@@ -230,6 +246,11 @@ class Http:
                 path = f"/{cluster['name']}/{name}"
                 action = {"cluster": cluster["name"], **by_key, **_match(lb)}
                 routes.append({"match": {"path": path}, "route": action})
+        if len(self.wanted) > 1:
+            weighted = {"name": "any", "weight": 1, **_match({"version": 2})}
+            for name, lb in self.wanted.items():
+                action = {"weighted_clusters": {"clusters": [weighted]}, **by_key, **_match(lb)}
+                routes.append({"match": {"path": f"/weighted/{name}"}, "route": action})
         return routes
 
     def run(self, kind: str, keys: list[str]) -> tuple[dict[str, list[str]], list[str]]:

@@ -168,13 +168,13 @@ fn keepalive(message: &core::TcpKeepalive) -> TcpKeepalive {
     }
 }
 
-/// Envoy's default is 50 %.
+/// Envoy's default is 50 %; it counts in whole ones, cut off.
 fn panic_threshold(message: &pb::Cluster) -> f64 {
     message
         .common_lb_config
         .as_ref()
         .and_then(|config| config.healthy_panic_threshold.as_ref())
-        .map_or(50.0, |percent| percent.value)
+        .map_or(50.0, |percent| (percent.value / 100.0 * 100.0).trunc())
 }
 
 fn discovery(

@@ -18,7 +18,7 @@ pub struct Cluster {
     pub lb: LbPolicy,
     /// `lb_subset_config`; `None` also if it has no selectors.
     pub subsets: Option<Arc<LbSubsets>>,
-    /// `common_lb_config.healthy_panic_threshold`, per cent; below it all hosts are used.
+    /// `common_lb_config.healthy_panic_threshold`, whole per cent; below it all hosts are used.
     pub panic_threshold: f64,
     /// Default 5 s.
     pub connect_timeout: Duration,

@@ -189,3 +189,154 @@ fn uses(config: &LbSubsets, fallback: SubsetFallback) -> bool {
     let mut selectors = config.selectors.iter();
     config.fallback == fallback || selectors.any(|s| s.fallback.as_ref() == Some(&of_selector))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing::{cluster, endpoint, labelled};
+    use model::resources::cluster::{EndpointMetadata, LbPolicy};
+    use model::resources::hash_lb::Maglev;
+
+    fn selector(keys: &[&str]) -> SubsetSelector {
+        SubsetSelector {
+            keys: keys.iter().map(|key| (*key).into()).collect(),
+            fallback: None,
+            single_host_per_subset: false,
+        }
+    }
+
+    fn subsets(selectors: Vec<SubsetSelector>) -> LbSubsets {
+        LbSubsets {
+            fallback: SubsetFallback::NoFallback,
+            default_subset: Metadata::new(),
+            selectors,
+            list_as_any: false,
+            panic_mode_any: false,
+            allow_redundant_keys: false,
+        }
+    }
+
+    fn set(config: LbSubsets, hosts: Vec<Endpoint>) -> HostSet {
+        let mut cluster = cluster(hosts.clone());
+        cluster.subsets = Some(Arc::new(config));
+        cluster.lb = LbPolicy::Maglev(Maglev {
+            table_size: 11,
+            use_hostname: false,
+        });
+        HostSet::new(&cluster, Arc::new(Endpoints { hosts }))
+    }
+
+    /// `a=1,b=2: 0 3`
+    fn shown(set: &HostSet) -> Vec<String> {
+        let entry = |(key, value): &(Box<str>, Box<str>)| format!("{key}={value}");
+        let subset = |(key, members): &(Metadata, Members)| {
+            let key: Vec<String> = key.iter().map(entry).collect();
+            let hosts: Vec<String> = members.hosts.iter().map(ToString::to_string).collect();
+            format!("{}: {}", key.join(","), hosts.join(" "))
+        };
+        set.subset_list().iter().map(subset).collect()
+    }
+
+    fn hosts() -> Vec<Endpoint> {
+        vec![
+            labelled(1, &[("a", "1"), ("b", "1")]),
+            labelled(2, &[("a", "1"), ("b", "2")]),
+            labelled(3, &[("b", "2")]),
+            endpoint(4, 1),
+        ]
+    }
+
+    #[test]
+    fn a_subset_is_those_with_the_same_values_of_all_keys() {
+        let config = subsets(vec![
+            selector(&["a", "b"]),
+            selector(&["b"]),
+            selector(&["c"]),
+        ]);
+        let set = set(config, hosts());
+        assert_eq!(
+            shown(&set),
+            ["a=1,b=1: 0", "a=1,b=2: 1", "b=1: 0", "b=2: 1 2"]
+        );
+        assert!(
+            set.subset_list()
+                .iter()
+                .all(|(_, members)| members.table.is_some())
+        );
+    }
+
+    #[test]
+    fn tables_are_made_for_those_that_can_be_asked() {
+        let mut config = subsets(vec![selector(&["a"])]);
+        let none = set(config.clone(), hosts());
+        assert!(none.table.is_none());
+        assert!(none.subsets.as_ref().unwrap().default.is_none());
+        config.panic_mode_any = true;
+        config.fallback = SubsetFallback::DefaultSubset;
+        config.default_subset = vec![("b".into(), "2".into())];
+        let all = set(config, hosts());
+        assert!(all.table.is_some());
+        assert_eq!(all.subsets.unwrap().default.unwrap().hosts, [1, 2]);
+    }
+
+    #[test]
+    fn single_hosts_are_the_first_ones() {
+        let single = SubsetSelector {
+            single_host_per_subset: true,
+            ..selector(&["b"])
+        };
+        let set = set(subsets(vec![single]), hosts());
+        assert_eq!(shown(&set), ["b=1: 0", "b=2: 1"]);
+        let subsets = set.subsets.as_ref().unwrap();
+        assert_eq!(subsets.single_duplicates, 1);
+        assert!(
+            subsets
+                .list
+                .iter()
+                .all(|(_, members)| members.table.is_none())
+        );
+    }
+
+    #[test]
+    fn lists_are_all_of_their_elements_where_that_is_asked() {
+        let mut host = labelled(1, &[("a", "[1,2]"), ("b", "[3,4,3]"), ("c", "5")]);
+        let list = |key: &str, values: &[&str]| {
+            let values = values.iter().map(|value| (*value).into()).collect();
+            (Box::from(key), values)
+        };
+        host.metadata = host.metadata.map(|metadata| {
+            Arc::new(EndpointMetadata {
+                lb_lists: vec![list("a", &["1", "2"]), list("b", &["3", "4", "3"])],
+                ..EndpointMetadata::clone(&metadata)
+            })
+        });
+        let mut config = subsets(vec![selector(&["a", "b", "c"])]);
+        let one = set(config.clone(), vec![host.clone()]);
+        assert_eq!(shown(&one), ["a=[1,2],b=[3,4,3],c=5: 0"]);
+        config.list_as_any = true;
+        let four = set(config, vec![host]);
+        let expected = [
+            "a=1,b=3,c=5: 0",
+            "a=1,b=4,c=5: 0",
+            "a=2,b=3,c=5: 0",
+            "a=2,b=4,c=5: 0",
+        ];
+        assert_eq!(shown(&four), expected);
+    }
+
+    #[test]
+    fn changes_are_of_keys() {
+        let config = subsets(vec![selector(&["a"])]);
+        let before = set(
+            config.clone(),
+            vec![labelled(1, &[("a", "1")]), labelled(2, &[("a", "2")])],
+        );
+        let now = set(
+            config,
+            vec![labelled(3, &[("a", "2")]), labelled(4, &[("a", "3")])],
+        );
+        assert_eq!(SubsetMembers::changes(&now, &before), (1, 1));
+        assert_eq!(SubsetMembers::changes(&now, &HostSet::default()), (2, 0));
+        assert_eq!(SubsetMembers::changes(&HostSet::default(), &now), (0, 2));
+    }
+}

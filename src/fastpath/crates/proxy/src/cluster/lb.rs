@@ -250,21 +250,21 @@ impl PartialOrd for Turn {
 mod tests {
     use super::*;
     use crate::cluster::host::HostShards;
+    use crate::cluster::testing;
     use model::resources::cluster::{Endpoint, UpstreamProtocol};
+    use model::resources::hash_lb::Maglev;
     use std::collections::HashMap;
 
-    fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
-        let endpoint = Endpoint {
-            address: ([127, 0, 0, 1], port).into(),
-            hostname: None,
-            weight,
+    fn endpoint(port: u16, weight: u32, health: HealthStatus) -> Endpoint {
+        Endpoint {
             health,
-            locality: Arc::default(),
-            locality_weight: None,
-            metadata: None,
-        };
+            ..testing::endpoint(port, weight)
+        }
+    }
+
+    fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
         Rc::new(Host::new(
-            &endpoint,
+            &endpoint(port, weight, health),
             None,
             &HostShards::default(),
             UpstreamProtocol::Http1,
@@ -321,6 +321,60 @@ mod tests {
         assert_eq!(counts(LbPolicy::Random, hosts, 100).len(), 3);
         let degraded = vec![host(1, 1, Degraded), host(2, 1, Healthy)];
         assert_eq!(counts(LbPolicy::Random, degraded, 50)[&2], 50);
+    }
+
+    #[test]
+    fn panic_is_when_too_few_are_left_and_they_cannot_take_the_load() {
+        let hosts = |healthy: usize, degraded: usize, unhealthy: usize| {
+            let each = [
+                (Healthy, healthy),
+                (Degraded, degraded),
+                (Unhealthy, unhealthy),
+            ];
+            each.into_iter()
+                .flat_map(|(health, n)| std::iter::repeat_n(health, n))
+        };
+        for (healthy, degraded, unhealthy, threshold, expected) in [
+            (1, 0, 1, 50.0, false),
+            (1, 0, 2, 50.0, true),
+            (0, 2, 2, 50.0, false),
+            (0, 1, 2, 50.0, true),
+            (4, 0, 1, 90.0, false),
+            (3, 0, 2, 90.0, true),
+            (2, 1, 2, 90.0, true),
+            (0, 0, 5, 0.0, false),
+            (0, 0, 0, 50.0, true),
+            (0, 0, 0, 0.0, false),
+        ] {
+            let found = is_panic(hosts(healthy, degraded, unhealthy), threshold);
+            let case = (healthy, degraded, unhealthy, threshold);
+            assert_eq!(found, expected, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_says_who_has_a_hash_and_any_without_one() {
+        let hosts: Vec<_> = (1..=3).map(|p| host(p, 1, Healthy)).collect();
+        let endpoints: Vec<_> = (1..=3).map(|p| endpoint(p, 1, Healthy)).collect();
+        let endpoints: Vec<&Endpoint> = endpoints.iter().collect();
+        let policy = LbPolicy::Maglev(Maglev {
+            table_size: 7,
+            use_hostname: false,
+        });
+        let table = HashTable::new(&policy, 50.0, &endpoints).map(Arc::new);
+        let mut lb = LoadBalancer::new(policy, 50.0, 0);
+        let mut rng = fastrand::Rng::with_seed(1);
+        assert!(lb.choose(Some(1), &mut rng).is_none());
+        lb.set_hosts(hosts, table.clone());
+        for hash in 0..7 {
+            let chosen = lb.choose(Some(hash), &mut rng).unwrap().address.port();
+            let index = table.as_ref().unwrap().find(hash).unwrap();
+            assert_eq!(usize::from(chosen), index.wrapping_add(1));
+        }
+        let any: std::collections::HashSet<u16> = (0..100)
+            .map(|_| lb.choose(None, &mut rng).unwrap().address.port())
+            .collect();
+        assert_eq!(any.len(), 3);
     }
 
     #[test]

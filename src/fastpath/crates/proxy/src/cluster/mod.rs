@@ -9,6 +9,8 @@ pub mod host_set;
 pub mod lb;
 pub mod report;
 mod subset;
+#[cfg(test)]
+mod testing;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -265,63 +267,22 @@ fn transport_of(cluster: &Cluster, endpoint: &Endpoint) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::cluster::{
-        Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
-    };
-    use model::resources::http::Http2Options;
-    use std::time::Duration;
 
-    fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
-        let host = |(port, weight): &(u16, u32)| Endpoint {
-            address: ([127, 0, 0, 1], *port).into(),
-            hostname: None,
-            weight: *weight,
-            health: HealthStatus::Healthy,
-            locality: Arc::default(),
-            locality_weight: None,
-            metadata: None,
+    fn host_set(hosts: &[(u16, u32)]) -> Arc<HostSet> {
+        let hosts = hosts
+            .iter()
+            .map(|(port, weight)| testing::endpoint(*port, *weight));
+        let endpoints = Endpoints {
+            hosts: hosts.collect(),
         };
-        Arc::new(Endpoints {
-            hosts: hosts.iter().map(host).collect(),
-        })
-    }
-
-    fn host_set(endpoints: &Arc<Endpoints>) -> Arc<HostSet> {
         Arc::new(HostSet {
-            endpoints: Arc::clone(endpoints),
+            endpoints: Arc::new(endpoints),
             ..HostSet::default()
         })
     }
 
     fn cluster(host_set: &Arc<HostSet>) -> ClusterRuntime {
-        let config = Cluster {
-            name: "c".into(),
-            stat_name: "c".into(),
-            discovery: Discovery::Static(Arc::clone(&host_set.endpoints)),
-            lb: LbPolicy::RoundRobin,
-            subsets: None,
-            panic_threshold: 50.0,
-            connect_timeout: Duration::from_secs(5),
-            per_connection_buffer_limit_bytes: 1 << 20,
-            thresholds: [Thresholds::default(); 2],
-            transport: Transport::Plain,
-            transport_matches: Vec::new(),
-            keepalive: None,
-            http: UpstreamHttp {
-                protocol: UpstreamProtocol::Http1,
-                http2: Http2Options::default(),
-                auto_sni: false,
-                auto_san_validation: false,
-                auto_sni_header: None,
-                idle_timeout: None,
-                max_connection_duration: None,
-                max_requests_per_connection: None,
-                max_response_headers_bytes: 61_440,
-                max_headers_count: 100,
-                enable_trailers: false,
-            },
-            hash: 1,
-        };
+        let config = testing::cluster(host_set.endpoints.hosts.clone());
         ClusterRuntime::new(
             Arc::new(config),
             Arc::default(),
@@ -347,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_same_endpoints_do_not_restart_the_schedule() {
-        let two = host_set(&endpoints(&[(1, 1), (2, 3)]));
+        let two = host_set(&[(1, 1), (2, 3)]);
         let mut rng = fastrand::Rng::with_seed(2);
         let undisturbed = ports(&cluster(&two), 8);
         let cluster = cluster(&two);
@@ -359,10 +320,10 @@ mod tests {
 
     #[test]
     fn hosts_that_stay_keep_their_pool_and_leavers_are_told() {
-        let cluster = cluster(&host_set(&endpoints(&[(1, 1), (2, 1)])));
+        let cluster = cluster(&host_set(&[(1, 1), (2, 1)]));
         let before = cluster.hosts();
         let mut rng = fastrand::Rng::with_seed(2);
-        let gone = cluster.set_hosts(&host_set(&endpoints(&[(2, 5), (3, 1)])), &mut rng);
+        let gone = cluster.set_hosts(&host_set(&[(2, 5), (3, 1)]), &mut rng);
         assert_eq!(
             gone.iter().map(|h| h.address.port()).collect::<Vec<_>>(),
             [1]

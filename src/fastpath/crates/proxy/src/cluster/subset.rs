@@ -211,3 +211,193 @@ fn balanced(mut lb: LoadBalancer, members: &Members, hosts: &[Rc<Host>]) -> Subs
     lb.set_hosts(members.of(hosts), members.table.clone());
     Subset::Balanced(lb)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::ClusterRuntime;
+    use crate::cluster::testing::{self, endpoint, labelled};
+    use crate::telemetry::stats::{ClusterGauge, Stats};
+    use crate::worker::command::UpstreamTransport;
+    use model::resources::cluster::{Endpoint, Endpoints};
+
+    const POLICIES: [SubsetFallback; 3] = [
+        SubsetFallback::NoFallback,
+        SubsetFallback::AnyEndpoint,
+        SubsetFallback::DefaultSubset,
+    ];
+
+    fn metadata(entries: &[(&str, &str)]) -> Metadata {
+        let entry = |(key, value): &(&str, &str)| ((*key).into(), (*value).into());
+        entries.iter().map(entry).collect()
+    }
+
+    fn selector(keys: &[&str], fallback: Option<SelectorFallback>) -> SubsetSelector {
+        SubsetSelector {
+            keys: keys.iter().map(|key| (*key).into()).collect(),
+            fallback,
+            single_host_per_subset: false,
+        }
+    }
+
+    fn config(fallback: SubsetFallback, selectors: Vec<SubsetSelector>) -> LbSubsets {
+        LbSubsets {
+            fallback,
+            default_subset: metadata(&[("stage", "prod")]),
+            selectors,
+            list_as_any: false,
+            panic_mode_any: false,
+            allow_redundant_keys: false,
+        }
+    }
+
+    fn hosts() -> Vec<Endpoint> {
+        vec![
+            labelled(1, &[("stage", "prod"), ("version", "1")]),
+            labelled(2, &[("stage", "prod"), ("version", "2")]),
+            labelled(3, &[("stage", "dev"), ("version", "1")]),
+            endpoint(4, 1),
+        ]
+    }
+
+    fn set(cluster: &Cluster, hosts: Vec<Endpoint>) -> Arc<HostSet> {
+        Arc::new(HostSet::new(cluster, Arc::new(Endpoints { hosts })))
+    }
+
+    fn runtime(config: LbSubsets) -> ClusterRuntime {
+        let mut cluster = testing::cluster(hosts());
+        cluster.subsets = Some(Arc::new(config));
+        let set = set(&cluster, hosts());
+        ClusterRuntime::new(
+            Arc::new(cluster),
+            Arc::default(),
+            vec![UpstreamTransport::Plain],
+            &set,
+            Stats::new(1),
+            &mut fastrand::Rng::with_seed(0),
+        )
+    }
+
+    /// Ports of those that get some requests, in order.
+    fn chosen(cluster: &ClusterRuntime, wanted: &[(&str, &str)]) -> Vec<u16> {
+        let wanted = metadata(wanted);
+        let cx = LbContext {
+            metadata_match: Some(&wanted),
+            ..LbContext::default()
+        };
+        let mut random = fastrand::Rng::with_seed(1);
+        let choose = |_| Some(cluster.choose(cx, &mut random)?.address.port());
+        let mut ports: Vec<u16> = (0..12).filter_map(choose).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+
+    #[test]
+    fn the_fallback_of_the_cluster() {
+        for (policy, expected) in POLICIES.into_iter().zip([&[][..], &[1, 2, 3, 4], &[1, 2]]) {
+            let cluster = runtime(config(policy, vec![selector(&["stage"], None)]));
+            assert_eq!(chosen(&cluster, &[("stage", "dev")]), [3]);
+            for wanted in [
+                &[][..],
+                &[("stage", "test")],
+                &[("version", "1")],
+                &[("stage", "dev"), ("version", "1")],
+            ] {
+                assert_eq!(chosen(&cluster, wanted), expected, "{policy:?} {wanted:?}");
+            }
+            let nothing = cluster.choose(LbContext::default(), &mut fastrand::Rng::with_seed(1));
+            assert_eq!(nothing.is_some(), !expected.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_fallback_of_a_selector_comes_first() {
+        for (policy, expected) in POLICIES.into_iter().zip([&[][..], &[1, 2, 3, 4], &[1, 2]]) {
+            let own = Some(SelectorFallback::Policy(policy));
+            let selectors = vec![selector(&["stage", "version"], own)];
+            let cluster = runtime(config(SubsetFallback::NoFallback, selectors));
+            let wanted = [("stage", "dev"), ("version", "7")];
+            assert_eq!(chosen(&cluster, &wanted), expected, "{policy:?}");
+            assert!(chosen(&cluster, &[("stage", "dev")]).is_empty());
+            let stats = cluster.stats();
+            assert_eq!(stats.counter(ClusterCounter::LbSubsetsFallback), 0);
+        }
+    }
+
+    #[test]
+    fn keys_subset_asks_again_with_fewer_keys() {
+        let keys = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (*key).into()).collect();
+            Some(SelectorFallback::Keys(keys))
+        };
+        let selectors = vec![
+            selector(&["region", "stage", "version"], keys(&["stage", "version"])),
+            selector(&["stage", "version"], keys(&["stage"])),
+            selector(&["stage"], None),
+        ];
+        let cluster = runtime(config(SubsetFallback::AnyEndpoint, selectors));
+        let wanted = |stage, version| [("region", "r"), ("stage", stage), ("version", version)];
+        assert_eq!(chosen(&cluster, &wanted("prod", "2")), [2]);
+        assert_eq!(chosen(&cluster, &wanted("prod", "7")), [1, 2]);
+        assert_eq!(chosen(&cluster, &wanted("test", "7")), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn redundant_keys_are_left_out_where_that_is_allowed() {
+        let selectors = vec![
+            selector(&["stage", "version"], None),
+            selector(&["stage"], None),
+        ];
+        let mut config = config(SubsetFallback::NoFallback, selectors);
+        let wanted = [("other", "x"), ("stage", "prod")];
+        assert!(chosen(&runtime(config.clone()), &wanted).is_empty());
+        config.allow_redundant_keys = true;
+        let cluster = runtime(config);
+        assert_eq!(chosen(&cluster, &wanted), [1, 2]);
+        let both = [("other", "x"), ("stage", "prod"), ("version", "2")];
+        assert_eq!(chosen(&cluster, &both), [2]);
+    }
+
+    #[test]
+    fn panic_mode_any_is_for_a_fallback_without_hosts() {
+        let mut config = config(
+            SubsetFallback::DefaultSubset,
+            vec![selector(&["stage"], None)],
+        );
+        config.default_subset = metadata(&[("stage", "none")]);
+        assert!(chosen(&runtime(config.clone()), &[]).is_empty());
+        config.panic_mode_any = true;
+        let cluster = runtime(config);
+        assert_eq!(chosen(&cluster, &[]), [1, 2, 3, 4]);
+        let stats = cluster.stats();
+        assert_eq!(stats.counter(ClusterCounter::LbSubsetsFallbackPanic), 12);
+    }
+
+    #[test]
+    fn subsets_come_stay_and_go_with_their_hosts() {
+        let selectors = vec![selector(&["stage"], None)];
+        let cluster = runtime(config(SubsetFallback::NoFallback, selectors));
+        let counts = || {
+            let stats = cluster.stats();
+            let counter = |which| stats.counter(which);
+            (
+                stats.gauge(ClusterGauge::LbSubsetsActive),
+                counter(ClusterCounter::LbSubsetsCreated),
+                counter(ClusterCounter::LbSubsetsRemoved),
+            )
+        };
+        assert_eq!(counts(), (2, 2, 0));
+        let more = vec![
+            labelled(1, &[("stage", "prod")]),
+            labelled(5, &[("stage", "test")]),
+        ];
+        let config = Arc::clone(&cluster.config.borrow());
+        cluster.set_hosts(&set(&config, more), &mut fastrand::Rng::with_seed(3));
+        assert_eq!(counts(), (2, 3, 1));
+        assert_eq!(chosen(&cluster, &[("stage", "test")]), [5]);
+        assert!(chosen(&cluster, &[("stage", "dev")]).is_empty());
+        cluster.retire();
+        assert_eq!(counts(), (0, 3, 3));
+    }
+}

@@ -131,7 +131,21 @@ def hashing(port: int) -> list[Tree]:
             )
             for healthy, threshold in thresholds
         ),
+        _overprovisioned("over_100", 100, [*five[:4], _host(5, port, health_status="TIMEOUT")]),
+        _overprovisioned("over_200", 200, [*five[:3], *(_sick(n, port) for n in (4, 5))]),
     ]
+
+
+def _sick(number: int, port: int) -> Tree:
+    return _host(number, port, health_status="UNHEALTHY")
+
+
+def _overprovisioned(name: str, factor: int, hosts: list[Tree]) -> Tree:
+    """Panics below 90 % if the others cannot take the load."""
+    threshold: Tree = {"healthy_panic_threshold": {"value": 90}}
+    cluster = _cluster(name, hosts, lb_policy="RING_HASH", common_lb_config=threshold)
+    cluster["load_assignment"]["policy"] = {"overprovisioning_factor": factor}
+    return cluster
 
 
 def subsets(port: int) -> list[Tree]:
@@ -357,7 +371,7 @@ def _requests() -> list[tuple[str, list[tuple[str, str]]]]:
             ("x-key", f"key-{n}"),
             ("x-forwarded-for", f"10.0.0.{n}"),
             ("cookie", f"a=b;  c=value-{n}; d=e"),
-            ("cookie", "c=another; made=thing-%d" % n),
+            ("cookie", f"c=another; made=thing-{n}"),
         ]
         requests.append((f"?a=b&q=value%20{n}&q=2", headers))
     headers = [("host", "h"), ("x-key", "b"), ("x-key", "a"), ("x-forwarded-for", "::1")]

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, LocalityWeights, LookupFamily, RoutingPriority, TcpKeepalive,
-    Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
+    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RoutingPriority,
+    TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -312,6 +312,10 @@ fn dns(
     Dns {
         logical,
         targets,
+        overprovisioning_factor: message.load_assignment.as_ref().map_or(
+            Endpoints::OVERPROVISIONING_FACTOR,
+            endpoints::overprovisioning_factor,
+        ),
         refresh,
         failure_refresh_base: base,
         failure_refresh_max: max,

@@ -18,10 +18,11 @@ const HINT: &str =
     ". Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
 
 /// An assignment before it is known whether its cluster weighs localities.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assignment {
     pub cluster_name: String,
     localities: Vec<Hosts>,
+    overprovisioning_factor: u32,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Assignment {
         Self {
             cluster_name: message.cluster_name.clone(),
             localities,
+            overprovisioning_factor: overprovisioning_factor(message),
         }
     }
 
@@ -86,8 +88,19 @@ impl Assignment {
         if weights == LocalityWeights::Shared {
             reduce(&mut hosts);
         }
-        Endpoints { hosts }
+        Endpoints {
+            hosts,
+            overprovisioning_factor: self.overprovisioning_factor,
+        }
     }
+}
+
+/// Of the assignment's `policy`.
+pub(super) fn overprovisioning_factor(message: &pb::ClusterLoadAssignment) -> u32 {
+    let policy = message.policy.as_ref();
+    policy
+        .and_then(|policy| policy.overprovisioning_factor.as_ref())
+        .map_or(Endpoints::OVERPROVISIONING_FACTOR, |factor| factor.value)
 }
 
 /// Precision of a host's share of its locality's weight.
@@ -256,6 +269,7 @@ mod tests {
     fn localities_share_by_weight() {
         let assignment = Assignment {
             cluster_name: "c".into(),
+            overprovisioning_factor: 140,
             localities: vec![
                 Hosts {
                     weight: 3,
@@ -288,6 +302,7 @@ mod tests {
         let assignment = Assignment {
             cluster_name: "c".into(),
             localities: vec![Hosts { weight: 0, hosts }],
+            overprovisioning_factor: 140,
         };
         assert_eq!(
             assignment

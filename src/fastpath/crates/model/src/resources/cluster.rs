@@ -83,6 +83,8 @@ pub enum Discovery {
 pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,
+    /// As in `Endpoints`.
+    pub overprovisioning_factor: u32,
     /// Default 5 s.
     pub refresh: Duration,
     /// `dns_failure_refresh_rate`; default: `refresh`.
@@ -112,9 +114,25 @@ pub enum LookupFamily {
 
 /// A load assignment: localities flattened, priority 0 only until the load-balancing issue; more
 /// than one priority is refused.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Endpoints {
     pub hosts: Vec<Endpoint>,
+    /// `policy.overprovisioning_factor`, per cent: so much of the load of all can be taken by as
+    /// many hosts as there are. Default 140.
+    pub overprovisioning_factor: u32,
+}
+
+impl Endpoints {
+    pub const OVERPROVISIONING_FACTOR: u32 = 140;
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            overprovisioning_factor: Self::OVERPROVISIONING_FACTOR,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

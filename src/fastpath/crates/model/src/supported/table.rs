@@ -1426,15 +1426,10 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &[],
     },
-    Entry {
-        message: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
-        implemented: &[],
-        ignored: &[(
-            "overprovisioning_factor",
-            "spreads load over priorities, and more than one is refused",
-        )],
-        default_only: &[],
-    },
+    all(
+        "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+        &["overprovisioning_factor"],
+    ),
     Entry {
         message: "envoy.config.endpoint.v3.LocalityLbEndpoints",
         implemented: &[

@@ -218,7 +218,10 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
             });
         }
     }
-    Some(Endpoints { hosts })
+    Some(Endpoints {
+        hosts,
+        overprovisioning_factor: dns.overprovisioning_factor,
+    })
 }
 
 fn look_up(target: &DnsTarget, family: LookupFamily) -> Option<Vec<SocketAddr>> {
@@ -293,6 +296,7 @@ mod tests {
         let dns = Dns {
             logical: false,
             targets: vec![],
+            overprovisioning_factor: 140,
             refresh: Duration::from_secs(5),
             failure_refresh_base: Duration::from_secs(1),
             failure_refresh_max: Duration::from_secs(10),

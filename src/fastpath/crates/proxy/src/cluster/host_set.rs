@@ -8,11 +8,13 @@ use model::resources::cluster::{Cluster, Endpoint, Endpoints, Metadata};
 use model::resources::lb_subset::{LbSubsets, SelectorFallback, SubsetFallback, SubsetSelector};
 
 use super::hash_table::HashTable;
+use super::lb::PanicRule;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterShard};
 
 #[derive(Debug, Default)]
 pub struct HostSet {
     pub endpoints: Arc<Endpoints>,
+    pub panic_rule: PanicRule,
     /// Of all hosts; `None` also where only subsets are chosen from.
     pub table: Option<Arc<HashTable>>,
     /// `None`: the cluster has none.
@@ -43,9 +45,9 @@ pub struct Members {
 impl HostSet {
     pub fn new(cluster: &Cluster, endpoints: Arc<Endpoints>) -> Self {
         let all: Vec<&Endpoint> = endpoints.hosts.iter().collect();
-        let table = |hosts: &[&Endpoint]| {
-            HashTable::new(&cluster.lb, cluster.panic_threshold, hosts).map(Arc::new)
-        };
+        let panic_rule = PanicRule::new(cluster, &endpoints);
+        let table =
+            |hosts: &[&Endpoint]| HashTable::new(&cluster.lb, panic_rule, hosts).map(Arc::new);
         let uses_all = cluster.subsets.as_deref().is_none_or(uses_all);
         let all_table = if uses_all { table(&all) } else { None };
         let subsets = cluster.subsets.as_ref().map(|config| {
@@ -56,6 +58,7 @@ impl HostSet {
             subsets
         });
         Self {
+            panic_rule,
             table: all_table,
             subsets,
             endpoints,
@@ -223,7 +226,13 @@ mod tests {
             table_size: 11,
             use_hostname: false,
         });
-        HostSet::new(&cluster, Arc::new(Endpoints { hosts }))
+        HostSet::new(
+            &cluster,
+            Arc::new(Endpoints {
+                hosts,
+                ..Endpoints::default()
+            }),
+        )
     }
 
     /// `a=1,b=2: 0 3`

@@ -13,7 +13,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::cluster::{HealthStatus, LbPolicy, Metadata};
+use model::resources::cluster::{Cluster, Endpoints, HealthStatus, LbPolicy, Metadata};
 
 use super::hash_table::HashTable;
 use super::host::Host;
@@ -28,38 +28,60 @@ pub struct LbContext<'a> {
     pub metadata_match: Option<&'a Metadata>,
 }
 
-/// Envoy's `overprovisioning_factor`, per cent: so much more than its part can a host take.
-const OVERPROVISIONING: u64 = 140;
+/// When all hosts are used, since too few are available.
+#[derive(Debug, Clone, Copy)]
+pub struct PanicRule {
+    /// Per cent of the hosts, below which it may be.
+    threshold: f64,
+    /// `Endpoints::overprovisioning_factor`.
+    overprovisioning: u64,
+}
 
-/// Whether so few hosts are available that all are used: fewer than `threshold` (per cent), and
-/// not enough to take the load of all. Without hosts, too.
-pub fn is_panic(hosts: impl Iterator<Item = HealthStatus>, threshold: f64) -> bool {
-    let (mut all, mut healthy, mut degraded) = (0_u64, 0_u64, 0_u64);
-    for health in hosts {
-        all = all.saturating_add(1);
-        match health {
-            HealthStatus::Unknown | HealthStatus::Healthy => healthy = healthy.saturating_add(1),
-            HealthStatus::Degraded => degraded = degraded.saturating_add(1),
-            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {}
+impl Default for PanicRule {
+    fn default() -> Self {
+        Self {
+            threshold: 50.0,
+            overprovisioning: Endpoints::OVERPROVISIONING_FACTOR.into(),
         }
     }
-    let load = |count: u64| {
-        count
-            .saturating_mul(OVERPROVISIONING)
-            .checked_div(all)
-            .unwrap_or(0)
-    };
-    if load(healthy).saturating_add(load(degraded)) >= 100 {
-        return false;
+}
+
+impl PanicRule {
+    pub fn new(cluster: &Cluster, endpoints: &Endpoints) -> Self {
+        Self {
+            threshold: cluster.panic_threshold,
+            overprovisioning: endpoints.overprovisioning_factor.into(),
+        }
     }
-    let available = healthy.saturating_add(degraded) as f64 * 100.0;
-    available < threshold * all.max(1) as f64
+
+    /// Not while those that are available can take the load of all; without hosts, too.
+    pub fn holds(self, hosts: impl Iterator<Item = HealthStatus>) -> bool {
+        let (mut all, mut healthy, mut degraded) = (0_u64, 0_u64, 0_u64);
+        for health in hosts {
+            all = all.saturating_add(1);
+            match health {
+                HealthStatus::Unknown | HealthStatus::Healthy => {
+                    healthy = healthy.saturating_add(1);
+                }
+                HealthStatus::Degraded => degraded = degraded.saturating_add(1),
+                HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {}
+            }
+        }
+        let load = |count: u64| {
+            let load = count.saturating_mul(self.overprovisioning);
+            load.checked_div(all).unwrap_or(0)
+        };
+        if load(healthy).saturating_add(load(degraded)) >= 100 {
+            return false;
+        }
+        let available = healthy.saturating_add(degraded) as f64 * 100.0;
+        available < self.threshold * all.max(1) as f64
+    }
 }
 
 #[derive(Debug)]
 pub struct LoadBalancer {
     policy: LbPolicy,
-    panic_threshold: f64,
     all: Vec<Rc<Host>>,
     /// Those that take traffic; empty with a table.
     eligible: Vec<Rc<Host>>,
@@ -73,11 +95,10 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// `panic_threshold`: per cent of hosts that must be available, else all are used.
-    pub fn new(policy: LbPolicy, panic_threshold: f64, random: u64) -> Self {
+    /// Without hosts. `random`: where turns begin.
+    pub fn new(policy: LbPolicy, random: u64) -> Self {
         Self {
             policy,
-            panic_threshold,
             all: Vec::new(),
             eligible: Vec::new(),
             table: None,
@@ -93,10 +114,15 @@ impl LoadBalancer {
     }
 
     /// `table`: made of the same hosts.
-    pub fn set_hosts(&mut self, hosts: Vec<Rc<Host>>, table: Option<Arc<HashTable>>) {
+    pub fn set_hosts(
+        &mut self,
+        hosts: Vec<Rc<Host>>,
+        table: Option<Arc<HashTable>>,
+        panic_rule: PanicRule,
+    ) {
         self.all = hosts;
         self.table = table;
-        self.panic = is_panic(self.all.iter().map(|h| h.health), self.panic_threshold);
+        self.panic = panic_rule.holds(self.all.iter().map(|h| h.health));
         self.eligible = if self.policy.is_hash() {
             Vec::new()
         } else {
@@ -273,8 +299,8 @@ mod tests {
     }
 
     fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {
-        let mut lb = LoadBalancer::new(policy, 50.0, 0);
-        lb.set_hosts(hosts, None);
+        let mut lb = LoadBalancer::new(policy, 0);
+        lb.set_hosts(hosts, None, PanicRule::default());
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
@@ -346,7 +372,11 @@ mod tests {
             (0, 0, 0, 50.0, true),
             (0, 0, 0, 0.0, false),
         ] {
-            let found = is_panic(hosts(healthy, degraded, unhealthy), threshold);
+            let rule = PanicRule {
+                threshold,
+                ..PanicRule::default()
+            };
+            let found = rule.holds(hosts(healthy, degraded, unhealthy));
             let case = (healthy, degraded, unhealthy, threshold);
             assert_eq!(found, expected, "{case:?}");
         }
@@ -361,11 +391,11 @@ mod tests {
             table_size: 7,
             use_hostname: false,
         });
-        let table = HashTable::new(&policy, 50.0, &endpoints).map(Arc::new);
-        let mut lb = LoadBalancer::new(policy, 50.0, 0);
+        let table = HashTable::new(&policy, PanicRule::default(), &endpoints).map(Arc::new);
+        let mut lb = LoadBalancer::new(policy, 0);
         let mut rng = fastrand::Rng::with_seed(1);
         assert!(lb.choose(Some(1), &mut rng).is_none());
-        lb.set_hosts(hosts, table.clone());
+        lb.set_hosts(hosts, table.clone(), PanicRule::default());
         for hash in 0..7 {
             let chosen = lb.choose(Some(hash), &mut rng).unwrap().address.port();
             let index = table.as_ref().unwrap().find(hash).unwrap();
@@ -379,8 +409,8 @@ mod tests {
 
     #[test]
     fn an_empty_cluster_has_no_host() {
-        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 50.0, 5);
-        lb.set_hosts(vec![], None);
+        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
+        lb.set_hosts(vec![], None, PanicRule::default());
         assert!(lb.choose(None, &mut fastrand::Rng::with_seed(1)).is_none());
     }
 }

@@ -89,7 +89,7 @@ impl ClusterRuntime {
         registry: Stats,
         random: &mut fastrand::Rng,
     ) -> Self {
-        let lb = LoadBalancer::new(config.lb, config.panic_threshold, random.u64(..));
+        let lb = LoadBalancer::new(config.lb, random.u64(..));
         let subsets = config.subsets.as_ref().map(SubsetLoadBalancer::new);
         let this = Self {
             config: RefCell::new(config),
@@ -205,7 +205,7 @@ impl ClusterRuntime {
                 }
             });
         }
-        lb.set_hosts(new, host_set.table.clone());
+        lb.set_hosts(new, host_set.table.clone(), host_set.panic_rule);
         if let Some(subsets) = &self.subsets {
             let mut subsets = subsets.borrow_mut();
             subsets.set_hosts(&config, host_set, lb.hosts(), random, self.stats());
@@ -274,6 +274,7 @@ mod tests {
             .map(|(port, weight)| testing::endpoint(*port, *weight));
         let endpoints = Endpoints {
             hosts: hosts.collect(),
+            ..Endpoints::default()
         };
         Arc::new(HostSet {
             endpoints: Arc::new(endpoints),

@@ -60,7 +60,7 @@ impl SubsetLoadBalancer {
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) {
-        let mut fresh = || LoadBalancer::new(cluster.lb, cluster.panic_threshold, random.u64(..));
+        let mut fresh = || LoadBalancer::new(cluster.lb, random.u64(..));
         let old_set = std::mem::replace(&mut self.set, Arc::clone(set));
         let old = old_set.subset_list();
         let mut before: Vec<Option<Subset>> = self.list.drain(..).map(Some).collect();
@@ -71,15 +71,15 @@ impl SubsetLoadBalancer {
                 .and_then(Option::take);
             let subset = match (members.single, kept) {
                 (true, _) => members.of(hosts).into_iter().next().map(Subset::Single),
-                (false, Some(Subset::Balanced(lb))) => Some(balanced(lb, members, hosts)),
-                (false, _) => Some(balanced(fresh(), members, hosts)),
+                (false, Some(Subset::Balanced(lb))) => Some(balanced(lb, members, hosts, set)),
+                (false, _) => Some(balanced(fresh(), members, hosts, set)),
             };
             self.list.extend(subset);
         }
         let default = set.subsets.as_ref().and_then(|s| s.default.as_ref());
         self.default = default.map(|members| {
             let mut lb = self.default.take().unwrap_or_else(&mut fresh);
-            lb.set_hosts(members.of(hosts), members.table.clone());
+            lb.set_hosts(members.of(hosts), members.table.clone(), set.panic_rule);
             lb
         });
         count_subsets(stats, set, &old_set);
@@ -207,8 +207,8 @@ impl<'a> Criteria<'a> {
     }
 }
 
-fn balanced(mut lb: LoadBalancer, members: &Members, hosts: &[Rc<Host>]) -> Subset {
-    lb.set_hosts(members.of(hosts), members.table.clone());
+fn balanced(mut lb: LoadBalancer, members: &Members, hosts: &[Rc<Host>], set: &HostSet) -> Subset {
+    lb.set_hosts(members.of(hosts), members.table.clone(), set.panic_rule);
     Subset::Balanced(lb)
 }
 
@@ -261,7 +261,13 @@ mod tests {
     }
 
     fn set(cluster: &Cluster, hosts: Vec<Endpoint>) -> Arc<HostSet> {
-        Arc::new(HostSet::new(cluster, Arc::new(Endpoints { hosts })))
+        Arc::new(HostSet::new(
+            cluster,
+            Arc::new(Endpoints {
+                hosts,
+                ..Endpoints::default()
+            }),
+        ))
     }
 
     fn runtime(config: LbSubsets) -> ClusterRuntime {

@@ -41,7 +41,10 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
     Cluster {
         name: "c".into(),
         stat_name: "c".into(),
-        discovery: Discovery::Static(Arc::new(Endpoints { hosts })),
+        discovery: Discovery::Static(Arc::new(Endpoints {
+            hosts,
+            ..Endpoints::default()
+        })),
         lb: LbPolicy::RoundRobin,
         subsets: None,
         panic_threshold: 50.0,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use model::resources::cluster::{Endpoint, HealthStatus, LbPolicy, Locality};
 
-use super::lb::is_panic;
+use super::lb::PanicRule;
 use maglev::MaglevTable;
 use ring::Ring;
 
@@ -32,8 +32,8 @@ pub struct Places {
 impl HashTable {
     /// `None`: the policy has no table. `hosts` is the host set; those that take traffic are in
     /// the table, by their index in it.
-    pub fn new(policy: &LbPolicy, panic_threshold: f64, hosts: &[&Endpoint]) -> Option<Self> {
-        let weights = || normalized(hosts, panic_threshold);
+    pub fn new(policy: &LbPolicy, panic_rule: PanicRule, hosts: &[&Endpoint]) -> Option<Self> {
+        let weights = || normalized(hosts, panic_rule);
         match policy {
             LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => None,
             LbPolicy::RingHash(config) => {
@@ -105,8 +105,8 @@ fn keyed(hosts: &[&Endpoint], weights: &[(usize, f64)], use_hostname: bool) -> V
 /// Index and share of the hosts that take traffic: the healthy ones (DEGRADED never, as in Envoy),
 /// in panic all. Where the weights of localities are kept they come first, and the order is that
 /// of localities.
-fn normalized(hosts: &[&Endpoint], panic_threshold: f64) -> Vec<(usize, f64)> {
-    let panic = is_panic(hosts.iter().map(|h| h.health), panic_threshold);
+fn normalized(hosts: &[&Endpoint], panic_rule: PanicRule) -> Vec<(usize, f64)> {
+    let panic = panic_rule.holds(hosts.iter().map(|h| h.health));
     let takes_traffic =
         |health| panic || matches!(health, HealthStatus::Unknown | HealthStatus::Healthy);
     let mut localities: BTreeMap<&Locality, (f64, Vec<usize>)> = BTreeMap::new();

@@ -40,7 +40,7 @@ fn maglev(table_size: u32) -> LbPolicy {
 
 fn table(policy: LbPolicy, hosts: &[Endpoint]) -> HashTable {
     let hosts: Vec<&Endpoint> = hosts.iter().collect();
-    HashTable::new(&policy, 50.0, &hosts).unwrap()
+    HashTable::new(&policy, PanicRule::default(), &hosts).unwrap()
 }
 
 /// How many of the first hashes each host has.
@@ -105,7 +105,7 @@ fn nobody_is_in_a_table_without_hosts() {
     }
     let hosts = [endpoint(1, 1)];
     assert_eq!(table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7), None);
-    assert!(HashTable::new(&LbPolicy::Random, 50.0, &[]).is_none());
+    assert!(HashTable::new(&LbPolicy::Random, PanicRule::default(), &[]).is_none());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn localities_come_before_hosts() {
     ];
     let hosts: Vec<&Endpoint> = hosts.iter().collect();
     let expected = [(1, 0.25), (2, 0.5), (0, 0.25)];
-    assert_eq!(normalized(&hosts, 50.0), expected);
+    assert_eq!(normalized(&hosts, PanicRule::default()), expected);
 }
 
 fn some_hosts() -> impl Strategy<Value = Vec<Endpoint>> {

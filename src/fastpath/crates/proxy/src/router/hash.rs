@@ -127,3 +127,60 @@ fn make_cookie(cookie: &CookieHash, client: &Client, s: &mut Stream) -> Option<u
     s.set_cookies.push(text);
     Some(hash_bytes(value.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(fields: &[(&str, &str)]) -> RequestHead {
+        let mut head = RequestHead::new();
+        for (name, value) in fields {
+            assert!(head.headers.push(name.as_bytes(), value.as_bytes()));
+        }
+        head
+    }
+
+    #[test]
+    fn cookies_are_the_first_of_their_name() {
+        let value = |fields: &[(&str, &str)], name: &str| {
+            let head = head(fields);
+            let value = cookie_value(&head, name.as_bytes())?;
+            Some(String::from_utf8(value.to_vec()).unwrap())
+        };
+        for (cookies, expected) in [
+            ("c=1", Some("1")),
+            ("a=0;  c=1; c=2", Some("1")),
+            ("c=\"1 2\"", Some("1 2")),
+            ("c=\"", Some("\"")),
+            ("c=\"\"", Some("")),
+            ("c=", Some("")),
+            ("c; cc=1; xc=2", None),
+            ("c=a=b", Some("a=b")),
+            (";;", None),
+        ] {
+            let found = value(&[("cookie", cookies)], "c");
+            assert_eq!(found.as_deref(), expected, "{cookies}");
+        }
+        let two = [("cookie", "a=1"), ("cookie", "c=2")];
+        assert_eq!(value(&two, "c").as_deref(), Some("2"));
+        assert_eq!(value(&[], "c"), None);
+    }
+
+    #[test]
+    fn values_of_a_header_have_no_order() {
+        let name = HeaderName {
+            known: Known::Other,
+            text: "x-key".into(),
+        };
+        let hash = |values: &[&str], rewrite| {
+            let fields: Vec<_> = values.iter().map(|value| ("x-key", *value)).collect();
+            of_header(&head(&fields), &name, rewrite)
+        };
+        assert_eq!(hash(&[], None), None);
+        assert_eq!(hash(&["a"], None), Some(hash_bytes(b"a")));
+        assert_eq!(hash(&["b", "a"], None), hash(&["a", "b"], None));
+        assert_ne!(hash(&["b", "a"], None), hash(&["ab"], None));
+        let shorter = (Regex::new("b+").unwrap(), Substitution { parts: vec![] });
+        assert_eq!(hash(&["abbab"], Some(&shorter)), hash(&["aa"], None));
+    }
+}

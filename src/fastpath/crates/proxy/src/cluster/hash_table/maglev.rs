@@ -12,11 +12,12 @@ pub struct MaglevTable {
     pub places: Places,
 }
 
-/// The hosts of all slots; half the memory where their numbers are small.
+/// The hosts of all slots, in the least memory that holds their numbers.
 #[derive(Debug)]
 enum Slots {
-    Small(Box<[u16]>),
-    Large(Box<[u32]>),
+    Bytes(Box<[u8]>),
+    Words(Box<[u16]>),
+    Long(Box<[u32]>),
 }
 
 /// A slot that nobody has yet.
@@ -42,25 +43,39 @@ impl MaglevTable {
 
     /// The host in the slot of `hash`.
     pub fn find(&self, hash: u64) -> Option<u32> {
-        let slot = |len: usize| {
-            let at = hash.checked_rem(len as u64)?;
-            usize::try_from(at).ok()
-        };
-        match &self.slots {
-            Slots::Small(slots) => slots.get(slot(slots.len())?).map(|host| u32::from(*host)),
-            Slots::Large(slots) => slots.get(slot(slots.len())?).copied(),
-        }
+        self.slots.at(hash.checked_rem(self.slots.len() as u64)?)
     }
 }
 
 impl Slots {
     fn new(slots: Vec<u32>) -> Self {
-        let small: Result<Box<[u16]>, _> = slots.iter().map(|host| u16::try_from(*host)).collect();
-        match small {
-            Ok(slots) => Self::Small(slots),
-            Err(_) => Self::Large(slots.into()),
+        if let Some(bytes) = narrow(&slots) {
+            return Self::Bytes(bytes);
+        }
+        narrow(&slots).map_or_else(|| Self::Long(slots.into()), Self::Words)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Bytes(slots) => slots.len(),
+            Self::Words(slots) => slots.len(),
+            Self::Long(slots) => slots.len(),
         }
     }
+
+    fn at(&self, slot: u64) -> Option<u32> {
+        let at = usize::try_from(slot).ok()?;
+        match self {
+            Self::Bytes(slots) => slots.get(at).map(|host| u32::from(*host)),
+            Self::Words(slots) => slots.get(at).map(|host| u32::from(*host)),
+            Self::Long(slots) => slots.get(at).copied(),
+        }
+    }
+}
+
+/// `None`: they do not fit.
+fn narrow<T: TryFrom<u32>>(slots: &[u32]) -> Option<Box<[T]>> {
+    slots.iter().map(|host| T::try_from(*host).ok()).collect()
 }
 
 /// A host while the table is filled.

@@ -62,9 +62,9 @@ fn every_host_has_its_share() {
     let hosts: Vec<Endpoint> = (1..=4).map(|n| endpoint(n, n.into())).collect();
     for policy in [LbPolicy::RingHash(ring(65_536, 65_536)), maglev(65_537)] {
         let shares = shares(&table(policy, &hosts), spread(100_000));
-        for at in 0..4 {
-            let expected = f64::from(at + 1) * 10_000.0;
-            let share = f64::from(shares[&usize::try_from(at).unwrap()]);
+        for (at, host) in hosts.iter().enumerate() {
+            let expected = f64::from(host.weight) * 10_000.0;
+            let share = f64::from(shares[&at]);
             let off = (share / expected - 1.0).abs();
             assert!(off < 0.2, "{policy:?}: host {at} has {share}");
         }
@@ -137,6 +137,21 @@ fn keys_are_hash_key_or_hostname_or_address() {
     host = endpoint(1, 1);
     host.address = "[2001:db8::1]:443".parse().unwrap();
     assert_eq!(&*key(&host, false), "[2001:db8::1]:443");
+}
+
+#[test]
+fn tables_hold_hosts_of_any_number() {
+    for count in [2_u32, 300, 70_000] {
+        let number = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000_u32.saturating_add(n));
+        let host = |n: u32| Endpoint {
+            address: (number(n), 80).into(),
+            ..endpoint(0, 1)
+        };
+        let hosts: Vec<Endpoint> = (0..count).map(host).collect();
+        let table = table(maglev(131_071), &hosts);
+        let shares = shares(&table, 0..131_071);
+        assert_eq!(shares.len(), usize::try_from(count).unwrap());
+    }
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn step<'a>(
     if let Ok(at) = subsets.binary_search_by(|(key, _)| criteria.compare(key)) {
         return Next::Subset(at);
     }
-    let exact = |s: &&SubsetSelector| criteria.keys().eq(s.keys.iter());
+    let exact = |s: &&SubsetSelector| criteria.keys().eq(s.keys.iter().map(|key| &**key));
     // Of several with the same keys only the first has one.
     match selectors
         .iter()
@@ -188,17 +188,17 @@ struct Criteria<'a> {
 
 impl<'a> Criteria<'a> {
     fn entries(self) -> impl Iterator<Item = &'a (Box<str>, Box<str>)> {
-        let is_kept = move |key: &Box<str>| self.only.is_none_or(|only| only.contains(key));
-        self.wanted.iter().filter(move |(key, _)| is_kept(key))
+        let entries = self.wanted.iter();
+        entries.filter(move |(key, _)| self.only.is_none_or(|only| only.contains(key)))
     }
 
-    fn keys(self) -> impl Iterator<Item = &'a Box<str>> {
-        self.entries().map(|(key, _)| key)
+    fn keys(self) -> impl Iterator<Item = &'a str> {
+        self.entries().map(|(key, _)| &**key)
     }
 
     /// Whether it has all of these.
     fn has(self, keys: &[Box<str>]) -> bool {
-        keys.iter().all(|key| self.keys().any(|k| k == key))
+        keys.iter().all(|key| self.keys().any(|k| *k == **key))
     }
 
     /// How a subset's key stands to it in their order.

@@ -170,6 +170,9 @@ def test_policies_change_without_a_lost_request(site: Site, hosts: Hosts) -> Non
     for version, tree in enumerate((cluster(), by_table, cluster(lb_policy="MAGLEV")), 1):
         site.put(tree)
         wait_for(lambda version=version: changed(version), "the change")  # type: ignore[misc]
+    assert proxy.stat("cluster.one.ring_hash_lb.size") is None
+    assert proxy.stat("cluster.one.maglev_lb.max_entries_per_host") == 21846
     site.put(by_table)
     wait_for(lambda: site.chosen() == table, "the first table")
+    assert proxy.stat("cluster.one.ring_hash_lb.size") == 1026
     assert set(seen) == {"11", "12", "13"}

@@ -87,8 +87,8 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         upgrades,
         grpc_timeout_max: limits.grpc_timeout_max,
         grpc_timeout_offset: limits.grpc_timeout_offset,
-        metadata_match,
-        hash_policy: hash_policy?,
+        metadata_match: metadata_match.map(Arc::new),
+        hash_policy: hash_policy?.into(),
     })
 }
 
@@ -239,7 +239,7 @@ fn weighted_cluster(
         weight: message.weight.as_ref().map_or(0, |v| v.value),
         mutations,
         host_rewrite,
-        metadata_match: metadata::inherit(message.metadata_match.as_ref(), inherited),
+        metadata_match: metadata::inherit(message.metadata_match.as_ref(), inherited).map(Arc::new),
     })
 }
 

@@ -197,8 +197,8 @@ pub struct Forward {
     /// Subtracted from `grpc-timeout`.
     pub grpc_timeout_offset: Option<Duration>,
     /// `metadata_match`, `envoy.lb` of it: the subset of the cluster's hosts.
-    pub metadata_match: Option<Metadata>,
-    pub hash_policy: Vec<HashPolicy>,
+    pub metadata_match: Option<Arc<Metadata>>,
+    pub hash_policy: Box<[HashPolicy]>,
 }
 
 #[derive(Debug)]
@@ -221,7 +221,7 @@ pub struct WeightedCluster {
     pub mutations: HeaderMutations,
     pub host_rewrite: Option<Arc<str>>,
     /// Its own over that of the route; `None`: neither has one.
-    pub metadata_match: Option<Metadata>,
+    pub metadata_match: Option<Arc<Metadata>>,
 }
 
 #[derive(Debug)]

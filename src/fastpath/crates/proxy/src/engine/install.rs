@@ -186,7 +186,7 @@ impl Control {
         state.clusters.retain(|name, entry| {
             let keep = snapshot.clusters.contains_key(name);
             if !keep {
-                self.forget_tables(&entry.config);
+                self.forget_tables(&entry.config, &entry.hosts);
             }
             if !keep && let Some(resolver) = self.resolver.get() {
                 resolver.forget(name);
@@ -218,6 +218,9 @@ impl Control {
                     (hosts, false)
                 }
             };
+            if let Some(old) = old.filter(|_| !same) {
+                self.forget_tables(&old.config, &old.hosts);
+            }
             self.count_members(config, &hosts);
             let subset_stats = self.count_subsets(config, &hosts, old);
             let config = Arc::clone(config);
@@ -261,6 +264,9 @@ impl Control {
             let hosts = Arc::new(HostSet::new(&entry.config, endpoints));
             if let Some(stats) = &entry.subset_stats {
                 count_subsets(stats, &hosts, &entry.hosts);
+            }
+            if first {
+                self.forget_tables(&entry.config, &entry.hosts);
             }
             entry.hosts = Arc::clone(&hosts);
             self.count_members(&entry.config, &hosts);

@@ -75,8 +75,11 @@ impl Control {
         Some(stats)
     }
 
-    /// The cluster is gone, and with it its tables.
-    pub(super) fn forget_tables(&self, cluster: &Cluster) {
+    /// The cluster is gone or another one, and with it its tables.
+    pub(super) fn forget_tables(&self, cluster: &Cluster, hosts: &HostSet) {
+        if hosts.table.is_none() && hosts.subsets.is_none() {
+            return;
+        }
         for name in ["ring_hash_lb.", "maglev_lb.", "lb_subsets_single_host_"] {
             let prefix = format!("cluster.{}.{name}", cluster.stat_name);
             self.stats.forget_prefix(&prefix);

@@ -2,6 +2,7 @@
 //! clusters that choose hosts by it.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use model::matching::query::first_value;
 use model::resources::hash_policy::{CookieHash, HashPolicy, HashSource};
@@ -106,7 +107,10 @@ fn cookie_value<'h>(head: &'h RequestHead, name: &[u8]) -> Option<&'h [u8]> {
 /// `None`: the policy makes none.
 fn make_cookie(cookie: &CookieHash, client: &Client, s: &mut Stream) -> Option<u64> {
     let ttl = cookie.ttl?;
-    let value = hash_bytes(format!("{}{}", client.peer, client.local).as_bytes());
+    let canonical =
+        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let [peer, local] = [client.peer, client.local].map(canonical);
+    let value = hash_bytes(format!("{peer}{local}").as_bytes());
     let value = format!("{value:016x}");
     let mut text = cookie.name.to_vec();
     // Writing to a vector cannot fail.

@@ -167,8 +167,8 @@ impl Worker {
             .weighted
             .and_then(|at| self::weighted(&forward.cluster, at));
         let metadata_match = match of_weighted {
-            Some(weighted) => weighted.metadata_match.as_ref(),
-            None => forward.metadata_match.as_ref(),
+            Some(weighted) => weighted.metadata_match.as_deref(),
+            None => forward.metadata_match.as_deref(),
         };
         let cx = LbContext {
             hash,

@@ -302,7 +302,9 @@ impl Tunnel {
     /// Of what the hash policy names, where the cluster asks for it.
     fn hash(&self, cluster: &ClusterRuntime) -> Option<u64> {
         match self.tcp.config.hash_policy {
-            TcpHashPolicy::SourceIp if cluster.wants_hash() => Some(hash_address(self.peer.ip())),
+            TcpHashPolicy::SourceIp if cluster.wants_hash() => {
+                Some(hash_address(self.peer.ip().to_canonical()))
+            }
             TcpHashPolicy::SourceIp | TcpHashPolicy::None => None,
         }
     }

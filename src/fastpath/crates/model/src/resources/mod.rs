@@ -9,6 +9,7 @@ pub mod hcm;
 pub mod header_mutation;
 pub mod http;
 pub mod listener;
+pub mod rbac;
 pub mod route;
 pub mod tcp_proxy;
 pub mod tls;

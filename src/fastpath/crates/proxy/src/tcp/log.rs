@@ -49,6 +49,10 @@ impl Worker {
                 .transport_failure
                 .as_ref()
                 .map(|reason| reason.to_string().into()),
+            connection_termination_details: seen
+                .termination
+                .as_ref()
+                .map(|details| details.to_string().into()),
             bytes_received: seen.received,
             bytes_sent: seen.sent,
             downstream_wire_bytes_received: seen.received,

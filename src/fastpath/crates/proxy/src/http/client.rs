@@ -31,8 +31,10 @@ pub struct Client {
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
-    /// What listener and network filters found out; `None`: there are none.
+    /// What listener filters found out; `None`: there are none.
     pub facts: Option<Rc<ConnectionFacts>>,
+    /// With what network filters found out, which is nothing to requests; `None`: there are none.
+    pub connection_facts: Option<Rc<ConnectionFacts>>,
     /// Why a network filter ended it: `%CONNECTION_TERMINATION_DETAILS%`.
     pub termination: Option<Box<str>>,
     /// Its place in the chain's connection limit, given up with the last of these.

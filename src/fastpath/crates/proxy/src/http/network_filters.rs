@@ -18,12 +18,13 @@ impl Client {
         if chain.rbac.is_empty() || occasion == Occasion::Again && !chain.has_continuous_rbac() {
             return None;
         }
-        let known = self.facts.as_deref().cloned();
+        let known = self.connection_facts.as_deref().or(self.facts.as_deref());
+        let known = known.cloned();
         let mut facts = known.unwrap_or_else(|| ConnectionFacts::new(self.local, self.peer));
         let refusal = chain.ask_rbac(occasion, &mut facts, self.tls.as_deref());
         // Streams that are under way keep what they have.
         if let Some(client) = Rc::get_mut(self) {
-            client.facts = Some(Rc::new(facts));
+            client.connection_facts = Some(Rc::new(facts));
             client.termination = refusal.as_ref().map(|refusal| refusal.details.clone());
         }
         refusal

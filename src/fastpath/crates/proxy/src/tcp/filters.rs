@@ -88,6 +88,7 @@ impl Worker {
         };
         let stats = t.tcp.stats();
         stats.add(TcpCounter::DownstreamCxRxBytesTotal, bytes.len() as u64);
+        t.seen.refused = bytes.len() as u64;
         t.seen.termination = Some(refusal.details);
         if refusal.delay.is_none() {
             return Passage::Refused;

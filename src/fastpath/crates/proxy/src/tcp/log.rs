@@ -53,7 +53,7 @@ impl Worker {
                 .termination
                 .as_ref()
                 .map(|details| details.to_string().into()),
-            bytes_received: seen.received,
+            bytes_received: seen.received.saturating_add(seen.refused),
             bytes_sent: seen.sent,
             downstream_wire_bytes_received: seen.received,
             downstream_wire_bytes_sent: seen.sent,

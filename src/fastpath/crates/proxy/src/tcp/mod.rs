@@ -143,6 +143,8 @@ pub enum Stage {
 #[derive(Debug, Default)]
 pub struct Seen {
     pub received: u64,
+    /// Received, and kept back by a network filter.
+    pub refused: u64,
     pub sent: u64,
     pub flags: ResponseFlags,
     /// Why a network filter ended it.

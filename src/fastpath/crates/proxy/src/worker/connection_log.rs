@@ -66,7 +66,8 @@ impl Worker {
         info.filter_chain_name = Some(Rc::clone(&client.chain.name));
         let details = client.termination.as_ref();
         info.connection_termination_details = details.map(|text| text.to_string().into());
-        info.facts.clone_from(&client.facts);
+        let facts = client.connection_facts.as_ref().or(client.facts.as_ref());
+        info.facts = facts.cloned();
         info.downstream_tls.clone_from(&client.tls);
         info.protocol = spoken.map(|spoken| match spoken {
             Spoken::Http1 => Version::Http11,

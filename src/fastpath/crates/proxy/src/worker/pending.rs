@@ -170,8 +170,7 @@ impl Worker {
             }
         };
         let tls = arrival.io.tls_info().cloned();
-        let has_rbac = !arrival.chain.rbac.is_empty();
-        let has_filters = has_rbac || !arrival.listener.config.filters.is_empty();
+        let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
         let client = Rc::new(Client {
             peer: arrival.peer,
@@ -184,12 +183,13 @@ impl Worker {
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),
             tls,
+            connection_facts: None,
             termination: None,
             admission: arrival.admission.take().map(Rc::new),
         });
         self.count_opened(&client);
         // The first bytes are for the filters.
-        if client.speaks_http2() && !has_rbac {
+        if client.speaks_http2() && client.chain.rbac.is_empty() {
             self.open_http2_server(client, arrival);
         } else {
             self.open_downstream(client, arrival);

@@ -151,12 +151,9 @@ impl Subject for Connection<'_> {
         }
     }
 
+    /// What the TLS inspector found: without one there is none, in Envoy too.
     fn server_name(&self) -> &[u8] {
-        if !self.facts.server_name.is_empty() {
-            return &self.facts.server_name;
-        }
-        let agreed = self.tls.and_then(|info| info.server_name.as_deref());
-        agreed.unwrap_or_default().as_bytes()
+        &self.facts.server_name
     }
 
     fn url_path(&self) -> Option<&[u8]> {

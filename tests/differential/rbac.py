@@ -28,7 +28,7 @@ Tree = dict[str, Any]
 _RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
 _LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _SHADOW = "envoy.filters.network.rbac:"
-_FORMAT = " ".join(
+_FORMAT = "%FILTER_CHAIN_NAME% " + " ".join(
     f"{name}=%{name}%"
     for name in (
         "ACCESS_LOG_TYPE",
@@ -37,17 +37,10 @@ _FORMAT = " ".join(
         "RESPONSE_FLAGS",
         "RESPONSE_CODE_DETAILS",
         "CONNECTION_TERMINATION_DETAILS",
-        "BYTES_RECEIVED",
-        "BYTES_SENT",
-        "DOWNSTREAM_WIRE_BYTES_RECEIVED",
-        "DOWNSTREAM_WIRE_BYTES_SENT",
-        "UPSTREAM_WIRE_BYTES_RECEIVED",
-        "UPSTREAM_WIRE_BYTES_SENT",
         "UPSTREAM_CLUSTER",
         "UPSTREAM_TRANSPORT_FAILURE_REASON",
         "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT",
         "DOWNSTREAM_PEER_URI_SAN",
-        "REQUESTED_SERVER_NAME",
     )
 )
 _FORMAT += "".join(
@@ -58,6 +51,17 @@ _FORMAT += "".join(
         ("DRY_SHADOW", _SHADOW + "dry_shadow_engine_result"),
         ("DRY_SHADOW_POLICY", _SHADOW + "dry_shadow_effective_policy_id"),
         ("HINT", "envoy.common:access_log_hint"),
+    )
+)
+_TCP_FORMAT = _FORMAT + "".join(
+    f" {name}=%{name}%"
+    for name in (
+        "BYTES_RECEIVED",
+        "BYTES_SENT",
+        "DOWNSTREAM_WIRE_BYTES_RECEIVED",
+        "DOWNSTREAM_WIRE_BYTES_SENT",
+        "UPSTREAM_WIRE_BYTES_RECEIVED",
+        "UPSTREAM_WIRE_BYTES_SENT",
     )
 )
 ALLOWED, CLOSED = "allowed", "closed"
@@ -145,7 +149,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Seen:
-    """What came of a run: by scene and client, by log, and the statistics."""
+    """What came of a run: by scene and client, lines by scene, and the statistics."""
 
     outcomes: dict[tuple[str, str], str]
     lines: dict[str, list[str]]
@@ -196,7 +200,7 @@ class RbacLab:
         )
 
     def _listener(self, kind: str, scene: Scene) -> Tree:
-        log = {"access_log": _log(self._log(kind, scene.id))}
+        log = {"access_log": _log(self._log(kind), _FORMAT if scene.http else _TCP_FORMAT)}
         if scene.http:
             direct = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
             manager = config.hcm(config.route_config("r", direct), stat_prefix=scene.id, **log)
@@ -213,9 +217,8 @@ class RbacLab:
             inspectors.append(
                 tls_config.listener_filter("proxy_protocol", "proxy_protocol.v3.ProxyProtocol")
             )
-        own = {"access_log": _log(self._log(kind, f"{scene.id}-listener"))}
         return tls_config.listener(
-            scene.id, self.ports[scene.id], chain, listener_filters=inspectors, **own
+            scene.id, self.ports[scene.id], chain, listener_filters=inspectors, **log
         )
 
     def _try(self, scene: Scene, client: Client) -> str:
@@ -234,25 +237,25 @@ class RbacLab:
                 return _DOES[client.does](conn)
         return CLOSED
 
-    def _log(self, kind: str, name: str) -> Path:
-        return self.folder / f"{kind}-{name}.log"
+    def _log(self, kind: str) -> Path:
+        return self.folder / f"{kind}.log"
 
     def _lines(self, kind: str) -> dict[str, list[str]]:
-        """In no order: who logs first of two that end at once is chance."""
-        names = [name for scene in self.scenes for name in (scene.id, f"{scene.id}-listener")]
-        paths = {name: self._log(kind, name) for name in names}
+        """By scene, in no order: who logs first of two that end at once is chance."""
+        path = self._log(kind)
+        lines = path.read_text().splitlines() if path.exists() else []
         return {
-            name: sorted(path.read_text().splitlines()) if path.exists() else []
-            for name, path in paths.items()
+            scene.id: sorted(line for line in lines if line.startswith(f"{scene.id} "))
+            for scene in self.scenes
         }
 
     def _is_logged(self, kind: str) -> bool:
-        lines = self._lines(kind)
-        return all(
-            len(lines[f"{scene.id}-listener"]) == len(scene.clients) for scene in self.scenes
-        )
+        """Each connection has its line of the listener."""
+        ends = [line for lines in self._lines(kind).values() for line in lines if _END in line]
+        return len(ends) == sum(len(scene.clients) for scene in self.scenes)
 
 
+_END = "ACCESS_LOG_TYPE=NotSet"
 _ANY4, _ANY6 = "10.9.9.9:80", "[fd00::9]:80"
 
 
@@ -262,8 +265,8 @@ def _greet(conn: socket.socket) -> None:
         conn.sendall(data)
 
 
-def _log(path: Path) -> list[Tree]:
-    form = {"text_format_source": {"inline_string": _FORMAT + "\n"}}
+def _log(path: Path, text: str) -> list[Tree]:
+    form = {"text_format_source": {"inline_string": text + "\n"}}
     typed = {"@type": _LOG, "path": str(path), "log_format": form}
     return [{"name": "file", "typed_config": typed}]
 

@@ -8,8 +8,10 @@ themselves, and in what they do.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +66,7 @@ _TCP_FORMAT = _FORMAT + "".join(
         "UPSTREAM_WIRE_BYTES_SENT",
     )
 )
+_COUNTER = re.compile(r"envoy_(.*_)?(allowed|denied)\{")
 ALLOWED, CLOSED = "allowed", "closed"
 ORG, SERVICE = "spiffe://cluster.local/ns/prod/sa/web", "spiffe://cluster.local/ns/dev/sa/web"
 
@@ -79,6 +82,7 @@ class Client:
     alpn: str = ""
     cert: str = ""
     source: str = ""  # As PROXY protocol has it.
+    team: str = ""  # A TLV of it.
     does: str = "talk"
 
 
@@ -103,6 +107,8 @@ PROXIED = (
     Client("told", source="10.1.2.3:4000"),
     Client("told-other", source="11.1.2.3:4000", bind="127.0.0.2"),
     Client("told-v6", source="[fd00::1]:4000"),
+    Client("red", source="10.1.2.3:4000", team="red"),
+    Client("blue", source="10.1.2.3:4000", team="blue"),
 )
 HTTP = (
     Client("h1", does="h1"),
@@ -154,6 +160,7 @@ class Seen:
     outcomes: dict[tuple[str, str], str]
     lines: dict[str, list[str]]
     stats: dict[str, str]
+    tagged: list[str]  # The same for Prometheus.
 
 
 class RbacLab:
@@ -190,8 +197,10 @@ class RbacLab:
             }
             wait_for(lambda: self._is_logged(kind), "the logs")
             text = proxy.admin("GET", "/stats")[1]
+            prometheus = proxy.admin("GET", "/stats/prometheus")[1]
         rows = [line.split(": ", 1) for line in text.splitlines() if "rbac" in line]
-        return Seen(outcomes, self._lines(kind), {name: value for name, value in rows})
+        tagged = [line for line in prometheus.splitlines() if _COUNTER.match(line)]
+        return Seen(outcomes, self._lines(kind), dict(rows), tagged)
 
     def _bootstrap(self, kind: str, echo: TcpServer, greet: TcpServer) -> str:
         clusters = [config.cluster("echo", echo.port), config.cluster("greet", greet.port)]
@@ -215,7 +224,9 @@ class RbacLab:
         inspectors = [tls_config.tls_inspector()] if scene.is_tls and scene.inspects else []
         if scene.clients[0].source:
             inspectors.append(
-                tls_config.listener_filter("proxy_protocol", "proxy_protocol.v3.ProxyProtocol")
+                tls_config.listener_filter(
+                    "proxy_protocol", "proxy_protocol.v3.ProxyProtocol", rules=[_TEAM]
+                )
             )
         return tls_config.listener(
             scene.id, self.ports[scene.id], chain, listener_filters=inspectors, **log
@@ -226,7 +237,7 @@ class RbacLab:
         conn = socket.create_connection(target, 20, source_address=(client.bind, 0))
         with contextlib.closing(conn), contextlib.suppress(ConnectionError, ssl.SSLError):
             if client.source:
-                conn.sendall(proxy_v2(client.source, _ANY6 if "[" in client.source else _ANY4))
+                conn.sendall(_proxy_header(client))
             if client.tls:
                 credential = self.credentials.get(client.cert)
                 context = client_context(
@@ -255,8 +266,19 @@ class RbacLab:
         return len(ends) == sum(len(scene.clients) for scene in self.scenes)
 
 
+_TEAM_TYPE = 0xEA
+_TEAM = {"tlv_type": _TEAM_TYPE, "on_tlv_present": {"key": "team"}}
 _END = "ACCESS_LOG_TYPE=NotSet"
 _ANY4, _ANY6 = "10.9.9.9:80", "[fd00::9]:80"
+
+
+def _proxy_header(client: Client) -> bytes:
+    head = proxy_v2(client.source, _ANY6 if "[" in client.source else _ANY4)
+    if not client.team:
+        return head
+    tlv = struct.pack("!BH", _TEAM_TYPE, len(client.team)) + client.team.encode()
+    length = struct.pack("!H", len(head) - 16 + len(tlv))
+    return head[:14] + length + head[16:] + tlv
 
 
 def _greet(conn: socket.socket) -> None:

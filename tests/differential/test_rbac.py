@@ -98,6 +98,17 @@ SCENES = [
     Scene("told_direct", who(f"{{direct_remote_ip: {cidr('127.0.0.2', 32)}}}"), PROXIED),
     Scene("told_port", what("{destination_port: 80}"), PROXIED),
     Scene("told_destination", what(f"{{destination_ip: {cidr('10.9.0.0', 16)}}}"), PROXIED),
+    *(
+        Scene(
+            f"told_team_{n}",
+            who(
+                "{metadata: {filter: envoy.filters.listener.proxy_protocol, path: [{key: team}],"
+                f" value: {value}}}}}"
+            ),
+            PROXIED,
+        )
+        for n, value in enumerate(["{string_match: {exact: red}}", "{present_match: true}"])
+    ),
     # -- logic --
     Scene("and", who(f"{{and_ids: {{ids: [{_TWO}, {{any: true}}]}}}}")),
     Scene(
@@ -266,6 +277,12 @@ def test_statistics_are_envoys(both: Both) -> None:
     }
     assert differ == {}
     assert len(envoy) > 100
+
+
+def test_tags_are_envoys(both: Both) -> None:
+    """For Prometheus."""
+    assert sorted(both[OURS].tagged) == sorted(both[ENVOY].tagged)
+    assert len(both[ENVOY].tagged) > 100
 
 
 def test_cases_both_pass_and_fail(both: Both) -> None:

@@ -276,8 +276,8 @@ fn metadata_value(
             problems.leave(level);
             ValueMatcher::Or(any.into_iter().collect::<Option<_>>()?)
         }
-        MatchPattern::NullMatch(_)
-        | MatchPattern::DoubleMatch(_)
-        | MatchPattern::ListMatch(_) => ValueMatcher::OtherKind,
+        MatchPattern::NullMatch(_) | MatchPattern::DoubleMatch(_) | MatchPattern::ListMatch(_) => {
+            ValueMatcher::OtherKind
+        }
     })
 }

@@ -139,9 +139,10 @@ impl Tunnel {
 
     /// The filters have more to look at, and the host has room for it.
     pub(super) fn has_more_to_filter(&self) -> bool {
-        let takes = self.server.as_ref().is_none_or(|server| {
-            server.stage == Stage::Open && server.side.io.backlog() == 0
-        });
+        let takes = self
+            .server
+            .as_ref()
+            .is_none_or(|server| server.stage == Stage::Open && server.side.io.backlog() == 0);
         self.gate == Gate::Continuous && self.client.readable && !self.client.ended && takes
     }
 }

@@ -176,7 +176,7 @@ class RbacLab:
         self.credentials: dict[str, Credential] = {
             "prod": self.ca.issue("prod", uris=[ORG]),
             "dev": self.ca.issue("dev", uris=[SERVICE]),
-            "dns": self.ca.issue("dns", dns=["web.test", "other.test"]),
+            "dns": self.ca.issue("dns", dns=["web.test", "other.test", "*.wild.test"]),
             "both": self.ca.issue("both", uris=["spiffe://x/y", ORG], dns=["web.test"]),
             "subject": self.ca.issue("subject"),
         }

@@ -57,6 +57,18 @@ def name(matcher: str) -> str:
     return f"{{authenticated: {{principal_name: {{{matcher}}}}}}}"
 
 
+def verified(config: str) -> str:
+    """A principal by a certificate that was verified."""
+    kind = "type.googleapis.com/envoy.extensions.rbac.principals.mtls_authenticated.v3.Config"
+    typed = f"{{'@type': {kind}, {config}}}"
+    return f"{{custom: {{name: envoy.rbac.principals.mtls_authenticated, typed_config: {typed}}}}}"
+
+
+def san(kind: str, matcher: str) -> str:
+    """A matcher of alternative names."""
+    return f"san_matcher: {{san_type: {kind}, matcher: {{{matcher}}}}}"
+
+
 def metadata(value: str, more: str = "") -> str:
     """A matcher of what the first filter's shadow rules found."""
     return (
@@ -146,6 +158,13 @@ SCENES = [
     Scene("no_name", who(name("exact: ''")), TLS),
     Scene("some_name", who(name("safe_regex: {regex: '.+'}")), TLS),
     Scene("not_named", who(f"{{not_id: {name('prefix: spiffe')}}}"), TLS),
+    Scene("verified", who(verified("any_validated_client_certificate: true")), TLS),
+    Scene("verified_plain", who(verified("any_validated_client_certificate: true"))),
+    Scene("verified_uri", who(verified(san("URI", f"exact: '{ORG}'"))), TLS),
+    Scene("verified_dns", who(verified(san("DNS", "exact: web.test"))), TLS),
+    Scene("verified_dns_wild", who(verified(san("DNS", "exact: x.wild.test"))), TLS),
+    Scene("verified_email", who(verified(san("EMAIL", "suffix: test"))), TLS),
+    Scene("verified_deny", who(verified(san("URI", "prefix: 'spiffe://'")), "DENY"), TLS),
     # -- the server name --
     Scene("sni", what("{requested_server_name: {exact: a.test}}"), TLS),
     Scene("sni_suffix", what("{requested_server_name: {suffix: .a.test}}"), TLS),

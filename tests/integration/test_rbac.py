@@ -54,17 +54,17 @@ class Recorder:
     """A server that keeps what each connection brought, and answers `OK` to CONNECT."""
 
     def __init__(self) -> None:
-        self.got: list[bytes] = []
+        self.got: list[bytearray] = []
         self.server = TcpServer(self._serve)
 
     def _serve(self, conn: socket.socket) -> None:
-        at = len(self.got)
-        self.got.append(b"")
+        heard = bytearray()
+        self.got.append(heard)
         while data := conn.recv(65536):
             if data.startswith(b"CONNECT "):
                 conn.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 data = data.partition(b"\r\n\r\n")[2]
-            self.got[at] += data
+            heard += data
 
 
 class Site:
@@ -123,7 +123,8 @@ def test_nothing_of_a_refused_client_reaches_the_host(site: Site, recorder: Reco
     wait_for(lambda: proxy.stat(site.active) == 0, "all closed")
     assert proxy.stat("in.rbac.denied") == 3
     wait_for(lambda: proxy.stat("cluster.up.upstream_cx_active") == 0, "hosts let go")
-    assert recorder.got == [b""] * 3
+    recorder.server.wait_accepted(3)
+    assert not any(recorder.got)
 
 
 def test_nothing_goes_into_a_tunnel_either(site: Site, recorder: Recorder) -> None:
@@ -132,7 +133,8 @@ def test_nothing_goes_into_a_tunnel_either(site: Site, recorder: Recorder) -> No
     proxy = site.tcp(recorder.server, rbac(**NOBODY), tunneling_config=tunnel)
     assert ask(site.port, b"secret") == b""
     wait_for(lambda: proxy.stat(site.active) == 0, "closed")
-    assert recorder.got == [b""]
+    recorder.server.wait_accepted(1)
+    assert not any(recorder.got)
 
 
 def test_tunnel_of_one_who_may(site: Site, recorder: Recorder) -> None:
@@ -201,7 +203,8 @@ def test_delay_of_tcp(site: Site, recorder: Recorder) -> None:
         conn.sendall(b"more of it")
         assert read_all(conn) == b""
     wait_for(lambda: proxy.stat(site.active) == 0, "closed")
-    assert recorder.got == [b""]
+    recorder.server.wait_accepted(1)
+    assert not any(recorder.got)
 
 
 def test_delay_before_http(site: Site) -> None:

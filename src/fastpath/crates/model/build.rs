@@ -34,6 +34,7 @@ const ROOTS: &[&str] = &[
     "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.proto",
     "envoy/extensions/matching/common_inputs/network/v3/network_inputs.proto",
     "envoy/extensions/matching/input_matchers/ip/v3/ip.proto",
+    "envoy/extensions/rbac/principals/mtls_authenticated/v3/mtls_authenticated.proto",
     "envoy/extensions/request_id/uuid/v3/uuid.proto",
     "envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer.proto",
     "envoy/extensions/transport_sockets/tls/v3/secret.proto",

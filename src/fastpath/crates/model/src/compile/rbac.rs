@@ -3,23 +3,29 @@
 //! A criterion that is not understood whole refuses the configuration: rules that lost a part would
 //! let others pass than those that were meant.
 
-use envoy_types::pb::envoy::config::core::v3::CidrRange;
+use envoy_types::pb::envoy::config::core::v3::{CidrRange, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::rbac::v3 as pb;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network;
+use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as mtls;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3::Int32Range;
 use matcher::metadata_matcher::path_segment::Segment;
 use matcher::value_matcher::MatchPattern;
 use pb::permission::Rule;
 use pb::principal::Identifier;
+use prost::Message as _;
 
 use super::duration::timeout;
-use super::{address, matchers};
+use super::{address, matchers, tls};
+use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::rbac::{
     Action, Criterion, MetadataMatcher, NetworkRbac, Policy, Rules, Source, ValueMatcher,
 };
 use crate::resources::route::StringMatcher;
+use crate::schema::name_of_url;
+
+const MTLS_AUTHENTICATED: &str = "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config";
 
 pub(super) use network::Rbac as Message;
 
@@ -173,8 +179,14 @@ fn principal(message: &pb::Principal, problems: &mut Problems) -> Option<Criteri
         }
         Identifier::SourcedMetadata(message) => sourced_metadata(message, problems)?,
         Identifier::Header(_) => return refuse_header(problems),
+        Identifier::Custom(config) => {
+            let level = problems.enter("custom");
+            let custom = problems.within("typed_config", |p| mtls_authenticated(config, p));
+            problems.leave(level);
+            custom?
+        }
         // Refused by name.
-        Identifier::FilterState(_) | Identifier::Custom(_) => return None,
+        Identifier::FilterState(_) => return None,
     })
 }
 
@@ -198,6 +210,30 @@ fn authenticated(
     let name = problems.within("principal_name", |p| matchers::string(name, p));
     problems.leave(level);
     Some(Criterion::Authenticated(Some(name?)))
+}
+
+/// The only custom principal that there is. In Envoy's words.
+fn mtls_authenticated(config: &TypedExtensionConfig, problems: &mut Problems) -> Option<Criterion> {
+    let any = config.typed_config.as_ref()?;
+    let type_name = name_of_url(&any.type_url).unwrap_or("");
+    if type_name != MTLS_AUTHENTICATED {
+        let reason = not_implemented(Some(&config.name), type_name);
+        problems.report(format!("{reason} as a principal"));
+        return None;
+    }
+    let message = mtls::Config::decode(any.value.as_slice()).ok()?;
+    let Some(matcher) = message.san_matcher.as_ref() else {
+        if message.any_validated_client_certificate {
+            return Some(Criterion::Verified(None));
+        }
+        problems.report(
+            "envoy.rbac.principals.mtls_authenticated did not have any configured validation. \
+             At least one configuration field must be set.",
+        );
+        return None;
+    };
+    let matcher = problems.within("san_matcher", |p| tls::san(matcher, p));
+    Some(Criterion::Verified(Some(matcher?)))
 }
 
 /// In Envoy's words.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::hcm::Cidr;
 use super::route::StringMatcher;
+use super::tls::SanMatcher;
 
 /// `envoy.extensions.filters.network.rbac.v3.RBAC`.
 #[derive(Debug)]
@@ -70,6 +71,9 @@ pub enum Criterion {
     /// `authenticated`, of TLS; with a matcher one of the certificate's URI names, else of its DNS
     /// names, else its subject must match.
     Authenticated(Option<StringMatcher>),
+    /// `mtls_authenticated`: of a certificate that was verified; with a matcher one of its
+    /// alternative names must match.
+    Verified(Option<SanMatcher>),
     SourceIp(Source, Cidr),
 }
 

@@ -450,12 +450,17 @@ pub const TABLE: &[Entry] = &[
             "metadata",
             "not_id",
             "sourced_metadata",
+            "custom",
         ],
     ),
     all("envoy.config.rbac.v3.Principal.Set", &["ids"]),
     all(
         "envoy.config.rbac.v3.Principal.Authenticated",
         &["principal_name"],
+    ),
+    all(
+        "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config",
+        &["san_matcher", "any_validated_client_certificate"],
     ),
     all(
         "envoy.config.rbac.v3.SourcedMetadata",

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use model::matching::rbac::{MetadataValue, Subject, Verdict};
 use model::resources::rbac::{Action, NetworkRbac, Source};
-use tls::Info;
+use model::resources::tls::SanMatcher;
+use tls::{Info, PeerCertificate};
 
 use super::chain::ChainRuntime;
 use crate::listener::ConnectionFacts;
@@ -139,6 +140,12 @@ struct Connection<'a> {
     tls: Option<&'a Info>,
 }
 
+impl Connection<'_> {
+    fn peer(&self) -> Option<&PeerCertificate> {
+        self.tls?.peer.as_deref()
+    }
+}
+
 impl Subject for Connection<'_> {
     fn destination(&self) -> SocketAddr {
         self.facts.destination
@@ -165,11 +172,19 @@ impl Subject for Connection<'_> {
     }
 
     fn any_principal(&self, mut matches: impl FnMut(&[u8]) -> bool) -> bool {
-        let Some(peer) = self.tls.and_then(|info| info.peer.as_ref()) else {
+        let Some(peer) = self.peer() else {
             return matches(b"");
         };
         let mut names = peer.sans.uri.iter().chain(&peer.sans.dns);
         names.any(|name| matches(name.as_bytes())) || matches(peer.subject.as_bytes())
+    }
+
+    fn is_verified(&self) -> bool {
+        self.peer().is_some_and(|peer| peer.validated)
+    }
+
+    fn has_san(&self, matcher: &SanMatcher) -> bool {
+        self.peer().is_some_and(|peer| peer.has_san(matcher))
     }
 
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::resources::rbac::{
     Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
 };
+use crate::resources::tls::SanMatcher;
 
 /// Whom rules are asked about. What a subject does not have matches nothing.
 pub trait Subject {
@@ -20,6 +21,10 @@ pub trait Subject {
     /// Whether `matches` holds for a URI name or a DNS name of the peer's certificate, or for its
     /// subject, which is empty without a certificate.
     fn any_principal(&self, matches: impl FnMut(&[u8]) -> bool) -> bool;
+    /// Whether the peer showed a certificate that was verified.
+    fn is_verified(&self) -> bool;
+    /// Whether an alternative name of the peer's certificate matches.
+    fn has_san(&self, matcher: &SanMatcher) -> bool;
     /// Dynamic metadata: the value at a path of keys.
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
 }
@@ -80,6 +85,9 @@ impl Criterion {
             Self::Authenticated(None) => subject.is_secure(),
             Self::Authenticated(Some(name)) => {
                 subject.is_secure() && subject.any_principal(|p| name.matches(p))
+            }
+            Self::Verified(san) => {
+                subject.is_verified() && san.as_ref().is_none_or(|san| subject.has_san(san))
             }
             Self::SourceIp(which, range) => range.contains(subject.source(*which)),
         }

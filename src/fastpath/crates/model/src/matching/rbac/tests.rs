@@ -3,6 +3,7 @@
 use super::*;
 use crate::resources::hcm::Cidr;
 use crate::resources::route::{StringMatcher, StringPattern};
+use crate::resources::tls::SanType;
 
 /// A subject with everything, to be changed.
 struct Someone {
@@ -12,6 +13,8 @@ struct Someone {
     server_name: &'static str,
     path: Option<&'static str>,
     principals: Option<&'static [&'static str]>,
+    /// The only alternative name of a certificate that was verified.
+    san: Option<&'static str>,
     metadata: Vec<(&'static str, &'static str, MetadataValue<'static>)>,
 }
 
@@ -24,6 +27,7 @@ impl Default for Someone {
             server_name: "a.test",
             path: None,
             principals: None,
+            san: None,
             metadata: Vec::new(),
         }
     }
@@ -56,6 +60,15 @@ impl Subject for Someone {
     fn any_principal(&self, mut matches: impl FnMut(&[u8]) -> bool) -> bool {
         let mut names = self.principals.unwrap_or_default().iter();
         names.any(|name| matches(name.as_bytes()))
+    }
+
+    fn is_verified(&self) -> bool {
+        self.san.is_some()
+    }
+
+    fn has_san(&self, matcher: &SanMatcher) -> bool {
+        let matches = |san: &str| matcher.matcher.matches(san.as_bytes());
+        self.san.is_some_and(matches)
     }
 
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
@@ -205,6 +218,29 @@ fn principals_are_of_tls() {
     ] {
         let someone = Someone {
             principals: Some(principals),
+            ..Someone::default()
+        };
+        assert_eq!(criterion.matches(&someone), want, "{criterion:?}");
+    }
+}
+
+#[test]
+fn verified_certificates() {
+    let san = |text: &str| {
+        Criterion::Verified(Some(SanMatcher {
+            kind: SanType::Uri,
+            matcher: exact(text),
+        }))
+    };
+    for (has, criterion, want) in [
+        (Some("spiffe://a"), Criterion::Verified(None), true),
+        (Some("spiffe://a"), san("spiffe://a"), true),
+        (Some("spiffe://a"), san("spiffe://b"), false),
+        (None, Criterion::Verified(None), false),
+        (None, san(""), false),
+    ] {
+        let someone = Someone {
+            san: has,
             ..Someone::default()
         };
         assert_eq!(criterion.matches(&someone), want, "{criterion:?}");

@@ -83,6 +83,7 @@ class Client:
     cert: str = ""
     source: str = ""  # As PROXY protocol has it.
     team: str = ""  # A TLV of it.
+    joined: bool = False  # It says the first bytes with the header.
     does: str = "talk"
 
 
@@ -108,6 +109,7 @@ PROXIED = (
     Client("told-other", source="11.1.2.3:4000", bind="127.0.0.2"),
     Client("told-v6", source="[fd00::1]:4000"),
     Client("red", source="10.1.2.3:4000", team="red"),
+    Client("joined", source="10.1.2.3:4000", team="red", joined=True),
     Client("blue", source="10.1.2.3:4000", team="blue"),
 )
 HTTP = (
@@ -237,7 +239,7 @@ class RbacLab:
         conn = socket.create_connection(target, 20, source_address=(client.bind, 0))
         with contextlib.closing(conn), contextlib.suppress(ConnectionError, ssl.SSLError):
             if client.source:
-                conn.sendall(_proxy_header(client))
+                conn.send(_proxy_header(client), socket.MSG_MORE if client.joined else 0)
             if client.tls:
                 credential = self.credentials.get(client.cert)
                 context = client_context(

@@ -104,6 +104,11 @@ TLS = (
     Client("subject", tls=True, sni="a.test", cert="subject"),
     Client("tls-silent", tls=True, sni="a.test", cert="prod", does="silent"),
 )
+UNTRUSTED = (
+    Client("rogue", tls=True, cert="rogue"),
+    Client("no-rogue", tls=True, cert="prod"),
+    Client("nobody", tls=True),
+)
 PROXIED = (
     Client("told", source="10.1.2.3:4000"),
     Client("told-other", source="11.1.2.3:4000", bind="127.0.0.2"),
@@ -136,6 +141,7 @@ class Scene:
     clients: tuple[Client, ...] = PLAIN
     http: bool = False
     inspects: bool = True
+    trusts_all: bool = False
     prefix: str = ""
     host: str = "echo"
 
@@ -181,6 +187,7 @@ class RbacLab:
             "dns": self.ca.issue("dns", dns=["web.test", "other.test", "*.wild.test"]),
             "both": self.ca.issue("both", uris=["spiffe://x/y", ORG], dns=["web.test"]),
             "subject": self.ca.issue("subject"),
+            "rogue": Authority(folder / "other").issue("rogue", uris=[ORG]),
         }
 
     def run(self, kind: str) -> Seen:
@@ -220,7 +227,8 @@ class RbacLab:
             last = tls_config.tcp_proxy(scene.host, stat_prefix=scene.id, **log)
         tls = None
         if scene.is_tls:
-            trust = tls_config.validation(self.ca.cert)
+            lax = {"trust_chain_verification": "ACCEPT_UNTRUSTED"} if scene.trusts_all else {}
+            trust = tls_config.validation(self.ca.cert, **lax)
             tls = tls_config.downstream_tls(self.server, trust=trust)
         chain = tls_config.chain(*scene.rbac(), last, tls=tls, name=scene.id)
         inspectors = [tls_config.tls_inspector()] if scene.is_tls and scene.inspects else []

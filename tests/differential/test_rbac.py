@@ -13,6 +13,7 @@ from tests.differential.rbac import (
     PLAIN,
     PROXIED,
     TLS,
+    UNTRUSTED,
     Client,
     RbacLab,
     Scene,
@@ -165,6 +166,13 @@ SCENES = [
     Scene("verified_dns_wild", who(verified(san("DNS", "exact: x.wild.test"))), TLS),
     Scene("verified_email", who(verified(san("EMAIL", "suffix: test"))), TLS),
     Scene("verified_deny", who(verified(san("URI", "prefix: 'spiffe://'")), "DENY"), TLS),
+    Scene("rogue", who(name(f"exact: '{ORG}'")), UNTRUSTED, trusts_all=True),
+    Scene(
+        "rogue_verified",
+        who(verified(san("URI", f"exact: '{ORG}'"))),
+        UNTRUSTED,
+        trusts_all=True,
+    ),
     # -- the server name --
     Scene("sni", what("{requested_server_name: {exact: a.test}}"), TLS),
     Scene("sni_suffix", what("{requested_server_name: {suffix: .a.test}}"), TLS),

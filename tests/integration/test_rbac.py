@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,32 @@ def test_http2(site: Site, tmp_path: Path, is_tls: bool) -> None:
             assert client.request(get()).status == 204
     assert proxy.stat("in.rbac.allowed") >= 3
     assert proxy.stat("http.web.downstream_cx_http2_total") == 1
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_has_its_name(
+    site: Site, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """The certificate is not sent again, and still says who it is."""
+    authority = Authority(tmp_path / "ca")
+    tls = tls_config.downstream_tls(authority.server(), client_ca=authority.cert, alpn=())
+    uri = "spiffe://cluster.local/ns/default/sa/web"
+    principal = {"authenticated": {"principal_name": {"exact": uri}}}
+    context = client_context(authority.cert, authority.workload("web"))
+    context.maximum_version = version
+    with TcpServer() as server:
+        proxy = site.tcp(server, rbac(rules=rules(principal)), tls=tls)
+        session = None
+        for turn in range(2):
+            conn = context.wrap_socket(
+                connect(site.port), server_hostname="localhost", session=session
+            )
+            with conn:
+                conn.sendall(b"x")
+                assert read_exactly(conn, 1) == b"x"
+                assert conn.session_reused == bool(turn)
+                session = conn.session
+    assert proxy.stat("in.rbac.allowed") == 2
 
 
 def test_rules_change(start: StartMesh, tmp_path: Path) -> None:

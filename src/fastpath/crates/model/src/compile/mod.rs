@@ -26,6 +26,7 @@ mod matchers;
 mod metadata;
 mod pattern;
 mod protocol_options;
+mod rbac;
 mod rewrite;
 mod route;
 mod route_action;

@@ -6,6 +6,7 @@ pub mod filter_chain;
 mod header;
 mod hosts;
 pub mod query;
+pub mod rbac;
 mod route;
 mod string;
 

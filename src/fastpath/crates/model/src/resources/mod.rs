@@ -12,6 +12,7 @@ pub mod header_mutation;
 pub mod http;
 pub mod lb_subset;
 pub mod listener;
+pub mod rbac;
 pub mod route;
 pub mod tcp_proxy;
 pub mod tls;

@@ -113,6 +113,11 @@ impl Control {
                 let prefix = limit.stat_prefix.to_string();
                 declared.connection_limits.insert(prefix);
             }
+            for filter in listener.chains.iter().flat_map(|chain| &chain.rbac) {
+                let prefix = filter.stat_prefix.to_string();
+                let shadow_prefix = filter.shadow_prefix.to_string();
+                declared.rbac.insert((prefix, shadow_prefix));
+            }
             for filter in &listener.filters {
                 match &filter.filter {
                     ListenerFilter::TlsInspector(_) => declared.tls_inspector = true,

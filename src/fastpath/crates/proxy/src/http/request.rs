@@ -69,7 +69,7 @@ impl Worker {
         s.info.downstream_direct_remote = Some(d.client.direct_peer);
         s.info.downstream_local = Some(d.client.local);
         s.info.connection_id = d.client.id;
-        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain_name));
+        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain.name));
         s.info.downstream_tls.clone_from(&d.client.tls);
         s.info.facts.clone_from(&d.client.facts);
         s.info.protocol = Some(s.request.version);

@@ -20,6 +20,7 @@ use proto::HeaderMap;
 use proto::h2::{Connection, ErrorCode, Event, Options, StreamId};
 
 use crate::net::io::{Input, Io, Scratch};
+use crate::worker::rbac::Occasion;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -346,7 +347,14 @@ impl Worker {
             Input::Broken => return Some(End::Broken),
         };
         c.inbuf = Vec::new();
-        self.count_http2_received(key, bytes.len().saturating_sub(held));
+        let received = bytes.len().saturating_sub(held);
+        if received > 0
+            && let Role::Server(server) = &mut c.role
+            && server.client.ask_filters(Occasion::Again).is_some()
+        {
+            return Some(End::Done);
+        }
+        self.count_http2_received(key, received);
         let used = self.take_frames(key, bytes)?;
         let c = self.http2.get_mut(key)?;
         c.inbuf

@@ -258,8 +258,7 @@ impl Worker {
         let stats = t.tcp.stats();
         stats.gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, early.len() as u64);
         if t.link.is_some() {
-            self.send_early(&mut t, &early);
-            return self.drive_link(t);
+            return self.drive_link_with(t, early);
         }
         self.drive_with(t, &early, first);
     }

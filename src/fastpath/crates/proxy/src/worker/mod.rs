@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod linger;
 pub mod listen;
 pub mod pending;
+pub mod rbac;
 pub mod slots;
 pub mod timers;
 

@@ -3,7 +3,7 @@
 
 mod chain;
 mod policy;
-mod san;
+pub(crate) mod san;
 
 use std::sync::Arc;
 

@@ -31,6 +31,7 @@ use crate::resources::tls::{
 use crate::schema::name_of_url;
 
 pub(super) use secret::{compile as secret, directories as secret_directories};
+pub(super) use validation::san;
 
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";

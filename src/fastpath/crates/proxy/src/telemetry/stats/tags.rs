@@ -46,6 +46,7 @@ pub(super) fn extract(full: &str) -> Tagged {
             }
         }
     }
+    rbac(&mut out, full);
     out
 }
 
@@ -136,6 +137,21 @@ fn proxy_protocol(out: &mut Tagged, rest: &str) {
         let before = format!("proxy_proto.{VERSION}");
         out.take("envoy_proxy_protocol_version", &before, version);
         out.name = out.name.replacen(&before, "proxy_proto.", 1);
+    }
+}
+
+/// `<prefix>.rbac.<stat>`; the prefix `tcp` makes a TCP proxy's of it, too.
+fn rbac(out: &mut Tagged, full: &str) {
+    let Some((prefix, rest)) = full.split_once('.') else {
+        return;
+    };
+    if !rest.starts_with("rbac.") {
+        return;
+    }
+    let name = out.name.strip_prefix(prefix).map(str::to_owned);
+    if let Some(name) = name.as_deref().and_then(|name| name.strip_prefix('.')) {
+        out.name = name.to_owned();
+        out.tags.insert(0, ("envoy_rbac_prefix", prefix.to_owned()));
     }
 }
 
@@ -330,6 +346,16 @@ mod tests {
                 "vhost.h.route.rp.upstream_rq_time virtual_host=v",
             ),
             ("tcp.tp.idle_timeout", "tcp.idle_timeout tcp_prefix=tp"),
+            ("in.rbac.allowed", "rbac.allowed rbac_prefix=in"),
+            (
+                "tcp.rbac.allowed",
+                "allowed rbac_prefix=tcp,tcp_prefix=rbac",
+            ),
+            (
+                "in.rbac.dry_.shadow_denied",
+                "rbac.dry_.shadow_denied rbac_prefix=in",
+            ),
+            ("a.b.rbac.denied", "a.b.rbac.denied "),
             (
                 "proxy_proto.not_found_allowed",
                 "proxy_proto.not_found_allowed ",

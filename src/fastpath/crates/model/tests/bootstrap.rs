@@ -291,7 +291,7 @@ fn json_with_tabs_and_its_own_escapes() {
 #[test]
 fn unknown_fields_may_be_ignored() {
     let text = "\
-node: {id: n, cluster: c, colour: red}
+node: {id: me, cluster: c, colour: red}
 new_thing: {deep: [1, {a: null}]}
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9}}}
 static_resources:
@@ -304,7 +304,8 @@ static_resources:
         \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: {http2_protocol_options: {shine: true}}
 ";
-    assert_eq!(bootstrap::load(text.as_bytes(), "b").unwrap_err().len(), 4);
+    let refused = bootstrap::load(text.as_bytes(), "b").unwrap_err();
+    assert_eq!(refused.len(), 4, "{refused:?}");
     let ignored = UnknownFields::Ignored;
     let loaded = bootstrap::load_with(text.as_bytes(), "b", ignored).unwrap();
     let said: Vec<String> = loaded.ignored.iter().map(ToString::to_string).collect();
@@ -323,10 +324,10 @@ static_resources:
     assert_eq!(loaded.body, clean.body);
     let over = bootstrap::merge_with(&loaded, b"node: {shape: round}", "over", ignored).unwrap();
     assert_eq!(over.ignored.len(), 5);
-    assert_eq!(over.node_id, "n");
+    assert_eq!(over.node_id, "me");
     // Not a field that Envoy has.
-    let refused = text.replace("later: 1", "eds_cluster_config: {service_name: {}}");
-    assert!(bootstrap::load_with(refused.as_bytes(), "b", ignored).is_err());
+    let not_ours = text.replace("later: 1", "eds_cluster_config: {service_name: {}}");
+    assert!(bootstrap::load_with(not_ours.as_bytes(), "b", ignored).is_err());
 
     let cds = format!("resources: [{{\"@type\": \"{CLUSTER}\", name: a, type: STATIC, later: 1}}]");
     let strict = discovery::load(cds.as_bytes(), "cds.yaml", CLUSTER).unwrap();

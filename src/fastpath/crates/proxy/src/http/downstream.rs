@@ -13,6 +13,7 @@ use proto::h1::{HeadLimits, HeadReader};
 
 use super::client::{Client, Spoken};
 use super::deadlines::{head_deadline, millis, next_deadline};
+use super::failure::Failure;
 use super::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
@@ -568,16 +569,21 @@ impl Worker {
     }
 
     /// Ends a connection; a stream that is under way ends with it.
-    pub fn close_downstream(&mut self, mut d: Box<Downstream>, abrupt: bool) {
+    pub fn close_downstream(&mut self, d: Box<Downstream>, abrupt: bool) {
+        self.close_downstream_for(d, abrupt, Failure::DownstreamGone);
+    }
+
+    /// `close_downstream`; `failure` is what the stream ends with.
+    pub fn close_downstream_for(&mut self, mut d: Box<Downstream>, abrupt: bool, failure: Failure) {
         if let Some(stream) = d.stream.take() {
             d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
-            self.abandon_stream(&mut d, stream);
+            self.abandon_stream(&mut d, stream, failure);
         }
         if let Some(mut stream) = d.reading.take() {
             // A request that never got whole is one that was given up.
             stream.request.clear();
             self.start_accounting(&d, &mut stream);
-            self.abandon_stream(&mut d, stream);
+            self.abandon_stream(&mut d, stream, failure);
         }
         match &mut d.carrier {
             Carrier::Socket(io) => {

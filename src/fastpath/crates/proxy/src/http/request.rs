@@ -102,6 +102,11 @@ impl Worker {
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
+        if !s.request.headers.contains(Known::Host) {
+            // RFC 9112 §3.2; only where the connection may go on (`RequestPolicy`).
+            let details = HeadError::MissingHost.details();
+            return self.local_reply(d, s, 400, b"", details.into());
+        }
         let http = std::rc::Rc::clone(&d.client.http);
         let hcm = &*http.hcm;
 

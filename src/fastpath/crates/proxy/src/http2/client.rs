@@ -430,7 +430,7 @@ impl Worker {
         );
         let failure = match end {
             End::Fault(_) => Failure::UpstreamProtocol,
-            _ => Failure::UpstreamClosed,
+            _ => Failure::UpstreamGone,
         };
         for at in streams {
             self.lose_exchange(*at, failure);

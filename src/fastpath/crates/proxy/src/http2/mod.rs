@@ -69,6 +69,9 @@ pub struct Http2 {
     close_deadline: u64,
     /// In `streams_active`.
     counted_streams: usize,
+    /// Bytes that the windows of its streams keep here, and those in `pending_send_bytes`.
+    held: usize,
+    counted_held: usize,
 }
 
 #[derive(Debug)]
@@ -117,6 +120,8 @@ impl Http2 {
             idle_since_ms: now_ms,
             close_deadline: NEVER,
             counted_streams: 0,
+            held: 0,
+            counted_held: 0,
         }
     }
 
@@ -161,6 +166,11 @@ impl Http2 {
 
     pub fn add_stream(&mut self, stream: StreamId, key: Key) {
         self.streams.insert(stream, key);
+    }
+
+    /// The windows of a stream keep more bytes here, or fewer.
+    pub fn note_held(&mut self, before: usize, after: usize) {
+        self.held = self.held.saturating_add(after).saturating_sub(before);
     }
 
     pub fn stream_count(&self) -> usize {
@@ -231,8 +241,8 @@ impl Worker {
                 continue;
             };
             c.is_listed = false;
-            let streams = c.streams.len();
-            self.count_http2_seen(&mut c, streams);
+            let (streams, held) = (c.streams.len(), c.held);
+            self.count_http2_seen(&mut c, streams, held);
             self.http2.put(key, c);
             let Some(c) = self.http2.get_mut(key) else {
                 continue;
@@ -460,7 +470,7 @@ impl Worker {
                 Event::Reset { stream, code } => {
                     if let Some(at) = c.streams.remove(&stream) {
                         if is_server {
-                            self.http2_request_reset(at);
+                            self.http2_request_reset(at, code);
                         } else {
                             self.http2_response_reset(at, code);
                         }
@@ -473,9 +483,9 @@ impl Worker {
                         .get_mut(key)
                         .and_then(|c| c.streams.remove(&stream));
                     match at {
-                        Some(at) if is_server => self.http2_request_reset(at),
+                        Some(at) if is_server => self.http2_request_fault(at, fault),
                         Some(at) => self.http2_response_fault(at),
-                        None if is_server => self.http2_refused(key, fault),
+                        None if is_server => self.http2_head_fault(key, fault),
                         None => {}
                     }
                 }
@@ -542,13 +552,14 @@ impl Worker {
         let Some(mut c) = self.http2.free(key) else {
             return;
         };
-        self.count_http2_seen(&mut c, 0);
-        let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
-        match &c.role {
-            Role::Server(_) => self.http2_server_closed(&c, end, &streams),
-            Role::Client(_) => self.http2_client_closed(&c, end, &streams),
-        }
+        self.count_http2_seen(&mut c, 0, 0);
         let is_server = matches!(c.role, Role::Server(_));
+        if is_server {
+            self.http2_server_closed(&mut c, end);
+        } else {
+            let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
+            self.http2_client_closed(&c, end, &streams);
+        }
         if matches!(end, End::Fault(_)) || (is_server && matches!(end, End::Done)) {
             // What the peer still sends must not reset the connection under our GOAWAY or under
             // the end of our last response.

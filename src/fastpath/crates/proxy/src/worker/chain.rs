@@ -188,6 +188,7 @@ impl HttpRuntime {
 
 fn request_policy(hcm: &Hcm) -> RequestPolicy {
     RequestPolicy {
+        allow_missing_host: hcm.stream_error_on_invalid_http_message,
         accept_http_10: hcm.accept_http_10,
         default_host_for_http_10: hcm
             .default_host_for_http_10

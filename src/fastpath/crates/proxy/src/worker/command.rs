@@ -101,6 +101,8 @@ pub struct Shared {
     pub connection_counts: ConnectionCounts,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
+    /// `--file-flush-interval-msec`.
+    pub file_flush_ms: u64,
     pub service_node: Box<str>,
     pub service_cluster: Box<str>,
     /// What XFF gets for a loopback peer, as in Envoy: the machine's own address.
@@ -148,21 +150,4 @@ impl Mailbox {
         let _ = rustix::io::read(&self.wake, &mut counter);
         std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The machine's first address that is not loopback, else 127.0.0.1 (Envoy's `LocalInfo::address`).
-pub fn machine_address() -> std::net::IpAddr {
-    let loopback = std::net::IpAddr::from([127, 0, 0, 1]);
-    let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-    let mut last = None;
-    for line in table.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            last = address.parse::<std::net::Ipv4Addr>().ok();
-        } else if line.starts_with("/32 host LOCAL")
-            && let Some(address) = last.filter(|a| !a.is_loopback())
-        {
-            return address.into();
-        }
-    }
-    loopback
 }

@@ -122,8 +122,10 @@ impl Worker {
                 self.pending.free(p.key);
                 let stats = p.arrival.listener.stats();
                 stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+                let stats = p.arrival.listener.tls_stats();
+                stats.ocsp(p.arrival.io.tls_ocsp());
                 if let Some(info) = p.arrival.io.tls_info() {
-                    p.arrival.listener.tls_stats().handshake(info);
+                    stats.handshake(info);
                 }
                 self.serve(p.arrival);
             }
@@ -134,8 +136,10 @@ impl Worker {
         self.pending.free(p.key);
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        let stats = p.arrival.listener.tls_stats();
+        stats.ocsp(p.arrival.io.tls_ocsp());
         if let Some(error) = p.arrival.io.tls_failure() {
-            p.arrival.listener.tls_stats().failure(Some(error));
+            stats.failure(Some(error));
         }
         self.arrival_failed(&p.arrival);
     }

@@ -185,6 +185,7 @@ fn tls(out: &mut Tagged, cipher: &'static str) {
     for (tag, kind) in [
         (cipher, "ciphers"),
         ("envoy_ssl_curve", "curves"),
+        ("envoy_ssl_sigalg", "sigalgs"),
         ("envoy_ssl_version", "versions"),
     ] {
         let start = format!(".ssl.{kind}.");
@@ -262,6 +263,10 @@ mod tests {
             (
                 "cluster.hop.ssl.ciphers.TLS_AES_128_GCM_SHA256",
                 "cluster.ssl.ciphers cipher_suite=TLS_AES_128_GCM_SHA256,cluster_name=hop",
+            ),
+            (
+                "cluster.up.ssl.sigalgs.ecdsa_secp256r1_sha256",
+                "cluster.ssl.sigalgs ssl_sigalg=ecdsa_secp256r1_sha256,cluster_name=up",
             ),
             (
                 "listener.0.0.0.0_80.ssl.versions.TLSv1.3",

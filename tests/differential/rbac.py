@@ -177,7 +177,10 @@ class RbacLab:
     def __init__(self, folder: Path, scenes: Sequence[Scene]) -> None:
         self.folder = folder
         self.scenes = scenes
-        self.ports = {scene.id: free_port() for scene in scenes}
+        # One port, and an address of its own for each: a hundred ports would meet those of others,
+        # and listeners that share one (SO_REUSEPORT) share its connections.
+        self.port = free_port()
+        self.hosts = {scene.id: f"127.77.0.{n}" for n, scene in enumerate(scenes, 1)}
         self.admin_port = free_port()
         self.ca = Authority(folder / "ca")
         self.server = self.ca.server()
@@ -238,12 +241,13 @@ class RbacLab:
                     "proxy_protocol", "proxy_protocol.v3.ProxyProtocol", rules=[_TEAM]
                 )
             )
+        where = config.address(self.port, self.hosts[scene.id])
         return tls_config.listener(
-            scene.id, self.ports[scene.id], chain, listener_filters=inspectors, **log
+            scene.id, self.port, chain, listener_filters=inspectors, address=where, **log
         )
 
     def _try(self, scene: Scene, client: Client) -> str:
-        target = ("127.0.0.1", self.ports[scene.id])
+        target = (self.hosts[scene.id], self.port)
         conn = socket.create_connection(target, 20, source_address=(client.bind, 0))
         with contextlib.closing(conn), contextlib.suppress(ConnectionError, ssl.SSLError):
             if client.source:

@@ -101,7 +101,7 @@ SCENES = [
     Scene("no_length", who(f"{{remote_ip: {cidr('10.0.0.0')}}}")),
     Scene("long_length", who(f"{{remote_ip: {cidr('127.0.0.1', 99)}}}")),
     Scene("other_family", who(f"{{remote_ip: {cidr('::', 0)}}}")),
-    Scene("destination_ip", what(f"{{destination_ip: {cidr('127.0.0.1', 32)}}}")),
+    Scene("destination_ip", what(f"{{destination_ip: {cidr('127.77.0.0', 16)}}}")),
     Scene("destination_no", what(f"{{destination_ip: {cidr('127.0.0.2', 32)}}}")),
     Scene("port_no", what("{destination_port: 1}")),
     Scene("ports", what(_PORTS)),

@@ -1,8 +1,8 @@
 //! `rbac` of a filter chain: whether the bytes of a client go on to the terminal filter.
 //!
 //! As in Envoy the filters are asked when the first bytes come, in the order of the chain, and the
-//! first that refuses ends the connection. What they are asked about does not change as long as a
-//! connection lasts, so `CONTINUOUS` asks again for the sake of what is counted.
+//! first that refuses ends the connection. `CONTINUOUS` ones are asked again before bytes that come
+//! later go on; but for the metadata of the filters themselves the answer cannot have changed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

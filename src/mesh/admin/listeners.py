@@ -40,9 +40,17 @@ def drain(process: Process, query: Query) -> Answer:
 
 
 def _status(name: str, address: str) -> dict[str, object]:
+    import ipaddress
+
     host, _, port = address.rpartition(":")
-    socket_address = {"address": host.strip("[]"), "port_value": int(port)}
-    return {"name": name, "local_address": {"socket_address": socket_address}}
+    try:
+        ip = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return {"name": name, "local_address": {"pipe": {"path": address}}}
+    return {
+        "name": name,
+        "local_address": {"socket_address": {"address": ip, "port_value": int(port)}},
+    }
 
 
 ENDPOINTS = (

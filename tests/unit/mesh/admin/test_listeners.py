@@ -17,6 +17,15 @@ def test_only_what_serves_is_listed() -> None:
     assert document == {"listener_statuses": [{"name": "web", "local_address": address}]}
 
 
+def test_pipes_are_shown_as_such() -> None:
+    process = FakeProcess()
+    for path in ("/run/a:80", "@name", "a.sock"):
+        process.core.bound = path
+        process.hold(api.LISTENER, "web")
+        document = json.loads(get(process, "/listeners?format=json")[1])
+        assert document["listener_statuses"][0]["local_address"] == {"pipe": {"path": path}}
+
+
 def test_drain() -> None:
     process = FakeProcess()
     assert post(process, "/drain_listeners?graceful") == (200, "OK\n")

@@ -1,9 +1,9 @@
 //! `envoy.config.cluster.v3.Cluster` with its endpoints, compiled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Address;
 use super::http::Http2Options;
 use super::tls::UpstreamTls;
 
@@ -115,7 +115,7 @@ pub struct Endpoints {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    pub address: SocketAddr,
+    pub address: Address,
     /// `Endpoint.hostname`, for auto_host_rewrite.
     pub hostname: Option<Arc<str>>,
     /// `load_balancing_weight` × its locality's share; default 1.

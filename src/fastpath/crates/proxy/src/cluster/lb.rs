@@ -177,13 +177,14 @@ impl PartialOrd for Turn {
 mod tests {
     use super::*;
     use crate::cluster::host::HostShards;
+    use model::resources::address::Address;
     use model::resources::cluster::{Endpoint, UpstreamProtocol};
     use std::collections::HashMap;
     use std::sync::Arc;
 
     fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
         let endpoint = Endpoint {
-            address: ([127, 0, 0, 1], port).into(),
+            address: Address::Ip(([127, 0, 0, 1], port).into()),
             hostname: None,
             weight,
             health,
@@ -205,7 +206,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(&mut rng).unwrap().address.port();
+            let chosen = lb.choose(&mut rng).unwrap().address.port().unwrap();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);

@@ -8,10 +8,10 @@ pub mod report;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{
     Cluster, Discovery, Endpoint, Endpoints, Metadata, RoutingPriority, Thresholds,
 };
@@ -170,10 +170,10 @@ impl ClusterRuntime {
         let config = Arc::clone(&self.config.borrow());
         let protocol = config.http.protocol;
         let mut lb = self.lb.borrow_mut();
-        let mut old: HashMap<SocketAddr, Rc<Host>> = lb
+        let mut old: HashMap<Address, Rc<Host>> = lb
             .hosts()
             .iter()
-            .map(|h| (h.address, Rc::clone(h)))
+            .map(|h| (h.address.clone(), Rc::clone(h)))
             .collect();
         let mut new = Vec::with_capacity(endpoints.hosts.len());
         for endpoint in &endpoints.hosts {
@@ -255,7 +255,8 @@ fn transport_of(cluster: &Cluster, endpoint: &Endpoint) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::cluster::{
+    use model::resources::address::Address;
+use model::resources::cluster::{
         Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
     };
     use model::resources::http::Http2Options;
@@ -263,7 +264,7 @@ mod tests {
 
     fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
         let host = |(port, weight): &(u16, u32)| Endpoint {
-            address: ([127, 0, 0, 1], *port).into(),
+            address: Address::Ip(([127, 0, 0, 1], *port).into()),
             hostname: None,
             weight: *weight,
             health: HealthStatus::Healthy,
@@ -316,7 +317,7 @@ mod tests {
     fn ports(cluster: &ClusterRuntime, n: usize) -> Vec<u16> {
         let mut rng = fastrand::Rng::with_seed(1);
         (0..n)
-            .map(|_| cluster.choose(&mut rng).unwrap().address.port())
+            .map(|_| cluster.choose(&mut rng).unwrap().address.port().unwrap())
             .collect()
     }
 
@@ -337,11 +338,11 @@ mod tests {
         let before = cluster.hosts();
         let gone = cluster.set_endpoints(&endpoints(&[(2, 5), (3, 1)]));
         assert_eq!(
-            gone.iter().map(|h| h.address.port()).collect::<Vec<_>>(),
+            gone.iter().map(|h| h.address.port().unwrap()).collect::<Vec<_>>(),
             [1]
         );
         let after = cluster.hosts();
-        assert_eq!((after[0].weight, after[1].address.port()), (5, 3));
+        assert_eq!((after[0].weight, after[1].address.port()), (5, Some(3)));
         assert!(Rc::ptr_eq(&before[1].pool, &after[0].pool));
     }
 }

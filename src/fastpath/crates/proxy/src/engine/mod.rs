@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
+use model::resources::address::{Address, Bind};
 use model::resources::cluster::{Cluster, Endpoints};
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
@@ -81,11 +82,11 @@ struct ClusterEntry {
 
 #[derive(Clone)]
 struct BoundListener {
-    address: std::net::SocketAddr,
+    address: Bind,
     reuse_port: bool,
     options: SocketOptions,
     /// With the port that the kernel chose for port 0.
-    bound: std::net::SocketAddr,
+    bound: Address,
     fds: Vec<Arc<OwnedFd>>,
 }
 
@@ -218,8 +219,8 @@ impl Engine {
             .filter_map(|(name, bound)| {
                 // One that is not bound takes what others hand on.
                 let address = match bound.first() {
-                    Some(bound) => bound.bound,
-                    None => state.installed.listeners.get(name)?.address,
+                    Some(bound) => &bound.bound,
+                    None => &state.installed.listeners.get(name)?.address.address,
                 };
                 Some(ListenerStatus {
                     name: name.to_string(),

@@ -34,7 +34,7 @@ impl Bench {
             filters,
             stats,
             inspection: Inspection::default(),
-            facts: ConnectionFacts::new(address("127.0.0.1:80"), address("127.0.0.9:9")),
+            facts: ConnectionFacts::new(address("127.0.0.1:80").into(), address("127.0.0.9:9").into()),
         }
     }
 
@@ -246,10 +246,10 @@ fn proxy_protocol_takes_its_bytes_only() {
         }
         assert_eq!(bench.step(&bytes), done(header.len()));
         let facts = &bench.facts;
-        assert_eq!(facts.source, address("1.1.1.1:5"));
-        assert_eq!(facts.destination, address("10.0.0.1:443"));
-        assert_eq!(facts.direct_source, address("127.0.0.9:9"));
-        assert_eq!(facts.direct_destination, address("127.0.0.1:80"));
+        assert_eq!(facts.source, address("1.1.1.1:5").into());
+        assert_eq!(facts.destination, address("10.0.0.1:443").into());
+        assert_eq!(facts.direct_source, address("127.0.0.9:9").into());
+        assert_eq!(facts.direct_destination, address("127.0.0.1:80").into());
         assert!(facts.destination_restored);
         assert_eq!(&*facts.server_name, b"a.b");
     }
@@ -262,7 +262,7 @@ fn a_local_header_changes_nothing() {
     for header in [header, b"PROXY UNKNOWN\r\n".to_vec()] {
         let mut bench = Bench::new(vec![ListenerFilter::ProxyProtocol(proxy_protocol())]);
         assert_eq!(bench.step(&header), done(header.len()));
-        assert_eq!(bench.facts.source, address("127.0.0.9:9"));
+        assert_eq!(bench.facts.source, address("127.0.0.9:9").into());
         assert!(!bench.facts.destination_restored);
     }
 }
@@ -359,7 +359,7 @@ fn original_destination_and_source() {
     ]);
     bench.facts.redirected_from = Some(address("10.1.1.1:443"));
     assert_eq!(bench.step(b""), done(0));
-    assert_eq!(bench.facts.destination, address("10.1.1.1:443"));
+    assert_eq!(bench.facts.destination, address("10.1.1.1:443").into());
     assert!(bench.facts.destination_restored);
     let upstream = UpstreamSource {
         address: address("127.0.0.9:0"),
@@ -419,5 +419,5 @@ fn giving_up_keeps_what_was_found() {
         header + 16_384
     );
     assert_eq!(bench.inspection.give_up(), done(header));
-    assert_eq!(bench.facts.source, address("1.1.1.1:5"));
+    assert_eq!(bench.facts.source, address("1.1.1.1:5").into());
 }

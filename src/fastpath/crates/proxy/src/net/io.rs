@@ -2,10 +2,10 @@
 //! spoken under them.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 use tls::{Info, Received, Session, TlsError};
@@ -271,7 +271,7 @@ impl Io {
         self.out.clear();
     }
 
-    pub fn local_address(&self) -> Option<SocketAddr> {
+    pub fn local_address(&self) -> Option<Address> {
         super::socket::local_address(&self.fd)
     }
 

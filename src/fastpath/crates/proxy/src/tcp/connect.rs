@@ -128,10 +128,9 @@ impl Worker {
         host: Rc<Host>,
         [connection_unit, pending_unit]: [Taken; 2],
     ) -> Result<(), Refused> {
-        let connected = match &t.facts.upstream_source {
-            None => socket::connect(&host.address),
-            Some(from) => socket::connect_from(&host.address, &from.address, from.mark),
-        };
+        let source = t.facts.upstream_source.as_ref();
+        let keepalive = cluster.config.borrow().keepalive;
+        let connected = socket::connect(&host.address, source, keepalive.as_ref());
         let connected = connected.and_then(|fd| {
             self.register(Kind::TunnelServer, t.key, &fd)?;
             Ok(fd)
@@ -192,10 +191,9 @@ impl Worker {
         }
         server.stage = Stage::Handshaking { deadline_ms };
         let (cluster, host) = (&server.cluster, &server.host);
-        let local = t.seen.upstream_local;
         let speaks_http = t.tcp.config.tunneling.is_some();
         let kind = speaks_http.then_some(&host.pool.kind);
-        match transport::begin_tls(&mut server.side.io, cluster, host, local, kind) {
+        match transport::begin_tls(&mut server.side.io, cluster, host, kind) {
             Ok(false) => self.transport_ready(t, &[]),
             Ok(true) => self.shake_tunnel(t),
             Err(failure) => self.attempt_failed(t, failure),

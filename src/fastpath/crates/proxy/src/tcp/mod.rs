@@ -17,8 +17,9 @@ pub mod route;
 pub mod stream;
 pub mod tunneling;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
+
+use model::resources::address::Address;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
@@ -43,8 +44,8 @@ pub struct Tunnel {
     pub tcp: Rc<TcpRuntime>,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub peer: Address,
+    pub local: Address,
     pub id: u64,
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
@@ -143,7 +144,7 @@ pub struct Seen {
     pub transport_failure: Option<Box<str>>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
-    pub upstream_local: Option<SocketAddr>,
+    pub upstream_local: Option<Address>,
     pub upstream_id: u64,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
     pub connect_begin: u64,

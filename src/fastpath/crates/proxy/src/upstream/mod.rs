@@ -9,10 +9,10 @@ pub mod pool;
 pub mod transport;
 pub mod upload;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 use proto::h1::HeadReader;
 use rustix::io::Errno;
@@ -56,7 +56,7 @@ pub struct Upstream {
     pub priority: RoutingPriority,
     pub opened_ns: u64,
     /// Known once connected.
-    pub local: Option<SocketAddr>,
+    pub local: Option<Address>,
     pub idle_since_ms: u64,
 }
 
@@ -147,10 +147,9 @@ impl Worker {
         priority: RoutingPriority,
         unit: Taken,
     ) -> Result<(), Errno> {
-        let io = Io::plain(match &pool.kind.source {
-            None => socket::connect(&host.address)?,
-            Some(from) => socket::connect_from(&host.address, &from.address, from.mark)?,
-        });
+        let keepalive = cluster.config.borrow().keepalive;
+        let source = pool.kind.source.as_ref();
+        let io = Io::plain(socket::connect(&host.address, source, keepalive.as_ref())?);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);

@@ -61,9 +61,9 @@ impl Connection {
 
     fn facts(&self) -> Facts<'_> {
         Facts {
-            destination: self.destination,
-            source: self.source,
-            direct_source: self.direct_source,
+            destination: self.destination.into(),
+            source: self.source.into(),
+            direct_source: self.direct_source.into(),
             server_name: self.server_name.as_bytes(),
             transport_protocol: self.transport_protocol.as_bytes(),
             application_protocols: &self.application_protocols,

@@ -1,12 +1,13 @@
 //! What an operator finds in a request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use model::format::{
     Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimeFormat, TimePoint,
     TimeUnit,
 };
+use model::resources::address::Address;
 use proto::h1::Version;
 use proto::{HeaderMap, Known};
 
@@ -29,7 +30,7 @@ pub(super) enum Value<'a> {
     Number(u64),
     /// A number that JSON has as a string.
     Digits(u16),
-    Address(SocketAddr),
+    Address(&'a Address),
     Ip(IpAddr),
     Time(&'a TimeFormat, u64),
     Flags(ResponseFlags, bool),
@@ -63,16 +64,21 @@ impl<'a> Value<'a> {
         value.map_or(Value::Missing, Value::Number)
     }
 
-    fn address(value: Option<SocketAddr>) -> Self {
+    fn address(value: Option<&'a Address>) -> Self {
         value.map_or(Value::Missing, Value::Address)
     }
 
-    fn ip(value: Option<SocketAddr>) -> Self {
-        value.map_or(Value::Missing, |address| Value::Ip(address.ip()))
+    /// Of a pipe, its path.
+    fn ip(value: Option<&'a Address>) -> Self {
+        match value {
+            None => Value::Missing,
+            Some(Address::Ip(address)) => Value::Ip(address.ip()),
+            Some(pipe) => Value::Address(pipe),
+        }
     }
 
-    fn port(value: Option<SocketAddr>) -> Self {
-        Self::number(value.map(|address| address.port().into()))
+    fn port(value: Option<&Address>) -> Self {
+        Self::number(value.and_then(Address::port).map(u64::from))
     }
 
     #[inline]
@@ -98,7 +104,7 @@ impl<'a> Value<'a> {
             }
             Value::Number(n) => address::decimal(n, out),
             Value::Digits(n) => address::decimal(n.into(), out),
-            Value::Address(a) => address::socket(a, out),
+            Value::Address(a) => address::write(a, out),
             Value::Ip(ip) => address::ip(ip, out),
             Value::Time(format, at) => clock::write(format, at, out),
             Value::Flags(flags, long) => flags.write(out, long),
@@ -188,19 +194,19 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Value::text(info.connection_termination_details.as_deref())
         }
         Field::DownstreamLocalAddress | Field::DownstreamDirectLocalAddress => {
-            Value::address(info.downstream_local)
+            Value::address(info.downstream_local.as_ref())
         }
         Field::DownstreamLocalAddressWithoutPort
-        | Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(info.downstream_local),
+        | Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(info.downstream_local.as_ref()),
         Field::DownstreamLocalPort | Field::DownstreamDirectLocalPort => {
-            Value::port(info.downstream_local)
+            Value::port(info.downstream_local.as_ref())
         }
-        Field::DownstreamDirectRemoteAddress => Value::address(info.downstream_direct_remote),
-        Field::DownstreamDirectRemoteAddressWithoutPort => Value::ip(info.downstream_direct_remote),
-        Field::DownstreamDirectRemotePort => Value::port(info.downstream_direct_remote),
-        Field::DownstreamRemoteAddress => Value::address(info.downstream_remote),
-        Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote),
-        Field::DownstreamRemotePort => Value::port(info.downstream_remote),
+        Field::DownstreamDirectRemoteAddress => Value::address(info.downstream_direct_remote.as_ref()),
+        Field::DownstreamDirectRemoteAddressWithoutPort => Value::ip(info.downstream_direct_remote.as_ref()),
+        Field::DownstreamDirectRemotePort => Value::port(info.downstream_direct_remote.as_ref()),
+        Field::DownstreamRemoteAddress => Value::address(info.downstream_remote.as_ref()),
+        Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote.as_ref()),
+        Field::DownstreamRemotePort => Value::port(info.downstream_remote.as_ref()),
         Field::DownstreamHeaderBytesReceived => {
             Value::Number(info.downstream_header_bytes_received)
         }
@@ -252,22 +258,22 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         }
         Field::UpstreamHeaderBytesReceived => Value::Number(info.upstream_header_bytes_received),
         Field::UpstreamHeaderBytesSent => Value::Number(info.upstream_header_bytes_sent),
-        Field::UpstreamHost => Value::address(info.upstream_host),
+        Field::UpstreamHost => Value::address(info.upstream_host.as_ref()),
         Field::UpstreamHostName => match info.upstream_host_name.as_deref() {
             Some(name) => Value::text(Some(name)),
-            None => Value::address(info.upstream_host),
+            None => Value::address(info.upstream_host.as_ref()),
         },
         Field::UpstreamHostNameWithoutPort => match info.upstream_host_name.as_deref() {
             Some(name) => Value::text(Some(without_port(name))),
-            None => Value::ip(info.upstream_host),
+            None => Value::ip(info.upstream_host.as_ref()),
         },
-        Field::UpstreamLocalAddress => Value::address(info.upstream_local),
-        Field::UpstreamLocalAddressWithoutPort => Value::ip(info.upstream_local),
-        Field::UpstreamLocalPort => Value::port(info.upstream_local),
+        Field::UpstreamLocalAddress => Value::address(info.upstream_local.as_ref()),
+        Field::UpstreamLocalAddressWithoutPort => Value::ip(info.upstream_local.as_ref()),
+        Field::UpstreamLocalPort => Value::port(info.upstream_local.as_ref()),
         Field::UpstreamProtocol => Value::text(info.upstream_protocol.map(version)),
-        Field::UpstreamRemoteAddress => Value::address(info.upstream_remote),
-        Field::UpstreamRemoteAddressWithoutPort => Value::ip(info.upstream_remote),
-        Field::UpstreamRemotePort => Value::port(info.upstream_remote),
+        Field::UpstreamRemoteAddress => Value::address(info.upstream_remote.as_ref()),
+        Field::UpstreamRemoteAddressWithoutPort => Value::ip(info.upstream_remote.as_ref()),
+        Field::UpstreamRemotePort => Value::port(info.upstream_remote.as_ref()),
         Field::UpstreamRequestAttemptCount => Value::Number(info.attempt_count.into()),
         Field::UpstreamTransportFailureReason => info
             .upstream_transport_failure

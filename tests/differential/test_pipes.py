@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -39,7 +39,6 @@ _RANGES = {
     "port": {"destination_port": 80},
     "ten": {"prefix_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},
     "all": {"prefix_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 0}]},
-    "none": None,
 }
 _SOURCES = {
     "local": {"source_type": "SAME_IP_OR_LOOPBACK"},
@@ -47,10 +46,13 @@ _SOURCES = {
 }
 _EXTERNAL = {"external": {"source_type": "EXTERNAL"}, "any": None}
 _PORTS = {"ports": {"source_ports": [1]}, "any": None}
-_DIRECT = {
-    "direct": {"direct_source_prefix_ranges": [{"address_prefix": "0.0.0.0", "prefix_len": 0}]},
+_ALL = [{"address_prefix": "0.0.0.0", "prefix_len": 0}]
+_DIRECT = {"direct": {"direct_source_prefix_ranges": _ALL}}
+_DIRECT_NET = {
+    "ten": {"direct_source_prefix_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]},
     "any": None,
 }
+_SOURCE_NET = {"all": {"source_prefix_ranges": _ALL}}
 _INPUT = "type.googleapis.com/envoy.extensions.matching.common_inputs.network.v3."
 
 
@@ -58,6 +60,12 @@ def _log(path: str) -> dict[str, Any]:
     form = {"text_format_source": {"inline_string": _FORMAT + "\n"}}
     typed = {"@type": _LOG, "path": path, "log_format": form}
     return {"access_log": [{"name": "file", "typed_config": typed}]}
+
+
+def _json_log(path: str) -> config.Tree:
+    fields = {name: f"%{name}%" for name in re.findall(r"=%([^%]*)%", _FORMAT)}
+    typed = {"@type": _LOG, "path": path, "log_format": {"json_format": fields}}
+    return {"name": "file", "typed_config": typed}
 
 
 def _says(name: str) -> config.Tree:
@@ -81,9 +89,7 @@ def _tree(name: str) -> config.Tree:
     predicate = {
         "single_predicate": {
             "input": {"name": "in", "typed_config": {"@type": _INPUT + name}},
-            "value_match": {"prefix": "", "ignore_case": True}
-            if name == "SourceTypeInput"
-            else {"safe_regex": {"regex": ".*"}},
+            "value_match": {"safe_regex": {"google_re2": {}, "regex": ".*"}},
         }
     }
     return {
@@ -109,7 +115,7 @@ class Seen:
 class Lab:
     """Both proxies in turn."""
 
-    managers: dict[str, dict[str, Any]] = {
+    managers: ClassVar[dict[str, dict[str, Any]]] = {
         "plain": {},
         "remote": {"use_remote_address": True, "append_x_forwarded_port": True},
         "internal": {
@@ -126,12 +132,14 @@ class Lab:
         "stripped": {"strip_matching_host_port": True},
         "stripped_any": {"strip_any_host_port": True},
     }
-    scenes: dict[str, dict[str, Any]] = {
+    scenes: ClassVar[dict[str, dict[str, Any]]] = {
         "ranges": _RANGES,
         "sources": _SOURCES,
         "external": _EXTERNAL,
         "source_ports": _PORTS,
         "direct": _DIRECT,
+        "direct_net": _DIRECT_NET,
+        "source_net": _SOURCE_NET,
     }
 
     def __init__(self, folder: Path) -> None:
@@ -147,6 +155,8 @@ class Lab:
             manager = config.hcm(
                 routes, stat_prefix=name, generate_request_id=False, **_log(f"{name}.log"), **more
             )
+            if name == "remote":
+                manager["access_log"] = [_json_log(f"{name}.log")]
             pipe = {"address": pipes.pipe(f"{name}.sock")}
             all_of_them.append(config.listener(name, 0, manager, **pipe, **_log("conn.log")))
         for name, matches in self.scenes.items():
@@ -214,7 +224,9 @@ class Lab:
         """One request a case, each on its own connection."""
         answers = seen.answers
 
-        def ask(case: str, name: str, target: str = "/", *headers: str, before: bytes = b"") -> None:
+        def ask(
+            case: str, name: str, target: str = "/", *headers: str, before: bytes = b""
+        ) -> None:
             said = pipes.fetch(workdir / f"{name}.sock", target, *headers, before=before)
             lines = sorted(said.body.decode().splitlines())
             answers[case] = "\n".join([f"{said.status}", *lines])
@@ -349,4 +361,3 @@ def test_what_is_refused(case: str, where: str, tmp_path: Path) -> None:
     if where in ("dns", "admin"):
         expected = False  # Envoy resolves the name '', and has its admin port on pipes
     assert (said[1].returncode == 0) == expected, [s.stdout + s.stderr for s in said]
-

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(bool(netns.why_not()), reason=netns.why_not())
 _LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _ADMIN = 9901
 _REDIRECT = "-t nat -A OUTPUT -p tcp --dport 80 -j REDIRECT --to-ports 15001"
-_TPROXY = "-t mangle -A PREROUTING -p tcp -j TPROXY --on-port 15006 --tproxy-mark 1"
+_TPROXY = "-t mangle -A PREROUTING -p tcp -i p0 -j TPROXY --on-port 15006 --tproxy-mark 1"
 _both = pytest.mark.parametrize("kind", [ENVOY, OURS])
 
 Start = Callable[..., Proxy]
@@ -107,7 +107,8 @@ def test_redirected_output(kind: str, start: Start, stack: ExitStack) -> None:
     """Out of the machine itself, as a sidecar's outbound is: the listener of the original
     destination has the connection, else that of its port, else the virtual one."""
     (inside,) = stack.enter_context(netns.namespaces())
-    inside.ip("route add 10.8.0.0/16 dev lo")
+    inside.ip("addr add 10.7.0.1/32 dev lo")
+    inside.ip("route add 10.8.0.0/16 dev lo src 10.7.0.1")
     inside.iptables("-t nat -A OUTPUT -p tcp -d 10.8.0.0/16 -j REDIRECT --to-ports 15001")
     start(kind, inside, _virtual("0.0.0.0", 15001), *_unbound("0.0.0.0", "10.8.0.1"))
     assert ask(inside, "10.8.0.1", 80) == "exact at 10.8.0.1:80"
@@ -136,7 +137,8 @@ def test_redirected_on_the_way_in(kind: str, start: Start, stack: ExitStack) -> 
 def test_redirected_ipv6(kind: str, start: Start, stack: ExitStack) -> None:
     """The same."""
     (inside,) = stack.enter_context(netns.namespaces())
-    inside.ip("-6 route add fd08::/16 dev lo")
+    inside.ip("-6 addr add fd07::1/128 dev lo nodad")
+    inside.ip("-6 route add fd08::/16 dev lo src fd07::1")
     inside.iptables("-t nat -A OUTPUT -p tcp -d fd08::/16 -j REDIRECT --to-ports 15001", v6=True)
     start(kind, inside, _virtual("::", 15001), *_unbound("::", "fd08::1"))
     assert ask(inside, "fd08::1", 80) == "exact at [fd08::1]:80"
@@ -168,7 +170,7 @@ def test_tproxy(kind: str, v6: bool, start: Start, stack: ExitStack) -> None:
 @needs(_TPROXY)
 @_both
 def test_tproxy_to_one_address(kind: str, start: Start, stack: ExitStack) -> None:
-    """Where the listener is bound does not say where its connections go to."""
+    """A listener that is bound to one address takes it that its connections have come there."""
     client, inside = stack.enter_context(netns.namespaces(2))
     _cable(client, inside)
     inside.ip("rule add fwmark 1 lookup 100")
@@ -176,8 +178,7 @@ def test_tproxy_to_one_address(kind: str, start: Start, stack: ExitStack) -> Non
     inside.iptables(f"{_TPROXY} --on-ip 10.7.0.2")
     chains = [says("eighty", {"destination_port": 80}), says("other")]
     start(kind, inside, at("one", "10.7.0.2", 15006, *chains, transparent=True))
-    assert ask(client, "10.8.0.1", 80) == "eighty at 10.8.0.1:80"
-    assert ask(client, "10.8.0.1", 90) == "other at 10.8.0.1:90"
+    assert ask(client, "10.8.0.1", 80) == "other at 10.7.0.2:15006"
 
 
 @_both
@@ -194,6 +195,15 @@ def test_an_address_that_nobody_has(
         ask(inside, host, 80)
     inside.ip(f"addr add {host}/{length} dev lo{' nodad' if v6 else ''}")
     shown = f"[{host}]:80" if v6 else f"{host}:80"
+
+    def is_there() -> bool:
+        try:
+            inside.connect(host, 80).close()
+        except OSError:
+            return False
+        return True
+
+    wait_for(is_there, "a route to the new address")
     assert ask(inside, host, 80) == f"away at {shown}"
 
 
@@ -242,7 +252,6 @@ def test_original_source(
         inside.ip(f"{family} route add {net}0/{length} dev u0 table 101")
         inside.ip(f"{family} rule add iif u0 lookup 100")
         inside.ip(f"{family} route add local default dev lo table 100")
-        inside.ip(f"{family} route add local {net}1 dev lo")
     upstream, address, own = (
         ("fd06::2", "fd07::2", "fd07::1") if v6 else ("10.6.0.2", "10.7.0.2", "10.7.0.1")
     )
@@ -274,7 +283,8 @@ def test_original_source(
         conn.sendall(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
         assert read_all(conn).endswith(b"ok")
     assert [peer[0] for peer in peers] == [own]
-    assert (peers[0][1] == port) == bind_port
+    # `bind_port` does nothing in Envoy (its API hides it as not implemented).
+    assert (peers[0][1] == port) == (bind_port and kind == OURS)
 
 
 @_both
@@ -289,7 +299,9 @@ def test_tcp_fast_open(kind: str, host: str, start: Start, stack: ExitStack) -> 
 
     def once() -> bytes:
         with inside.socket(family) as conn:
+            conn.settimeout(None)  # or it is EINPROGRESS
             conn.sendto(request, socket.MSG_FASTOPEN, (host, 80))
+            conn.settimeout(20)
             return read_all(conn)
 
     assert once().endswith(b"fast")

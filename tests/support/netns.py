@@ -37,11 +37,15 @@ class Namespace:
             stderr=subprocess.PIPE,
             preexec_fn=die_with_parent,
         )
-        assert self._holder.stdout is not None and self._holder.stderr is not None
+        assert self._holder.stdout is not None
+        assert self._holder.stderr is not None
         if not self._holder.stdout.readline():
             raise OSError(self._holder.stderr.read().decode().strip())
         self.path = f"/proc/{self._holder.pid}/ns/net"
         self.enter = ["nsenter", f"--net={self.path}", "--"]
+        # Without duplicate address detection IPv6 is there at once.
+        for interfaces in ("all", "default"):
+            self.sysctl(f"net.ipv6.conf.{interfaces}.accept_dad", 0)
         self.run("ip", "link", "set", "lo", "up")
 
     def run(self, *argv: str) -> str:
@@ -143,8 +147,7 @@ def namespaces(count: int = 1) -> Iterator[list[Namespace]]:
     """So many of them."""
     made: list[Namespace] = []
     try:
-        for _ in range(count):
-            made.append(Namespace())
+        made.extend(Namespace() for _ in range(count))
         yield made
     finally:
         for each in made:

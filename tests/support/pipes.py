@@ -60,7 +60,7 @@ def fetch(path: Path | str, target: str = "/", *headers: str, before: bytes = b"
 
 
 def mirror(conn: socket.socket) -> None:
-    """Answer every request with its own head."""
+    """Answer every request with its own head; one that came straight may ask for the end."""
     data = b""
     while True:
         while b"\r\n\r\n" not in data:
@@ -70,6 +70,8 @@ def mirror(conn: socket.socket) -> None:
             data += more
         head, _, data = data.partition(b"\r\n\r\n")
         conn.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(head), head))
+        if b"connection: close" in head:
+            return
 
 
 def mirror_at(path: Path | str) -> TcpServer:

@@ -99,6 +99,7 @@ class Engine:
         service_cluster: str = "",
     ) -> None:
         self.concurrency = concurrency
+        self.bound = ["127.0.0.1:80"]
         self.calls: list[tuple[Any, ...]] = []
         self.held: dict[tuple[str, str], dict[str, Any]] = {}
         self.files: dict[tuple[str, str], list[str]] = {}
@@ -145,7 +146,9 @@ class Engine:
         self.calls.append(("fetch_timed_out", type_url.rpartition(".")[2], name))
 
     def listeners(self) -> list[tuple[str, str, str]]:
-        return [("web", "127.0.0.1:80", "active"), ("old", "127.0.0.1:81", "draining")]
+        return [("web", each, "active") for each in self.bound] + [
+            ("old", "127.0.0.1:81", "draining")
+        ]
 
     def clusters_json(self) -> str:
         return '{"cluster_statuses": [{"name": "web"}]}'

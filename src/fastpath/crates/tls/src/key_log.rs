@@ -54,8 +54,7 @@ impl KeyLog {
             let has = |ip| ranges.iter().any(|range| range.contains(ip));
             ranges.is_empty() || ip.is_some_and(has)
         };
-        (inside(&self.local, local) && inside(&self.remote, remote))
-            .then(|| Arc::clone(&self.file))
+        (inside(&self.local, local) && inside(&self.remote, remote)).then(|| Arc::clone(&self.file))
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Where a socket is. An IP address costs nothing to copy, a pipe a count.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
     Ip(SocketAddr),
     /// The path of a unix socket; `@name` is a name of Linux' abstract namespace, and an empty one
@@ -14,7 +14,7 @@ pub enum Address {
 }
 
 /// Where a listener is bound.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Bind {
     pub address: Address,
     /// Permissions of a pipe's file, 0 to 0o777; 0: as the umask leaves them.
@@ -68,6 +68,25 @@ impl fmt::Display for Address {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Pipe(path) => f.write_str(path),
+        }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Pipe(path) => write!(f, "Pipe({path:?})"),
+        }
+    }
+}
+
+impl fmt::Debug for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)?;
+        match self.mode {
+            0 => Ok(()),
+            mode => write!(f, " mode {mode:#o}"),
         }
     }
 }

@@ -284,7 +284,7 @@ pub const TABLE: &[Entry] = &[
         implemented: &["cidr_ranges"],
         ignored: &[(
             "stat_prefix",
-            "counts inputs that are no addresses, which our inputs always are",
+            "counts inputs that are no addresses, which our inputs always are (of a pipe there is none)",
         )],
         default_only: &[],
     },

@@ -256,7 +256,7 @@ fn transport_of(cluster: &Cluster, endpoint: &Endpoint) -> usize {
 mod tests {
     use super::*;
     use model::resources::address::Address;
-use model::resources::cluster::{
+    use model::resources::cluster::{
         Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
     };
     use model::resources::http::Http2Options;
@@ -338,7 +338,9 @@ use model::resources::cluster::{
         let before = cluster.hosts();
         let gone = cluster.set_endpoints(&endpoints(&[(2, 5), (3, 1)]));
         assert_eq!(
-            gone.iter().map(|h| h.address.port().unwrap()).collect::<Vec<_>>(),
+            gone.iter()
+                .map(|h| h.address.port().unwrap())
+                .collect::<Vec<_>>(),
             [1]
         );
         let after = cluster.hosts();

@@ -312,11 +312,7 @@ fn bind_all(
     listener.addresses().map(one).collect()
 }
 
-fn bind(
-    listener: &Listener,
-    address: &Bind,
-    workers: usize,
-) -> rustix::io::Result<BoundListener> {
+fn bind(listener: &Listener, address: &Bind, workers: usize) -> rustix::io::Result<BoundListener> {
     let is_pipe = matches!(address.address, Address::Pipe(_));
     // Of a pipe there is one socket, for all workers.
     let count = if listener.reuse_port && !is_pipe {

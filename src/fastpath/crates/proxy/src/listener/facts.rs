@@ -14,14 +14,16 @@ pub struct ConnectionFacts {
     pub destination: Address,
     /// The local address of the socket.
     pub direct_destination: Address,
-    /// `destination` is not the socket's.
+    /// `destination` is not the socket's, or was looked up all the same: another listener may be
+    /// the one of it.
     pub destination_restored: bool,
     /// The client: the peer, or what PROXY protocol says.
     pub source: Address,
     /// The peer of the socket.
     pub direct_source: Address,
-    /// Where the connection went before it was redirected here, if it was: for the filter
-    /// `original_dst`, looked up by whoever has the socket (`net::socket::original_destination`).
+    /// Where the connection went before it was redirected here, or to a transparent socket: for
+    /// the filter `original_dst`, looked up by whoever has the socket
+    /// (`net::socket::original_destination`).
     pub redirected_from: Option<SocketAddr>,
     pub transport: Transport,
     /// Of the ClientHello, lower case; empty without one.

@@ -135,6 +135,7 @@ impl Inspection {
             ListenerFilter::OriginalDst => {
                 if let Some(destination) = facts.redirected_from {
                     facts.restore_destination(destination);
+                    facts.destination_restored = true;
                 }
                 Verdict::Next(0)
             }

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use model::resources::address::Address;
 use model::resources::listener::{
     ConditionalFilter, ListenerFilter, ListenerPredicate, OriginalSrc, ProxyProtocol, TlsInspector,
     TlvRule,
@@ -34,7 +35,10 @@ impl Bench {
             filters,
             stats,
             inspection: Inspection::default(),
-            facts: ConnectionFacts::new(address("127.0.0.1:80").into(), address("127.0.0.9:9").into()),
+            facts: ConnectionFacts::new(
+                address("127.0.0.1:80").into(),
+                address("127.0.0.9:9").into(),
+            ),
         }
     }
 
@@ -366,11 +370,35 @@ fn original_destination_and_source() {
         mark: 123,
     };
     assert_eq!(bench.facts.upstream_source, Some(upstream));
-    // To itself: as if it came straight.
+    // To itself, which is found when its listener is looked for.
     let mut bench = Bench::new(vec![ListenerFilter::OriginalDst]);
     bench.facts.redirected_from = Some(address("127.0.0.1:80"));
     assert_eq!(bench.step(b""), done(0));
-    assert!(!bench.facts.destination_restored);
+    assert_eq!(bench.facts.destination, address("127.0.0.1:80").into());
+    assert!(bench.facts.destination_restored);
+}
+
+/// A pipe has no port that could be in a range, and is no place to leave from.
+#[test]
+fn pipes_have_no_addresses() {
+    let disabled = ListenerPredicate::DestinationPort { start: 0, end: 2 };
+    let mut bench = Bench::conditional(vec![
+        ConditionalFilter {
+            filter: ListenerFilter::ProxyProtocol(proxy_protocol()),
+            disabled: Some(disabled),
+        },
+        ConditionalFilter {
+            filter: ListenerFilter::OriginalSrc(OriginalSrc::default()),
+            disabled: None,
+        },
+    ]);
+    let pipe = Address::Pipe("/run/a.sock".into());
+    bench.facts = ConnectionFacts::new(pipe.clone(), pipe);
+    assert_eq!(bench.step(b""), Step::NeedMore);
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    assert_eq!(bench.step(local), done(16));
+    assert_eq!(bench.facts.upstream_source, None);
+    assert_eq!(bench.facts.for_matching().destination, None);
 }
 
 #[test]

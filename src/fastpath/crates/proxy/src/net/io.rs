@@ -71,6 +71,7 @@ pub struct Io {
     tls: Option<Box<Tls>>,
     /// Our side ends when all that waits is written.
     finishing: bool,
+    refused: Option<Errno>,
 }
 
 #[derive(Debug)]
@@ -94,7 +95,22 @@ impl Io {
             out: OutBuffer::default(),
             tls: None,
             finishing: false,
+            refused: None,
         }
+    }
+
+    /// A connection under way, as `socket::connect` has it: with the error that was there at once.
+    pub fn connecting((fd, refused): (OwnedFd, Option<Errno>)) -> Self {
+        Self {
+            refused,
+            ..Self::plain(fd)
+        }
+    }
+
+    /// Why there is no connection, if that was known at once. Like any other end of connecting it
+    /// is told by an event: epoll has one for a socket that is not connected.
+    pub fn refused(&self) -> Option<Errno> {
+        self.refused
     }
 
     /// From here on TLS is spoken. A client's first bytes leave at once.

@@ -9,9 +9,7 @@ use model::resources::cluster::TcpKeepalive;
 use model::resources::listener::SocketOptions;
 use rustix::io::{Errno, Result};
 use rustix::net::sockopt;
-use rustix::net::{
-    AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto,
-};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto};
 use socket2::SockRef;
 
 use super::sockopt::set_tcp_fast_open;
@@ -77,13 +75,13 @@ pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, Address)>> {
     }
 }
 
-/// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how).
-/// `source`: from an address that is the client's (`original_src`).
+/// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how, unless
+/// the error is there at once). `source`: from an address that is the client's (`original_src`).
 pub fn connect(
     address: &Address,
     source: Option<&UpstreamSource>,
     keepalive: Option<&TcpKeepalive>,
-) -> Result<OwnedFd> {
+) -> Result<(OwnedFd, Option<Errno>)> {
     match (address, source) {
         (Address::Ip(address), source) => connect_tcp(address, source, keepalive),
         (Address::Pipe(path), None) => unix::connect(path),
@@ -95,7 +93,7 @@ fn connect_tcp(
     address: &SocketAddr,
     source: Option<&UpstreamSource>,
     keepalive: Option<&TcpKeepalive>,
-) -> Result<OwnedFd> {
+) -> Result<(OwnedFd, Option<Errno>)> {
     let fd = stream_socket(address)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
     if let Some(keepalive) = keepalive {
@@ -105,8 +103,8 @@ fn connect_tcp(
         bind_to(&fd, address, source)?;
     }
     match rustix::net::connect(&fd, address) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
-        Err(e) => Err(e),
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, None)),
+        Err(e) => Ok((fd, Some(e))),
     }
 }
 
@@ -115,13 +113,16 @@ pub fn connect_result(fd: impl AsFd) -> Result<()> {
     sockopt::socket_error(fd).unwrap_or_else(Err)
 }
 
-/// The local address of a socket.
+/// The local address of a socket; `None`: it has none, as a pipe's client.
 pub fn local_address(fd: impl AsFd) -> Option<Address> {
-    rustix::net::getsockname(fd).ok().and_then(address_of)
+    let found = rustix::net::getsockname(fd).ok().and_then(address_of)?;
+    let is_unnamed = matches!(&found, Address::Pipe(path) if path.is_empty());
+    (!is_unnamed).then_some(found)
 }
 
-/// Where a connection went before netfilter redirected it to this socket; `None`: it came straight.
-/// A transparent proxy's socket (TPROXY) has the original destination as its local address.
+/// Where a connection went before netfilter redirected it to this socket (or where it came, if
+/// netfilter only saw it); `None`: it came straight. A transparent proxy's socket (TPROXY) has the
+/// original destination as its local address.
 pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
     let found: SocketAddr = match local_address(&fd)?.socket_addr()? {
         // ENOENT: not tracked; ENOPROTOOPT: no netfilter.

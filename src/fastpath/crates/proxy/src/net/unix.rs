@@ -29,13 +29,13 @@ pub fn listen(path: &str, mode: u32, backlog: i32) -> Result<OwnedFd> {
 }
 
 /// Connects at once or not at all: `EAGAIN` means that the peer's backlog is full.
-pub fn connect(path: &str) -> Result<OwnedFd> {
+pub fn connect(path: &str) -> Result<(OwnedFd, Option<Errno>)> {
     let fd = socket()?;
     loop {
         match rustix::net::connect(&fd, &named(path)?) {
-            Ok(()) | Err(Errno::ISCONN | Errno::INPROGRESS) => return Ok(fd),
+            Ok(()) | Err(Errno::ISCONN | Errno::INPROGRESS) => return Ok((fd, None)),
             Err(Errno::INTR) => {}
-            Err(e) => return Err(e),
+            Err(e) => return Ok((fd, Some(e))),
         }
     }
 }
@@ -44,8 +44,11 @@ pub fn connect(path: &str) -> Result<OwnedFd> {
 pub fn address_of(found: &SocketAddrUnix) -> Address {
     let text = match (found.path_bytes(), found.abstract_name()) {
         (Some(path), _) => String::from_utf8_lossy(path).into_owned(),
-        (None, Some(name)) => format!("@{}", String::from_utf8_lossy(name).replace('\0', "@")),
-        (None, None) => String::new(),
+        // A socket without a name is one whose name is empty.
+        (None, Some(name)) if !name.is_empty() => {
+            format!("@{}", String::from_utf8_lossy(name).replace('\0', "@"))
+        }
+        (None, _) => String::new(),
     };
     Address::Pipe(text.into())
 }
@@ -93,14 +96,14 @@ mod tests {
         let path = scratch("next");
         let text = path.to_str().unwrap();
         let first = listen(text, 0o600, 8).unwrap();
-        let _second = listen(text, 0o640, 8).unwrap();
+        let second = listen(text, 0o640, 8).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         drop(first);
-        drop(connect(text).unwrap());
-        drop(_second);
+        assert_eq!(connect(text).unwrap().1, None);
+        drop(second);
         assert!(path.exists());
-        assert_eq!(connect(text).unwrap_err(), Errno::CONNREFUSED);
+        assert_eq!(connect(text).unwrap().1, Some(Errno::CONNREFUSED));
     }
 
     #[test]
@@ -124,7 +127,11 @@ mod tests {
             let listener = listen(&text, 0, 8).unwrap();
             let address = super::super::socket::local_address(&listener);
             assert_eq!(address, Some(Address::Pipe(text.as_str().into())));
-            let client = connect(&text).unwrap();
+            let (client, refused) = connect(&text).unwrap();
+            assert_eq!(
+                (refused, super::super::socket::local_address(&client)),
+                (None, None)
+            );
             let (server, peer) = super::super::socket::accept(&listener).unwrap().unwrap();
             assert_eq!(peer, Address::Pipe("".into()));
             let (mut client, mut server) = (UnixStream::from(client), UnixStream::from(server));

@@ -13,7 +13,7 @@ use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::millis;
-use crate::http::failure::{Failure, transport_failure};
+use crate::http::failure::Failure;
 use crate::net::io::{Io, Scratch};
 use crate::net::socket;
 use crate::telemetry::response_flags::ResponseFlags;
@@ -131,21 +131,22 @@ impl Worker {
         let source = t.facts.upstream_source.as_ref();
         let keepalive = cluster.config.borrow().keepalive;
         let connected = socket::connect(&host.address, source, keepalive.as_ref());
-        let connected = connected.and_then(|fd| {
-            self.register(Kind::TunnelServer, t.key, &fd)?;
-            Ok(fd)
+        let connected = connected.and_then(|connecting| {
+            let io = Io::connecting(connecting);
+            self.register(Kind::TunnelServer, t.key, &io)?;
+            Ok(io)
         });
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamRqPendingTotal);
-        let fd = match connected {
-            Ok(fd) => fd,
+        let io = match connected {
+            Ok(io) => io,
             Err(errno) => {
                 give_back(&cluster, Limit::Connections, connection_unit);
                 give_back(&cluster, Limit::Pending, pending_unit);
                 stats.inc(ClusterCounter::UpstreamCxConnectFail);
                 stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 host.pool.shard.cx_connect_fail.inc();
-                t.note_failure(Failure::ConnectFailure(errno));
+                t.note_failure(Failure::ImmediateConnectFailure(errno), Some(&host));
                 return Err(Refused::Once);
             }
         };
@@ -159,7 +160,7 @@ impl Worker {
         let opened_ns = self.clock.now_ns();
         t.seen.connect_begin = opened_ns;
         t.server = Some(Server {
-            side: Side::new(Io::plain(fd)),
+            side: Side::new(io),
             stage: Stage::Connecting { deadline_ms },
             cluster,
             host,
@@ -177,8 +178,16 @@ impl Worker {
         let Some(server) = &mut t.server else {
             return self.tunnels.put(t.key, t);
         };
-        if failed && let Err(errno) = socket::connect_result(&server.side.io) {
-            return self.attempt_failed(t, Failure::ConnectFailure(errno));
+        let failure = match server.side.io.refused() {
+            Some(errno) => Some(Failure::ImmediateConnectFailure(errno)),
+            None if failed => {
+                let result = socket::connect_result(&server.side.io);
+                result.err().map(Failure::ConnectFailure)
+            }
+            None => None,
+        };
+        if let Some(failure) = failure {
+            return self.attempt_failed(t, failure);
         }
         let ms = self.clock.now_ns().saturating_sub(server.opened_ns) / 1_000_000;
         let stats = server.cluster.stats();
@@ -272,7 +281,7 @@ impl Worker {
                 stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
             }
             server.host.pool.shard.cx_connect_fail.inc();
-            t.note_failure(failure);
+            t.note_failure(failure, Some(&server.host));
             if let Some(error) = server.side.io.tls_failure() {
                 t.seen.transport_failure = Some(error.reason().into());
             }
@@ -283,14 +292,12 @@ impl Worker {
 }
 
 impl Tunnel {
-    pub(super) fn note_failure(&mut self, failure: Failure) {
+    pub(super) fn note_failure(&mut self, failure: Failure, host: Option<&Host>) {
         self.seen
             .flags
             .insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
-        self.seen.transport_failure = match failure {
-            Failure::ConnectFailure(errno) => Some(transport_failure(errno).into()),
-            _ => None,
-        };
+        let reason = failure.connect_error(host.map(|host| &host.address));
+        self.seen.transport_failure = reason.map(Into::into);
         self.seen.upstream_local = None;
     }
 

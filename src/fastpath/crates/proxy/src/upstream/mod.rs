@@ -149,7 +149,8 @@ impl Worker {
     ) -> Result<(), Errno> {
         let keepalive = cluster.config.borrow().keepalive;
         let source = pool.kind.source.as_ref();
-        let io = Io::plain(socket::connect(&host.address, source, keepalive.as_ref())?);
+        let connecting = socket::connect(&host.address, source, keepalive.as_ref())?;
+        let io = Io::connecting(connecting);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);
@@ -244,8 +245,14 @@ impl Worker {
         let Some(io) = u.carrier.io() else {
             return self.upstreams.put(u.key, u);
         };
-        match socket::connect_result(io) {
-            Ok(()) => {
+        let failure = match io.refused() {
+            Some(errno) => Some(Failure::ImmediateConnectFailure(errno)),
+            None => socket::connect_result(io)
+                .err()
+                .map(Failure::ConnectFailure),
+        };
+        match failure {
+            None => {
                 let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
                 u.local = io.local_address();
                 u.cluster
@@ -254,7 +261,7 @@ impl Worker {
                 u.state = State::Handshaking { deadline_ms };
                 self.begin_transport(u);
             }
-            Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
+            Some(failure) => self.connect_failed(u, failure),
         }
     }
 

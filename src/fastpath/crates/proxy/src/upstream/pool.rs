@@ -117,7 +117,7 @@ impl Worker {
                     connections.give_back();
                 }
                 cluster.stats().inc(ClusterCounter::UpstreamCxConnectFail);
-                Err(Failure::ConnectFailure(e))
+                Err(Failure::ImmediateConnectFailure(e))
             }
         }
     }

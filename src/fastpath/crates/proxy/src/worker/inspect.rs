@@ -54,7 +54,11 @@ impl Worker {
         self.count_accepted();
         let mut facts = Box::new(ConnectionFacts::new(local, peer));
         if listener.asks_original_destination {
-            facts.redirected_from = socket::original_destination(&io);
+            // What TPROXY gave to a transparent socket goes where its local address says.
+            let is_transparent = listener.config.socket.transparent;
+            let own = facts.direct_destination.socket_addr();
+            let own = own.filter(|_| is_transparent);
+            facts.redirected_from = socket::original_destination(&io).or(own);
         }
         self.inspect(Accepted {
             io,

@@ -147,7 +147,9 @@ impl DirectSources {
     }
 
     fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        self.0.find(facts.direct_source.unwrap_or(PIPE))?.find(facts)
+        self.0
+            .find(facts.direct_source.unwrap_or(PIPE))?
+            .find(facts)
     }
 }
 
@@ -276,9 +278,7 @@ pub(in crate::matching) fn is_same_ip_or_loopback(facts: &Facts<'_>) -> bool {
     let Some(source) = facts.source.map(|address| address.ip().to_canonical()) else {
         return true;
     };
-    let destination = facts
-        .destination
-        .map(|address| address.ip().to_canonical());
+    let destination = facts.destination.map(|address| address.ip().to_canonical());
     source == IpAddr::V4(Ipv4Addr::LOCALHOST)
         || source == IpAddr::V6(Ipv6Addr::LOCALHOST)
         || Some(source) == destination

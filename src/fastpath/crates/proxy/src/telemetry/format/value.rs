@@ -19,6 +19,8 @@ use crate::telemetry::stream_info::{LogContext, StreamInfo};
 /// An operator's answer, borrowed where it can be.
 pub(super) enum Value<'a> {
     Missing,
+    /// The port of a pipe: no text, and `null` in JSON.
+    NoPort,
     Bytes(&'a [u8]),
     /// Percent-decoded on the way out.
     Encoded(&'a [u8]),
@@ -78,13 +80,16 @@ impl<'a> Value<'a> {
     }
 
     fn port(value: Option<&Address>) -> Self {
-        Self::number(value.and_then(Address::port).map(u64::from))
+        value.map_or(Value::Missing, |address| match address.port() {
+            Some(port) => Value::Number(port.into()),
+            None => Value::NoPort,
+        })
     }
 
     #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match *self {
-            Value::Missing => {}
+            Value::Missing | Value::NoPort => {}
             Value::List(list) => {
                 for (index, text) in list.iter().enumerate() {
                     if index > 0 {
@@ -197,12 +202,18 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
             Value::address(info.downstream_local.as_ref())
         }
         Field::DownstreamLocalAddressWithoutPort
-        | Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(info.downstream_local.as_ref()),
+        | Field::DownstreamDirectLocalAddressWithoutPort => {
+            Value::ip(info.downstream_local.as_ref())
+        }
         Field::DownstreamLocalPort | Field::DownstreamDirectLocalPort => {
             Value::port(info.downstream_local.as_ref())
         }
-        Field::DownstreamDirectRemoteAddress => Value::address(info.downstream_direct_remote.as_ref()),
-        Field::DownstreamDirectRemoteAddressWithoutPort => Value::ip(info.downstream_direct_remote.as_ref()),
+        Field::DownstreamDirectRemoteAddress => {
+            Value::address(info.downstream_direct_remote.as_ref())
+        }
+        Field::DownstreamDirectRemoteAddressWithoutPort => {
+            Value::ip(info.downstream_direct_remote.as_ref())
+        }
         Field::DownstreamDirectRemotePort => Value::port(info.downstream_direct_remote.as_ref()),
         Field::DownstreamRemoteAddress => Value::address(info.downstream_remote.as_ref()),
         Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote.as_ref()),

@@ -284,7 +284,7 @@ impl Worker {
     /// The host does not give a tunnel.
     pub(super) fn link_refused(&mut self, mut t: Box<Tunnel>) {
         self.close_link(&mut t);
-        t.note_failure(Failure::UpstreamClosed);
+        t.note_failure(Failure::UpstreamClosed, None);
         self.try_again(t);
     }
 

@@ -175,6 +175,9 @@ class Lab:
         more = {"additional_addresses": [{"address": pipes.pipe("tunnel.sock", 0o600)}]}
         pipe = {"address": pipes.pipe(_ABSTRACT)}
         all_of_them.append(tls_config.listener("tunnel", 0, tunnel, **pipe, **more))
+        tunnel = tls_config.chain(tls_config.tcp_proxy("up", **_log("proxied-tunnel.log")))
+        pipe = {"address": pipes.pipe("proxied-tunnel.sock"), "listener_filters": [proxied]}
+        all_of_them.append(tls_config.listener("proxied-tunnel", 0, tunnel, **pipe))
         dead = tls_config.chain(tls_config.tcp_proxy("dead", **_log("dead.log")))
         pipe = {"address": pipes.pipe("dead-tunnel.sock")}
         all_of_them.append(tls_config.listener("dead", 0, dead, **pipe))
@@ -210,12 +213,13 @@ class Lab:
             mode = (workdir / "tunnel.sock").stat().st_mode
             seen.answers["mode"] = f"{mode & 0o777:o}"
             logs = [*(f"{n}.log" for n in self.managers), "proxied.log", "tunnel.log", "dead.log"]
+            logs += ["proxied-tunnel.log"]
             logs += ["conn.log", "original.log"]
             wait_for(lambda: all((workdir / n).exists() for n in logs), "the logs")
             wait_for(lambda: len(_lines(workdir / "conn.log")) >= 24, "connections' logs")
-            seen.logs = {name: sorted(_lines(workdir / name)) for name in logs}
             proxy.terminate()
             proxy.wait_exit()
+        seen.logs = {name: sorted(_lines(workdir / name)) for name in logs}
         left = sorted(path.name for path in workdir.glob("*.sock"))
         seen.answers["left behind"] = " ".join(left)
         return seen
@@ -246,6 +250,7 @@ class Lab:
         ask("proxied", "proxied", before=proxy_v2("1.1.1.1:5", "10.0.0.1:6"))
         local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
         ask("proxied local", "proxied", before=local)
+        ask("proxied tunnel", "proxied-tunnel", before=proxy_v2("1.1.1.1:5", "10.0.0.1:6"))
         ask("original", "original")
         ask("tunnel", "tunnel")
         said = pipes.fetch(_ABSTRACT)
@@ -275,7 +280,7 @@ def test_logs(seen: dict[str, Seen]) -> None:
     """Every operator that shows an address; TCP ports of our own vary."""
 
     def steady(logs: dict[str, list[str]]) -> dict[str, list[str]]:
-        port = re.compile(r"(UPSTREAM_LOCAL_(ADDRESS=127.0.0.1:|PORT=))\d+")
+        port = re.compile(r'(UPSTREAM_LOCAL_(ADDRESS(=|":")127.0.0.1:|PORT(=|":)))\d+')
         return {n: [port.sub(r"\1*", line) for line in lines] for n, lines in logs.items()}
 
     assert steady(seen[OURS].logs) == steady(seen[ENVOY].logs)

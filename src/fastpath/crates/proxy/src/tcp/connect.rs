@@ -194,6 +194,7 @@ impl Worker {
         stats.record(ClusterHistogram::UpstreamCxConnectMs, ms);
         if logs {
             // Two calls that only a log is worth.
+            t.seen.is_connected = true;
             t.seen.upstream_local = server.side.io.local_address();
             let ids = &self.shared.next_connection_id;
             t.seen.upstream_id = ids.fetch_add(1, Ordering::Relaxed);
@@ -298,6 +299,7 @@ impl Tunnel {
             .insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
         let reason = failure.connect_error(host.map(|host| &host.address));
         self.seen.transport_failure = reason.map(Into::into);
+        self.seen.is_connected = false;
         self.seen.upstream_local = None;
     }
 

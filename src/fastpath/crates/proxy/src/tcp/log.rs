@@ -33,7 +33,7 @@ impl Worker {
         let now = self.clock.now_ns();
         let cluster = seen.cluster.as_ref().map(|cluster| cluster.config.borrow());
         let host = seen.host.as_ref();
-        let connected = seen.upstream_local.is_some();
+        let connected = seen.is_connected;
         StreamInfo {
             start: t.opened_ns,
             start_wall: self
@@ -58,7 +58,7 @@ impl Worker {
             connection_id: t.id,
             downstream_local: Some(t.local.clone()),
             downstream_remote: Some(t.peer.clone()),
-            downstream_direct_remote: Some(t.peer.clone()),
+            downstream_direct_remote: Some(t.facts.direct_source.clone()),
             filter_chain_name: Some(Rc::clone(&t.chain.name)),
             downstream_tls: t.client.io.tls_info().cloned(),
             upstream_tls: t

@@ -144,6 +144,8 @@ pub struct Seen {
     pub transport_failure: Option<Box<str>>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
+    /// There is a connection, whatever it is called: on a pipe its local end has no name.
+    pub is_connected: bool,
     pub upstream_local: Option<Address>,
     pub upstream_id: u64,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.

@@ -99,6 +99,7 @@ impl Worker {
         let Some(c) = self.http2.get_mut(connection) else {
             return false;
         };
+        t.seen.is_connected = true;
         t.seen.upstream_local = c.io.local_address();
         let scheme = if c.io.is_plain() {
             Scheme::Http

@@ -198,16 +198,12 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::ConnectionTerminationDetails => {
             Value::text(info.connection_termination_details.as_deref())
         }
-        Field::DownstreamLocalAddress | Field::DownstreamDirectLocalAddress => {
-            Value::address(info.downstream_local.as_ref())
-        }
-        Field::DownstreamLocalAddressWithoutPort
-        | Field::DownstreamDirectLocalAddressWithoutPort => {
-            Value::ip(info.downstream_local.as_ref())
-        }
-        Field::DownstreamLocalPort | Field::DownstreamDirectLocalPort => {
-            Value::port(info.downstream_local.as_ref())
-        }
+        Field::DownstreamLocalAddress => Value::address(info.downstream_local.as_ref()),
+        Field::DownstreamLocalAddressWithoutPort => Value::ip(info.downstream_local.as_ref()),
+        Field::DownstreamLocalPort => Value::port(info.downstream_local.as_ref()),
+        Field::DownstreamDirectLocalAddress => Value::address(direct_local(info)),
+        Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(direct_local(info)),
+        Field::DownstreamDirectLocalPort => Value::port(direct_local(info)),
         Field::DownstreamDirectRemoteAddress => {
             Value::address(info.downstream_direct_remote.as_ref())
         }
@@ -295,6 +291,12 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::VirtualClusterName => Value::text(info.virtual_cluster_name.as_deref()),
         Field::VirtualHostName => Value::text(info.virtual_host_name.as_deref()),
     }
+}
+
+/// The socket's own, whatever listener filters say of where the client wanted to go.
+fn direct_local(info: &StreamInfo) -> Option<&Address> {
+    let facts = info.facts.as_ref().map(|facts| &facts.direct_destination);
+    facts.or(info.downstream_local.as_ref())
 }
 
 fn either<'a>(

@@ -34,11 +34,15 @@ class Bootstrap:
     dynamic: list[tuple[str, str, str, float]]
     #: stats_flush_interval in seconds (default 5).
     stats_flush_interval: float
+    #: The fields that the API does not have, if such are ignored: file:line:column, field path,
+    #: reason.
+    ignored: list[str]
 
-def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
-    """Reads YAML or JSON (JSON is read as YAML). Raises ConfigError."""
+def load_bootstrap(text: bytes, filename: str, ignore_unknown: bool) -> Bootstrap:
+    """Reads YAML or JSON (JSON is read as YAML). `ignore_unknown`: leaves out fields that the API
+    does not have. Raises ConfigError."""
 
-def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
+def merge_bootstrap(base: Bootstrap, text: bytes, filename: str, ignore_unknown: bool) -> Bootstrap:
     """`--config-yaml` over `--config-path`, as protobuf's MergeFrom. Raises ConfigError."""
 
 def validate(bootstrap: Bootstrap) -> None:
@@ -46,7 +50,7 @@ def validate(bootstrap: Bootstrap) -> None:
     (`--mode validate`). Raises ConfigError."""
 
 def load_discovery_response(
-    text: bytes, filename: str, type_url: str
+    text: bytes, filename: str, type_url: str, ignore_unknown: bool
 ) -> tuple[str, list[tuple[str, bytes]], list[tuple[str, str, str]]]:
     """Reads a DiscoveryResponse in YAML, JSON or binary (`.pb`): (version_info, [(name, bytes)],
     [(name, field path, reason)]).
@@ -88,8 +92,17 @@ class Engine:
     unless said otherwise and may be called from any thread."""
 
     def __init__(
-        self, concurrency: int, drain_time: float, service_node: str, service_cluster: str
-    ) -> None: ...
+        self,
+        concurrency: int,
+        drain_time: float,
+        service_node: str,
+        service_cluster: str,
+        file_flush_interval: float,
+        local_ipv6: bool,
+    ) -> None:
+        """Times are in seconds. `file_flush_interval`: how long a line of an access log waits for
+        others at most."""
+
     def apply(
         self, type_url: str, updated: list[tuple[str, bytes]], removed: list[str], static: bool
     ) -> Applied:

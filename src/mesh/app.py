@@ -48,9 +48,18 @@ class App:
             float(options.drain_time_s),
             options.service_node or bootstrap.node_id,
             options.service_cluster or bootstrap.node_cluster,
+            options.file_flush_interval_msec / 1000,
+            options.ip_version == "v6",
         )
         self._watcher = engine.Watcher()
-        self._session = Session(self.core, self.store, self._watcher, self.loop, load.read)
+        self._session = Session(
+            self.core,
+            self.store,
+            self._watcher,
+            self.loop,
+            load.read,
+            ignore_unknown=options.ignore_unknown_dynamic,
+        )
         self._admin: Server | None = None
         self._drain: threading.Thread | None = None
         self._state = "PRE_INITIALIZING"
@@ -106,6 +115,7 @@ class App:
         self.core.gauge("server.concurrency", self.concurrency)
         self.core.gauge("server.version", _version_number())
         self.core.gauge("server.hot_restart_epoch", 0)
+        self._warn_of_unknown_fields()
         self._open_admin()
         try:
             self.configure()
@@ -139,6 +149,11 @@ class App:
         if api.LISTENER in files:
             self._session.subscribe(api.LISTENER, *files[api.LISTENER])
         self._see_whether_live()
+
+    def _warn_of_unknown_fields(self) -> None:
+        for where in self.bootstrap.ignored:
+            engine.log("warning", "config", f"{where}; ignored (--allow-unknown-static-fields)")
+        self.core.count("server.static_unknown_fields", len(self.bootstrap.ignored))
 
     def shut_down(self, drain_seconds: float) -> None:
         """Drains on a thread of its own, so that signals and the admin port are still heard."""

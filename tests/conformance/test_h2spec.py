@@ -1,7 +1,8 @@
 """h2spec, strict: every case passes and none is skipped, with and without TLS.
 
 The Go module proxy carries h2spec 2.2.1 (146 cases). What 2.6.0 has beyond it, one new case and two
-repaired ones, is here in the test's own words: 147 in all. H2SPEC_BINARY runs another version.
+repaired ones, is here in the test's own words: 147 in all. H2SPEC_BINARY runs another
+version: 2.6.0, built from its sources, passes 147 of 147, clear and TLS (2026-11-26).
 """
 
 from __future__ import annotations

@@ -102,11 +102,12 @@ def file_log(path: Path) -> config.Tree:
 
 # Of handshakes that fail ours knows the reason, and what came before TLS.
 OF_HANDSHAKES = re.compile(r"DOWNSTREAM_(PEER|LOCAL|TLS)_|^(V_START_SHORT|V_END_LONG|CUT)$")
-# What OpenSSL or BoringSSL would count and rustls does not tell, the codecs of Envoy by name, and
-# what is always 0 when asked for here.
+# The codecs of Envoy by name, what is always 0 when asked for here, and that rustls as a client
+# asks for an OCSP response.
 NOT_OURS = re.compile(
-    r"ocsp_staple|sigalgs|[no]ghttp2_|outbound_(control_)?frames_active|pending_send_bytes"
-    r"|deferred_stream_close|^http\.(front|back)\.downstream_cx_ssl_total$|^http\.admin\."
+    r"[no]ghttp2_|outbound_(control_)?frames_active|deferred_stream_close"
+    r"|^http\.(front|back)\.downstream_cx_ssl_total$|^http\.admin\."
+    r"|^listener\.back\.ssl\.ocsp_staple_(requests|omitted)$"
 )
 
 _FOLDER = Path(tempfile.mkdtemp(prefix="tls-telemetry-"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import StartMesh
-from tests.support import config
+from tests.support import config, h2peer
 from tests.support import websocket as ws
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
@@ -258,6 +258,32 @@ def test_post_is_taken_for_connect(start: StartMesh, host: Host) -> None:
         up.close()
         got = _until(client, b"0\r\n\r\n")
         assert b"6\r\nanswer\r\n0\r\n\r\n" in got
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 0\r\n", b""])
+def test_post_without_a_body_half_closes(start: StartMesh, host: Host, length: bytes) -> None:
+    """allow_post: the host is told that the client has nothing to say, and may answer."""
+    upgrade = {"upgrade_type": "CONNECT", "connect_config": {"allow_post": True}}
+    _, port = _proxy(start, host, config.route("/", "up", upgrade_configs=[upgrade]))
+    with _client(port, b"POST /t HTTP/1.1\r\nHost: h\r\n" + length + b"\r\n") as client:
+        up = host.accept()
+        assert up.recv(1) == b""
+        up.sendall(b"answer")
+        up.close()
+        assert b"6\r\nanswer\r\n0\r\n\r\n" in _until(client, b"0\r\n\r\n")
+
+
+def test_post_without_a_body_half_closes_over_http2(start: StartMesh, host: Host) -> None:
+    """END_STREAM on the head."""
+    upgrade = {"upgrade_type": "CONNECT", "connect_config": {"allow_post": True}}
+    _, port = _proxy(start, host, config.route("/", "up", upgrade_configs=[upgrade]))
+    with h2peer.Client(port) as client:
+        stream = client.begin(h2peer.get("/t", method="POST"))
+        up = host.accept()
+        assert up.recv(1) == b""
+        up.sendall(b"answer")
+        up.close()
+        assert client.finish(stream).body == b"answer"
 
 
 def test_no_host_to_connect_to(start: StartMesh, host: Host) -> None:

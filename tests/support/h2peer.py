@@ -58,6 +58,7 @@ class Stream:
     ended: bool = False
     reset: int | None = None
     sni: str | None = None
+    never_indexed: list[str] = field(default_factory=list)  # names of such headers
 
     @property
     def status(self) -> int:
@@ -203,6 +204,8 @@ class _Side:
             case h2.events.ResponseReceived() | h2.events.RequestReceived():
                 seen = self._stream(event.stream_id)
                 seen.headers = _fields(event.headers)
+                marked = [h for h in event.headers or () if not getattr(h, "indexable", True)]
+                seen.never_indexed = [name for name, _ in _fields(marked)]
             case h2.events.InformationalResponseReceived():
                 self._stream(event.stream_id).informational.append(_fields(event.headers))
             case h2.events.TrailersReceived():

@@ -49,9 +49,26 @@ FLAGS: dict[str, Flag] = {
     "--component-log-level": Flag(
         "component_log_level", "text", "e.g. upstream:debug,config:trace"
     ),
+    "--allow-unknown-static-fields": Flag(
+        "allow_unknown_static",
+        "switch",
+        "leave out fields of the bootstrap that the API does not have, with a warning",
+    ),
+    "--allow-unknown-fields": Flag("allow_unknown_static", "switch", "the old name of that"),
+    "--ignore-unknown-dynamic-fields": Flag(
+        "ignore_unknown_dynamic", "switch", "leave them out of updates, too"
+    ),
+    "--file-flush-interval-msec": Flag(
+        "file_flush_interval_msec", "number", "longest wait of an access log line (default 1000)"
+    ),
+    "--local-address-ip-version": Flag(
+        "ip_version", "text", "v4 (default) or v6: whose own address is used", ("v4", "v6")
+    ),
     "--log-path": Flag("log_path", "text", "write the log to this file, not to stderr"),
     "--drain-time-s": Flag("drain_time_s", "number", "longest drain (default 600)"),
-    "--drain-strategy": Flag("drain_strategy", "text", "gradual", ("gradual",)),
+    "--drain-strategy": Flag(
+        "drain_strategy", "text", "immediate or gradual: both act at once", ("immediate", "gradual")
+    ),
     "--service-node": Flag("service_node", "text", "node id, over the bootstrap's"),
     "--service-cluster": Flag("service_cluster", "text", "node cluster, over the bootstrap's"),
     "--service-zone": Flag("service_zone", "text", "shown in /server_info"),
@@ -71,27 +88,21 @@ FLAGS: dict[str, Flag] = {
     "--socket-mode": Flag("socket_mode", "text", "accepted, as --base-id"),
     # Always so.
     "--cpuset-threads": Flag("cpuset_threads", "switch", "always so: the CPU set is respected"),
-    "--reject-unknown-dynamic-fields": Flag("reject_unknown", "switch", "always so"),
-    "--local-address-ip-version": Flag("ip_version", "text", "v4", ("v4",)),
+    "--reject-unknown-dynamic-fields": Flag("reject_unknown_dynamic", "switch", "the default"),
+    "--skip-deprecated-logs": Flag("skip_deprecated_logs", "switch", "always so"),
 }
 
-_UNKNOWN_FIELDS = "fields that fastmesh does not know are always refused, so that none is ignored"
 _NO_EXTENSION_LIST = "extensions cannot be switched off one by one"
 REFUSED: dict[str, Flag] = {
-    "--allow-unknown-static-fields": Flag("", "switch", refused=_UNKNOWN_FIELDS),
-    "--allow-unknown-fields": Flag("", "switch", refused=_UNKNOWN_FIELDS),
-    "--ignore-unknown-dynamic-fields": Flag("", "switch", refused=_UNKNOWN_FIELDS),
     "--base-id-path": Flag("", "text", refused="there is no base id to write: no hot restart"),
     "--disable-extensions": Flag("", "text", refused=_NO_EXTENSION_LIST),
     "--enable-core-dump": Flag("", "switch", refused="set the limit with ulimit -c instead"),
     "--enable-fine-grain-logging": Flag("", "switch", refused="use --component-log-level"),
     "--enable-mutex-tracing": Flag("", "switch", refused="the workers share no mutex"),
-    "--file-flush-interval-msec": Flag("", "text", refused="not implemented yet"),
     "--file-flush-min-size-kb": Flag("", "text", refused="not implemented yet"),
     "--log-format": Flag("", "text", refused="the log has Envoy's default format only"),
     "--log-format-escaped": Flag("", "switch", refused="log lines are always escaped"),
     "--log-stacktrace-single-entry": Flag("", "switch", refused="no stack traces are logged"),
-    "--skip-deprecated-logs": Flag("", "switch", refused="not implemented yet"),
     "--stats-tag": Flag("", "text", refused="not implemented yet"),
 }
 _SHORT = {"-c": "--config-path", "-l": "--log-level", "-h": "--help"}
@@ -108,6 +119,9 @@ class Options:
         self.concurrency = 0
         self.log_level = "info"
         self.component_log_level = ""
+        self.allow_unknown_static = False
+        self.ignore_unknown_dynamic = False
+        self.file_flush_interval_msec = 1000
         self.log_path = ""
         self.drain_time_s = 600
         self.drain_strategy = "gradual"
@@ -127,7 +141,8 @@ class Options:
         self.socket_path = "@envoy_domain_socket"
         self.socket_mode = "0"
         self.cpuset_threads = False
-        self.reject_unknown = False
+        self.reject_unknown_dynamic = False
+        self.skip_deprecated_logs = False
         self.ip_version = "v4"
 
     def component_levels(self) -> list[tuple[str, str]]:
@@ -223,6 +238,11 @@ def _check(options: Options) -> None:
         )
     if options.help or options.version or options.hot_restart_version:
         return
+    if options.reject_unknown_dynamic and options.ignore_unknown_dynamic:
+        raise FlagError(
+            "--reject-unknown-dynamic-fields and --ignore-unknown-dynamic-fields exclude "
+            "each other."
+        )
     if not options.config_path and not options.config_yaml:
         raise FlagError("no configuration: give -c FILE or --config-yaml TEXT.")
     options.component_levels()

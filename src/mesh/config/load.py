@@ -29,13 +29,15 @@ def read(path: str) -> bytes:
 
 def bootstrap(options: Options) -> engine.Bootstrap:
     """The bootstrap that the flags name. Raises Unreadable or engine.ConfigError."""
+    lenient = options.allow_unknown_static
     if not options.config_path:
-        return engine.load_bootstrap(options.config_yaml.encode(), "--config-yaml")
+        return engine.load_bootstrap(options.config_yaml.encode(), "--config-yaml", lenient)
     try:
         text = read(options.config_path)
     except OSError as error:
         raise Unreadable(f"{options.config_path}: {error.strerror}") from error
-    loaded = engine.load_bootstrap(text, options.config_path)
+    loaded = engine.load_bootstrap(text, options.config_path, lenient)
     if options.config_yaml:
-        loaded = engine.merge_bootstrap(loaded, options.config_yaml.encode(), "--config-yaml")
+        over = options.config_yaml.encode()
+        loaded = engine.merge_bootstrap(loaded, over, "--config-yaml", lenient)
     return loaded

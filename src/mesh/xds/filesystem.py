@@ -71,12 +71,15 @@ class Session:
         watcher: engine.Watcher,
         loop: Loop,
         read: Callable[[str], bytes],
+        *,
+        ignore_unknown: bool = False,
     ) -> None:
         self._core = core
         self._store = store
         self._watcher = watcher
         self._loop = loop
         self._read = read
+        self._ignore_unknown = ignore_unknown
         self._subscriptions: dict[tuple[str, str, str, str], Subscription] = {}
         #: Directory to (type_url, name) of the resources that have files of their own in it.
         self._watched: dict[str, set[tuple[str, str]]] = {}
@@ -202,7 +205,7 @@ class Session:
         self._core.count(subscription.scope + "update_attempt", 1)
         try:
             version, offered, refused = engine.load_discovery_response(
-                text, subscription.path, subscription.type_url
+                text, subscription.path, subscription.type_url, self._ignore_unknown
             )
         except engine.ConfigError as error:
             self._failed(subscription, str(error))

@@ -127,6 +127,11 @@ _ANSWERS = [
     Case("answer2_refused", ask(), "two", {"h": [Answer((("reset", 7),))]}),
     Case("answer2_reset_middle", ask(), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, ("reset", 2)))]}),
     Case("answer2_close", ask(), "two", {"h": [Answer(("close",))]}),
+    Case("answer2_close_middle", ask(), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, "close"))]}),
+    Case("answer2_rst_middle", ask(), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, "rst"))]}),
+    Case("answer2_refused_middle", ask(), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, ("reset", 7)))]}),
+    Case("answer2_goaway_middle", ask(), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, ("goaway", 0), 0.05, "close"))]}),
+    Case("answer2_goaway_refused", ask(), "two", {"h": [Answer((("goaway", 0, 0), 0.05, "close"))]}),
     Case("answer2_100", ask(), "two", {"h": [Answer(([(":status", "100")], OK, b"ok"))]}),
     Case("answer2_103", ask(), "two", {"h": [Answer(([(":status", "103"), ("link", "x")], OK, b"ok"))]}),
     Case("answer1_plain", ask(), script=reply()),
@@ -168,6 +173,7 @@ _FROM_1 = [
     Case("from1_answer_204", req("/"), "two", {"h": answer(status="204", body=None)}),
     Case("from1_answer_reset", req("/"), "two", {"h": [Answer((("reset", 8),))]}),
     Case("from1_answer_broken", req("/"), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, ("reset", 2)))]}),
+    Case("from1_answer_closed_middle", req("/"), "two", {"h": [Answer(([(":status", "200")], b"half", 0.05, "close"))]}),
     Case("from1_answer_10_no_length", req("/", version="HTTP/1.0"), "two", {"h": answer()}),
 ]
 

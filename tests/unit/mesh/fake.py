@@ -31,21 +31,25 @@ class Bootstrap:
         self.static_secrets = pairs(document.get("secrets", []))
         self.dynamic = [tuple(one) for one in document.get("dynamic", [])]
         self.stats_flush_interval = 5.0
+        self.ignored = document.get("ignored", [])
 
 
 def pairs(resources: list[dict[str, Any]]) -> list[tuple[str, bytes]]:
     return [(one["name"], json.dumps(one).encode()) for one in resources]
 
 
-def load_bootstrap(text: bytes, filename: str) -> Bootstrap:
+def load_bootstrap(text: bytes, filename: str, ignore_unknown: bool) -> Bootstrap:
     try:
-        return Bootstrap(json.loads(text))
+        document = json.loads(text)
+        if document.get("ignored") and not ignore_unknown:
+            raise ConfigError(f"{filename}:1:1: no such field")
+        return Bootstrap(document)
     except ValueError as error:
         raise ConfigError(f"{filename}:1:1: {error}") from None
 
 
-def merge_bootstrap(base: Bootstrap, text: bytes, filename: str) -> Bootstrap:
-    return Bootstrap(base.document | load_bootstrap(text, filename).document)
+def merge_bootstrap(base: Bootstrap, text: bytes, filename: str, ignore_unknown: bool) -> Bootstrap:
+    return Bootstrap(base.document | load_bootstrap(text, filename, ignore_unknown).document)
 
 
 def validate(bootstrap: Bootstrap) -> None:
@@ -55,7 +59,7 @@ def validate(bootstrap: Bootstrap) -> None:
 
 
 def load_discovery_response(
-    text: bytes, filename: str, type_url: str
+    text: bytes, filename: str, type_url: str, ignore_unknown: bool
 ) -> tuple[str, list[tuple[str, bytes]], list[tuple[str, str, str]]]:
     """Each of a resource's `unreadable` is a problem that keeps it from becoming bytes."""
     try:
@@ -97,6 +101,8 @@ class Engine:
         drain_time: float = 600.0,
         service_node: str = "",
         service_cluster: str = "",
+        file_flush_interval: float = 1.0,
+        local_ipv6: bool = False,
     ) -> None:
         self.concurrency = concurrency
         self.bound = ["127.0.0.1:80"]

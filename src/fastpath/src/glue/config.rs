@@ -1,6 +1,7 @@
 //! Configuration text for Python: bootstraps, discovery responses, JSON.
 
 use model::problem::ConfigProblem;
+use model::text::UnknownFields;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -91,6 +92,11 @@ impl Bootstrap {
     }
 
     #[getter]
+    fn ignored(&self) -> Vec<String> {
+        self.0.ignored.iter().map(ToString::to_string).collect()
+    }
+
+    #[getter]
     fn stats_flush_interval(&self) -> f64 {
         self.0.stats_flush_interval.as_secs_f64()
     }
@@ -103,9 +109,22 @@ fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
+fn unknown(ignored: bool) -> UnknownFields {
+    if ignored {
+        UnknownFields::Ignored
+    } else {
+        UnknownFields::Refused
+    }
+}
+
 #[pyfunction]
-fn load_bootstrap(py: Python<'_>, text: &[u8], filename: &str) -> PyResult<Bootstrap> {
-    py.detach(|| model::bootstrap::load(text, filename))
+fn load_bootstrap(
+    py: Python<'_>,
+    text: &[u8],
+    filename: &str,
+    ignore_unknown: bool,
+) -> PyResult<Bootstrap> {
+    py.detach(|| model::bootstrap::load_with(text, filename, unknown(ignore_unknown)))
         .map(Bootstrap)
         .map_err(|problems| config_error(py, problems))
 }
@@ -116,8 +135,10 @@ fn merge_bootstrap(
     base: &Bootstrap,
     text: &[u8],
     filename: &str,
+    ignore_unknown: bool,
 ) -> PyResult<Bootstrap> {
-    py.detach(|| model::bootstrap::merge(&base.0, text, filename))
+    let unknown = unknown(ignore_unknown);
+    py.detach(|| model::bootstrap::merge_with(&base.0, text, filename, unknown))
         .map(Bootstrap)
         .map_err(|problems| config_error(py, problems))
 }
@@ -181,8 +202,10 @@ fn load_discovery_response(
     text: &[u8],
     filename: &str,
     type_url: &str,
+    ignore_unknown: bool,
 ) -> PyResult<Response> {
-    py.detach(|| model::discovery::load(text, filename, type_url))
+    let unknown = unknown(ignore_unknown);
+    py.detach(|| model::discovery::load_with(text, filename, type_url, unknown))
         .map(|response| (response.version_info, response.resources, response.rejected))
         .map_err(|problems| config_error(py, problems))
 }

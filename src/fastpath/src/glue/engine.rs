@@ -37,17 +37,29 @@ fn bad_filter(error: proxy::telemetry::stats::FilterError) -> PyErr {
 #[pymethods]
 impl Engine {
     /// `drain_time` is `--drain-time-s`: how long connections of a replaced or removed listener
-    /// may live on.
+    /// may live on. Times in seconds.
     #[new]
     fn new(
         concurrency: usize,
         drain_time: f64,
-        service_node: &str,
-        service_cluster: &str,
+        service_node: String,
+        service_cluster: String,
+        file_flush_interval: f64,
+        local_ipv6: bool,
     ) -> PyResult<Self> {
-        let drain = Duration::try_from_secs_f64(drain_time)
-            .map_err(|e| PyValueError::new_err(format!("drain_time: {e}")))?;
-        proxy::engine::Engine::start(concurrency, drain, service_node, service_cluster)
+        let time = |name: &str, seconds: f64| {
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|e| PyValueError::new_err(format!("{name}: {e}")))
+        };
+        let options = proxy::engine::Options {
+            concurrency,
+            drain_time: time("drain_time", drain_time)?,
+            service_node,
+            service_cluster,
+            file_flush_interval: time("file_flush_interval", file_flush_interval)?,
+            local_ipv6,
+        };
+        proxy::engine::Engine::start(&options)
             .map(Self)
             .map_err(|e| PyOSError::new_err(format!("cannot start the workers: {e}")))
     }

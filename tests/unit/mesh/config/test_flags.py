@@ -26,6 +26,20 @@ def test_reads_what_istio_and_people_pass() -> None:
     assert (options.service_node, options.service_cluster) == ("n", "c")
 
 
+def test_reads_what_pilot_agent_passes() -> None:
+    options = flags.parse(
+        "-c etc/istio/proxy/envoy-rev.json --drain-time-s 45 --drain-strategy immediate "
+        "--local-address-ip-version v6 --file-flush-interval-msec 500 --disable-hot-restart "
+        "--allow-unknown-static-fields -l warning --component-log-level misc:error "
+        "--skip-deprecated-logs --concurrency 2".split()
+    )
+    assert (options.drain_time_s, options.drain_strategy) == (45, "immediate")
+    assert (options.ip_version, options.file_flush_interval_msec) == ("v6", 500)
+    assert options.allow_unknown_static
+    assert not options.ignore_unknown_dynamic
+    assert options.component_levels() == [("misc", "error")]
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
@@ -44,8 +58,13 @@ def test_reads_what_istio_and_people_pass() -> None:
         ("-c x --component-log-level upstream:loud", "no level 'loud'"),
         ("-c x --disable-hot-restart=yes", "takes no value"),
         ("-c x --restart-epoch 1", "--restart-epoch 1 is not supported"),
-        ("-c x --drain-strategy immediate", "--drain-strategy immediate is not supported"),
-        ("-c x --allow-unknown-static-fields", "--allow-unknown-static-fields is not supported"),
+        ("-c x --drain-strategy never", "--drain-strategy never is not supported"),
+        ("-c x --local-address-ip-version v5", "--local-address-ip-version v5 is not supported"),
+        ("-c x --file-flush-interval-msec x", "--file-flush-interval-msec needs a whole number"),
+        (
+            "-c x --reject-unknown-dynamic-fields --ignore-unknown-dynamic-fields",
+            "exclude each other",
+        ),
         ("-c x --stats-tag a:b", "--stats-tag is not supported"),
     ],
 )

@@ -16,7 +16,7 @@ use crate::compile::{self, BOOTSTRAP, CLUSTER, Context, LISTENER, SecretKind, Se
 use crate::problem::{ConfigProblem, Problem, Problems};
 use crate::schema::{self, Schema};
 use crate::store::check_reference;
-use crate::text::{self, Document};
+use crate::text::{self, Document, UnknownFields};
 
 /// Envoy's default of `stats_flush_interval`.
 const STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,6 +35,8 @@ pub struct Bootstrap {
     pub static_secrets: Vec<(String, Vec<u8>)>,
     pub dynamic: Vec<Subscription>,
     pub stats_flush_interval: Duration,
+    /// Fields that the API does not have, if such are ignored.
+    pub ignored: Vec<ConfigProblem>,
 }
 
 /// A file that brings all resources of a type.
@@ -50,17 +52,40 @@ pub struct Subscription {
 
 /// Reads a bootstrap from YAML or JSON.
 pub fn load(text: &[u8], file: &str) -> Result<Bootstrap, Vec<ConfigProblem>> {
+    load_with(text, file, UnknownFields::Refused)
+}
+
+/// `load`, with another answer to fields that the API does not have.
+pub fn load_with(
+    text: &[u8],
+    file: &str,
+    unknown: UnknownFields,
+) -> Result<Bootstrap, Vec<ConfigProblem>> {
     let schema = schema::get();
     let document = Document::parse(text, file)?;
-    let message = read(&schema, &document)?;
-    take_apart(&schema, &message).map_err(|problems| document.locate(problems))
+    let (message, ignored) = read(&schema, &document, unknown)?;
+    let bootstrap = take_apart(&schema, &message).map_err(|problems| document.locate(problems))?;
+    Ok(Bootstrap {
+        ignored,
+        ..bootstrap
+    })
 }
 
 /// Reads another one over `base`, merged as protobuf merges: fields replace, lists grow.
 pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec<ConfigProblem>> {
+    merge_with(base, text, file, UnknownFields::Refused)
+}
+
+/// `merge`, with another answer to fields that the API does not have.
+pub fn merge_with(
+    base: &Bootstrap,
+    text: &[u8],
+    file: &str,
+    unknown: UnknownFields,
+) -> Result<Bootstrap, Vec<ConfigProblem>> {
     let schema = schema::get();
     let document = Document::parse(text, file)?;
-    let over = read(&schema, &document)?;
+    let (over, ignored) = read(&schema, &document, unknown)?;
     let unplaced = |reason: String| {
         document.locate(vec![Problem {
             path: String::new(),
@@ -77,7 +102,7 @@ pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec
     message
         .merge(text::encode(&over).as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
-    take_apart(&schema, &message).map_err(|problems| {
+    let merged = take_apart(&schema, &message).map_err(|problems| {
         // The base alone was fine: what is wrong is in the text, where lists start at 0.
         let shifted = problems.into_iter().map(|p| (unshift(&p.path, &lists), p));
         let (places, problems): (Vec<_>, Vec<_>) = shifted
@@ -97,7 +122,11 @@ pub fn merge(base: &Bootstrap, text: &[u8], file: &str) -> Result<Bootstrap, Vec
             reason: problem.reason,
             ..place
         };
-        places.zip(problems).map(join).collect()
+        places.zip(problems).map(join).collect::<Vec<_>>()
+    })?;
+    Ok(Bootstrap {
+        ignored: [base.ignored.as_slice(), &ignored].concat(),
+        ..merged
     })
 }
 
@@ -119,9 +148,14 @@ fn unshift(path: &str, lists: &[(&str, usize)]) -> String {
     path.to_owned()
 }
 
-fn read(schema: &Schema, document: &Document<'_>) -> Result<DynamicMessage, Vec<ConfigProblem>> {
+/// The message, and the fields in it that were ignored.
+fn read(
+    schema: &Schema,
+    document: &Document<'_>,
+    unknown: UnknownFields,
+) -> Result<(DynamicMessage, Vec<ConfigProblem>), Vec<ConfigProblem>> {
     match schema.message_of_url(BOOTSTRAP) {
-        Some(descriptor) => document.message(schema, &descriptor),
+        Some(descriptor) => document.message_and_ignored(schema, &descriptor, unknown),
         None => Err(document.locate(vec![Problem {
             path: String::new(),
             reason: "no descriptor of the bootstrap".to_owned(),
@@ -181,6 +215,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         admin_address,
         dynamic,
         stats_flush_interval,
+        ignored: Vec::new(),
     };
     cx.problems.finish(bootstrap)
 }

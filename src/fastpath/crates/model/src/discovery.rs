@@ -7,7 +7,7 @@ use prost::Message as _;
 use crate::compile;
 use crate::problem::{ConfigProblem, MAX_PROBLEMS, Problem};
 use crate::schema;
-use crate::text::{self, Document, Element};
+use crate::text::{self, Document, Element, UnknownFields};
 
 const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 const RESOURCES: &str = "resources";
@@ -28,6 +28,16 @@ pub struct Response {
 /// says which resource is to keep its last version. What is wrong in a resource that can be read
 /// is for `compile` to say.
 pub fn load(bytes: &[u8], file: &str, type_url: &str) -> Result<Response, Vec<ConfigProblem>> {
+    load_with(bytes, file, type_url, UnknownFields::Refused)
+}
+
+/// `load`; `unknown`: in text.
+pub fn load_with(
+    bytes: &[u8],
+    file: &str,
+    type_url: &str,
+    unknown: UnknownFields,
+) -> Result<Response, Vec<ConfigProblem>> {
     if file.ends_with(".pb") {
         let unplaced = |Problem { path, reason }| {
             vec![ConfigProblem {
@@ -58,7 +68,7 @@ pub fn load(bytes: &[u8], file: &str, type_url: &str) -> Result<Response, Vec<Co
     };
     let descriptor = schema.message(RESPONSE);
     let descriptor = descriptor.ok_or_else(|| unplaced(format!("no descriptor of {RESPONSE}")))?;
-    let (message, elements) = document.message_apart(&schema, &descriptor, RESOURCES)?;
+    let (message, elements) = document.message_apart(&schema, &descriptor, RESOURCES, unknown)?;
     let message = pb::DiscoveryResponse::decode(text::encode(&message).as_slice())
         .map_err(|error| unplaced(error.to_string()))?;
     let mut resources = Vec::with_capacity(elements.len());

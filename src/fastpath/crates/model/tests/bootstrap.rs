@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use model::compile::{BOOTSTRAP, CLUSTER, LISTENER};
+use model::text::UnknownFields;
 use model::{bootstrap, discovery, json};
 use proptest::prelude::*;
 
@@ -37,10 +38,11 @@ fn problems_of_a_merge_are_where_they_were_written() {
         let problems = bootstrap::merge(&base, over.as_bytes(), "over").unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let unsupported = "static_resources:\n  clusters:\n  - name: two\n    lb_policy: MAGLEV\n";
+    let unsupported =
+        "static_resources:\n  clusters:\n  - name: two\n    lb_policy: CLUSTER_PROVIDED\n";
     assert_eq!(
         shown(unsupported),
-        ["over:4:5: static_resources.clusters[1].lb_policy: MAGLEV is not implemented"]
+        ["over:4:5: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is not implemented"]
     );
     let duplicate = "static_resources: {clusters: [{name: one}]}";
     assert_eq!(
@@ -283,4 +285,54 @@ fn json_with_tabs_and_its_own_escapes() {
     let bootstrap =
         bootstrap::load(text.as_bytes(), "b.json").unwrap_or_else(|p| panic!("{}", p[0]));
     assert_eq!(bootstrap.node_id, "\u{e9}/");
+}
+
+/// `--allow-unknown-static-fields`, `--ignore-unknown-dynamic-fields`: what the API does not have
+/// is left out, what we do not have is refused as ever.
+#[test]
+fn unknown_fields_may_be_ignored() {
+    let text = "\
+node: {id: me, cluster: c, colour: red}
+new_thing: {deep: [1, {a: null}]}
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 9}}}
+static_resources:
+  clusters:
+  - name: a
+    type: STATIC
+    later: 1
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {shine: true}}
+";
+    let refused = bootstrap::load(text.as_bytes(), "b").unwrap_err();
+    assert_eq!(refused.len(), 4, "{refused:?}");
+    let ignored = UnknownFields::Ignored;
+    let loaded = bootstrap::load_with(text.as_bytes(), "b", ignored).unwrap();
+    let said: Vec<String> = loaded.ignored.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(
+        said[0].starts_with("b:1:") && said[0].contains("node.colour"),
+        "{said:?}"
+    );
+    assert!(said[3].contains("http2_protocol_options.shine"), "{said:?}");
+    let without = text.replace(", colour: red", "");
+    let without = without.replace("new_thing: {deep: [1, {a: null}]}\n", "");
+    let without = without
+        .replace("    later: 1\n", "")
+        .replace("shine: true", "");
+    let clean = bootstrap::load(without.as_bytes(), "b").unwrap();
+    assert_eq!(loaded.body, clean.body);
+    let over = bootstrap::merge_with(&loaded, b"node: {shape: round}", "over", ignored).unwrap();
+    assert_eq!(over.ignored.len(), 5);
+    assert_eq!(over.node_id, "me");
+    // Not a field that Envoy has.
+    let not_ours = text.replace("later: 1", "eds_cluster_config: {service_name: {}}");
+    assert!(bootstrap::load_with(not_ours.as_bytes(), "b", ignored).is_err());
+
+    let cds = format!("resources: [{{\"@type\": \"{CLUSTER}\", name: a, type: STATIC, later: 1}}]");
+    let strict = discovery::load(cds.as_bytes(), "cds.yaml", CLUSTER).unwrap();
+    assert_eq!((strict.resources.len(), strict.rejected.len()), (0, 1));
+    let loose = discovery::load_with(cds.as_bytes(), "cds.yaml", CLUSTER, ignored).unwrap();
+    assert_eq!((loose.resources.len(), loose.rejected.len()), (1, 0));
 }

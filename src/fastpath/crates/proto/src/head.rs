@@ -94,6 +94,8 @@ pub struct RequestHead {
     pub(crate) target: Span,
     pub(crate) path: Span,
     pub(crate) protocol: Span,
+    /// The pseudo-headers that no hop may index (RFC 7541 §7.1.3): `Pseudo::bit`.
+    pub(crate) never_indexed: u8,
 }
 
 impl RequestHead {
@@ -118,6 +120,7 @@ impl RequestHead {
         self.target = Span::default();
         self.path = Span::default();
         self.protocol = Span::default();
+        self.never_indexed = 0;
     }
 
     /// Gives memory back if a huge head made this one huge.

@@ -18,7 +18,12 @@ struct Field {
     value_len: u32,
     name_len: u16,
     known: Known,
+    /// It came as a literal that is never to be indexed (RFC 7541 §6.2.3), and leaves as one.
+    never_indexed: bool,
 }
+
+/// The mark lies where there was padding.
+const _: () = assert!(size_of::<Field>() == 12);
 
 impl Field {
     #[inline(always)]
@@ -163,6 +168,23 @@ impl HeaderMap {
         self.fields
             .iter()
             .map(|f| (f.known, f.name(&self.arena), f.value(&self.arena)))
+    }
+
+    /// `iter_known`, and whether the field must not enter the table of a hop (RFC 7541 §7.1.3).
+    #[inline]
+    pub(crate) fn iter_marked(&self) -> impl Iterator<Item = (Known, &[u8], &[u8], bool)> + '_ {
+        self.fields.iter().map(|f| {
+            let (name, value) = (f.name(&self.arena), f.value(&self.arena));
+            (f.known, name, value, f.never_indexed)
+        })
+    }
+
+    /// Marks the field that was appended last as one that no hop may index.
+    #[cold]
+    pub(crate) fn mark_last(&mut self) {
+        if let Some(field) = self.fields.last_mut() {
+            field.never_indexed = true;
+        }
     }
 
     /// One test of one bit.
@@ -473,6 +495,7 @@ impl HeaderMap {
             value_len: value_len as u32,
             name_len: u16::try_from(name_len).ok()?,
             known,
+            never_indexed: false,
         })
     }
 
@@ -557,12 +580,15 @@ impl HeaderMap {
         }
     }
 
-    /// The first field of that name becomes `field`, the others go.
-    fn put_in_place(&mut self, known: Known, name: &[u8], field: Field) {
+    /// The first field of that name becomes `field`, the others go. A mark of any of them stays:
+    /// what takes the place of a secret may hold it.
+    fn put_in_place(&mut self, known: Known, name: &[u8], mut field: Field) {
         let arena = &self.arena;
+        let same = |f: &Field| f.known == known && (known != Known::Other || f.name(arena) == name);
+        field.never_indexed = self.fields.iter().any(|f| f.never_indexed && same(f));
         let mut placed = false;
         self.fields.retain_mut(|f| {
-            if f.known != known || (known == Known::Other && f.name(arena) != name) {
+            if !same(f) {
                 return true;
             }
             *f = field;

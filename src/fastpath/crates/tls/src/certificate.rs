@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::problem::Problem;
-use model::resources::tls::{Certificate, PrivateKey};
+use model::resources::tls::{Certificate, OcspStaple, PrivateKey};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -26,6 +26,8 @@ pub(crate) struct Identity {
     pub(crate) key: Arc<CertifiedKey>,
     pub(crate) kind: KeyKind,
     pub(crate) local: Arc<LocalCertificate>,
+    pub(crate) must_staple: bool,
+    pub(crate) staple: Option<OcspStaple>,
     /// Names that choose it, lower-case: its DNS SANs, or else its common name.
     pub(crate) names: Box<[Box<str>]>,
 }
@@ -76,11 +78,14 @@ pub(crate) fn identity(
                 "certificate_chain and private_key cannot be used: {why}"
             ))
         })?;
-    key.ocsp.clone_from(&certificate.ocsp_staple);
+    let staple = certificate.ocsp_staple.clone();
+    key.ocsp = staple.as_ref().map(|staple| staple.response.clone());
     Ok(Identity {
         key: Arc::new(key),
         kind,
         local: Arc::new(local),
+        must_staple: facts.must_staple,
+        staple,
         names,
     })
 }

@@ -298,6 +298,7 @@ pub(crate) mod reason {
     pub(crate) const NO_SHARED_GROUP: Reason = Reason(266, "NO_SHARED_GROUP");
     pub(crate) const CANNOT_PARSE_LEAF_CERT: Reason = Reason(272, "CANNOT_PARSE_LEAF_CERT");
     pub(crate) const PROTOCOL_IS_SHUTDOWN: Reason = Reason(194, "PROTOCOL_IS_SHUTDOWN");
+    pub(crate) const CONNECTION_REJECTED: Reason = Reason(154, "CONNECTION_REJECTED");
     pub(crate) const TLS13_DOWNGRADE: Reason = Reason(297, "TLS13_DOWNGRADE");
     pub(crate) const KEY_USAGE_BIT_INCORRECT: Reason = Reason(302, "KEY_USAGE_BIT_INCORRECT");
     pub(crate) const NO_APPLICATION_PROTOCOL: Reason = Reason(307, "NO_APPLICATION_PROTOCOL");

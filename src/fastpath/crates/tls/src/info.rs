@@ -13,6 +13,8 @@ pub struct Info {
     pub cipher: Option<&'static str>,
     /// `X25519`, `P-256`, `P-384`, `X25519MLKEM768`, as in `ssl.curves.*` and `%…_TLS_GROUP%`.
     pub group: Option<&'static str>,
+    /// What the peer signed the handshake with, if it did in this one: `ssl.sigalgs.*`.
+    pub signature: Option<&'static str>,
     pub alpn: Option<Box<[u8]>>,
     /// The SNI that the client sent.
     pub server_name: Option<Box<str>>,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use model::resources::tls::Validation;
+use model::resources::tls::{SanMatcher, Validation};
 use rustls::pki_types::CertificateDer;
 
+use crate::verify::san;
 use crate::x509;
 
 /// Subject alternative names as text, in the certificate's order.
@@ -63,6 +64,12 @@ impl PeerCertificate {
             chain: chain.iter().map(|der| der.as_ref().into()).collect(),
             authorities,
         })
+    }
+
+    /// Whether an alternative name matches, by the rules of validation contexts.
+    #[must_use]
+    pub fn has_san(&self, matcher: &SanMatcher) -> bool {
+        x509::parse(self.der()).is_ok_and(|leaf| san::has(&leaf, matcher))
     }
 
     /// DER of the leaf.

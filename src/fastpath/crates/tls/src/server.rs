@@ -10,12 +10,12 @@ use proto::client_hello::ClientHello;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, StoresServerSessions};
-use rustls::sign::SingleCertAndKey;
 
 use crate::certificate::{self, Identity};
 use crate::choose::Chooser;
 use crate::info::LocalCertificate;
 use crate::key_log::{KeyLog, LogFile};
+use crate::ocsp::{self, Ocsp};
 use crate::provider;
 use crate::secrets::{self, Secrets};
 use crate::session::Session;
@@ -41,6 +41,7 @@ pub struct ServerContext {
 #[derive(Debug)]
 struct Choice {
     local: Arc<LocalCertificate>,
+    ocsp: ocsp::Rule,
     /// With our ALPN.
     config: Arc<ServerConfig>,
     /// For clients with which we have no protocol in common: rustls would refuse them, Envoy goes
@@ -52,6 +53,8 @@ struct Choice {
 pub(crate) struct Chosen {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) local: Arc<LocalCertificate>,
+    /// If the client asked for a response.
+    pub(crate) ocsp: Option<Ocsp>,
 }
 
 impl ServerContext {
@@ -77,7 +80,10 @@ impl ServerContext {
                 .with_protocol_versions(&versions)
                 .map_err(|why| problem("common_tls_context.tls_params", &why))?
                 .with_client_cert_verifier(Arc::clone(&verifier) as _);
-            let resolver = SingleCertAndKey::from(Arc::clone(&identity.key));
+            let path = format!("{CONTEXT}.tls_certificates[{}]", choices.len());
+            let staple = identity.staple.as_ref();
+            let ocsp = ocsp::Rule::new(config.ocsp_policy, staple, identity.must_staple, &path)?;
+            let resolver = ocsp::Resolver::new(ocsp, Arc::clone(&identity.key));
             let mut rustls = builder.with_cert_resolver(Arc::new(resolver));
             rustls.enable_secret_extraction = true;
             rustls.ignore_client_order = !config.prefer_client_ciphers;
@@ -86,6 +92,7 @@ impl ServerContext {
             rustls.alpn_protocols = common.alpn.iter().map(|name| name.to_vec()).collect();
             choices.push(Choice {
                 local: Arc::clone(&identity.local),
+                ocsp,
                 config: Arc::new(rustls),
                 without_alpn,
             });
@@ -133,8 +140,10 @@ impl ServerContext {
                 Arc::new(config)
             }
         };
+        let asks = hello.is_some_and(ClientHello::asks_for_ocsp);
         Some(Chosen {
             config,
+            ocsp: asks.then(|| choice.ocsp.apply(ocsp::now())),
             local: Arc::clone(&choice.local),
         })
     }

@@ -26,7 +26,14 @@ pub(crate) struct Facts {
     pub(crate) not_before: i64,
     pub(crate) not_after: i64,
     pub(crate) key: KeyKind,
+    /// The certificate is not to be taken without an OCSP response (RFC 7633).
+    pub(crate) must_staple: bool,
 }
+
+/// `id-pe-tlsfeature` (1.3.6.1.5.5.7.1.24).
+const TLS_FEATURE: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x01, 0x18];
+/// The number of the extension `status_request`.
+const STATUS_REQUEST: &[u8] = &[5];
 
 pub(crate) fn read(der: &[u8]) -> Result<Facts, String> {
     let certificate = parse(der)?;
@@ -42,6 +49,7 @@ pub(crate) fn read(der: &[u8]) -> Result<Facts, String> {
         not_before: certificate.validity().not_before.timestamp(),
         not_after: certificate.validity().not_after.timestamp(),
         key: key_kind(&certificate),
+        must_staple: must_staple(&certificate),
     })
 }
 
@@ -96,6 +104,24 @@ pub(crate) fn may_sign(certificate: &X509Certificate<'_>) -> bool {
         Ok(None) => true,
         Err(_) => false,
     }
+}
+
+fn must_staple(certificate: &X509Certificate<'_>) -> bool {
+    let mut extensions = certificate.extensions().iter();
+    let Some(feature) = extensions.find(|extension| extension.oid.as_bytes() == TLS_FEATURE) else {
+        return false;
+    };
+    let Ok((_, list)) = Any::from_der(feature.value) else {
+        return false;
+    };
+    let mut rest = list.data;
+    while let Ok((next, number)) = Any::from_der(rest) {
+        if number.data == STATUS_REQUEST {
+            return true;
+        }
+        rest = next;
+    }
+    false
 }
 
 fn has_sans(certificate: &X509Certificate<'_>) -> bool {

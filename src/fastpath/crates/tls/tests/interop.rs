@@ -7,7 +7,7 @@ mod support;
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex};
 
-use model::resources::tls::{Certificate, CipherSuite, TlsVersion};
+use model::resources::tls::{Certificate, CipherSuite, OcspStaple, TlsVersion};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
@@ -204,10 +204,30 @@ fn an_ocsp_response_is_stapled() {
     let ca = Ca::new("ca");
     let key = rcgen::KeyPair::generate().unwrap();
     let mut leaf = ca.sign(&["a.test"], &key, |_| {});
-    leaf.ocsp_staple = Some(b"a response".to_vec());
+    leaf.ocsp_staple = Some(OcspStaple {
+        response: b"a response".to_vec(),
+        next_update: Some(i64::MAX),
+    });
     let context = server(&downstream(&[&Arc::new(leaf)]));
     let verifier = Arc::new(Anything::default());
     let mut mixed = Mixed::new(accept(&context), rustls_client(&verifier));
     mixed.run();
     assert_eq!(*verifier.staple.lock().unwrap(), b"a response");
+}
+
+#[test]
+fn an_ocsp_response_that_has_expired_is_not() {
+    let ca = Ca::new("ca");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut leaf = ca.sign(&["a.test"], &key, |_| {});
+    leaf.ocsp_staple = Some(OcspStaple {
+        response: b"a response".to_vec(),
+        next_update: Some(1),
+    });
+    let leaf = Arc::new(leaf);
+    let context = server(&downstream(&[&leaf]));
+    let verifier = Arc::new(Anything::default());
+    let mut mixed = Mixed::new(accept(&context), rustls_client(&verifier));
+    mixed.run();
+    assert_eq!(*verifier.staple.lock().unwrap(), b"");
 }

@@ -121,23 +121,24 @@ fn pipe(message: &pb::Pipe, problems: &mut Problems) -> Option<Bind> {
     })
 }
 
-/// The ranges of a list; what is no address is reported in the words of Envoy's listeners.
+/// The ranges of a list.
 pub(super) fn ranges(
     field: &str,
     messages: &[pb::CidrRange],
     problems: &mut Problems,
 ) -> Vec<Cidr> {
-    let each = |(index, range): (usize, &pb::CidrRange)| {
-        problems.within_item(field, index, |problems| {
-            let text = &range.address_prefix;
-            if text.parse::<IpAddr>().is_err() {
-                problems.report_at("address_prefix", format!("malformed IP address: {text}"));
-                return None;
-            }
-            cidr(range, problems)
-        })
-    };
+    let each = |(index, message)| problems.within_item(field, index, |p| range(message, p));
     messages.iter().enumerate().filter_map(each).collect()
+}
+
+/// A range; what is no address is reported in the words of Envoy's listeners.
+pub(super) fn range(message: &pb::CidrRange, problems: &mut Problems) -> Option<Cidr> {
+    let text = &message.address_prefix;
+    if text.parse::<IpAddr>().is_err() {
+        problems.report_at("address_prefix", format!("malformed IP address: {text}"));
+        return None;
+    }
+    cidr(message, problems)
 }
 
 /// `CidrRange`, cut to its prefix: `10.1.2.3/8` is `10.0.0.0/8`.

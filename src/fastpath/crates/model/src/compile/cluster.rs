@@ -5,32 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
-use envoy_types::pb::envoy::config::core::v3::{self as core, RuntimeDouble};
+use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3::ClusterLoadAssignment;
-use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf::UInt32Value;
-use pb::cluster::common_lb_config::LocalityConfigSpecifier;
-use pb::cluster::{
-    ClusterDiscoveryType, DiscoveryType, DnsLookupFamily, LbConfig, LbPolicy as Policy,
-};
-use policies::common::v3::{LocalityLbConfig, locality_lb_config};
-use policies::least_request::v3::{LeastRequest, least_request::SelectionMethod};
-use policies::{random::v3::Random, round_robin::v3::RoundRobin};
-use prost::Message as _;
+use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily};
 
 use super::duration::millis_or;
 use super::protocol_options::count;
 use super::route_action::priority;
 use super::{
-    Assignment, Context, ENDPOINTS, config_source, endpoints, metadata, protocol_options, tls,
+    Assignment, Context, ENDPOINTS, config_source, endpoints, load_balancing, metadata,
+    protocol_options, tls,
 };
-use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, LbPolicy, LookupFamily, RoutingPriority, TcpKeepalive, Thresholds,
-    Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
+    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RoutingPriority,
+    TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
 };
-use crate::schema::name_of_url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DNS_REFRESH: Duration = Duration::from_secs(5);
@@ -51,7 +42,7 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     };
     let transport_matches = transport_matches(message, cx);
     let problems = &mut cx.problems;
-    let load_balancing = load_balancing(message, problems);
+    let load_balancing = load_balancing::compile(message, problems);
     let http = protocol_options::compile(message, problems);
     let options = message.upstream_connection_options.as_ref();
     let keepalive = options
@@ -64,11 +55,12 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         problems,
     );
     let buffer = message.per_connection_buffer_limit_bytes.as_ref();
-    let weighted = load_balancing
+    let weights = load_balancing
         .as_ref()
-        .is_some_and(|lb| lb.weighted_localities);
-    cx.weighted_localities = weighted;
-    let discovery = discovery(message, weighted, cx);
+        .map_or(LocalityWeights::Ignored, |lb| lb.locality_weights);
+    cx.locality_weights = weights;
+    let discovery = discovery(message, weights, cx);
+    let load_balancing = load_balancing?;
     let name: Arc<str> = message.name.as_str().into();
     let (transport, transport_matches) = (transport?, transport_matches?);
     let http = http?;
@@ -86,7 +78,8 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         },
         name,
         discovery: discovery?,
-        lb: load_balancing?.policy,
+        lb: load_balancing.policy,
+        subsets: load_balancing.subsets,
         panic_threshold: panic_threshold(message),
         connect_timeout,
         per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
@@ -175,142 +168,20 @@ fn keepalive(message: &core::TcpKeepalive) -> TcpKeepalive {
     }
 }
 
-/// Envoy's default is 50 %.
+/// Envoy's default is 50 %; it counts in whole ones, cut off.
 fn panic_threshold(message: &pb::Cluster) -> f64 {
     message
         .common_lb_config
         .as_ref()
         .and_then(|config| config.healthy_panic_threshold.as_ref())
-        .map_or(50.0, |percent| percent.value)
+        .map_or(50.0, |percent| (percent.value / 100.0 * 100.0).trunc())
 }
 
-struct LoadBalancing {
-    policy: LbPolicy,
-    weighted_localities: bool,
-}
-
-fn load_balancing(message: &pb::Cluster, problems: &mut Problems) -> Option<LoadBalancing> {
-    if let Some(policy) = message.load_balancing_policy.as_ref() {
-        return problems.within("load_balancing_policy", |p| {
-            typed_policy(message, policy, p)
-        });
-    }
-    let weighted_localities = matches!(
-        message
-            .common_lb_config
-            .as_ref()
-            .and_then(|c| c.locality_config_specifier.as_ref()),
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
-    );
-    let policy = match Policy::try_from(message.lb_policy).ok()? {
-        Policy::RoundRobin => LbPolicy::RoundRobin,
-        Policy::Random => LbPolicy::Random,
-        Policy::LeastRequest => match message.lb_config.as_ref() {
-            Some(LbConfig::LeastRequestLbConfig(config)) => least_request(
-                config.choice_count.as_ref().map(|v| v.value),
-                config.active_request_bias.as_ref(),
-            ),
-            _ => least_request(None, None),
-        },
-        Policy::LoadBalancingPolicyConfig => {
-            problems.report("cluster: field load_balancing_policy need to be set");
-            return None;
-        }
-        other => {
-            problems.report_at(
-                "lb_policy",
-                format!("{} is not implemented", other.as_str_name()),
-            );
-            return None;
-        }
-    };
-    Some(LoadBalancing {
-        policy,
-        weighted_localities,
-    })
-}
-
-/// The first of the list: Envoy takes the first it knows, and we refuse those we do not know.
-fn typed_policy(
-    cluster: &pb::Cluster,
-    message: &pb::LoadBalancingPolicy,
-    problems: &mut Problems,
-) -> Option<LoadBalancing> {
-    let Some(policy) = message.policies.first() else {
-        let reason = format!(
-            "cluster: didn't find a registered load balancer factory implementation for cluster: '{}' with names from []",
-            cluster.name
-        );
-        problems.report(reason);
-        return None;
-    };
-    let level = problems.enter_item("policies", 0);
-    let extension = problems.enter("typed_extension_config");
-    let config = policy.typed_extension_config.as_ref();
-    let any = config.and_then(|c| c.typed_config.as_ref());
-    let name = config.map_or("", |c| c.name.as_str());
-    let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
-    let bytes = any.map(|any| any.value.as_slice()).unwrap_or_default();
-    let found = match type_name {
-        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
-            RoundRobin::decode(bytes).ok().map(|m| LoadBalancing {
-                policy: LbPolicy::RoundRobin,
-                weighted_localities: weighted(m.locality_lb_config.as_ref()),
-            })
-        }
-        "envoy.extensions.load_balancing_policies.random.v3.Random" => {
-            Random::decode(bytes).ok().map(|m| LoadBalancing {
-                policy: LbPolicy::Random,
-                weighted_localities: weighted(m.locality_lb_config.as_ref()),
-            })
-        }
-        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
-            let message = LeastRequest::decode(bytes).ok();
-            message.and_then(|m| typed_least_request(&m, problems))
-        }
-        other => {
-            let reason = not_implemented(Some(name), other);
-            problems.report(format!("{reason} as a load-balancing policy"));
-            None
-        }
-    };
-    problems.leave(extension);
-    problems.leave(level);
-    found
-}
-
-fn typed_least_request(message: &LeastRequest, problems: &mut Problems) -> Option<LoadBalancing> {
-    if message.selection_method == i32::from(SelectionMethod::FullScan) {
-        problems.report_at("selection_method", "FULL_SCAN is not implemented");
-        return None;
-    }
-    Some(LoadBalancing {
-        policy: least_request(
-            message.choice_count.as_ref().map(|v| v.value),
-            message.active_request_bias.as_ref(),
-        ),
-        weighted_localities: weighted(message.locality_lb_config.as_ref()),
-    })
-}
-
-fn weighted(message: Option<&LocalityLbConfig>) -> bool {
-    use locality_lb_config::LocalityConfigSpecifier;
-    matches!(
-        message.and_then(|m| m.locality_config_specifier.as_ref()),
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
-    )
-}
-
-fn least_request(choice_count: Option<u32>, bias: Option<&RuntimeDouble>) -> LbPolicy {
-    let bias = bias.map_or(1.0, |b| b.default_value);
-    LbPolicy::LeastRequest {
-        choice_count: choice_count.unwrap_or(2),
-        // What Envoy uses instead of a negative one.
-        active_request_bias: if bias >= 0.0 { bias } else { 1.0 },
-    }
-}
-
-fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<Discovery> {
+fn discovery(
+    message: &pb::Cluster,
+    weights: LocalityWeights,
+    cx: &mut Context,
+) -> Option<Discovery> {
     let kind = match message.cluster_discovery_type.as_ref() {
         None => DiscoveryType::Static,
         Some(ClusterDiscoveryType::Type(number)) => DiscoveryType::try_from(*number).ok()?,
@@ -331,13 +202,13 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
             let assignment =
                 problems.within("load_assignment", |p| Assignment::compile(assignment, p));
             Some(Discovery::Static(Arc::new(
-                assignment.flatten(weighted, false),
+                assignment.flatten(weights, false),
             )))
         }
         DiscoveryType::StrictDns => Some(Discovery::Dns(Arc::new(dns(
             message,
             false,
-            weighted,
+            weights,
             &mut cx.problems,
         )))),
         DiscoveryType::LogicalDns => {
@@ -355,7 +226,7 @@ fn discovery(message: &pb::Cluster, weighted: bool, cx: &mut Context) -> Option<
             Some(Discovery::Dns(Arc::new(dns(
                 message,
                 true,
-                weighted,
+                weights,
                 &mut cx.problems,
             ))))
         }
@@ -402,12 +273,17 @@ fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
     })
 }
 
-fn dns(message: &pb::Cluster, logical: bool, weighted: bool, problems: &mut Problems) -> Dns {
+fn dns(
+    message: &pb::Cluster,
+    logical: bool,
+    weights: LocalityWeights,
+    problems: &mut Problems,
+) -> Dns {
     let targets = match message.load_assignment.as_ref() {
         Some(a) => problems.within("load_assignment", |p| endpoints::dns_targets(a, p)),
         None => Vec::new(),
     };
-    if weighted {
+    if weights != LocalityWeights::Ignored {
         problems.report("locality_weighted_lb_config is not implemented for DNS clusters");
     }
     let refresh = message.dns_refresh_rate.as_ref();
@@ -436,6 +312,10 @@ fn dns(message: &pb::Cluster, logical: bool, weighted: bool, problems: &mut Prob
     Dns {
         logical,
         targets,
+        overprovisioning_factor: message.load_assignment.as_ref().map_or(
+            Endpoints::OVERPROVISIONING_FACTOR,
+            endpoints::overprovisioning_factor,
+        ),
         refresh,
         failure_refresh_base: base,
         failure_refresh_max: max,

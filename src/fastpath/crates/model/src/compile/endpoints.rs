@@ -9,17 +9,20 @@ use pb::lb_endpoint::HostIdentifier;
 use super::address::{bind, host_port};
 use super::metadata;
 use crate::problem::Problems;
-use crate::resources::cluster::{DnsTarget, Endpoint, Endpoints, HealthStatus, Locality};
+use crate::resources::cluster::{
+    DnsTarget, Endpoint, Endpoints, HealthStatus, Locality, LocalityWeights,
+};
 
 /// What Envoy says after `malformed IP address: x`.
 const HINT: &str =
     ". Consider setting resolver_name or setting cluster type to 'STRICT_DNS' or 'LOGICAL_DNS'";
 
 /// An assignment before it is known whether its cluster weighs localities.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Assignment {
     pub cluster_name: String,
     localities: Vec<Hosts>,
+    overprovisioning_factor: u32,
 }
 
 #[derive(Debug)]
@@ -52,14 +55,14 @@ impl Assignment {
         Self {
             cluster_name: message.cluster_name.clone(),
             localities,
+            overprovisioning_factor: overprovisioning_factor(message),
         }
     }
 
-    /// The hosts as a list. `weighted`: localities share the load by their weights, and an
-    /// endpoint's weight counts within its locality. `distinct`: the first of several endpoints
-    /// with one address counts, as in EDS.
+    /// The hosts as a list. `distinct`: the first of several endpoints with one address counts, as
+    /// in EDS.
     #[must_use]
-    pub fn flatten(&self, weighted: bool, distinct: bool) -> Endpoints {
+    pub fn flatten(&self, weights: LocalityWeights, distinct: bool) -> Endpoints {
         let mut seen = std::collections::HashSet::new();
         let mut hosts = Vec::new();
         for locality in &self.localities {
@@ -68,21 +71,36 @@ impl Assignment {
                 if distinct && !seen.insert(&host.address) {
                     continue;
                 }
-                if !weighted {
-                    hosts.push(host.clone());
-                } else if locality.weight > 0 {
-                    hosts.push(Endpoint {
+                match weights {
+                    LocalityWeights::Ignored => hosts.push(host.clone()),
+                    LocalityWeights::Kept => hosts.push(Endpoint {
+                        locality_weight: Some(locality.weight),
+                        ..host.clone()
+                    }),
+                    LocalityWeights::Shared if locality.weight == 0 => {}
+                    LocalityWeights::Shared => hosts.push(Endpoint {
                         weight: share(host.weight, sum, locality.weight),
                         ..host.clone()
-                    });
+                    }),
                 }
             }
         }
-        if weighted {
+        if weights == LocalityWeights::Shared {
             reduce(&mut hosts);
         }
-        Endpoints { hosts }
+        Endpoints {
+            hosts,
+            overprovisioning_factor: self.overprovisioning_factor,
+        }
     }
+}
+
+/// Of the assignment's `policy`.
+pub(super) fn overprovisioning_factor(message: &pb::ClusterLoadAssignment) -> u32 {
+    let policy = message.policy.as_ref();
+    policy
+        .and_then(|policy| policy.overprovisioning_factor.as_ref())
+        .map_or(Endpoints::OVERPROVISIONING_FACTOR, |factor| factor.value)
 }
 
 /// Precision of a host's share of its locality's weight.
@@ -170,6 +188,7 @@ fn endpoint(
         weight: weight(message),
         health: health(message.health_status),
         locality: Arc::clone(locality),
+        locality_weight: None,
         metadata: metadata::of_endpoint(message.metadata.as_ref()),
     })
 }
@@ -243,6 +262,7 @@ mod tests {
             weight,
             health: HealthStatus::Unknown,
             locality: Arc::default(),
+            locality_weight: None,
             metadata: None,
         }
     }
@@ -251,6 +271,7 @@ mod tests {
     fn localities_share_by_weight() {
         let assignment = Assignment {
             cluster_name: "c".into(),
+            overprovisioning_factor: 140,
             localities: vec![
                 Hosts {
                     weight: 3,
@@ -267,8 +288,14 @@ mod tests {
             ],
         };
         let weights = |e: &Endpoints| e.hosts.iter().map(|h| h.weight).collect::<Vec<_>>();
-        assert_eq!(weights(&assignment.flatten(true, true)), [3, 3, 2]);
-        assert_eq!(weights(&assignment.flatten(false, true)), [1, 1, 5, 9]);
+        let shared = assignment.flatten(LocalityWeights::Shared, true);
+        assert_eq!(weights(&shared), [3, 3, 2]);
+        let ignored = assignment.flatten(LocalityWeights::Ignored, true);
+        assert_eq!(weights(&ignored), [1, 1, 5, 9]);
+        let kept = assignment.flatten(LocalityWeights::Kept, true);
+        assert_eq!(weights(&kept), [1, 1, 5, 9]);
+        let of_localities: Vec<_> = kept.hosts.iter().map(|h| h.locality_weight).collect();
+        assert_eq!(of_localities, [Some(3), Some(3), Some(1), Some(0)]);
     }
 
     #[test]
@@ -277,8 +304,21 @@ mod tests {
         let assignment = Assignment {
             cluster_name: "c".into(),
             localities: vec![Hosts { weight: 0, hosts }],
+            overprovisioning_factor: 140,
         };
-        assert_eq!(assignment.flatten(false, true).hosts.len(), 2);
-        assert_eq!(assignment.flatten(false, false).hosts.len(), 3);
+        assert_eq!(
+            assignment
+                .flatten(LocalityWeights::Ignored, true)
+                .hosts
+                .len(),
+            2
+        );
+        assert_eq!(
+            assignment
+                .flatten(LocalityWeights::Ignored, false)
+                .hosts
+                .len(),
+            3
+        );
     }
 }

@@ -10,10 +10,11 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::{Context, hcm, tcp_proxy, tls};
+use super::{Context, hcm, rbac, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
+use crate::resources::rbac::NetworkRbac;
 use crate::resources::tls::DownstreamTls;
 use crate::schema::name_of_url;
 
@@ -23,6 +24,7 @@ const TCP_PROXY: &str = "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy"
 const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster";
 const CONNECTION_LIMIT: &str =
     "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
+const RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
 
 /// `hash`: of the chain's bytes.
 pub(super) fn compile(
@@ -54,6 +56,7 @@ pub(super) fn compile(
         handshake_timeout,
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
+        rbac: filters.rbac,
         network: filters.terminal?,
     })
 }
@@ -70,6 +73,7 @@ fn with_files(hash: u64, tls: &DownstreamTls) -> u64 {
 struct NetworkFilters {
     sni_cluster: bool,
     connection_limit: Option<Arc<ConnectionLimit>>,
+    rbac: Vec<Arc<NetworkRbac>>,
     terminal: Option<NetworkFilter>,
 }
 
@@ -100,6 +104,7 @@ impl NetworkFilters {
             TCP_PROXY => "envoy.filters.network.tcp_proxy",
             SNI_CLUSTER => "envoy.filters.network.sni_cluster",
             CONNECTION_LIMIT => "envoy.filters.network.connection_limit",
+            RBAC => "envoy.filters.network.rbac",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -124,6 +129,11 @@ impl NetworkFilters {
         match type_name {
             SNI_CLUSTER => self.sni_cluster = true,
             CONNECTION_LIMIT => self.limit(any, &mut cx.problems),
+            RBAC => {
+                let message = rbac::Message::decode(any.value.as_slice()).ok();
+                let filter = message.and_then(|m| rbac::network(&m, &mut cx.problems));
+                self.rbac.extend(filter.map(Arc::new));
+            }
             _ => self.terminal = terminal(type_name, any, cx),
         }
         cx.problems.leave(level);

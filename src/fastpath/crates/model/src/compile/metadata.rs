@@ -9,6 +9,8 @@ use crate::resources::cluster::{EndpointMetadata, Metadata};
 
 pub(super) const TRANSPORT_SOCKET_MATCH: &str = "envoy.transport_socket_match";
 const LB: &str = "envoy.lb";
+/// Its value in `envoy.lb` is what RING_HASH and MAGLEV place a host by.
+const HASH_KEY: &str = "hash_key";
 
 /// Key and value of a struct, values as JSON text, sorted by key: equal structs, equal entries.
 pub(super) fn entries(message: &Struct) -> Metadata {
@@ -26,8 +28,19 @@ pub(super) fn load_balancing(message: &pb::Metadata) -> Option<Metadata> {
     message.filter_metadata.get(LB).map(entries)
 }
 
+/// What a weighted cluster asks of its hosts: its own over what is asked of all.
+pub(super) fn inherit(
+    own: Option<&pb::Metadata>,
+    inherited: Option<&Metadata>,
+) -> Option<Metadata> {
+    match (own.and_then(load_balancing), inherited) {
+        (Some(own), Some(inherited)) => Some(merge(inherited, own)),
+        (own, inherited) => own.or_else(|| inherited.cloned()),
+    }
+}
+
 /// `base` with the entries of `over` in place of its own.
-pub(super) fn merge(base: &Metadata, over: Metadata) -> Metadata {
+fn merge(base: &Metadata, over: Metadata) -> Metadata {
     let is_kept = |key: &str| over.iter().all(|(given, _)| &**given != key);
     let kept = base.iter().filter(|(key, _)| is_kept(key)).cloned();
     let mut merged: Metadata = kept.collect();
@@ -40,11 +53,35 @@ pub(super) fn merge(base: &Metadata, over: Metadata) -> Metadata {
 pub(super) fn of_endpoint(message: Option<&pb::Metadata>) -> Option<Arc<EndpointMetadata>> {
     let filters = &message?.filter_metadata;
     let of = |name: &str| filters.get(name).map(entries).unwrap_or_default();
+    let lb = filters.get(LB);
     let metadata = EndpointMetadata {
         transport_socket_match: of(TRANSPORT_SOCKET_MATCH),
         lb: of(LB),
+        lb_lists: lb.map(lists).unwrap_or_default(),
+        hash_key: lb.and_then(hash_key),
     };
     (metadata != EndpointMetadata::default()).then(|| Arc::new(metadata))
+}
+
+/// The values that are lists, each by its elements.
+fn lists(message: &Struct) -> Vec<(Box<str>, Vec<Box<str>>)> {
+    let list = |(key, value): (&String, &Value)| match value.kind.as_ref() {
+        Some(Kind::ListValue(list)) => {
+            let elements = list.values.iter().map(|v| json(v).to_string().into());
+            Some((key.as_str().into(), elements.collect()))
+        }
+        _ => None,
+    };
+    let mut lists: Vec<_> = message.fields.iter().filter_map(list).collect();
+    lists.sort_unstable();
+    lists
+}
+
+fn hash_key(message: &Struct) -> Option<Box<str>> {
+    match message.fields.get(HASH_KEY)?.kind.as_ref()? {
+        Kind::StringValue(key) if !key.is_empty() => Some(key.as_str().into()),
+        _ => None,
+    }
 }
 
 /// Objects by key, so that one value is one text.

@@ -13,16 +13,20 @@ mod data_source;
 mod duration;
 mod endpoints;
 mod filter_chain;
+mod hash_policy;
 mod hcm;
 mod headers;
 mod http2;
 mod http_filters;
+mod lb_subset;
 mod listener;
 mod listener_filters;
+mod load_balancing;
 mod matchers;
 mod metadata;
 mod pattern;
 mod protocol_options;
+mod rbac;
 mod rewrite;
 mod route;
 mod route_action;
@@ -47,7 +51,7 @@ pub(crate) use listener::name as listener_name;
 
 use crate::check;
 use crate::problem::{Problem, Problems};
-use crate::resources::cluster::Cluster;
+use crate::resources::cluster::{Cluster, LocalityWeights};
 use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
 use crate::resources::tls::{Secret, SecretValue};
@@ -172,8 +176,8 @@ pub struct Compiled<T> {
     pub needs: Vec<Needs>,
     pub clusters: Vec<ClusterRef>,
     pub secrets: Vec<SecretRef>,
-    /// A cluster whose localities share the load by weight: for `Assignment::flatten`.
-    pub weighted_localities: bool,
+    /// Of a cluster: for `Assignment::flatten`.
+    pub locality_weights: LocalityWeights,
 }
 
 /// Where a walk over a resource is, and what it found.
@@ -183,7 +187,7 @@ pub(crate) struct Context {
     pub needs: Vec<Needs>,
     pub clusters: Vec<ClusterRef>,
     pub secrets: Vec<SecretRef>,
-    pub weighted_localities: bool,
+    pub locality_weights: LocalityWeights,
     cluster_names: HashMap<Arc<str>, usize>,
 }
 
@@ -239,7 +243,7 @@ impl Context {
             needs,
             clusters,
             secrets,
-            weighted_localities,
+            locality_weights,
             ..
         } = self;
         match resource {
@@ -248,7 +252,7 @@ impl Context {
                 needs,
                 clusters,
                 secrets,
-                weighted_localities,
+                locality_weights,
             }),
             _ => {
                 if problems.is_empty() {

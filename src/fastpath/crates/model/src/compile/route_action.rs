@@ -14,9 +14,9 @@ use super::duration::{millis, timeout};
 use super::headers::{self, lists};
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{Context, access_log, data_source, upgrades};
+use super::{Context, access_log, data_source, hash_policy, metadata, upgrades};
 use crate::problem::Problems;
-use crate::resources::cluster::RoutingPriority;
+use crate::resources::cluster::{Metadata, RoutingPriority};
 use crate::resources::route::{
     Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, HostRewrite,
     PathRewrite, Redirect, RedirectPath, SchemeRedirect, WeightedCluster,
@@ -53,7 +53,9 @@ pub(super) fn compile(message: &Message, settings: Settings, cx: &mut Context) -
 }
 
 fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> Option<Forward> {
-    let cluster = cluster_choice(message, settings, cx);
+    let metadata_match = message.metadata_match.as_ref();
+    let metadata_match = metadata_match.and_then(metadata::load_balancing);
+    let cluster = cluster_choice(message, metadata_match.as_ref(), settings, cx);
     let problems = &mut cx.problems;
     let rewrite = path_rewrite(message, problems);
     let host_rewrite = host_rewrite(message, problems);
@@ -65,6 +67,7 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
     ));
     let limits = StreamLimits::new(message, problems);
     let upgrades = upgrades::of_route(&message.upgrade_configs, problems);
+    let hash_policy = hash_policy::compile(&message.hash_policy, problems);
     let not_found = ClusterNotFoundResponseCode::try_from(message.cluster_not_found_response_code);
     Some(Forward {
         cluster: cluster?,
@@ -84,6 +87,8 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         upgrades,
         grpc_timeout_max: limits.grpc_timeout_max,
         grpc_timeout_offset: limits.grpc_timeout_offset,
+        metadata_match: metadata_match.map(Arc::new),
+        hash_policy: hash_policy?.into(),
     })
 }
 
@@ -135,6 +140,7 @@ pub(super) fn priority(number: i32) -> RoutingPriority {
 
 fn cluster_choice(
     message: &pb::RouteAction,
+    inherited: Option<&Metadata>,
     settings: Settings,
     cx: &mut Context,
 ) -> Option<ClusterChoice> {
@@ -148,7 +154,7 @@ fn cluster_choice(
         ClusterSpecifier::ClusterHeader(name) => Some(ClusterChoice::Header(headers::name(name))),
         ClusterSpecifier::WeightedClusters(weighted) => {
             let level = cx.problems.enter("weighted_clusters");
-            let choice = weighted_clusters(weighted, settings, cx);
+            let choice = weighted_clusters(weighted, inherited, settings, cx);
             cx.problems.leave(level);
             choice
         }
@@ -159,13 +165,14 @@ fn cluster_choice(
 
 fn weighted_clusters(
     message: &pb::WeightedCluster,
+    inherited: Option<&Metadata>,
     settings: Settings,
     cx: &mut Context,
 ) -> Option<ClusterChoice> {
     let mut clusters = Vec::with_capacity(message.clusters.len());
     for (index, cluster) in message.clusters.iter().enumerate() {
         let level = cx.problems.enter_item("clusters", index);
-        clusters.extend(weighted_cluster(cluster, settings, cx));
+        clusters.extend(weighted_cluster(cluster, inherited, settings, cx));
         cx.problems.leave(level);
     }
     if clusters.len() < message.clusters.len() {
@@ -197,6 +204,7 @@ fn weighted_clusters(
 
 fn weighted_cluster(
     message: &ClusterWeight,
+    inherited: Option<&Metadata>,
     settings: Settings,
     cx: &mut Context,
 ) -> Option<WeightedCluster> {
@@ -231,6 +239,7 @@ fn weighted_cluster(
         weight: message.weight.as_ref().map_or(0, |v| v.value),
         mutations,
         host_rewrite,
+        metadata_match: metadata::inherit(message.metadata_match.as_ref(), inherited).map(Arc::new),
     })
 }
 

@@ -82,12 +82,7 @@ fn weighted_clusters(
         let name = cx.refer("name", &cluster.name, true, false);
         cx.problems.leave(level);
         total = total.saturating_add(cluster.weight.into());
-        let own = cluster.metadata_match.as_ref();
-        let own = own.and_then(metadata::load_balancing);
-        let metadata_match = match (own, inherited) {
-            (Some(own), Some(inherited)) => Some(metadata::merge(inherited, own)),
-            (own, inherited) => own.or_else(|| inherited.cloned()),
-        };
+        let metadata_match = metadata::inherit(cluster.metadata_match.as_ref(), inherited);
         clusters.push(TcpWeightedCluster {
             name,
             weight: cluster.weight,

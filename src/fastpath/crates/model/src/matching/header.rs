@@ -3,6 +3,7 @@
 use proto::Known;
 use proto::h1::RequestHead;
 
+use crate::resources::header_mutation::HeaderName;
 use crate::resources::route::{HeaderMatchKind, HeaderMatcher};
 
 impl HeaderMatcher {
@@ -17,7 +18,7 @@ impl HeaderMatcher {
             }
             kind => {
                 let mut present = false;
-                let found = self.any_value(head, |value| {
+                let found = self.name.any_value(head, |value| {
                     present = true;
                     value_matches(kind, value)
                 });
@@ -30,13 +31,15 @@ impl HeaderMatcher {
     }
 
     fn is_present(&self, head: &RequestHead) -> bool {
-        self.any_value(head, |_| true)
+        self.name.any_value(head, |_| true)
     }
+}
 
-    /// Whether `test` holds for some value of the header.
+impl HeaderName {
+    /// Whether `test` holds for some value of the header, which may be a pseudo header.
     #[inline]
-    fn any_value(&self, head: &RequestHead, mut test: impl FnMut(&[u8]) -> bool) -> bool {
-        match (self.name.known, self.name.text.as_bytes()) {
+    pub fn any_value(&self, head: &RequestHead, mut test: impl FnMut(&[u8]) -> bool) -> bool {
+        match (self.known, self.text.as_bytes()) {
             (Known::Host, _) | (_, b":authority") => {
                 head.headers.get(Known::Host).is_some_and(&mut test)
             }

@@ -5,7 +5,8 @@ pub mod chain_tree;
 pub mod filter_chain;
 mod header;
 mod hosts;
-mod query;
+pub mod query;
+pub mod rbac;
 mod route;
 mod string;
 

@@ -13,7 +13,9 @@ impl QueryMatcher {
     }
 }
 
-fn first_value<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+/// Of the parameter `name`.
+#[must_use]
+pub fn first_value<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|b| *b == b'&').find_map(|parameter| {
         let after = parameter.strip_prefix(name)?;
         match after {

@@ -43,6 +43,17 @@ impl Address {
         self.socket_addr().map(|address| address.port())
     }
 
+    /// An IPv4-mapped IPv6 address as the IPv4 address that it is.
+    #[must_use]
+    pub fn to_canonical(&self) -> Self {
+        match self {
+            Self::Ip(address) => {
+                Self::Ip(SocketAddr::new(address.ip().to_canonical(), address.port()))
+            }
+            Self::Pipe(_) => self.clone(),
+        }
+    }
+
     /// The kernel chooses the port when it is bound, so that two of these do not collide.
     #[must_use]
     pub fn is_ephemeral(&self) -> bool {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
+use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
+use super::lb_subset::LbSubsets;
 use super::tls::UpstreamTls;
 
 #[derive(Debug)]
@@ -14,7 +16,9 @@ pub struct Cluster {
     pub stat_name: Arc<str>,
     pub discovery: Discovery,
     pub lb: LbPolicy,
-    /// `common_lb_config.healthy_panic_threshold`, per cent; below it all hosts are used.
+    /// `lb_subset_config`; `None` also if it has no selectors.
+    pub subsets: Option<Arc<LbSubsets>>,
+    /// `common_lb_config.healthy_panic_threshold`, whole per cent; below it all hosts are used.
     pub panic_threshold: f64,
     /// Default 5 s.
     pub connect_timeout: Duration,
@@ -79,6 +83,8 @@ pub enum Discovery {
 pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,
+    /// As in `Endpoints`.
+    pub overprovisioning_factor: u32,
     /// Default 5 s.
     pub refresh: Duration,
     /// `dns_failure_refresh_rate`; default: `refresh`.
@@ -108,9 +114,25 @@ pub enum LookupFamily {
 
 /// A load assignment: localities flattened, priority 0 only until the load-balancing issue; more
 /// than one priority is refused.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Endpoints {
     pub hosts: Vec<Endpoint>,
+    /// `policy.overprovisioning_factor`, per cent: so much of the load of all can be taken by as
+    /// many hosts as there are. Default 140.
+    pub overprovisioning_factor: u32,
+}
+
+impl Endpoints {
+    pub const OVERPROVISIONING_FACTOR: u32 = 140;
+}
+
+impl Default for Endpoints {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            overprovisioning_factor: Self::OVERPROVISIONING_FACTOR,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,10 +140,14 @@ pub struct Endpoint {
     pub address: Address,
     /// `Endpoint.hostname`, for auto_host_rewrite.
     pub hostname: Option<Arc<str>>,
-    /// `load_balancing_weight` × its locality's share; default 1.
+    /// `load_balancing_weight`, default 1; its share of its locality's with
+    /// `LocalityWeights::Shared`.
     pub weight: u32,
     pub health: HealthStatus,
     pub locality: Arc<Locality>,
+    /// `load_balancing_weight` of its locality where it is kept apart (`LocalityWeights::Kept`),
+    /// 0 if it has none; else `None`.
+    pub locality_weight: Option<u32>,
     /// `metadata.filter_metadata`, only what is asked for: `envoy.transport_socket_match` and
     /// `envoy.lb`.
     pub metadata: Option<Arc<EndpointMetadata>>,
@@ -131,6 +157,33 @@ pub struct Endpoint {
 pub struct EndpointMetadata {
     pub transport_socket_match: Metadata,
     pub lb: Metadata,
+    /// The elements of those values of `lb` that are lists, for `list_as_any`.
+    pub lb_lists: Vec<(Box<str>, Vec<Box<str>>)>,
+    /// `hash_key` of `envoy.lb` as it is, where it is a string and not empty.
+    pub hash_key: Option<Box<str>>,
+}
+
+impl EndpointMetadata {
+    /// The values that `key` has for subsets: those in its list, if it is one that counts so.
+    pub fn lb_values(&self, key: &str, list_as_any: bool) -> Option<&[Box<str>]> {
+        if list_as_any && let Some((_, values)) = self.lb_lists.iter().find(|(k, _)| **k == *key) {
+            return Some(values);
+        }
+        let (_, value) = self.lb.iter().find(|(k, _)| **k == *key)?;
+        Some(std::slice::from_ref(value))
+    }
+}
+
+/// What becomes of the weights of localities when an assignment becomes a list of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LocalityWeights {
+    /// Hosts of all localities are alike.
+    #[default]
+    Ignored,
+    /// They are in the weights of the hosts.
+    Shared,
+    /// They are beside those: hash tables are made of both.
+    Kept,
 }
 
 /// Key and value of a metadata struct, values as JSON text, sorted by key.
@@ -160,7 +213,7 @@ pub struct TcpKeepalive {
     pub interval_seconds: Option<u32>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Locality {
     pub region: Box<str>,
     pub zone: Box<str>,
@@ -178,6 +231,17 @@ pub enum HealthStatus {
     Degraded,
 }
 
+impl HealthStatus {
+    /// Whether the configuration lets the host take traffic.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Unknown | Self::Healthy | Self::Degraded => true,
+            Self::Unhealthy | Self::Draining | Self::Timeout => false,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LbPolicy {
     RoundRobin,
@@ -187,6 +251,16 @@ pub enum LbPolicy {
         active_request_bias: f64,
     },
     Random,
+    RingHash(RingHash),
+    Maglev(Maglev),
+}
+
+impl LbPolicy {
+    /// Whether it chooses by the hash of a request.
+    #[must_use]
+    pub fn is_hash(&self) -> bool {
+        matches!(self, Self::RingHash(_) | Self::Maglev(_))
+    }
 }
 
 /// Circuit-breaker limits of one routing priority. Defaults 1024, retries 3, pools unlimited.

@@ -7,6 +7,7 @@ use super::access_log::AccessLog;
 use super::address::Bind;
 use super::chain_tree::ChainTree;
 use super::hcm::{Cidr, Hcm};
+use super::rbac::NetworkRbac;
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
 use crate::matching::chain_tree::Answer;
@@ -246,6 +247,8 @@ pub struct FilterChain {
     pub sni_cluster: bool,
     /// `connection_limit` before the terminal filter.
     pub connection_limit: Option<Arc<ConnectionLimit>>,
+    /// `rbac` before the terminal filter, in their order.
+    pub rbac: Vec<Arc<NetworkRbac>>,
     pub network: NetworkFilter,
     /// Hash of the chain's bytes: an unchanged chain keeps its connections when others change.
     pub hash: u64,

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
-use super::cluster::RoutingPriority;
+use super::cluster::{Metadata, RoutingPriority};
+use super::hash_policy::HashPolicy;
 use super::header_mutation::{HeaderMutations, HeaderName};
 use super::http::UpgradeConfig;
 use crate::format::Format;
@@ -195,6 +196,9 @@ pub struct Forward {
     pub grpc_timeout_max: Option<Duration>,
     /// Subtracted from `grpc-timeout`.
     pub grpc_timeout_offset: Option<Duration>,
+    /// `metadata_match`, `envoy.lb` of it: the subset of the cluster's hosts.
+    pub metadata_match: Option<Arc<Metadata>>,
+    pub hash_policy: Box<[HashPolicy]>,
 }
 
 #[derive(Debug)]
@@ -216,6 +220,8 @@ pub struct WeightedCluster {
     pub weight: u32,
     pub mutations: HeaderMutations,
     pub host_rewrite: Option<Arc<str>>,
+    /// Its own over that of the route; `None`: neither has one.
+    pub metadata_match: Option<Arc<Metadata>>,
 }
 
 #[derive(Debug)]

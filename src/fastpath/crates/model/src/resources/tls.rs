@@ -22,6 +22,7 @@ pub struct DownstreamTls {
     pub full_scan_on_sni_mismatch: bool,
     /// `prefer_client_ciphers`: the order is ours otherwise.
     pub prefer_client_ciphers: bool,
+    pub ocsp_policy: OcspPolicy,
 }
 
 /// `UpstreamTlsContext`.
@@ -140,7 +141,7 @@ pub struct Certificate {
     pub chain: Vec<Vec<u8>>,
     /// PKCS#8, PKCS#1 or SEC1 DER.
     pub key: PrivateKey,
-    pub ocsp_staple: Option<Vec<u8>>,
+    pub ocsp_staple: Option<OcspStaple>,
     /// The file of the chain, if it came from one, for `/certs`.
     pub chain_file: Option<PathBuf>,
     /// All files it came from.
@@ -153,6 +154,27 @@ impl fmt::Debug for Certificate {
             .field("chain", &self.chain.len())
             .finish_non_exhaustive()
     }
+}
+
+/// An OCSP response for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OcspStaple {
+    /// DER of the `OCSPResponse`.
+    pub response: Vec<u8>,
+    /// `nextUpdate`, in seconds since 1970. Without one it counts as expired, as in Envoy.
+    pub next_update: Option<i64>,
+}
+
+/// `ocsp_staple_policy`: what is done for clients that ask for a response.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OcspPolicy {
+    /// Stapled if it holds; else nothing is.
+    #[default]
+    Lenient,
+    /// As `Lenient` without a response; the handshake fails with one that has expired.
+    Strict,
+    /// The handshake fails unless there is one that holds.
+    Must,
 }
 
 /// Never shown.

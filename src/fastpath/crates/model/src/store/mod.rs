@@ -296,7 +296,7 @@ impl Store {
             let cluster = match assignment {
                 None => Arc::clone(&serving.resource),
                 Some(assignment) => {
-                    let endpoints = assignment.flatten(serving.weighted_localities, true);
+                    let endpoints = assignment.flatten(serving.locality_weights, true);
                     Arc::new(with_endpoints(&serving.resource, endpoints))
                 }
             };
@@ -331,6 +331,7 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
             endpoints: Some(Arc::new(endpoints)),
         },
         lb: cluster.lb,
+        subsets: cluster.subsets.clone(),
         panic_threshold: cluster.panic_threshold,
         connect_timeout: cluster.connect_timeout,
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Accepted;
 use crate::compile::{Compiled, Needs, SecretRef};
+use crate::resources::cluster::LocalityWeights;
 
 #[derive(Debug)]
 pub(super) struct Slot<T> {
@@ -23,7 +24,7 @@ pub(super) struct Version<T> {
     pub needs: Arc<[Needs]>,
     pub clusters: Arc<[Arc<str>]>,
     pub secrets: Arc<[SecretRef]>,
-    pub weighted_localities: bool,
+    pub locality_weights: LocalityWeights,
 }
 
 impl<T> Clone for Version<T> {
@@ -33,7 +34,7 @@ impl<T> Clone for Version<T> {
             needs: Arc::clone(&self.needs),
             clusters: Arc::clone(&self.clusters),
             secrets: Arc::clone(&self.secrets),
-            weighted_localities: self.weighted_localities,
+            locality_weights: self.locality_weights,
         }
     }
 }
@@ -49,7 +50,7 @@ impl<T> From<Compiled<T>> for Version<T> {
                 .map(|reference| reference.name)
                 .collect(),
             secrets: compiled.secrets.into(),
-            weighted_localities: compiled.weighted_localities,
+            locality_weights: compiled.locality_weights,
         }
     }
 }

@@ -202,7 +202,7 @@ fn bad_resources_leave_the_good_ones_and_their_old_selves() {
         &[cluster("a", "type: STATIC"), cluster("b", "type: STATIC")],
     );
     let before = store.snapshot();
-    let bad = cluster("a", "type: STATIC, lb_policy: MAGLEV");
+    let bad = cluster("a", "type: STATIC, lb_policy: CLUSTER_PROVIDED");
     let applied = apply(
         &mut store,
         CLUSTER,
@@ -214,7 +214,7 @@ fn bad_resources_leave_the_good_ones_and_their_old_selves() {
         [(
             "a".into(),
             "lb_policy".into(),
-            "MAGLEV is not implemented".into()
+            "CLUSTER_PROVIDED is not implemented".into()
         )]
     );
     let after = store.snapshot();

@@ -7,6 +7,7 @@ use super::{Applied, Store, duplicate_address};
 use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
 use crate::problem::Problem;
 use crate::resources::address::Address;
+use crate::resources::cluster::LocalityWeights;
 use crate::resources::listener::Listener;
 
 impl Store {
@@ -122,7 +123,7 @@ impl Store {
                     needs: [].into(),
                     clusters: [].into(),
                     secrets: [].into(),
-                    weighted_localities: false,
+                    locality_weights: LocalityWeights::default(),
                 };
                 accept(&mut self.assignments, name, bytes, is_static, version);
                 self.timed_out.remove(&(ENDPOINTS, name.to_owned()));

@@ -28,7 +28,7 @@ const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
-const NO_SUBSETS: &str = "chooses among subsets, which are refused";
+const NO_LOCALITY_AWARENESS: &str = "acts only with locality_weight_aware, which is refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
@@ -395,6 +395,77 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
         &["stat_prefix", "max_connections", "delay", "runtime_enabled"],
+    ),
+    all(
+        "envoy.extensions.filters.network.rbac.v3.RBAC",
+        &[
+            "rules",
+            "shadow_rules",
+            "shadow_rules_stat_prefix",
+            "stat_prefix",
+            "enforcement_type",
+            "delay_deny",
+        ],
+    ),
+    Entry {
+        message: "envoy.config.rbac.v3.RBAC",
+        implemented: &["action", "policies"],
+        ignored: &[],
+        default_only: &["audit_logging_options"],
+    },
+    all(
+        "envoy.config.rbac.v3.Policy",
+        &["permissions", "principals"],
+    ),
+    all(
+        "envoy.config.rbac.v3.Permission",
+        &[
+            "and_rules",
+            "or_rules",
+            "any",
+            // Refused by the network filter, in Envoy's words.
+            "header",
+            "url_path",
+            "destination_ip",
+            "destination_port",
+            "destination_port_range",
+            "metadata",
+            "not_rule",
+            "requested_server_name",
+            "sourced_metadata",
+        ],
+    ),
+    all("envoy.config.rbac.v3.Permission.Set", &["rules"]),
+    all(
+        "envoy.config.rbac.v3.Principal",
+        &[
+            "and_ids",
+            "or_ids",
+            "any",
+            "authenticated",
+            "source_ip",
+            "direct_remote_ip",
+            "remote_ip",
+            "header",
+            "url_path",
+            "metadata",
+            "not_id",
+            "sourced_metadata",
+            "custom",
+        ],
+    ),
+    all("envoy.config.rbac.v3.Principal.Set", &["ids"]),
+    all(
+        "envoy.config.rbac.v3.Principal.Authenticated",
+        &["principal_name"],
+    ),
+    all(
+        "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config",
+        &["san_matcher", "any_validated_client_certificate"],
+    ),
+    all(
+        "envoy.config.rbac.v3.SourcedMetadata",
+        &["metadata_matcher", "metadata_source"],
     ),
     Entry {
         message: "envoy.config.core.v3.RuntimeFeatureFlag",
@@ -924,6 +995,32 @@ pub const TABLE: &[Entry] = &[
             "ignore_case",
         ],
     ),
+    all("envoy.type.matcher.v3.PathMatcher", &["path"]),
+    all(
+        "envoy.type.matcher.v3.MetadataMatcher",
+        &["filter", "path", "value", "invert"],
+    ),
+    all(
+        "envoy.type.matcher.v3.MetadataMatcher.PathSegment",
+        &["key"],
+    ),
+    all(
+        "envoy.type.matcher.v3.ValueMatcher",
+        &[
+            "null_match",
+            "double_match",
+            "string_match",
+            "bool_match",
+            "present_match",
+            "list_match",
+            "or_match",
+        ],
+    ),
+    all("envoy.type.matcher.v3.ValueMatcher.NullMatch", &[]),
+    all("envoy.type.matcher.v3.DoubleMatcher", &["range", "exact"]),
+    all("envoy.type.matcher.v3.ListMatcher", &["one_of"]),
+    all("envoy.type.matcher.v3.OrMatcher", &["value_matchers"]),
+    all("envoy.type.v3.DoubleRange", &["start", "end"]),
     Entry {
         message: "envoy.type.matcher.v3.RegexMatcher",
         implemented: &["regex"],
@@ -955,14 +1052,13 @@ pub const TABLE: &[Entry] = &[
             "grpc_timeout_offset",
             "upgrade_configs",
             "priority",
+            "metadata_match",
+            "hash_policy",
         ],
-        ignored: &[
-            ("metadata_match", NO_SUBSETS),
-            (
-                "include_vh_rate_limits",
-                "acts only with rate limits, which are refused",
-            ),
-        ],
+        ignored: &[(
+            "include_vh_rate_limits",
+            "acts only with rate limits, which are refused",
+        )],
         default_only: &[],
     },
     all(
@@ -998,10 +1094,41 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_add",
             "response_headers_to_remove",
             "host_rewrite_literal",
+            "metadata_match",
         ],
-        ignored: &[("metadata_match", NO_SUBSETS)],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy",
+        &[
+            "header",
+            "cookie",
+            "connection_properties",
+            "query_parameter",
+            "terminal",
+        ],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.Header",
+        &["header_name", "regex_rewrite"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.Cookie",
+        &["name", "ttl", "path", "attributes"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute",
+        &["name", "value"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.ConnectionProperties",
+        &["source_ip"],
+    ),
+    all(
+        "envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter",
+        &["name"],
+    ),
     all(
         "envoy.config.route.v3.RedirectAction",
         &[
@@ -1142,6 +1269,9 @@ pub const TABLE: &[Entry] = &[
             "dns_lookup_family",
             "least_request_lb_config",
             "round_robin_lb_config",
+            "ring_hash_lb_config",
+            "maglev_lb_config",
+            "lb_subset_config",
             "common_lb_config",
             "load_balancing_policy",
             "transport_socket",
@@ -1177,7 +1307,11 @@ pub const TABLE: &[Entry] = &[
     all("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
     Entry {
         message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
-        implemented: &["locality_weighted_lb_config", "healthy_panic_threshold"],
+        implemented: &[
+            "locality_weighted_lb_config",
+            "healthy_panic_threshold",
+            "consistent_hashing_lb_config",
+        ],
         ignored: &[
             (
                 "update_merge_window",
@@ -1191,6 +1325,40 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.config.cluster.v3.Cluster.CommonLbConfig.LocalityWeightedLbConfig",
         &[],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig",
+        &["use_hostname_for_hashing"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.RingHashLbConfig",
+        &["minimum_ring_size", "maximum_ring_size", "hash_function"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.MaglevLbConfig",
+        &["table_size"],
+    ),
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster.LbSubsetConfig",
+        implemented: &[
+            "fallback_policy",
+            "default_subset",
+            "subset_selectors",
+            "panic_mode_any",
+            "list_as_any",
+            "metadata_fallback_policy",
+        ],
+        ignored: &[("scale_locality_weight", NO_LOCALITY_AWARENESS)],
+        default_only: &["locality_weight_aware"],
+    },
+    all(
+        "envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector",
+        &[
+            "keys",
+            "single_host_per_subset",
+            "fallback_policy",
+            "fallback_keys_subset",
+        ],
     ),
     all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
     Entry {
@@ -1236,6 +1404,53 @@ pub const TABLE: &[Entry] = &[
             "active_request_bias",
             "locality_lb_config",
             "selection_method",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+        &[
+            "hash_function",
+            "minimum_ring_size",
+            "maximum_ring_size",
+            "use_hostname_for_hashing",
+            "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+        &[
+            "table_size",
+            "consistent_hashing_lb_config",
+            "locality_weighted_lb_config",
+        ],
+    ),
+    all(
+        "envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig",
+        &["use_hostname_for_hashing"],
+    ),
+    Entry {
+        message: "envoy.extensions.load_balancing_policies.subset.v3.Subset",
+        implemented: &[
+            "fallback_policy",
+            "default_subset",
+            "subset_selectors",
+            "allow_redundant_keys",
+            "panic_mode_any",
+            "list_as_any",
+            "metadata_fallback_policy",
+            "subset_lb_policy",
+        ],
+        ignored: &[("scale_locality_weight", NO_LOCALITY_AWARENESS)],
+        default_only: &["locality_weight_aware"],
+    },
+    all(
+        "envoy.extensions.load_balancing_policies.subset.v3.Subset.LbSubsetSelector",
+        &[
+            "keys",
+            "single_host_per_subset",
+            "fallback_policy",
+            "fallback_keys_subset",
         ],
     ),
     Entry {
@@ -1307,15 +1522,10 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &[],
     },
-    Entry {
-        message: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
-        implemented: &[],
-        ignored: &[(
-            "overprovisioning_factor",
-            "spreads load over priorities, and more than one is refused",
-        )],
-        default_only: &[],
-    },
+    all(
+        "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
+        &["overprovisioning_factor"],
+    ),
     Entry {
         message: "envoy.config.endpoint.v3.LocalityLbEndpoints",
         implemented: &[

@@ -10,15 +10,26 @@ use super::tree::{self, Entry, Mark, Node};
 use crate::problem::{MAX_PROBLEMS, Problem, Problems};
 use crate::schema::Schema;
 
-/// Reads `root` as a message of the given type, or says everything that is wrong with it.
+/// What becomes of fields that the API does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownFields {
+    #[default]
+    Refused,
+    /// Left out of the message.
+    Ignored,
+}
+
+/// Reads `root` as a message of the given type, or says everything that is wrong with it; and the
+/// fields that were ignored.
 pub fn convert(
     schema: &Schema,
     descriptor: &MessageDescriptor,
     root: &Node<'_>,
-) -> Read<DynamicMessage> {
-    let mut converter = Converter::new(schema);
+    unknown: UnknownFields,
+) -> Read<(DynamicMessage, Vec<(Mark, Problem)>)> {
+    let mut converter = Converter::new(schema, unknown);
     match converter.message(descriptor, root) {
-        Some(message) if converter.problems.is_empty() => Ok(message),
+        Some(message) if converter.problems.is_empty() => Ok((message, converter.ignored)),
         _ => Err(converter.problems),
     }
 }
@@ -30,13 +41,15 @@ pub fn convert_apart<'n, 't>(
     descriptor: &MessageDescriptor,
     root: &'n Node<'t>,
     list: &str,
+    unknown: UnknownFields,
 ) -> Read<(DynamicMessage, Vec<Element<'n, 't>>)> {
     let (tree::Kind::Map(entries), Some(field)) = (root.kind(), descriptor.get_field_by_name(list))
     else {
-        return convert(schema, descriptor, root).map(|message| (message, Vec::new()));
+        let whole = convert(schema, descriptor, root, unknown);
+        return whole.map(|(message, _)| (message, Vec::new()));
     };
     let rest: Vec<Entry<'_>> = entries.iter().filter(|e| e.key != list).cloned().collect();
-    let mut converter = Converter::new(schema);
+    let mut converter = Converter::new(schema, unknown);
     let message = match converter.fields(descriptor, &rest) {
         Some(message) if converter.problems.is_empty() => message,
         _ => return Err(converter.problems),
@@ -47,7 +60,7 @@ pub fn convert_apart<'n, 't>(
     };
     let kind = field.kind();
     let element = |(index, node)| {
-        let mut converter = Converter::new(schema);
+        let mut converter = Converter::new(schema, unknown);
         let _ = converter.path.enter_item(list, index);
         let value = match converter.element(&kind, node) {
             Some(Value::Message(value)) if converter.problems.is_empty() => Ok(value),
@@ -77,16 +90,21 @@ pub(super) struct Converter<'s> {
     pub(super) schema: &'s Schema,
     pub(super) path: Problems,
     problems: Vec<(Mark, Problem)>,
+    unknown: UnknownFields,
+    /// The first of those that are.
+    ignored: Vec<(Mark, Problem)>,
     /// The `name` beside the `Any` that is read now.
     pub(super) extension: Option<String>,
 }
 
 impl<'s> Converter<'s> {
-    fn new(schema: &'s Schema) -> Self {
+    fn new(schema: &'s Schema, unknown: UnknownFields) -> Self {
         Self {
             schema,
             path: Problems::default(),
             problems: Vec::new(),
+            unknown,
+            ignored: Vec::new(),
             extension: None,
         }
     }
@@ -138,6 +156,10 @@ impl Converter<'_> {
         let extension = extension.and_then(|entry| entry.value.text());
         for entry in entries.iter().filter(|entry| entry.key != "@type") {
             let level = self.path.enter(&entry.key);
+            if self.ignores(descriptor, entry) {
+                self.path.leave(level);
+                continue;
+            }
             let value = self.field(descriptor, entry, &mut seen, extension);
             self.path.leave(level);
             match value {
@@ -150,6 +172,17 @@ impl Converter<'_> {
             }
         }
         complete.then_some(message)
+    }
+
+    /// Whether an entry is left out, being no field at all.
+    fn ignores(&mut self, descriptor: &MessageDescriptor, entry: &Entry<'_>) -> bool {
+        let is_ignored =
+            self.unknown == UnknownFields::Ignored && find_field(descriptor, &entry.key).is_none();
+        if is_ignored && self.ignored.len() < MAX_PROBLEMS {
+            let reason = no_such_field(descriptor, &entry.key);
+            self.ignored.push((entry.mark, self.path.problem(reason)));
+        }
+        is_ignored
     }
 
     /// The field an entry names and its value; no value for `null`.

@@ -14,6 +14,7 @@ mod tree;
 mod well_known;
 
 pub use encode::encode;
+pub use message::UnknownFields;
 use prost_reflect::{DynamicMessage, MessageDescriptor};
 
 use crate::problem::{ConfigProblem, Problem};
@@ -44,7 +45,21 @@ impl<'t> Document<'t> {
         schema: &Schema,
         descriptor: &MessageDescriptor,
     ) -> Result<DynamicMessage, Vec<ConfigProblem>> {
-        message::convert(schema, descriptor, &self.root).map_err(|problems| self.place(problems))
+        let read = self.message_and_ignored(schema, descriptor, UnknownFields::Refused);
+        read.map(|(message, _)| message)
+    }
+
+    /// `message`, and the fields in it that were ignored.
+    pub fn message_and_ignored(
+        &self,
+        schema: &Schema,
+        descriptor: &MessageDescriptor,
+        unknown: UnknownFields,
+    ) -> Result<(DynamicMessage, Vec<ConfigProblem>), Vec<ConfigProblem>> {
+        match message::convert(schema, descriptor, &self.root, unknown) {
+            Ok((message, ignored)) => Ok((message, self.place(ignored))),
+            Err(problems) => Err(self.place(problems)),
+        }
     }
 
     /// The document as a message of this type without its field `list`, and each element of that
@@ -54,9 +69,11 @@ impl<'t> Document<'t> {
         schema: &Schema,
         descriptor: &MessageDescriptor,
         list: &str,
+        unknown: UnknownFields,
     ) -> Result<(DynamicMessage, Vec<Element<'_, 't>>), Vec<ConfigProblem>> {
-        let (message, elements) = message::convert_apart(schema, descriptor, &self.root, list)
-            .map_err(|problems| self.place(problems))?;
+        let (message, elements) =
+            message::convert_apart(schema, descriptor, &self.root, list, unknown)
+                .map_err(|problems| self.place(problems))?;
         let elements = elements.into_iter().map(|(node, message)| Element {
             node,
             message: message.map_err(|problems| self.place(problems)),

@@ -7,6 +7,8 @@ use crate::reader::{Reader, u16s};
 /// RFC 6066, 3; RFC 7301, 3.1; RFC 8446, 4.2.
 pub(super) const SERVER_NAME: u16 = 0;
 pub(super) const ALPN: u16 = 16;
+/// RFC 6066, 8.
+const STATUS_REQUEST: u16 = 5;
 const SUPPORTED_GROUPS: u16 = 10;
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const SUPPORTED_VERSIONS: u16 = 43;
@@ -78,6 +80,12 @@ impl<'m> ClientHello<'m> {
     #[must_use]
     pub fn server_name(&self) -> Option<&'m [u8]> {
         Some(self.server_name).filter(|name| !name.is_empty())
+    }
+
+    /// Whether the client would like an OCSP response with the certificate.
+    #[must_use]
+    pub fn asks_for_ocsp(&self) -> bool {
+        self.extension(STATUS_REQUEST).is_some()
     }
 
     /// The protocols of ALPN in the client's order; none where the extension is malformed.

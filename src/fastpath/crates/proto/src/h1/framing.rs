@@ -62,7 +62,14 @@ fn host(head: &mut RequestHead, policy: &RequestPolicy) -> Result<(), HeadError>
                 return Err(HeadError::Host);
             }
         }
-        (None, _) if head.version == Version::Http11 => return Err(HeadError::MissingHost),
+        (None, _) if head.version == Version::Http11 => {
+            let in_target = head.scheme.is_some() || head.kind == Method::Connect;
+            return if policy.allow_missing_host && !in_target {
+                Ok(())
+            } else {
+                Err(HeadError::MissingHost)
+            };
+        }
         (None, _) => {}
     }
     drop(hosts);

@@ -36,6 +36,9 @@ pub struct RequestPolicy {
     pub allow_chunked_length: bool,
     /// `allow_custom_methods`: any token is a method.
     pub allow_custom_methods: bool,
+    /// `stream_error_on_invalid_http_message`: a request without Host is given to the caller, who
+    /// must answer 400 (RFC 9112 §3.2) and may go on with the connection.
+    pub allow_missing_host: bool,
     /// `headers_with_underscores_action`. Names that imitate framing names are refused always.
     pub underscores: Underscores,
 }
@@ -48,6 +51,7 @@ impl Default for RequestPolicy {
             allow_absolute_url: true,
             allow_chunked_length: false,
             allow_custom_methods: false,
+            allow_missing_host: false,
             underscores: Underscores::Allow,
         }
     }

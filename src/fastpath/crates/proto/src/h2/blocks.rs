@@ -192,7 +192,10 @@ impl Connection {
         let mut sink = RequestBlock::new(&mut self.request, &mut self.cookie, check);
         let decoded = self.decoder.decode(fragment, &mut sink);
         let finished = sink.finish(block.end);
-        decoded.map_err(|error| self.stats.count_hpack(error))?;
+        if let Err(error) = decoded {
+            self.has_lost_head = true;
+            return Err(self.stats.count_hpack(error));
+        }
         let remaining = match finished {
             Ok(remaining) => remaining,
             Err(fault) => return self.fault(out, block.stream, fault),
@@ -280,7 +283,7 @@ impl Connection {
             // RFC 9113 §8.1: a message has one head and ends with its trailers.
             Ok(()) if !block.end => Some(StreamFault::Sequence),
             Ok(()) if block.self_dependent => Some(StreamFault::SelfDependency),
-            Ok(()) if open != 0 && open != ANY_LENGTH => Some(StreamFault::ContentLength),
+            Ok(()) if open != 0 && open != ANY_LENGTH => Some(StreamFault::BodyLength),
             Ok(()) => None,
         };
         if let Some(fault) = fault {

@@ -79,6 +79,7 @@ pub struct Connection {
     pub(super) goaway_sent: Option<StreamId>,
     pub(super) goaway_received: Option<StreamId>,
     pub(super) failed: Option<ConnectionError>,
+    pub(super) has_lost_head: bool,
     pub(super) now_ms: u64,
 }
 
@@ -135,6 +136,7 @@ impl Connection {
             goaway_sent: None,
             goaway_received: None,
             failed: None,
+            has_lost_head: false,
             now_ms: 0,
             options,
         }
@@ -196,6 +198,12 @@ impl Connection {
             || self.goaway_received.is_some()
             || self.failed.is_some()
             || self.next_id > ID
+    }
+
+    /// The connection failed in the head of a request, of which nothing was reported.
+    #[must_use]
+    pub fn has_lost_head(&self) -> bool {
+        self.has_lost_head
     }
 
     /// The peer's SETTINGS came.
@@ -375,7 +383,7 @@ impl Connection {
     ) -> Result<Option<Event>, ConnectionError> {
         self.stats.count_fault(fault);
         if fault.is_malformed() && !self.options.stream_error_on_invalid_message {
-            return Err(ConnectionError::InvalidMessage);
+            return Err(ConnectionError::InvalidMessage { stream: id, fault });
         }
         self.put_reset(out, id, fault.code());
         let stream = self.drop_stream(out, id);

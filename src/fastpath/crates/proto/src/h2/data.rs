@@ -146,7 +146,7 @@ impl Stream {
         }
         match self.remaining.checked_sub(u64::from(body)) {
             Some(left) if !end || left == 0 => self.remaining = left,
-            _ => return Err(StreamFault::ContentLength),
+            _ => return Err(StreamFault::BodyLength),
         }
         Ok(())
     }

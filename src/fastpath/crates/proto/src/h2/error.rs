@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::event::StreamId;
+
 /// An error code on the wire. Codes that are not known are kept as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u32);
@@ -93,8 +95,12 @@ pub enum ConnectionError {
     WindowOverflow,
     /// A header block that is not HPACK.
     Compression,
-    /// A malformed message, and `stream_error_on_invalid_message` is off.
-    InvalidMessage,
+    /// A malformed message, and `stream_error_on_invalid_message` is off. If it is a request's
+    /// head, no `Request` was reported before.
+    InvalidMessage {
+        stream: StreamId,
+        fault: StreamFault,
+    },
     /// More CONTINUATION frames or bytes than a header block may have.
     ContinuationFlood,
     /// Frames that carry nothing.
@@ -164,7 +170,7 @@ impl fmt::Display for ConnectionError {
             ConnectionError::ZeroIncrement => "WINDOW_UPDATE of 0",
             ConnectionError::WindowOverflow => "window beyond 2^31-1",
             ConnectionError::Compression => "invalid header block",
-            ConnectionError::InvalidMessage => "malformed message",
+            ConnectionError::InvalidMessage { .. } => "malformed message",
             ConnectionError::ContinuationFlood => "too many CONTINUATION frames",
             ConnectionError::EmptyFramesFlood => "too many empty frames",
             ConnectionError::PriorityFlood => "too many PRIORITY frames",
@@ -197,15 +203,21 @@ pub enum StreamFault {
     MissingPseudoField,
     /// An invalid method, scheme, path or status.
     PseudoValue,
+    /// A path that does not begin with `/`.
+    PathForm,
     /// No valid host, or `host` and `:authority` differ.
     Authority,
-    /// `content-length` that is no number, is there twice, or is not the length of the body.
+    /// `content-length` that is no number, or is there twice.
     ContentLength,
+    /// `content-length` that is not the length of the body.
+    BodyLength,
     /// HEADERS in the middle of a message that do not end it, or END_STREAM on a 1xx.
     Sequence,
     /// DATA before the head, or a body where none can be.
     UnexpectedData,
-    /// A head or trailers beyond the limits.
+    /// More fields in a head or trailers than the limit.
+    TooManyHeaders,
+    /// More bytes in them than the limit.
     HeaderOverflow,
     /// More DATA than the stream's window.
     FlowControl,
@@ -232,7 +244,10 @@ impl StreamFault {
             StreamFault::StreamClosed => ErrorCode::STREAM_CLOSED,
             StreamFault::FrameSize => ErrorCode::FRAME_SIZE_ERROR,
             StreamFault::Refused => ErrorCode::REFUSED_STREAM,
-            StreamFault::HeaderOverflow => ErrorCode::INTERNAL_ERROR,
+            // As Envoy: these are rules of ours, not of the protocol.
+            StreamFault::TooManyHeaders | StreamFault::HeaderOverflow | StreamFault::Underscore => {
+                ErrorCode::INTERNAL_ERROR
+            }
             _ => ErrorCode::PROTOCOL_ERROR,
         }
     }
@@ -248,8 +263,10 @@ impl StreamFault {
                 | StreamFault::PseudoField
                 | StreamFault::MissingPseudoField
                 | StreamFault::PseudoValue
+                | StreamFault::PathForm
                 | StreamFault::Authority
                 | StreamFault::ContentLength
+                | StreamFault::BodyLength
                 | StreamFault::Sequence
                 | StreamFault::UnexpectedData
         )
@@ -264,13 +281,16 @@ impl StreamFault {
             | StreamFault::ConnectionField
             | StreamFault::PseudoField
             | StreamFault::PseudoValue
+            | StreamFault::ContentLength
             | StreamFault::Authority => "http2.invalid.header.field",
             StreamFault::Underscore => "http2.unexpected_underscore",
             StreamFault::MissingPseudoField
-            | StreamFault::ContentLength
+            | StreamFault::PathForm
+            | StreamFault::BodyLength
             | StreamFault::Sequence
             | StreamFault::UnexpectedData => "http2.violation.of.messaging.rule",
-            StreamFault::HeaderOverflow => "http2.too_many_headers",
+            StreamFault::TooManyHeaders => "http2.too_many_headers",
+            StreamFault::HeaderOverflow => "http2.header_list_size_too_large",
             StreamFault::Refused => "http2.remote_refuse",
             _ => "http2.unknown.nghttp2.error",
         }
@@ -287,10 +307,13 @@ impl fmt::Display for StreamFault {
             StreamFault::PseudoField => "unexpected pseudo-header",
             StreamFault::MissingPseudoField => "missing pseudo-header",
             StreamFault::PseudoValue => "invalid method, scheme, path or status",
+            StreamFault::PathForm => "path does not begin with /",
             StreamFault::Authority => "invalid host",
             StreamFault::ContentLength => "invalid content-length",
+            StreamFault::BodyLength => "content-length is not the length of the body",
             StreamFault::Sequence => "frames of a message out of order",
             StreamFault::UnexpectedData => "DATA where there can be none",
+            StreamFault::TooManyHeaders => "too many header fields",
             StreamFault::HeaderOverflow => "head too large",
             StreamFault::FlowControl => "more DATA than the stream window",
             StreamFault::ZeroIncrement => "WINDOW_UPDATE of 0",

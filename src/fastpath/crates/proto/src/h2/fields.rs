@@ -18,6 +18,8 @@ pub(super) struct Check<'a> {
     count: usize,
     /// A field that is no pseudo-header came.
     regular: bool,
+    /// The field at hand is never to be indexed (RFC 7541 §6.2.3).
+    never_indexed: bool,
     fault: Option<StreamFault>,
 }
 
@@ -29,6 +31,7 @@ impl<'a> Check<'a> {
             size: 0,
             count: 0,
             regular: false,
+            never_indexed: false,
             fault: None,
         }
     }
@@ -45,6 +48,16 @@ impl<'a> Check<'a> {
     #[cold]
     pub fn fail(&mut self, fault: StreamFault) {
         self.fault.get_or_insert(fault);
+    }
+
+    /// Whether the fields that follow are never to be indexed.
+    pub fn set_never_indexed(&mut self, is_so: bool) {
+        self.never_indexed = is_so;
+    }
+
+    #[inline]
+    pub fn is_never_indexed(&self) -> bool {
+        self.never_indexed
     }
 
     /// The first fault.
@@ -67,11 +80,11 @@ impl<'a> Check<'a> {
         self.count = self.count.saturating_add(1);
         let field = name.saturating_add(value);
         self.size = self.size.saturating_add(field);
-        if self.size > self.options.max_header_bytes
-            || self.count > self.options.max_headers
-            || field > self.options.max_header_field_bytes
+        if self.size > self.options.max_header_bytes || field > self.options.max_header_field_bytes
         {
             self.fail(StreamFault::HeaderOverflow);
+        } else if self.count > self.options.max_headers {
+            self.fail(StreamFault::TooManyHeaders);
         }
         self.is_ok()
     }
@@ -163,6 +176,8 @@ impl<'a> Check<'a> {
     pub fn push(&mut self, headers: &mut HeaderMap, known: Known, name: &[u8], value: &[u8]) {
         if !headers.push_valid(known, name, value) {
             self.fail(StreamFault::HeaderOverflow);
+        } else if self.never_indexed {
+            headers.mark_last();
         }
     }
 

@@ -20,11 +20,9 @@ pub(super) struct RequestBlock<'a> {
     /// Bits of the pseudo-headers that came.
     seen: u8,
     cookies: bool,
+    /// One of them is never to be indexed, so what they become is not either.
+    secret_cookie: bool,
     host: bool,
-}
-
-const fn bit(name: Pseudo) -> u8 {
-    1 << (name as u8)
 }
 
 impl<'a> RequestBlock<'a> {
@@ -43,6 +41,7 @@ impl<'a> RequestBlock<'a> {
             check,
             seen: 0,
             cookies: false,
+            secret_cookie: false,
             host: false,
         }
     }
@@ -51,11 +50,14 @@ impl<'a> RequestBlock<'a> {
         if !self.check.pseudo(name.name(), value) {
             return;
         }
-        if self.seen & bit(name) != 0 {
+        if self.seen & name.bit() != 0 {
             return self.check.fail(StreamFault::PseudoField);
         }
-        self.seen |= bit(name);
+        self.seen |= name.bit();
         let head = &mut *self.head;
+        if self.check.is_never_indexed() {
+            head.never_indexed |= name.bit();
+        }
         let (ok, fault) = match name {
             Pseudo::Method => (head.set_method(value), StreamFault::PseudoValue),
             Pseudo::Scheme => {
@@ -65,7 +67,11 @@ impl<'a> RequestBlock<'a> {
             Pseudo::Path => {
                 let ok = !value.is_empty() && head.set_path(value);
                 head.target = head.path;
-                (ok, StreamFault::PseudoValue)
+                let fault = match value {
+                    [] | [b'/', ..] => StreamFault::PseudoValue,
+                    _ => StreamFault::PathForm,
+                };
+                (ok, fault)
             }
             Pseudo::Authority => {
                 let ok = is_authority(value) && head.headers.push_known(Known::Host, value);
@@ -92,6 +98,9 @@ impl<'a> RequestBlock<'a> {
         };
         if !ok {
             self.check.fail(StreamFault::Authority);
+        } else if self.check.is_never_indexed() {
+            // It goes on as `:authority`.
+            self.head.never_indexed |= Pseudo::Authority.bit();
         }
     }
 
@@ -100,6 +109,7 @@ impl<'a> RequestBlock<'a> {
             self.cookie.extend_from_slice(b"; ");
         }
         self.cookie.extend_from_slice(value);
+        self.secret_cookie |= self.check.is_never_indexed();
     }
 
     /// The block is over; `end`: so is the message. The number of bytes that the body must have.
@@ -108,11 +118,14 @@ impl<'a> RequestBlock<'a> {
         if self.cookies && !self.head.headers.push_known(Known::Cookie, self.cookie) {
             return Err(StreamFault::HeaderOverflow);
         }
+        if self.secret_cookie {
+            self.head.headers.mark_last();
+        }
         self.pseudo_headers()?;
         let head = &mut *self.head;
         let length = content_length(&head.headers).map_err(|_| StreamFault::ContentLength)?;
         head.body = match length {
-            Some(n) if end && n > 0 => return Err(StreamFault::ContentLength),
+            Some(n) if end && n > 0 => return Err(StreamFault::BodyLength),
             // RFC 9110 §9.3.6: what follows is a tunnel.
             _ if head.kind == Method::Connect => {
                 head.headers.remove(Known::ContentLength);
@@ -131,13 +144,13 @@ impl<'a> RequestBlock<'a> {
 
     /// All that must be there is, and nothing else (§8.3.1, §8.5, RFC 8441 §4).
     fn pseudo_headers(&mut self) -> Result<(), StreamFault> {
-        const TARGET: u8 = bit(Pseudo::Scheme) | bit(Pseudo::Path);
+        const TARGET: u8 = Pseudo::Scheme.bit() | Pseudo::Path.bit();
         let has = |names: u8| self.seen & names == names;
-        if !has(bit(Pseudo::Method)) {
+        if !has(Pseudo::Method.bit()) {
             return Err(StreamFault::MissingPseudoField);
         }
         let connect = self.head.kind == Method::Connect;
-        let extended = has(bit(Pseudo::Protocol));
+        let extended = has(Pseudo::Protocol.bit());
         if extended && !connect {
             return Err(StreamFault::PseudoField);
         }
@@ -148,14 +161,14 @@ impl<'a> RequestBlock<'a> {
         } else if !has(TARGET) {
             return Err(StreamFault::MissingPseudoField);
         }
-        if connect && !has(bit(Pseudo::Authority)) {
+        if connect && !has(Pseudo::Authority.bit()) {
             return Err(StreamFault::MissingPseudoField);
         }
         if self.head.path() == b"*" && self.head.kind != Method::Options {
-            return Err(StreamFault::PseudoValue);
+            return Err(StreamFault::PathForm);
         }
         if !self.head.headers.contains(Known::Host) {
-            return Err(StreamFault::Authority);
+            return Err(StreamFault::MissingPseudoField);
         }
         Ok(())
     }
@@ -183,6 +196,13 @@ impl FieldSink for RequestBlock<'_> {
             }
         }
         self.check.is_ok()
+    }
+
+    fn never_indexed(&mut self, name: Name<'_>, value: &[u8]) -> bool {
+        self.check.set_never_indexed(true);
+        let go_on = self.field(name, value);
+        self.check.set_never_indexed(false);
+        go_on
     }
 
     fn checked(&mut self, field: CheckedField<'_>) -> bool {
@@ -246,7 +266,7 @@ impl<'a> ResponseBlock<'a> {
         if head.status < 200 || head.status == 204 || head.tunnel {
             // RFC 9110 §8.6; a tunnel has no length (§9.3.6).
             if length.is_some_and(|n| n > 0) && !head.tunnel {
-                return Err(StreamFault::ContentLength);
+                return Err(StreamFault::BodyLength);
             }
             head.headers.remove(Known::ContentLength);
             return Ok(if head.status == 204 && !head.tunnel {
@@ -259,7 +279,7 @@ impl<'a> ResponseBlock<'a> {
             return Ok(0);
         }
         head.body = match length {
-            Some(n) if end && n > 0 => return Err(StreamFault::ContentLength),
+            Some(n) if end && n > 0 => return Err(StreamFault::BodyLength),
             Some(n) => BodyLength::Length(n),
             None if end => BodyLength::None,
             None => BodyLength::Chunked,
@@ -289,6 +309,13 @@ impl FieldSink for ResponseBlock<'_> {
             self.check.push(&mut self.head.headers, known, name, value);
         }
         self.check.is_ok()
+    }
+
+    fn never_indexed(&mut self, name: Name<'_>, value: &[u8]) -> bool {
+        self.check.set_never_indexed(true);
+        let go_on = self.field(name, value);
+        self.check.set_never_indexed(false);
+        go_on
     }
 
     fn checked(&mut self, field: CheckedField<'_>) -> bool {
@@ -325,6 +352,13 @@ impl FieldSink for TrailerBlock<'_> {
             self.check.push(self.trailers, known, name, value);
         }
         self.check.is_ok()
+    }
+
+    fn never_indexed(&mut self, name: Name<'_>, value: &[u8]) -> bool {
+        self.check.set_never_indexed(true);
+        let go_on = self.field(name, value);
+        self.check.set_never_indexed(false);
+        go_on
     }
 
     fn checked(&mut self, field: CheckedField<'_>) -> bool {

@@ -72,6 +72,25 @@ impl Connection {
         }
     }
 
+    /// `next`, if `buf` begins with data of that stream: what is right behind its head can be
+    /// handed on together with it. Never `NeedMore`, and no other head is read: `request` and
+    /// `response` stay what they are.
+    pub fn next_body(
+        &mut self,
+        buf: &[u8],
+        stream: StreamId,
+        now_ms: u64,
+        out: &mut Vec<u8>,
+    ) -> Option<Result<(usize, Event), ConnectionError>> {
+        let head = FrameHead::read(buf).filter(|_| matches!(self.reading, Reading::Frame))?;
+        let is_data = head.kind == kind::DATA && head.stream == stream;
+        // Empty frames are skipped in silence, padding may be all there is.
+        let has_data = head.len > 0 && !head.has(flag::PADDED) && buf.len() > HEAD;
+        // Of a stream that was reset, too.
+        let is_open = self.streams.get(stream).is_some();
+        (is_data && has_data && is_open).then(|| self.next(buf, now_ms, out))
+    }
+
     fn step(&mut self, buf: &[u8], out: &mut Vec<u8>) -> Result<Step, ConnectionError> {
         match self.reading {
             Reading::Frame => self.frame(buf, out),

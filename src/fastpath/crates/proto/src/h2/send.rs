@@ -70,14 +70,18 @@ impl Connection {
         self.next_id = id.saturating_add(2);
         let start = begin(&mut self.encoder, out);
         let encoder = &mut self.encoder;
-        encoder.pseudo(out, Pseudo::Method, head.method());
+        let mut pseudo = |name: Pseudo, value: &[u8]| {
+            let is_secret = head.never_indexed & name.bit() != 0;
+            encoder.pseudo_marked(out, name, value, is_secret);
+        };
+        pseudo(Pseudo::Method, head.method());
         if !tunnel {
-            encoder.pseudo(out, Pseudo::Scheme, scheme.as_bytes());
-            encoder.pseudo(out, Pseudo::Path, head.path());
+            pseudo(Pseudo::Scheme, scheme.as_bytes());
+            pseudo(Pseudo::Path, head.path());
         }
-        encoder.pseudo(out, Pseudo::Authority, head.authority());
+        pseudo(Pseudo::Authority, head.authority());
         if !head.protocol().is_empty() && head.kind == Method::Connect {
-            encoder.pseudo(out, Pseudo::Protocol, head.protocol());
+            pseudo(Pseudo::Protocol, head.protocol());
         }
         let length = match framing {
             BodyLength::Length(n) if head.kind != Method::Connect => Some(n),
@@ -264,9 +268,10 @@ impl Connection {
         }
         s.local_closed = true;
         let start = begin(&mut self.encoder, out);
-        for (known, name, value) in trailers.iter_known() {
+        for (known, name, value, is_secret) in trailers.iter_marked() {
             if is_trailer(known, name) {
-                self.encoder.field(out, known, name, value);
+                self.encoder
+                    .field_marked(out, known, name, value, is_secret);
             }
         }
         self.finish(out, start, stream, true);
@@ -380,9 +385,9 @@ fn put_fields(
     without: u128,
     length: Option<u64>,
 ) {
-    for (known, name, value) in headers.iter_known() {
+    for (known, name, value, is_secret) in headers.iter_marked() {
         if known.bit() & (NEVER | without) == 0 {
-            encoder.field(out, known, name, value);
+            encoder.field_marked(out, known, name, value, is_secret);
         }
     }
     if let Some(n) = length {

@@ -9,6 +9,7 @@ pub struct Stats {
     pub dropped_headers_with_underscores: u32,
     pub goaway_sent: u32,
     pub goaway_graceful_sent: u32,
+    pub header_list_size_too_large: u32,
     pub header_overflow: u32,
     /// Header blocks that belong to no stream any more.
     pub headers_cb_no_stream: u32,
@@ -33,7 +34,8 @@ pub struct Stats {
 impl Stats {
     pub(super) fn count_fault(&mut self, fault: StreamFault) {
         let counter = match fault {
-            StreamFault::HeaderOverflow => &mut self.header_overflow,
+            StreamFault::HeaderOverflow => &mut self.header_list_size_too_large,
+            StreamFault::TooManyHeaders => &mut self.header_overflow,
             StreamFault::Refused => &mut self.stream_refused_errors,
             fault if fault.is_malformed() => &mut self.rx_messaging_error,
             _ => return,

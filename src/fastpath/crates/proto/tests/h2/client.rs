@@ -280,7 +280,7 @@ fn malformed_responses() {
         (
             "GET",
             vec![response(1, END_STREAM, &[ok, ("content-length", "1")])],
-            Sf::ContentLength,
+            Sf::BodyLength,
         ),
         (
             "GET",
@@ -298,22 +298,22 @@ fn malformed_responses() {
                 0,
                 &[(":status", "204"), ("content-length", "1")],
             )],
-            Sf::ContentLength,
+            Sf::BodyLength,
         ),
         (
             "GET",
             vec![response(1, 0, &[(":status", "204")]), x.clone()],
-            Sf::ContentLength,
+            Sf::BodyLength,
         ),
         (
             "GET",
             vec![response(1, 0, &[(":status", "304")]), x.clone()],
-            Sf::ContentLength,
+            Sf::BodyLength,
         ),
         (
             "HEAD",
             vec![response(1, 0, &[ok]), x.clone()],
-            Sf::ContentLength,
+            Sf::BodyLength,
         ),
         (
             "GET",

@@ -10,6 +10,7 @@ mod client;
 mod exchange;
 mod flood;
 mod messages;
+mod never_indexed;
 mod receive;
 mod send;
 mod support;

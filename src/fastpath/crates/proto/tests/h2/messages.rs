@@ -64,18 +64,18 @@ fn malformed_requests() {
         (without(":method"), Sf::MissingPseudoField),
         (without(":scheme"), Sf::MissingPseudoField),
         (without(":path"), Sf::MissingPseudoField),
-        (without(":authority"), Sf::Authority),
+        (without(":authority"), Sf::MissingPseudoField),
         (replaced(":method", ""), Sf::PseudoValue),
         (replaced(":method", "G T"), Sf::PseudoValue),
         (replaced(":scheme", "ftp"), Sf::PseudoValue),
         (replaced(":scheme", ""), Sf::PseudoValue),
         (replaced(":path", ""), Sf::PseudoValue),
-        (replaced(":path", "x"), Sf::PseudoValue),
-        (replaced(":path", "*"), Sf::PseudoValue),
+        (replaced(":path", "x"), Sf::PathForm),
+        (replaced(":path", "*"), Sf::PathForm),
         (replaced(":path", "/a b"), Sf::PseudoValue),
         (replaced(":path", "/#"), Sf::PseudoValue),
         (replaced(":path", "/\r\nx: y"), Sf::PseudoValue),
-        (replaced(":path", "http://a/"), Sf::PseudoValue),
+        (replaced(":path", "http://a/"), Sf::PathForm),
         (replaced(":authority", ""), Sf::Authority),
         (replaced(":authority", "u@h"), Sf::Authority),
         (replaced(":authority", "a b"), Sf::Authority),
@@ -97,7 +97,7 @@ fn malformed_requests() {
             Sf::MissingPseudoField,
         ),
         // content-length (§8.1.1).
-        (with(&[("content-length", "1")]), Sf::ContentLength),
+        (with(&[("content-length", "1")]), Sf::BodyLength),
         (with(&[("content-length", "x")]), Sf::ContentLength),
         (with(&[("content-length", "-1")]), Sf::ContentLength),
         (
@@ -122,7 +122,7 @@ fn malformed_requests() {
         let mut p = Peer::server_with(options);
         p.fails(
             &request(&fields),
-            proto::h2::ConnectionError::InvalidMessage,
+            proto::h2::ConnectionError::InvalidMessage { stream: 1, fault },
             0,
         );
     }
@@ -271,27 +271,23 @@ fn content_length_and_data() {
         (
             "3",
             vec![frame(DATA, END_STREAM, 1, b"ab")],
-            Some(Sf::ContentLength),
+            Some(Sf::BodyLength),
         ),
-        (
-            "3",
-            vec![frame(DATA, 0, 1, b"abcd")],
-            Some(Sf::ContentLength),
-        ),
+        ("3", vec![frame(DATA, 0, 1, b"abcd")], Some(Sf::BodyLength)),
         (
             "3",
             vec![frame(DATA, 0, 1, b"ab"), frame(DATA, 0, 1, b"cd")],
-            Some(Sf::ContentLength),
+            Some(Sf::BodyLength),
         ),
         (
             "0",
             vec![frame(DATA, END_STREAM, 1, b"x")],
-            Some(Sf::ContentLength),
+            Some(Sf::BodyLength),
         ),
         (
             "3",
             vec![frame(DATA, 0, 1, b"ab"), frame(HEADERS, END, 1, b"")],
-            Some(Sf::ContentLength),
+            Some(Sf::BodyLength),
         ),
         (
             "2",
@@ -358,8 +354,20 @@ fn limits_of_heads() {
     ];
     for more in &fields {
         let mut p = Peer::server_with(options.clone());
-        p.faults(&get(1, END, more), 1, Sf::HeaderOverflow);
-        assert_eq!(p.connection.stats.header_overflow, 1);
+        let fault = if more[0].1.is_empty() {
+            Sf::TooManyHeaders
+        } else {
+            Sf::HeaderOverflow
+        };
+        p.faults(&get(1, END, more), 1, fault);
+        let stats = &p.connection.stats;
+        let counted = (stats.header_overflow, stats.header_list_size_too_large);
+        let expected = if fault == Sf::TooManyHeaders {
+            (1, 0)
+        } else {
+            (0, 1)
+        };
+        assert_eq!(counted, expected);
         // In trailers, too.
         if more.len() > 1 && !more[0].1.is_empty() {
             p.feed(&post(3, &[])).unwrap();

@@ -1,7 +1,7 @@
 //! Frames by type and state of the stream (RFC 9113 §5.1, §6).
 
 use super::support::*;
-use proto::h2::{ConnectionError as Ce, ErrorCode, Options, StreamFault as Sf};
+use proto::h2::{ConnectionError as Ce, ErrorCode, Event, Options, StreamFault as Sf};
 
 #[test]
 fn preface_and_first_settings() {
@@ -292,6 +292,66 @@ fn data_comes_in_pieces_without_padding() {
             Seen::Data(3, b"a".to_vec(), false),
             Seen::Data(3, vec![], true)
         ]
+    );
+}
+
+#[test]
+fn a_body_right_behind_its_head() {
+    let padded = frame(DATA, PADDED, 1, b"\0x");
+    let other = [frame(DATA, 0, 1, b""), get(3, END_STREAM, &[])].concat();
+    for behind in [
+        &[][..],
+        &frame(DATA, 0, 1, b"x")[..9],
+        &frame(DATA, 0, 3, b"x"),
+        &window_update(1, 1),
+        &padded,
+        &other,
+    ] {
+        let mut p = Peer::server();
+        assert_eq!(p.feed(&post(1, &[])).unwrap().len(), 1);
+        let (now, out) = (p.now_ms, &mut p.out);
+        assert_eq!(p.connection.next_body(behind, 1, now, out), None);
+        // Nothing was taken.
+        assert!(p.feed(behind).is_ok() || behind[8] == 3);
+    }
+    let body = |p: &mut Peer, bytes: &[u8]| {
+        let (now, out) = (p.now_ms, &mut p.out);
+        p.connection.next_body(bytes, 1, now, out)
+    };
+    let data = |start, len, end| {
+        let stream = 1;
+        let event = Event::Data {
+            stream,
+            start,
+            len,
+            end,
+        };
+        Some(Ok((start + len, event)))
+    };
+    let mut p = Peer::server();
+    p.feed(&post(1, &[("content-length", "3")])).unwrap();
+    assert_eq!(
+        body(&mut p, &frame(DATA, 0, 1, b"ab")[..10]),
+        data(9, 1, false)
+    );
+    // In the middle of a frame `next` goes on.
+    assert_eq!(body(&mut p, b"b"), None);
+    assert_eq!(p.feed(b"b").unwrap(), [Seen::Data(1, b"b".to_vec(), false)]);
+    assert_eq!(
+        body(&mut p, &frame(DATA, END_STREAM, 1, b"c")),
+        data(9, 1, true)
+    );
+    let mut p = Peer::server();
+    p.feed(&post(1, &[("content-length", "0")])).unwrap();
+    assert_eq!(
+        body(&mut p, &frame(DATA, 0, 1, b"c")),
+        Some(Ok((
+            9,
+            Event::StreamError {
+                stream: 1,
+                fault: Sf::ContentLength
+            }
+        )))
     );
 }
 

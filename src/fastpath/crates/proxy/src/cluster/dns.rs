@@ -214,11 +214,15 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
                 weight: target.weight,
                 health: target.health,
                 locality: Arc::clone(&locality),
+                locality_weight: None,
                 metadata: target.metadata.clone(),
             });
         }
     }
-    Some(Endpoints { hosts })
+    Some(Endpoints {
+        hosts,
+        overprovisioning_factor: dns.overprovisioning_factor,
+    })
 }
 
 fn look_up(target: &DnsTarget, family: LookupFamily) -> Option<Vec<SocketAddr>> {
@@ -293,6 +297,7 @@ mod tests {
         let dns = Dns {
             logical: false,
             targets: vec![],
+            overprovisioning_factor: 140,
             refresh: Duration::from_secs(5),
             failure_refresh_base: Duration::from_secs(1),
             failure_refresh_max: Duration::from_secs(10),

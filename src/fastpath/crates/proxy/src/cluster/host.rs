@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::address::Address;
 use model::resources::cluster::{
-    Endpoint, EndpointMetadata, HealthStatus, Locality, Metadata, UpstreamProtocol,
+    Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
 };
 
 use crate::listener::UpstreamSource;
@@ -154,20 +154,6 @@ impl Host {
             && self.hostname == endpoint.hostname
             && self.locality == endpoint.locality
             && self.metadata == endpoint.metadata
-    }
-
-    /// Whether its `envoy.lb` metadata has all of these.
-    pub fn is_in_subset(&self, subset: &Metadata) -> bool {
-        let has = self.metadata.as_ref().map_or(&[][..], |m| &m.lb);
-        subset.iter().all(|entry| has.contains(entry))
-    }
-
-    /// Whether the configuration lets it take traffic.
-    pub fn is_available(&self) -> bool {
-        !matches!(
-            self.health,
-            HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout
-        )
     }
 }
 

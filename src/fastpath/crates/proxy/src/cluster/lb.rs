@@ -1,27 +1,92 @@
-//! Load balancing: ROUND_ROBIN, LEAST_REQUEST and RANDOM over one priority.
+//! Load balancing over one priority: ROUND_ROBIN, LEAST_REQUEST, RANDOM, and by tables RING_HASH
+//! and MAGLEV (`hash_table`).
 //!
 //! Rules from Envoy's "Supported load balancers": equal weights: plain round robin from a random
 //! start, or power of two choices; unequal weights: earliest deadline first (EDF) with
 //! deadline = now + 1/weight, ties by insertion; LEAST_REQUEST then weighs by
 //! weight/(active+1)^bias. Hosts that are UNHEALTHY take no traffic unless fewer than the panic
 //! threshold (50 %) are healthy: then all do. DEGRADED hosts serve when no healthy
-//! one is left.
+//! one is left, but never by a table.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use model::resources::cluster::{HealthStatus, LbPolicy};
+use model::resources::cluster::{Cluster, Endpoints, HealthStatus, LbPolicy, Metadata};
 
+use super::hash_table::HashTable;
 use super::host::Host;
+use crate::telemetry::stats::{ClusterCounter, ClusterShard};
+
+/// What a request or a tunnel says about the host that it wants (Envoy's `LoadBalancerContext`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LbContext<'a> {
+    /// `None`: any.
+    pub hash: Option<u64>,
+    /// For subsets.
+    pub metadata_match: Option<&'a Metadata>,
+}
+
+/// When all hosts are used, since too few are available.
+#[derive(Debug, Clone, Copy)]
+pub struct PanicRule {
+    /// Per cent of the hosts, below which it may be.
+    threshold: f64,
+    /// `Endpoints::overprovisioning_factor`.
+    overprovisioning: u64,
+}
+
+impl Default for PanicRule {
+    fn default() -> Self {
+        Self {
+            threshold: 50.0,
+            overprovisioning: Endpoints::OVERPROVISIONING_FACTOR.into(),
+        }
+    }
+}
+
+impl PanicRule {
+    pub fn new(cluster: &Cluster, endpoints: &Endpoints) -> Self {
+        Self {
+            threshold: cluster.panic_threshold,
+            overprovisioning: endpoints.overprovisioning_factor.into(),
+        }
+    }
+
+    /// Not while those that are available can take the load of all; without hosts, too.
+    pub fn holds(self, hosts: impl Iterator<Item = HealthStatus>) -> bool {
+        let (mut all, mut healthy, mut degraded) = (0_u64, 0_u64, 0_u64);
+        for health in hosts {
+            all = all.saturating_add(1);
+            match health {
+                HealthStatus::Unknown | HealthStatus::Healthy => {
+                    healthy = healthy.saturating_add(1);
+                }
+                HealthStatus::Degraded => degraded = degraded.saturating_add(1),
+                HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {}
+            }
+        }
+        let load = |count: u64| {
+            let load = count.saturating_mul(self.overprovisioning);
+            load.checked_div(all).unwrap_or(0)
+        };
+        if load(healthy).saturating_add(load(degraded)) >= 100 {
+            return false;
+        }
+        let available = healthy.saturating_add(degraded) as f64 * 100.0;
+        available < self.threshold * all.max(1) as f64
+    }
+}
 
 #[derive(Debug)]
 pub struct LoadBalancer {
     policy: LbPolicy,
-    panic_threshold: f64,
     all: Vec<Rc<Host>>,
-    /// Those that take traffic.
+    /// Those that take traffic; empty with a table.
     eligible: Vec<Rc<Host>>,
+    /// Of RING_HASH and MAGLEV; its indices are those of `all`.
+    table: Option<Arc<HashTable>>,
     panic: bool,
     next: usize,
     /// EDF state; only when weights differ.
@@ -30,13 +95,13 @@ pub struct LoadBalancer {
 }
 
 impl LoadBalancer {
-    /// `panic_threshold`: per cent of hosts that must be available, else all are used.
-    pub fn new(policy: LbPolicy, panic_threshold: f64, random: u64) -> Self {
+    /// Without hosts. `random`: where turns begin.
+    pub fn new(policy: LbPolicy, random: u64) -> Self {
         Self {
             policy,
-            panic_threshold,
             all: Vec::new(),
             eligible: Vec::new(),
+            table: None,
             panic: false,
             next: usize::try_from(random >> 33).unwrap_or(0),
             schedule: BinaryHeap::new(),
@@ -48,26 +113,78 @@ impl LoadBalancer {
         &self.all
     }
 
-    pub fn in_panic(&self) -> bool {
-        self.panic
+    /// `table`: made of the same hosts.
+    pub fn set_hosts(
+        &mut self,
+        hosts: Vec<Rc<Host>>,
+        table: Option<Arc<HashTable>>,
+        panic_rule: PanicRule,
+    ) {
+        self.all = hosts;
+        self.table = table;
+        self.panic = panic_rule.holds(self.all.iter().map(|h| h.health));
+        self.eligible = if self.policy.is_hash() {
+            Vec::new()
+        } else {
+            self.take_traffic()
+        };
+        self.schedule_turns();
     }
 
-    pub fn set_hosts(&mut self, hosts: Vec<Rc<Host>>) {
-        self.all = hosts;
-        let with = |want: fn(&Host) -> bool| -> Vec<Rc<Host>> {
-            self.all.iter().filter(|h| want(h)).cloned().collect()
+    pub fn choose(&mut self, hash: Option<u64>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+        if let [only] = self.eligible.as_slice() {
+            return Some(Rc::clone(only));
+        }
+        match self.policy {
+            LbPolicy::Random => self.random(random),
+            LbPolicy::RoundRobin if self.schedule.is_empty() => self.round_robin(),
+            LbPolicy::LeastRequest { choice_count, .. } if self.schedule.is_empty() => {
+                self.least_of(choice_count, random)
+            }
+            LbPolicy::RoundRobin => self.earliest_deadline(0.0),
+            LbPolicy::LeastRequest {
+                active_request_bias,
+                ..
+            } => self.earliest_deadline(active_request_bias),
+            LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => {
+                // Without a hash any host, as in Envoy.
+                let hash = hash.unwrap_or_else(|| random.u64(..));
+                let at = self.table.as_ref()?.find(hash)?;
+                self.all.get(at).cloned()
+            }
+        }
+    }
+
+    /// As `choose`, and counts panic.
+    pub fn choose_counted(
+        &mut self,
+        hash: Option<u64>,
+        random: &mut fastrand::Rng,
+        stats: &ClusterShard,
+    ) -> Option<Rc<Host>> {
+        if self.panic {
+            stats.inc(ClusterCounter::LbHealthyPanic);
+        }
+        self.choose(hash, random)
+    }
+
+    fn take_traffic(&self) -> Vec<Rc<Host>> {
+        if self.panic {
+            return self.all.clone();
+        }
+        let with = |want: fn(HealthStatus) -> bool| -> Vec<Rc<Host>> {
+            let wanted = self.all.iter().filter(|h| want(h.health));
+            wanted.cloned().collect()
         };
-        let healthy = with(|h| h.is_available() && h.health != HealthStatus::Degraded);
-        let usable = with(Host::is_available);
-        let available = usable.len() as f64 * 100.0;
-        self.panic = available < self.panic_threshold * self.all.len() as f64;
-        self.eligible = if self.panic {
-            self.all.clone()
-        } else if healthy.is_empty() {
-            usable
+        let healthy = with(|h| h.is_available() && h != HealthStatus::Degraded);
+        if healthy.is_empty() {
+            with(HealthStatus::is_available)
         } else {
             healthy
-        };
+        }
+    }
+
+    fn schedule_turns(&mut self) {
         let weighted = self
             .eligible
             .first()
@@ -83,24 +200,6 @@ impl LoadBalancer {
                     host,
                 }));
             }
-        }
-    }
-
-    pub fn choose(&mut self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        if let [only] = self.eligible.as_slice() {
-            return Some(Rc::clone(only));
-        }
-        match self.policy {
-            LbPolicy::Random => self.random(random),
-            LbPolicy::RoundRobin if self.schedule.is_empty() => self.round_robin(),
-            LbPolicy::LeastRequest { choice_count, .. } if self.schedule.is_empty() => {
-                self.least_of(choice_count, random)
-            }
-            LbPolicy::RoundRobin => self.earliest_deadline(0.0),
-            LbPolicy::LeastRequest {
-                active_request_bias,
-                ..
-            } => self.earliest_deadline(active_request_bias),
         }
     }
 
@@ -177,22 +276,21 @@ impl PartialOrd for Turn {
 mod tests {
     use super::*;
     use crate::cluster::host::HostShards;
-    use model::resources::address::Address;
+    use crate::cluster::testing;
     use model::resources::cluster::{Endpoint, UpstreamProtocol};
+    use model::resources::hash_lb::Maglev;
     use std::collections::HashMap;
-    use std::sync::Arc;
+
+    fn endpoint(port: u16, weight: u32, health: HealthStatus) -> Endpoint {
+        Endpoint {
+            health,
+            ..testing::endpoint(port, weight)
+        }
+    }
 
     fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
-        let endpoint = Endpoint {
-            address: Address::Ip(([127, 0, 0, 1], port).into()),
-            hostname: None,
-            weight,
-            health,
-            locality: Arc::default(),
-            metadata: None,
-        };
         Rc::new(Host::new(
-            &endpoint,
+            &endpoint(port, weight, health),
             None,
             &HostShards::default(),
             UpstreamProtocol::Http1,
@@ -201,12 +299,12 @@ mod tests {
     }
 
     fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {
-        let mut lb = LoadBalancer::new(policy, 50.0, 0);
-        lb.set_hosts(hosts);
+        let mut lb = LoadBalancer::new(policy, 0);
+        lb.set_hosts(hosts, None, PanicRule::default());
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(&mut rng).unwrap().address.port().unwrap();
+            let chosen = lb.choose(None, &mut rng).unwrap().address.port().unwrap();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);
@@ -252,9 +350,72 @@ mod tests {
     }
 
     #[test]
+    fn panic_is_when_too_few_are_left_and_they_cannot_take_the_load() {
+        let hosts = |healthy: usize, degraded: usize, unhealthy: usize| {
+            let each = [
+                (Healthy, healthy),
+                (Degraded, degraded),
+                (Unhealthy, unhealthy),
+            ];
+            each.into_iter()
+                .flat_map(|(health, n)| std::iter::repeat_n(health, n))
+        };
+        for (healthy, degraded, unhealthy, threshold, expected) in [
+            (1, 0, 1, 50.0, false),
+            (1, 0, 2, 50.0, true),
+            (0, 2, 2, 50.0, false),
+            (0, 1, 2, 50.0, true),
+            (4, 0, 1, 90.0, false),
+            (3, 0, 2, 90.0, true),
+            (2, 1, 2, 90.0, true),
+            (0, 0, 5, 0.0, false),
+            (0, 0, 0, 50.0, true),
+            (0, 0, 0, 0.0, false),
+        ] {
+            let rule = PanicRule {
+                threshold,
+                ..PanicRule::default()
+            };
+            let found = rule.holds(hosts(healthy, degraded, unhealthy));
+            let case = (healthy, degraded, unhealthy, threshold);
+            assert_eq!(found, expected, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_says_who_has_a_hash_and_any_without_one() {
+        let hosts: Vec<_> = (1..=3).map(|p| host(p, 1, Healthy)).collect();
+        let endpoints: Vec<_> = (1..=3).map(|p| endpoint(p, 1, Healthy)).collect();
+        let endpoints: Vec<&Endpoint> = endpoints.iter().collect();
+        let policy = LbPolicy::Maglev(Maglev {
+            table_size: 7,
+            use_hostname: false,
+        });
+        let table = HashTable::new(&policy, PanicRule::default(), &endpoints).map(Arc::new);
+        let mut lb = LoadBalancer::new(policy, 0);
+        let mut rng = fastrand::Rng::with_seed(1);
+        assert!(lb.choose(Some(1), &mut rng).is_none());
+        lb.set_hosts(hosts, table.clone(), PanicRule::default());
+        for hash in 0..7 {
+            let chosen = lb
+                .choose(Some(hash), &mut rng)
+                .unwrap()
+                .address
+                .port()
+                .unwrap();
+            let index = table.as_ref().unwrap().find(hash).unwrap();
+            assert_eq!(usize::from(chosen), index.wrapping_add(1));
+        }
+        let any: std::collections::HashSet<u16> = (0..100)
+            .filter_map(|_| lb.choose(None, &mut rng).unwrap().address.port())
+            .collect();
+        assert_eq!(any.len(), 3);
+    }
+
+    #[test]
     fn an_empty_cluster_has_no_host() {
-        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 50.0, 5);
-        lb.set_hosts(vec![]);
-        assert!(lb.choose(&mut fastrand::Rng::with_seed(1)).is_none());
+        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
+        lb.set_hosts(vec![], None, PanicRule::default());
+        assert!(lb.choose(None, &mut fastrand::Rng::with_seed(1)).is_none());
     }
 }

@@ -2,9 +2,15 @@
 
 pub mod breaker;
 pub mod dns;
+mod hash_table;
+pub mod hashing;
 pub mod host;
+pub mod host_set;
 pub mod lb;
 pub mod report;
+mod subset;
+#[cfg(test)]
+mod testing;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
@@ -13,7 +19,7 @@ use std::sync::Arc;
 
 use model::resources::address::Address;
 use model::resources::cluster::{
-    Cluster, Discovery, Endpoint, Endpoints, Metadata, RoutingPriority, Thresholds,
+    Cluster, Discovery, Endpoint, Endpoints, RoutingPriority, Thresholds,
 };
 
 use crate::telemetry::stats::{
@@ -22,7 +28,9 @@ use crate::telemetry::stats::{
 use crate::worker::command::UpstreamTransport;
 use breaker::Breakers;
 use host::{Host, HostShards};
-use lb::LoadBalancer;
+use host_set::HostSet;
+use lb::{LbContext, LoadBalancer};
+use subset::SubsetLoadBalancer;
 
 /// A limit of a circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,11 +65,12 @@ pub struct ClusterRuntime {
     pub shared: Arc<ClusterShared>,
     /// The cluster's own transport, then those of `transport_socket_matches`.
     pub transports: RefCell<Vec<UpstreamTransport>>,
+    /// Over all hosts.
     lb: RefCell<LoadBalancer>,
-    /// Of hosts whose metadata has what the key says; made when first asked for.
-    subsets: RefCell<HashMap<Metadata, LoadBalancer>>,
-    /// What the load balancer was made of.
-    endpoints: RefCell<Arc<Endpoints>>,
+    /// `lb_subset_config`.
+    subsets: Option<RefCell<SubsetLoadBalancer>>,
+    /// What the load balancers were made of.
+    host_set: RefCell<Arc<HostSet>>,
     stats: OnceCell<Arc<ClusterShard>>,
     tls_stats: OnceCell<Arc<TlsShard>>,
     tls_context_stats: OnceCell<Arc<TlsContextShard>>,
@@ -76,18 +85,19 @@ impl ClusterRuntime {
         config: Arc<Cluster>,
         shared: Arc<ClusterShared>,
         transports: Vec<UpstreamTransport>,
-        endpoints: &Arc<Endpoints>,
+        host_set: &Arc<HostSet>,
         registry: Stats,
-        random: u64,
+        random: &mut fastrand::Rng,
     ) -> Self {
-        let lb = LoadBalancer::new(config.lb, config.panic_threshold, random);
+        let lb = LoadBalancer::new(config.lb, random.u64(..));
+        let subsets = config.subsets.as_ref().map(SubsetLoadBalancer::new);
         let this = Self {
             config: RefCell::new(config),
             shared,
             transports: RefCell::new(transports),
             lb: RefCell::new(lb),
-            subsets: RefCell::default(),
-            endpoints: RefCell::default(),
+            subsets: subsets.map(RefCell::new),
+            host_set: RefCell::default(),
             stats: OnceCell::new(),
             tls_stats: OnceCell::new(),
             tls_context_stats: OnceCell::new(),
@@ -95,7 +105,7 @@ impl ClusterRuntime {
             registry,
             retired: Cell::new(false),
         };
-        this.set_endpoints(endpoints);
+        this.set_hosts(host_set, random);
         this
     }
 
@@ -160,13 +170,14 @@ impl ClusterRuntime {
         }
     }
 
-    /// Replaces the endpoints; a host that stays keeps its pool, and the same set changes nothing
-    /// (not the load balancer's turns either). Returns the hosts that left.
-    pub fn set_endpoints(&self, endpoints: &Arc<Endpoints>) -> Vec<Rc<Host>> {
-        if Arc::ptr_eq(&self.endpoints.borrow(), endpoints) {
+    /// Replaces the hosts; one that stays keeps its pool, and the same set changes nothing (not the
+    /// load balancer's turns either). Returns the hosts that left.
+    pub fn set_hosts(&self, host_set: &Arc<HostSet>, random: &mut fastrand::Rng) -> Vec<Rc<Host>> {
+        if Arc::ptr_eq(&self.host_set.borrow(), host_set) {
             return Vec::new();
         }
-        self.endpoints.replace(Arc::clone(endpoints));
+        self.host_set.replace(Arc::clone(host_set));
+        let endpoints = &host_set.endpoints;
         let config = Arc::clone(&self.config.borrow());
         let protocol = config.http.protocol;
         let mut lb = self.lb.borrow_mut();
@@ -194,8 +205,11 @@ impl ClusterRuntime {
                 }
             });
         }
-        lb.set_hosts(new);
-        self.subsets.borrow_mut().clear();
+        lb.set_hosts(new, host_set.table.clone(), host_set.panic_rule);
+        if let Some(subsets) = &self.subsets {
+            let mut subsets = subsets.borrow_mut();
+            subsets.set_hosts(&config, host_set, lb.hosts(), random, self.stats());
+        }
         old.into_values().collect()
     }
 
@@ -204,30 +218,28 @@ impl ClusterRuntime {
         self.lb.borrow().hosts().to_vec()
     }
 
-    /// Picks a host for one request; `None`: no healthy upstream.
-    pub fn choose(&self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        let mut lb = self.lb.borrow_mut();
-        if lb.in_panic() {
-            self.stats()
-                .inc(crate::telemetry::stats::ClusterCounter::LbHealthyPanic);
-        }
-        lb.choose(random)
+    /// Whether hashes of requests are asked for: making them is not free.
+    pub fn wants_hash(&self) -> bool {
+        self.config.borrow().lb.is_hash()
     }
 
-    /// Picks among the hosts whose `envoy.lb` metadata has all of `subset`; among all if there is
-    /// none. (What to ask for comes from the configuration, so the subsets are few.)
-    pub fn choose_subset(&self, subset: &Metadata, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        let mut subsets = self.subsets.borrow_mut();
-        if !subsets.contains_key(subset) {
-            let config = self.config.borrow();
-            let mut lb = LoadBalancer::new(config.lb, config.panic_threshold, random.u64(..));
-            let hosts = self.hosts();
-            let hosts = hosts.into_iter().filter(|host| host.is_in_subset(subset));
-            lb.set_hosts(hosts.collect());
-            subsets.insert(subset.clone(), lb);
+    /// Picks a host for one request; `None`: no healthy upstream.
+    pub fn choose(&self, cx: LbContext<'_>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+        let mut any = self.lb.borrow_mut();
+        match &self.subsets {
+            None => any.choose_counted(cx.hash, random, self.stats()),
+            Some(subsets) => subsets
+                .borrow_mut()
+                .choose(cx, &mut any, random, self.stats()),
         }
-        let chosen = subsets.get_mut(subset).and_then(|lb| lb.choose(random));
-        chosen.or_else(|| self.choose(random))
+    }
+
+    /// Out of the configuration: connections close once idle.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        if let Some(subsets) = &self.subsets {
+            subsets.borrow_mut().retire(self.stats());
+        }
     }
 }
 
@@ -255,88 +267,65 @@ fn transport_of(cluster: &Cluster, endpoint: &Endpoint) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::address::Address;
-    use model::resources::cluster::{
-        Endpoint, HealthStatus, LbPolicy, Transport, UpstreamHttp, UpstreamProtocol,
-    };
-    use model::resources::http::Http2Options;
-    use std::time::Duration;
 
-    fn endpoints(hosts: &[(u16, u32)]) -> Arc<Endpoints> {
-        let host = |(port, weight): &(u16, u32)| Endpoint {
-            address: Address::Ip(([127, 0, 0, 1], *port).into()),
-            hostname: None,
-            weight: *weight,
-            health: HealthStatus::Healthy,
-            locality: Arc::default(),
-            metadata: None,
+    fn host_set(hosts: &[(u16, u32)]) -> Arc<HostSet> {
+        let hosts = hosts
+            .iter()
+            .map(|(port, weight)| testing::endpoint(*port, *weight));
+        let endpoints = Endpoints {
+            hosts: hosts.collect(),
+            ..Endpoints::default()
         };
-        Arc::new(Endpoints {
-            hosts: hosts.iter().map(host).collect(),
+        Arc::new(HostSet {
+            endpoints: Arc::new(endpoints),
+            ..HostSet::default()
         })
     }
 
-    fn cluster(endpoints: &Arc<Endpoints>) -> ClusterRuntime {
-        let config = Cluster {
-            name: "c".into(),
-            stat_name: "c".into(),
-            discovery: Discovery::Static(Arc::clone(endpoints)),
-            lb: LbPolicy::RoundRobin,
-            panic_threshold: 50.0,
-            connect_timeout: Duration::from_secs(5),
-            per_connection_buffer_limit_bytes: 1 << 20,
-            thresholds: [Thresholds::default(); 2],
-            transport: Transport::Plain,
-            transport_matches: Vec::new(),
-            keepalive: None,
-            http: UpstreamHttp {
-                protocol: UpstreamProtocol::Http1,
-                http2: Http2Options::default(),
-                auto_sni: false,
-                auto_san_validation: false,
-                auto_sni_header: None,
-                idle_timeout: None,
-                max_connection_duration: None,
-                max_requests_per_connection: None,
-                max_response_headers_bytes: 61_440,
-                max_headers_count: 100,
-                enable_trailers: false,
-            },
-            hash: 1,
-        };
+    fn cluster(host_set: &Arc<HostSet>) -> ClusterRuntime {
+        let config = testing::cluster(host_set.endpoints.hosts.clone());
         ClusterRuntime::new(
             Arc::new(config),
             Arc::default(),
             vec![UpstreamTransport::Plain],
-            endpoints,
+            host_set,
             Stats::new(1),
-            0,
+            &mut fastrand::Rng::with_seed(0),
         )
     }
 
     fn ports(cluster: &ClusterRuntime, n: usize) -> Vec<u16> {
         let mut rng = fastrand::Rng::with_seed(1);
         (0..n)
-            .map(|_| cluster.choose(&mut rng).unwrap().address.port().unwrap())
+            .map(|_| {
+                cluster
+                    .choose(LbContext::default(), &mut rng)
+                    .unwrap()
+                    .address
+                    .port()
+                    .unwrap()
+            })
             .collect()
     }
 
     #[test]
     fn the_same_endpoints_do_not_restart_the_schedule() {
-        let two = endpoints(&[(1, 1), (2, 3)]);
+        let two = host_set(&[(1, 1), (2, 3)]);
+        let mut rng = fastrand::Rng::with_seed(2);
         let undisturbed = ports(&cluster(&two), 8);
         let cluster = cluster(&two);
         let mut got = ports(&cluster, 3);
-        assert!(cluster.set_endpoints(&two).is_empty());
+        assert!(cluster.set_hosts(&two, &mut rng).is_empty());
         got.extend(ports(&cluster, 5));
         assert_eq!(got, undisturbed);
     }
 
     #[test]
     fn hosts_that_stay_keep_their_pool_and_leavers_are_told() {
-        let cluster = cluster(&endpoints(&[(1, 1), (2, 1)]));
+        let cluster = cluster(&host_set(&[(1, 1), (2, 1)]));
         let before = cluster.hosts();
-        let gone = cluster.set_endpoints(&endpoints(&[(2, 5), (3, 1)]));
+        let mut rng = fastrand::Rng::with_seed(2);
+        let gone = cluster.set_hosts(&host_set(&[(2, 5), (3, 1)]), &mut rng);
         assert_eq!(
             gone.iter()
                 .map(|h| h.address.port().unwrap())

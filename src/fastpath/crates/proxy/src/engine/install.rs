@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::{BoundListener, ClusterEntry, Control, State};
 use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
+use crate::cluster::host_set::{HostSet, count_subsets};
 use crate::net::socket;
 use crate::telemetry::log::Level;
 use crate::worker::balance::Balance;
@@ -41,7 +42,7 @@ impl Control {
                 let cluster = ClusterState {
                     transports: state.contexts.of_cluster(&entry.config, &snapshot),
                     shared: Arc::clone(&entry.shared),
-                    endpoints: Arc::clone(&entry.endpoints),
+                    hosts: Arc::clone(&entry.hosts),
                 };
                 (Arc::clone(name), cluster)
             })
@@ -182,8 +183,11 @@ impl Control {
                 }))
             })
         };
-        state.clusters.retain(|name, _| {
+        state.clusters.retain(|name, entry| {
             let keep = snapshot.clusters.contains_key(name);
+            if !keep {
+                self.forget_tables(&entry.config, &entry.hosts);
+            }
             if !keep && let Some(resolver) = self.resolver.get() {
                 resolver.forget(name);
             }
@@ -196,26 +200,37 @@ impl Control {
             }
             let same = old.is_some_and(|e| e.config.hash == config.hash);
             let shared = old.map(|e| Arc::clone(&e.shared)).unwrap_or_default();
-            let last = old.map(|e| Arc::clone(&e.endpoints)).unwrap_or_default();
-            let mut unresolved = false;
-            let endpoints = match &config.discovery {
-                Discovery::Dns(dns) => {
-                    if !same {
-                        unresolved = true;
-                        resolver().watch(name, Arc::clone(dns));
-                    }
-                    last
+            let last = old.map(|e| Arc::clone(&e.hosts)).unwrap_or_default();
+            let (hosts, unresolved) = match &config.discovery {
+                // What there is serves with the version that it is of, until names are looked up.
+                Discovery::Dns(dns) if !same => {
+                    resolver().watch(name, Arc::clone(dns));
+                    (last, true)
                 }
-                _ => configured_endpoints(config).cloned().unwrap_or_default(),
+                Discovery::Dns(_) => (last, old.is_some_and(|e| e.unresolved)),
+                Discovery::Static(_) | Discovery::Eds { .. } => {
+                    let endpoints = configured_endpoints(config).cloned().unwrap_or_default();
+                    let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
+                        last
+                    } else {
+                        Arc::new(HostSet::new(config, endpoints))
+                    };
+                    (hosts, false)
+                }
             };
-            self.count_members(config, &endpoints);
+            if let Some(old) = old.filter(|_| !same) {
+                self.forget_tables(&old.config, &old.hosts);
+            }
+            self.count_members(config, &hosts);
+            let subset_stats = self.count_subsets(config, &hosts, old);
             let config = Arc::clone(config);
             state.clusters.insert(
                 Arc::clone(name),
                 ClusterEntry {
                     config,
                     shared,
-                    endpoints,
+                    hosts,
+                    subset_stats,
                     unresolved,
                 },
             );
@@ -238,17 +253,31 @@ impl Control {
             Outcome::Failed => "update_failure",
         };
         self.stats.add(&format!("{prefix}.{counter}"), 1);
-        if let Outcome::Changed(endpoints) = outcome {
-            entry.endpoints = Arc::clone(&endpoints);
-            let config = Arc::clone(&entry.config);
-            self.count_members(&config, &endpoints);
+        let failed = matches!(outcome, Outcome::Failed);
+        let endpoints = match outcome {
+            Outcome::Changed(endpoints) => Some(endpoints),
+            // As they were, for a new version of the cluster.
+            _ if first => Some(Arc::clone(&entry.hosts.endpoints)),
+            Outcome::Unchanged | Outcome::Empty | Outcome::Failed => None,
+        };
+        if let Some(endpoints) = endpoints {
+            let hosts = Arc::new(HostSet::new(&entry.config, endpoints));
+            if let Some(stats) = &entry.subset_stats {
+                count_subsets(stats, &hosts, &entry.hosts);
+            }
+            if first {
+                self.forget_tables(&entry.config, &entry.hosts);
+            }
+            entry.hosts = Arc::clone(&hosts);
+            self.count_members(&entry.config, &hosts);
             if !first {
                 self.broadcast(&Command::Resolved {
                     cluster: Arc::clone(name),
-                    endpoints,
+                    hosts,
                 });
             }
-        } else if let Outcome::Failed = outcome {
+        }
+        if failed {
             crate::log!(
                 Level::Warning,
                 "dns",

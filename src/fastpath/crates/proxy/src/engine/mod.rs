@@ -20,20 +20,23 @@ use std::time::{Duration, Instant};
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::address::{Address, Bind};
-use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::cluster::Cluster;
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
 use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
+use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
+use crate::http::deadlines::millis;
+use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
-use crate::telemetry::stats::Stats;
+use crate::telemetry::stats::{ClusterShard, Stats};
 use crate::worker::Worker;
 use crate::worker::admission::ConnectionCounts;
 use crate::worker::balance::Balance;
-use crate::worker::command::{Command, Mailbox, Shared, machine_address};
+use crate::worker::command::{Command, Mailbox, Shared};
 
 /// How long the access logs may take to be written at the end.
 const LOG_GRACE: Duration = Duration::from_secs(2);
@@ -75,7 +78,9 @@ struct State {
 struct ClusterEntry {
     config: Arc<Cluster>,
     shared: Arc<ClusterShared>,
-    endpoints: Arc<Endpoints>,
+    hosts: Arc<HostSet>,
+    /// What the control side counts of its subsets, if it has any.
+    subset_stats: Option<Arc<ClusterShard>>,
     /// A DNS cluster whose first look-up has not ended.
     unresolved: bool,
 }
@@ -105,16 +110,25 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+/// What the command line says of the data plane.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Workers.
+    pub concurrency: usize,
+    /// How long connections of a replaced or removed listener may live on.
+    pub drain_time: Duration,
+    pub service_node: String,
+    pub service_cluster: String,
+    /// How long a line of an access log waits for others at most.
+    pub file_flush_interval: Duration,
+    /// `--local-address-ip-version v6`.
+    pub local_ipv6: bool,
+}
+
 impl Engine {
-    /// Starts `concurrency` workers that serve nothing yet. `drain_time`: how long connections
-    /// of a replaced or removed listener may live on.
-    pub fn start(
-        concurrency: usize,
-        drain_time: Duration,
-        service_node: &str,
-        service_cluster: &str,
-    ) -> std::io::Result<Self> {
-        let concurrency = concurrency.max(1);
+    /// Starts workers that serve nothing yet.
+    pub fn start(options: &Options) -> std::io::Result<Self> {
+        let concurrency = options.concurrency.max(1);
         let stats = Stats::new(concurrency);
         let logs = Sinks::new(stats.clone())?;
         let shared = Arc::new(Shared {
@@ -124,10 +138,11 @@ impl Engine {
             mailboxes: std::sync::OnceLock::new(),
             next_connection_id: AtomicU64::new(0),
             connection_counts: ConnectionCounts::default(),
-            drain_time_ms: u64::try_from(drain_time.as_millis()).unwrap_or(u64::MAX),
-            service_node: service_node.into(),
-            service_cluster: service_cluster.into(),
-            local_address: machine_address(),
+            drain_time_ms: millis(options.drain_time),
+            file_flush_ms: millis(options.file_flush_interval).max(1),
+            service_node: options.service_node.as_str().into(),
+            service_cluster: options.service_cluster.as_str().into(),
+            local_address: local_address::of_machine(options.local_ipv6),
         });
         let mut mailboxes = Vec::with_capacity(concurrency);
         for _ in 0..concurrency {
@@ -257,7 +272,7 @@ impl Engine {
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
-                endpoints: &entry.endpoints,
+                endpoints: &entry.hosts.endpoints,
                 added_via_api: !state.static_clusters.contains(&*entry.config.name),
             });
         }

@@ -1,19 +1,29 @@
 //! What the control side counts: members, changes, what is configured and what warms.
 
+use std::sync::Arc;
+
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
-use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::cluster::Cluster;
 use model::resources::listener::ListenerFilter;
 
-use super::{Control, State};
-use crate::telemetry::stats::{Declared, Membership, Stats};
+use super::{ClusterEntry, Control, State};
+use crate::cluster::host_set::{HostSet, count_subsets};
+use crate::telemetry::stats::{ClusterShard, Declared, Membership, Stats};
 
 impl Control {
-    pub(super) fn count_members(&self, cluster: &Cluster, endpoints: &Endpoints) {
+    pub(super) fn count_members(&self, cluster: &Cluster, hosts: &HostSet) {
         use model::resources::cluster::HealthStatus as H;
         let count = |want: fn(H) -> bool| {
-            u32::try_from(endpoints.hosts.iter().filter(|h| want(h.health)).count())
-                .unwrap_or(u32::MAX)
+            u32::try_from(
+                hosts
+                    .endpoints
+                    .hosts
+                    .iter()
+                    .filter(|h| want(h.health))
+                    .count(),
+            )
+            .unwrap_or(u32::MAX)
         };
         let membership = Membership {
             total: count(|_| true),
@@ -23,6 +33,57 @@ impl Control {
             max_host_weight: 0,
         };
         self.stats.set_membership(&cluster.stat_name, membership);
+        self.gauge_tables(cluster, hosts);
+    }
+
+    /// What tables and subsets say of themselves.
+    fn gauge_tables(&self, cluster: &Cluster, hosts: &HostSet) {
+        let set = |name: &str, value: u64| {
+            let name = format!("cluster.{}.{name}", cluster.stat_name);
+            self.stats.set_gauge(&name, value);
+        };
+        if let Some(table) = &hosts.table {
+            let places = table.places();
+            if let Some(size) = table.ring_size() {
+                set("ring_hash_lb.size", size);
+                set("ring_hash_lb.min_hashes_per_host", places.fewest);
+                set("ring_hash_lb.max_hashes_per_host", places.most);
+            } else {
+                set("maglev_lb.min_entries_per_host", places.fewest);
+                set("maglev_lb.max_entries_per_host", places.most);
+            }
+        }
+        if let Some(subsets) = &hosts.subsets {
+            let duplicates = subsets.single_duplicates;
+            set("lb_subsets_single_host_per_subset_duplicate", duplicates);
+        }
+    }
+
+    /// The control side's share of the subsets, as Envoy's main thread has one.
+    pub(super) fn count_subsets(
+        &self,
+        cluster: &Cluster,
+        hosts: &HostSet,
+        old: Option<&ClusterEntry>,
+    ) -> Option<Arc<ClusterShard>> {
+        cluster.subsets.as_ref()?;
+        let stats = old
+            .and_then(|old| old.subset_stats.clone())
+            .unwrap_or_else(|| self.stats.cluster(&cluster.stat_name));
+        let none = HostSet::default();
+        count_subsets(&stats, hosts, old.map_or(&none, |old| &old.hosts));
+        Some(stats)
+    }
+
+    /// The cluster is gone or another one, and with it its tables.
+    pub(super) fn forget_tables(&self, cluster: &Cluster, hosts: &HostSet) {
+        if hosts.table.is_none() && hosts.subsets.is_none() {
+            return;
+        }
+        for name in ["ring_hash_lb.", "maglev_lb.", "lb_subsets_single_host_"] {
+            let prefix = format!("cluster.{}.{name}", cluster.stat_name);
+            self.stats.forget_prefix(&prefix);
+        }
     }
 
     /// Every configured entity is listed with its zeros, as in Envoy.
@@ -51,6 +112,11 @@ impl Control {
             for limit in limits {
                 let prefix = limit.stat_prefix.to_string();
                 declared.connection_limits.insert(prefix);
+            }
+            for filter in listener.chains.iter().flat_map(|chain| &chain.rbac) {
+                let prefix = filter.stat_prefix.to_string();
+                let shadow_prefix = filter.shadow_prefix.to_string();
+                declared.rbac.insert((prefix, shadow_prefix));
             }
             for filter in &listener.filters {
                 match &filter.filter {

@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 
 use model::matching::Peer;
 use model::resources::address::Address;
+use model::resources::hcm::Codec;
 use tls::Info;
 
 use crate::listener::ConnectionFacts;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
-use crate::worker::chain::HttpRuntime;
+use crate::worker::chain::{ChainRuntime, HttpRuntime};
 use crate::worker::config::ListenerRuntime;
 
 /// Shared by all streams of a connection.
@@ -25,13 +26,17 @@ pub struct Client {
     pub local: Address,
     pub id: u64,
     pub opened_ns: u64,
-    pub chain_name: Rc<str>,
+    pub chain: Rc<ChainRuntime>,
     pub listener: Rc<ListenerRuntime>,
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
     /// What listener filters found out; `None`: there are none.
     pub facts: Option<Rc<ConnectionFacts>>,
+    /// With what network filters found out, which is nothing to requests; `None`: there are none.
+    pub connection_facts: Option<Rc<ConnectionFacts>>,
+    /// Why a network filter ended it: `%CONNECTION_TERMINATION_DETAILS%`.
+    pub termination: Option<Box<str>>,
     /// Its place in the chain's connection limit, given up with the last of these.
     pub admission: Option<Rc<Admission>>,
 }
@@ -50,6 +55,16 @@ impl Client {
         Peer {
             presented: certificate.is_some(),
             validated: certificate.is_some_and(|c| c.validated),
+        }
+    }
+
+    /// Whether HTTP/2 was agreed on. (Without TLS its first bytes tell.)
+    pub fn speaks_http2(&self) -> bool {
+        let alpn = self.tls.as_ref().and_then(|info| info.alpn.as_deref());
+        match self.http.hcm.codec {
+            Codec::Http1 => false,
+            Codec::Http2 => true,
+            Codec::Auto => alpn == Some(b"h2"),
         }
     }
 

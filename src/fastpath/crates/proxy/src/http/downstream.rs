@@ -13,12 +13,14 @@ use proto::h1::{HeadLimits, HeadReader};
 
 use super::client::{Client, Spoken};
 use super::deadlines::{head_deadline, millis, next_deadline};
+use super::failure::Failure;
 use super::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{HcmCounter, HcmGauge};
 use crate::upstream::Upstream;
 use crate::worker::pending::Arrival;
+use crate::worker::rbac::Refusal;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -46,6 +48,10 @@ pub struct Downstream {
     /// The stream whose head is incomplete.
     pub(super) reading: Option<Box<Stream>>,
     pub stream: Option<Box<Stream>>,
+    /// The network filters of its chain have not been asked yet.
+    pub(super) unasked: bool,
+    /// One of them refuses it.
+    pub(super) refused: Option<Refusal>,
     /// It has said something, so that it counts as a connection that speaks HTTP/1.
     spoke: bool,
     pub readable: bool,
@@ -85,6 +91,8 @@ pub enum Alive {
     No,
     /// It speaks HTTP/2: what was read of it is in `inbuf`.
     Http2,
+    /// A network filter refused it (`Downstream::refused`).
+    Refused,
 }
 
 impl Downstream {
@@ -97,6 +105,8 @@ impl Downstream {
             reader: HeadReader::default(),
             reading: None,
             stream: None,
+            unasked: false,
+            refused: None,
             spoke: false,
             // The first event says when there is something to read.
             readable: false,
@@ -122,6 +132,11 @@ impl Downstream {
     /// Bytes of responses that the client has not taken yet.
     pub fn backlog(&self) -> usize {
         self.carrier.backlog()
+    }
+
+    /// It has said something.
+    pub(super) fn has_begun(&self) -> bool {
+        self.spoke
     }
 
     pub fn is_draining(&self, worker: &Worker) -> bool {
@@ -164,6 +179,7 @@ impl Worker {
         d.readable = arrival.readable;
         d.peer_closed = arrival.peer_closed;
         d.inbuf = held;
+        d.unasked = !d.client.chain.rbac.is_empty();
         if d.readable || !d.inbuf.is_empty() {
             self.ready_downstreams.push(key);
         }
@@ -219,6 +235,7 @@ impl Worker {
                 self.become_http2(d);
                 return;
             }
+            Alive::Refused => return self.close_refused(d),
         }
         if d.carrier.is_stream() {
             // One exchange is all there is to a stream.
@@ -287,6 +304,9 @@ impl Worker {
         if (!d.inbuf.is_empty() || is_stream) && d.wants_bytes() && d.closing != Closing::Lingering
         {
             let held = std::mem::take(&mut d.inbuf);
+            if d.unasked && !self.passes_filters(d) {
+                return Alive::Refused;
+            }
             if let Err(alive) = self.take_in(d, Held::Own(held)) {
                 return alive;
             }
@@ -359,6 +379,9 @@ impl Worker {
         if d.closing == Closing::Lingering {
             return Step::Again;
         }
+        if !bytes.is_empty() && !self.passes_filters(d) {
+            return Step::Over(Alive::Refused);
+        }
         match self.feed(d, bytes) {
             Alive::Yes => Step::Again,
             alive => Step::Over(alive),
@@ -390,6 +413,10 @@ impl Worker {
     /// Consumes what there is and keeps the rest.
     fn take_in(&mut self, d: &mut Downstream, held: Held<'_>) -> Result<(), Alive> {
         let bytes = held.bytes();
+        if !d.spoke && !d.carrier.is_stream() && !bytes.is_empty() && d.client.speaks_http2() {
+            d.inbuf = held.into_vec();
+            return Err(Alive::Http2);
+        }
         if d.requests == 0 && self.may_be_http2(d) {
             if bytes.starts_with(PREFACE) {
                 d.inbuf = held.into_vec();
@@ -542,16 +569,21 @@ impl Worker {
     }
 
     /// Ends a connection; a stream that is under way ends with it.
-    pub fn close_downstream(&mut self, mut d: Box<Downstream>, abrupt: bool) {
+    pub fn close_downstream(&mut self, d: Box<Downstream>, abrupt: bool) {
+        self.close_downstream_for(d, abrupt, Failure::DownstreamGone);
+    }
+
+    /// `close_downstream`; `failure` is what the stream ends with.
+    pub fn close_downstream_for(&mut self, mut d: Box<Downstream>, abrupt: bool, failure: Failure) {
         if let Some(stream) = d.stream.take() {
             d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
-            self.abandon_stream(&mut d, stream);
+            self.abandon_stream(&mut d, stream, failure);
         }
         if let Some(mut stream) = d.reading.take() {
             // A request that never got whole is one that was given up.
             stream.request.clear();
             self.start_accounting(&d, &mut stream);
-            self.abandon_stream(&mut d, stream);
+            self.abandon_stream(&mut d, stream, failure);
         }
         match &mut d.carrier {
             Carrier::Socket(io) => {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use model::resources::address::Address;
+use proto::h2::{ConnectionError, ErrorCode, StreamFault};
 use rustix::io::Errno;
 
 use crate::telemetry::response_flags::ResponseFlags;
@@ -33,6 +34,8 @@ pub enum Failure {
     SecretsMissing,
     /// The upstream closed or reset the connection.
     UpstreamClosed,
+    /// The same of one with many streams (HTTP/2).
+    UpstreamGone,
     /// It reset the stream.
     UpstreamReset,
     /// It did not take the stream: nothing was done for the request.
@@ -58,6 +61,12 @@ pub enum Failure {
     ResponseTooLarge,
     /// The client went away.
     DownstreamGone,
+    /// The client reset its stream.
+    DownstreamReset(ErrorCode),
+    /// The client broke the rules of HTTP/2 in the request.
+    DownstreamFault(StreamFault),
+    /// Or elsewhere on its connection.
+    DownstreamProtocol(ConnectionError),
     UpgradeRefused,
     /// The host speaks HTTP/2 without extended CONNECT (RFC 8441 §3).
     UpstreamTakesNoUpgrade,
@@ -85,7 +94,10 @@ impl Failure {
             Self::PathNormalization => 400,
             Self::UpstreamProtocol => 502,
             Self::ResponseTooLarge => 500,
-            Self::DownstreamGone => 0,
+            Self::DownstreamGone
+            | Self::DownstreamReset(_)
+            | Self::DownstreamFault(_)
+            | Self::DownstreamProtocol(_) => 0,
             Self::NoHealthyUpstream
             | Self::Overflow
             | Self::ConnectFailure(_)
@@ -96,6 +108,7 @@ impl Failure {
             | Self::UpstreamReset
             | Self::UpstreamRefused
             | Self::UpstreamTakesNoUpgrade
+            | Self::UpstreamGone
             | Self::UpstreamClosed => 503,
         }
     }
@@ -112,9 +125,11 @@ impl Failure {
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing => ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
-            // To Envoy a body that ends too early is a fault of the protocol.
+            // To Envoy a body that ends too early is a fault of the protocol, in HTTP/1.
             Self::UpstreamClosed if started => ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
-            Self::UpstreamClosed => ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+            Self::UpstreamClosed | Self::UpstreamGone => {
+                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION
+            }
             Self::UpstreamReset | Self::UpstreamRefused => ResponseFlags::UPSTREAM_REMOTE_RESET,
             Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade => {
                 ResponseFlags::UPSTREAM_PROTOCOL_ERROR
@@ -122,6 +137,15 @@ impl Failure {
             Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
+            Self::DownstreamReset(ErrorCode::PROTOCOL_ERROR) | Self::DownstreamProtocol(_) => {
+                ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR
+            }
+            Self::DownstreamReset(_) => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
+            // As Envoy, though the reset was ours.
+            Self::DownstreamFault(
+                StreamFault::TooManyHeaders | StreamFault::HeaderOverflow | StreamFault::Underscore,
+            ) => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
+            Self::DownstreamFault(_) => ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
             Self::RequestTimeout
             | Self::ResponseTooLarge
             | Self::HeaderTimeout
@@ -136,7 +160,11 @@ impl Failure {
     pub fn body(self) -> &'static str {
         match self {
             Self::NoRoute | Self::ClusterNotFound { .. } | Self::UpgradeRefused => "",
-            Self::PathNormalization | Self::DownstreamGone | Self::NoPath => "",
+            Self::PathNormalization | Self::NoPath => "",
+            Self::DownstreamGone
+            | Self::DownstreamReset(_)
+            | Self::DownstreamFault(_)
+            | Self::DownstreamProtocol(_) => "",
             Self::NoHealthyUpstream => "no healthy upstream",
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
@@ -152,7 +180,7 @@ impl Failure {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  connection timeout"
             }
-            Self::UpstreamClosed => {
+            Self::UpstreamClosed | Self::UpstreamGone => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  connection termination"
             }
@@ -191,6 +219,14 @@ impl Failure {
             Self::ResponseTooLarge => return "response_payload_too_large".into(),
             Self::MaxDuration => return "max_duration_timeout".into(),
             Self::DownstreamGone => return "downstream_remote_disconnect".into(),
+            Self::DownstreamReset(ErrorCode::REFUSED_STREAM) => {
+                return "http2.remote_refuse".into();
+            }
+            Self::DownstreamReset(_) => return "http2.remote_reset".into(),
+            Self::DownstreamFault(fault) => return fault.details().into(),
+            Self::DownstreamProtocol(error) => {
+                return format!("codec_error:{error}").replace(' ', "_").into();
+            }
             Self::UpgradeRefused => return "upgrade_failed".into(),
             Self::PathNormalization => return "path_normalization_failed".into(),
             Self::NoPath => return "absolute_path_rejected".into(),
@@ -204,7 +240,7 @@ impl Failure {
             }
             Self::ConnectTimeout => "connection_timeout",
             Self::UpstreamClosed if response_started => "protocol_error",
-            Self::UpstreamClosed => "connection_termination",
+            Self::UpstreamClosed | Self::UpstreamGone => "connection_termination",
             Self::UpstreamReset => "remote_reset",
             Self::UpstreamRefused => "remote_refused_stream_reset",
             Self::UpstreamProtocol => "protocol_error",
@@ -224,6 +260,7 @@ impl Failure {
                 | Self::TlsFailure
                 | Self::SecretsMissing
                 | Self::UpstreamClosed
+                | Self::UpstreamGone
                 | Self::UpstreamReset
                 | Self::UpstreamRefused
                 | Self::UpstreamProtocol
@@ -291,5 +328,50 @@ mod tests {
             Failure::UpstreamClosed.details(true),
             "upstream_reset_after_response_started{protocol_error}"
         );
+        assert_eq!(
+            Failure::UpstreamGone.details(true),
+            "upstream_reset_after_response_started{connection_termination}"
+        );
+        assert_eq!(
+            Failure::DownstreamProtocol(ConnectionError::StreamZero).details(false),
+            "codec_error:frame_type_does_not_belong_on_this_stream_id"
+        );
+    }
+
+    #[test]
+    fn a_client_that_resets_is_told_from_one_that_breaks_rules() {
+        use ResponseFlags as F;
+        let reset = Failure::DownstreamReset;
+        let fault = Failure::DownstreamFault;
+        for (failure, flag, details) in [
+            (
+                reset(ErrorCode::CANCEL),
+                F::DOWNSTREAM_REMOTE_RESET,
+                "http2.remote_reset",
+            ),
+            (
+                reset(ErrorCode::REFUSED_STREAM),
+                F::DOWNSTREAM_REMOTE_RESET,
+                "http2.remote_refuse",
+            ),
+            (
+                reset(ErrorCode::PROTOCOL_ERROR),
+                F::DOWNSTREAM_PROTOCOL_ERROR,
+                "http2.remote_reset",
+            ),
+            (
+                fault(StreamFault::FieldName),
+                F::DOWNSTREAM_PROTOCOL_ERROR,
+                "http2.invalid.header.field",
+            ),
+            (
+                fault(StreamFault::TooManyHeaders),
+                F::DOWNSTREAM_REMOTE_RESET,
+                "http2.too_many_headers",
+            ),
+        ] {
+            assert!(failure.flags(false) == flag, "{failure:?}");
+            assert_eq!(failure.details(false), details);
+        }
     }
 }

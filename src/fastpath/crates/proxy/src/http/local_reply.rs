@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use proto::Known;
-use proto::h1::BodyLength;
+use proto::h1::{BodyLength, Version};
 
 use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
@@ -168,17 +168,19 @@ impl Worker {
         Alive::No
     }
 
-    /// The client is gone.
-    pub fn abandon_stream(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
-        let failure = Failure::DownstreamGone;
+    /// The client is gone, or the stream with it is.
+    pub fn abandon_stream(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_complete {
             s.info.flags.insert(failure.flags(s.response_started));
             s.info.details = Some(failure.details(s.response_started));
         }
-        let stats = d.client.http.stats();
-        stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
-        stats.inc(HcmCounter::DownstreamCxDestroyRemoteActiveRq);
+        if !d.carrier.is_stream() {
+            // Of HTTP/2 the connection is counted, not its streams.
+            let stats = d.client.http.stats();
+            stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
+            stats.inc(HcmCounter::DownstreamCxDestroyRemoteActiveRq);
+        }
         self.end_stream(d, s);
     }
 
@@ -189,6 +191,7 @@ impl Worker {
             Upstreaming::None => {}
             Upstreaming::Waiting => self.leave_queue(d.key, s),
             Upstreaming::On(key) | Upstreaming::Broken(key) => {
+                let is_http2 = s.info.upstream_protocol == Some(Version::Http2);
                 if let Some(cluster) = &s.cluster {
                     let stats = cluster.stats();
                     match failure {
@@ -196,12 +199,18 @@ impl Worker {
                             stats.inc(ClusterCounter::UpstreamRqTimeout);
                             stats.inc(ClusterCounter::UpstreamRqTxReset);
                         }
+                        Failure::UpstreamProtocol if is_http2 => {
+                            stats.inc(ClusterCounter::UpstreamRqTxReset);
+                        }
                         Failure::UpstreamClosed
                         | Failure::UpstreamReset
-                        | Failure::UpstreamRefused
                         | Failure::UpstreamProtocol => {
                             stats.inc(ClusterCounter::UpstreamRqRxReset);
                         }
+                        Failure::UpstreamGone => {
+                            stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
+                        }
+                        Failure::UpstreamRefused => {}
                         _ => {
                             stats.inc(ClusterCounter::UpstreamRqTxReset);
                             stats.inc(ClusterCounter::UpstreamRqCancelled);

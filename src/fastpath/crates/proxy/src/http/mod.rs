@@ -7,6 +7,7 @@ pub mod failure;
 pub mod filters;
 pub mod grpc;
 pub mod local_reply;
+mod network_filters;
 pub mod path;
 pub mod request;
 pub mod request_id;

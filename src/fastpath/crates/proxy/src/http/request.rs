@@ -70,7 +70,7 @@ impl Worker {
         s.info.downstream_direct_remote = Some(d.client.direct_peer.clone());
         s.info.downstream_local = Some(d.client.local.clone());
         s.info.connection_id = d.client.id;
-        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain_name));
+        s.info.filter_chain_name = Some(Rc::clone(&d.client.chain.name));
         s.info.downstream_tls.clone_from(&d.client.tls);
         s.info.facts.clone_from(&d.client.facts);
         s.info.protocol = Some(s.request.version);
@@ -103,6 +103,11 @@ impl Worker {
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
+        if !s.request.headers.contains(Known::Host) {
+            // RFC 9112 §3.2; only where the connection may go on (`RequestPolicy`).
+            let details = HeadError::MissingHost.details();
+            return self.local_reply(d, s, 400, b"", details.into());
+        }
         let http = std::rc::Rc::clone(&d.client.http);
         let hcm = &*http.hcm;
 
@@ -159,7 +164,7 @@ impl Worker {
         join_inline(headers);
         sanitize_referer(headers);
 
-        let peer = canonical(&d.client.peer);
+        let peer = d.client.peer.to_canonical();
         let remote = self.forwarded_for(hcm, headers, &peer);
         let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
@@ -500,14 +505,6 @@ fn is_internal(hcm: &Hcm, address: &Address) -> bool {
 
 fn is_in(ranges: Option<&[Cidr]>, ip: IpAddr) -> bool {
     ranges.is_some_and(|ranges| ranges.iter().any(|r| r.contains(ip)))
-}
-
-/// An IPv4-mapped IPv6 address as the IPv4 address that it is.
-fn canonical(address: &Address) -> Address {
-    match address {
-        Address::Ip(address) => SocketAddr::new(address.ip().to_canonical(), address.port()).into(),
-        Address::Pipe(_) => address.clone(),
-    }
 }
 
 /// The decimal digits of `n`, in `buffer`.

@@ -33,6 +33,8 @@ pub struct Stream {
     pub weighted: Option<usize>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
+    /// What the response is to set: cookies that a hash policy made.
+    pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
     pub pool: Option<Rc<Pool>>,
     pub upstream: Upstreaming,
@@ -114,6 +116,7 @@ impl Default for Stream {
             weighted: None,
             cluster: None,
             host: None,
+            set_cookies: Vec::new(),
             pool: None,
             upstream: Upstreaming::None,
             tunnel: Tunnel::No,
@@ -168,6 +171,7 @@ impl Stream {
         self.weighted = None;
         self.cluster = None;
         self.host = None;
+        self.set_cookies.clear();
         self.pool = None;
         self.upstream = Upstreaming::None;
         self.tunnel = Tunnel::No;

@@ -197,7 +197,7 @@ impl Worker {
     }
 
     /// The host of a CONNECT (or POST) that ends here is connected: the answer is ours.
-    pub fn open_tcp(&mut self, d: &mut Downstream, mut s: Box<Stream>, u: Box<Upstream>) {
+    pub fn open_tcp(&mut self, d: &mut Downstream, mut s: Box<Stream>, mut u: Box<Upstream>) {
         s.request_head_sent = true;
         s.response.clear();
         s.response.status = 200;
@@ -210,6 +210,10 @@ impl Worker {
         if d.client.http.hcm.router.dynamic_stats {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             u.cluster.stats().response_code(200, internal);
+        }
+        if s.request_complete {
+            // A POST without a body: the client has nothing to say, and the host gets to know.
+            self.end_raw(&mut u, &mut s, &mut Vec::new());
         }
         self.upstreams.put(u.key, u);
         if s.tunnel == Tunnel::Asked {

@@ -129,22 +129,24 @@ impl Worker {
 
     /// Sends a part of the body; what the windows have no room for is held.
     pub fn send_on_stream(&mut self, carrier: &mut StreamCarrier, data: &[u8], end: bool) {
+        let Some(connection) = self.http2.get_mut(carrier.connection) else {
+            return;
+        };
         if carrier.is_held() {
+            connection.note_held(0, data.len());
             carrier.held.extend_from_slice(data);
             if end {
                 carrier.after = After::End;
             }
-            return;
+            return self.wrote_http2(carrier.connection);
         }
-        let Some(connection) = self.http2.get_mut(carrier.connection) else {
-            return;
-        };
         let taken = connection.send_data(carrier.id, data, end);
         let key = carrier.connection;
         if taken < data.len() {
             carrier
                 .held
                 .extend_from_slice(data.get(taken..).unwrap_or_default());
+            connection.note_held(0, carrier.held.len());
             carrier.after = if end { After::End } else { After::More };
         } else {
             carrier.finished |= end;
@@ -182,6 +184,7 @@ impl Worker {
         if !carrier.held.is_empty() {
             let end = matches!(carrier.after, After::End);
             let taken = connection.send_data(carrier.id, &carrier.held, end);
+            connection.note_held(taken, 0);
             if taken < carrier.held.len() {
                 carrier.held.drain(..taken);
             } else {
@@ -218,6 +221,7 @@ impl Worker {
         let Some(connection) = self.http2.get_mut(carrier.connection) else {
             return;
         };
+        connection.note_held(std::mem::take(&mut carrier.held).len(), 0);
         if !std::mem::replace(&mut carrier.gone, true) {
             let owed = std::mem::take(&mut carrier.owed);
             connection.close_stream(carrier.id, carrier.finished, carrier.ended, owed);

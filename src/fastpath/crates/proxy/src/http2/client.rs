@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use model::resources::address::Address;
 use model::resources::cluster::RoutingPriority;
 use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
 
@@ -28,6 +29,7 @@ pub struct Client {
     pub pool: Rc<Pool>,
     priority: RoutingPriority,
     connection_unit: Taken,
+    local: Option<Address>,
     requests: u32,
     opened_ns: u64,
     /// When the next PING is due, and when its answer is.
@@ -75,6 +77,7 @@ impl Worker {
             priority,
             connection_unit,
             opened_ns,
+            local,
             inbuf,
             readable,
             peer_closed,
@@ -93,6 +96,7 @@ impl Worker {
             pool: Rc::clone(&pool),
             priority,
             connection_unit,
+            local,
             requests: 0,
             opened_ns,
             ping_at,
@@ -144,7 +148,7 @@ impl Worker {
         };
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
-        let local = c.io.local_address();
+        let local = client.local.clone();
         let tls = c.io.tls_info().cloned();
         if s.request.upgrade && !c.codec.peer_allows_connect() {
             return self.reply_failure(d, s, Failure::UpstreamTakesNoUpgrade);
@@ -246,20 +250,23 @@ impl Worker {
         }
     }
 
-    /// A response's head; of interim ones only what the client may see.
-    pub(super) fn http2_response(&mut self, key: Key, at: Key, end: bool) {
+    /// A response's head (of interim ones only what the client may see) with the start of its
+    /// body, if that is there already; `end`: and nothing else.
+    pub(super) fn http2_response(&mut self, key: Key, at: Key, data: &[u8], end: bool) {
         if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_answered(tunnel, key, end);
+            self.link_answered(tunnel, key, end && data.is_empty());
+            if !data.is_empty() {
+                self.http2_response_data(at, data, end);
+            }
+            return;
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
-            if let Carrier::Stream(carrier) = &mut u.carrier {
-                carrier.ended = end;
-            }
+            take_data(&mut s, &mut u, data, end);
             if let Some(c) = worker.http2.get_mut(key) {
                 std::mem::swap(&mut c.codec.response, &mut s.response);
                 s.info.upstream_header_bytes_received = u64::from(c.codec.head_bytes);
             }
-            worker.respond(d, s, u, b"")
+            worker.respond(d, s, u, data)
         });
     }
 
@@ -268,13 +275,7 @@ impl Worker {
             return self.link_data(tunnel, data, end);
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
-            if let Carrier::Stream(carrier) = &mut u.carrier {
-                carrier.ended |= end;
-                carrier.owed = carrier.owed.saturating_add(data.len());
-            }
-            let n = data.len() as u64;
-            s.info.upstream_wire_bytes_received =
-                s.info.upstream_wire_bytes_received.saturating_add(n);
+            take_data(&mut s, &mut u, data, end);
             worker.respond(d, s, u, data)
         });
     }
@@ -429,7 +430,7 @@ impl Worker {
         );
         let failure = match end {
             End::Fault(_) => Failure::UpstreamProtocol,
-            _ => Failure::UpstreamClosed,
+            _ => Failure::UpstreamGone,
         };
         for at in streams {
             self.lose_exchange(*at, failure);
@@ -552,6 +553,16 @@ impl Worker {
             cluster.breaker_open(priority, Limit::Connections, false);
         }
     }
+}
+
+/// Accounts for a part of a response's body; `end`: it is the last.
+fn take_data(s: &mut Stream, u: &mut Upstream, data: &[u8], end: bool) {
+    if let Carrier::Stream(carrier) = &mut u.carrier {
+        carrier.ended |= end;
+        carrier.owed = carrier.owed.saturating_add(data.len());
+    }
+    let n = data.len() as u64;
+    s.info.upstream_wire_bytes_received = s.info.upstream_wire_bytes_received.saturating_add(n);
 }
 
 fn options(cluster: &ClusterRuntime) -> Options {

@@ -20,15 +20,17 @@ use proto::HeaderMap;
 use proto::h2::{Connection, ErrorCode, Event, Options, StreamId};
 
 use crate::net::io::{Input, Io, Scratch};
+use crate::worker::rbac::Occasion;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 
 /// Reads in one turn before the others get theirs.
 const MAX_READS: usize = 8;
-/// Requests of one connection in one turn. Each may need a connection to its host, and the others
-/// wait for all of that.
+/// Requests of one connection in one turn: the others wait for all that comes of them.
 const MAX_REQUESTS: usize = 64;
+/// A request that needs a new connection to its host is worth so many that find one.
+const CONNECT_COST: usize = 4;
 /// Bytes that may wait for a socket, whatever the limit: its own buffer, which is full then, is
 /// what keeps the wire busy.
 const MAX_STUCK: usize = 128 * 1024;
@@ -67,6 +69,9 @@ pub struct Http2 {
     close_deadline: u64,
     /// In `streams_active`.
     counted_streams: usize,
+    /// Bytes that the windows of its streams keep here, and those in `pending_send_bytes`.
+    held: usize,
+    counted_held: usize,
 }
 
 #[derive(Debug)]
@@ -115,6 +120,8 @@ impl Http2 {
             idle_since_ms: now_ms,
             close_deadline: NEVER,
             counted_streams: 0,
+            held: 0,
+            counted_held: 0,
         }
     }
 
@@ -159,6 +166,11 @@ impl Http2 {
 
     pub fn add_stream(&mut self, stream: StreamId, key: Key) {
         self.streams.insert(stream, key);
+    }
+
+    /// The windows of a stream keep more bytes here, or fewer.
+    pub fn note_held(&mut self, before: usize, after: usize) {
+        self.held = self.held.saturating_add(after).saturating_sub(before);
     }
 
     pub fn stream_count(&self) -> usize {
@@ -229,8 +241,8 @@ impl Worker {
                 continue;
             };
             c.is_listed = false;
-            let streams = c.streams.len();
-            self.count_http2_seen(&mut c, streams);
+            let (streams, held) = (c.streams.len(), c.held);
+            self.count_http2_seen(&mut c, streams, held);
             self.http2.put(key, c);
             let Some(c) = self.http2.get_mut(key) else {
                 continue;
@@ -345,7 +357,14 @@ impl Worker {
             Input::Broken => return Some(End::Broken),
         };
         c.inbuf = Vec::new();
-        self.count_http2_received(key, bytes.len().saturating_sub(held));
+        let received = bytes.len().saturating_sub(held);
+        if received > 0
+            && let Role::Server(server) = &mut c.role
+            && server.client.ask_filters(Occasion::Again).is_some()
+        {
+            return Some(End::Done);
+        }
+        self.count_http2_received(key, received);
         let used = self.take_frames(key, bytes)?;
         let c = self.http2.get_mut(key)?;
         c.inbuf
@@ -358,10 +377,13 @@ impl Worker {
     fn take_frames(&mut self, key: Key, bytes: &[u8]) -> Option<usize> {
         let now = self.clock.now_ms();
         let mut used = 0_usize;
+        // What came behind a head and was no body for it.
+        let mut drawn = None;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             let c = self.http2.get_mut(key)?;
-            if !rest.is_empty() && (c.allowance == 0 || c.is_unread()) {
+            let must_wait = c.allowance == 0 || c.is_unread();
+            if must_wait && !rest.is_empty() && drawn.is_none() {
                 c.is_paused = true;
                 if c.allowance == 0 {
                     self.ready_http2.push(key);
@@ -369,7 +391,10 @@ impl Worker {
                 self.wrote_http2(key);
                 return Some(used);
             }
-            let (n, event) = match c.codec.next(rest, now, &mut c.out) {
+            let step = drawn
+                .take()
+                .unwrap_or_else(|| c.codec.next(rest, now, &mut c.out));
+            let (n, event) = match step {
                 Ok(step) => step,
                 Err(error) => {
                     self.close_http2(key, End::Fault(error));
@@ -377,28 +402,53 @@ impl Worker {
                 }
             };
             used = used.saturating_add(n);
-            let data = match event {
+            let mut data = match event {
                 Event::NeedMore => {
                     self.wrote_http2(key);
                     return Some(used);
                 }
-                Event::Data { start, len, .. } => rest
-                    .get(start..start.saturating_add(len))
-                    .unwrap_or_default(),
+                Event::Data { start, len, .. } => data_in(rest, start, len),
                 _ => &[],
             };
+            let mut event = event;
+            if let Event::Request { stream, end } | Event::Response { stream, end } = &mut event
+                && !*end
+            {
+                // A body right behind its head goes on with it, in one write.
+                let behind = rest.get(n..).unwrap_or_default();
+                match c.codec.next_body(behind, *stream, now, &mut c.out) {
+                    Some(Ok((
+                        n,
+                        Event::Data {
+                            start,
+                            len,
+                            end: last,
+                            ..
+                        },
+                    ))) => {
+                        used = used.saturating_add(n);
+                        data = data_in(behind, start, len);
+                        *end = last;
+                    }
+                    other => drawn = other,
+                }
+            }
             let is_server = matches!(c.role, Role::Server(_));
             let at = |c: &Http2, stream| c.streams.get(&stream).copied();
             match event {
                 Event::NeedMore => {}
                 Event::Pong { .. } => self.http2_pong(key),
                 Event::Request { stream, end } => {
-                    c.allowance = c.allowance.saturating_sub(1);
-                    self.http2_request(key, stream, end);
+                    let before = self.connects;
+                    self.http2_request(key, stream, data, end);
+                    let begun = self.connects.wrapping_sub(before);
+                    let cost = CONNECT_COST.saturating_mul(begun).max(1);
+                    let c = self.http2.get_mut(key)?;
+                    c.allowance = c.allowance.saturating_sub(cost);
                 }
                 Event::Response { stream, end } => {
                     if let Some(at) = at(c, stream) {
-                        self.http2_response(key, at, end);
+                        self.http2_response(key, at, data, end);
                     }
                 }
                 Event::Data {
@@ -420,7 +470,7 @@ impl Worker {
                 Event::Reset { stream, code } => {
                     if let Some(at) = c.streams.remove(&stream) {
                         if is_server {
-                            self.http2_request_reset(at);
+                            self.http2_request_reset(at, code);
                         } else {
                             self.http2_response_reset(at, code);
                         }
@@ -433,9 +483,9 @@ impl Worker {
                         .get_mut(key)
                         .and_then(|c| c.streams.remove(&stream));
                     match at {
-                        Some(at) if is_server => self.http2_request_reset(at),
+                        Some(at) if is_server => self.http2_request_fault(at, fault),
                         Some(at) => self.http2_response_fault(at),
-                        None if is_server => self.http2_refused(key, fault),
+                        None if is_server => self.http2_head_fault(key, fault),
                         None => {}
                     }
                 }
@@ -502,13 +552,14 @@ impl Worker {
         let Some(mut c) = self.http2.free(key) else {
             return;
         };
-        self.count_http2_seen(&mut c, 0);
-        let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
-        match &c.role {
-            Role::Server(_) => self.http2_server_closed(&c, end, &streams),
-            Role::Client(_) => self.http2_client_closed(&c, end, &streams),
-        }
+        self.count_http2_seen(&mut c, 0, 0);
         let is_server = matches!(c.role, Role::Server(_));
+        if is_server {
+            self.http2_server_closed(&mut c, end);
+        } else {
+            let streams: Vec<Key> = c.streams.drain().map(|(_, at)| at).collect();
+            self.http2_client_closed(&c, end, &streams);
+        }
         if matches!(end, End::Fault(_)) || (is_server && matches!(end, End::Done)) {
             // What the peer still sends must not reset the connection under our GOAWAY or under
             // the end of our last response.
@@ -549,6 +600,12 @@ impl Worker {
         let token = crate::worker::token(Kind::Http2, key);
         self.timers.arm(token, now, deadline);
     }
+}
+
+fn data_in(bytes: &[u8], start: usize, len: usize) -> &[u8] {
+    bytes
+        .get(start..start.saturating_add(len))
+        .unwrap_or_default()
 }
 
 /// The codec's options that a configuration chooses on either side.

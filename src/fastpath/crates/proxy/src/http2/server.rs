@@ -2,13 +2,14 @@
 
 use std::rc::Rc;
 
-use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
+use proto::h2::{Connection, ConnectionError, ErrorCode, Options, StreamFault, StreamId};
 
 use super::carrier::{Carrier, StreamCarrier};
 use super::{End, Http2, Role};
 use crate::http::client::{Client, Spoken};
 use crate::http::deadlines::{after, millis};
 use crate::http::downstream::{Alive, Downstream};
+use crate::http::failure::Failure;
 use crate::net::io::Io;
 use crate::telemetry::stats::HcmCounter;
 use crate::worker::pending::Arrival;
@@ -19,8 +20,8 @@ use crate::worker::{Kind, Worker};
 /// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
 const LINGER_MS: u64 = 1000;
 
-/// Streams without a connection that end in one turn: more than can begin in it (`MAX_REQUESTS`).
-const MAX_ENDED: usize = 128;
+/// Streams without a connection that end in one turn: each may close a connection to its host.
+const MAX_ENDED: usize = 32;
 
 #[derive(Debug)]
 pub struct Server {
@@ -126,7 +127,8 @@ impl Worker {
         }
     }
 
-    pub(super) fn http2_request(&mut self, key: Key, stream: StreamId, end: bool) {
+    /// A request with the start of its body, if that is there already; `end`: and nothing else.
+    pub(super) fn http2_request(&mut self, key: Key, stream: StreamId, data: &[u8], end: bool) {
         let mut s = self.new_stream();
         let at = self.downstreams.reserve();
         let now = self.clock.now_ms();
@@ -142,18 +144,25 @@ impl Worker {
         server.requests = server.requests.saturating_add(1);
         let client = Rc::clone(&server.client);
         let mut carrier = StreamCarrier::new(key, stream);
-        carrier.ended = end;
+        carrier.ended = end && data.is_empty();
         let mut d = Box::new(Downstream::new(at, Carrier::Stream(carrier), client, now));
         d.requests = server.requests;
         self.begin_request(&mut d, s, head_bytes);
-        let alive = self.drive(&mut d);
-        self.settle(d, alive);
+        if data.is_empty() {
+            let alive = self.drive(&mut d);
+            self.settle(d, alive);
+        } else {
+            self.take_request_data(d, data, end);
+        }
     }
 
     pub(super) fn http2_request_data(&mut self, at: Key, data: &[u8], end: bool) {
-        let Some(mut d) = self.downstreams.take(at) else {
-            return;
-        };
+        if let Some(d) = self.downstreams.take(at) {
+            self.take_request_data(d, data, end);
+        }
+    }
+
+    fn take_request_data(&mut self, mut d: Box<Downstream>, data: &[u8], end: bool) {
         if let Carrier::Stream(carrier) = &mut d.carrier {
             carrier.ended |= end;
             carrier.owed = carrier.owed.saturating_add(data.len());
@@ -176,39 +185,62 @@ impl Worker {
         self.settle(d, alive);
     }
 
-    /// The client gave a request up, or broke the rules in it.
-    pub(super) fn http2_request_reset(&mut self, at: Key) {
+    /// The client gave a request up.
+    pub(super) fn http2_request_reset(&mut self, at: Key, code: ErrorCode) {
+        self.lose_request(at, Failure::DownstreamReset(code));
+    }
+
+    /// The client broke the rules in a request, whose stream we have reset.
+    pub(super) fn http2_request_fault(&mut self, at: Key, fault: StreamFault) {
+        self.lose_request(at, Failure::DownstreamFault(fault));
+    }
+
+    /// The stream of a request is gone.
+    fn lose_request(&mut self, at: Key, failure: Failure) {
         let Some(mut d) = self.downstreams.take(at) else {
             return;
         };
         if let Carrier::Stream(carrier) = &mut d.carrier {
             carrier.gone = true;
         }
-        self.close_downstream(d, true);
+        self.close_downstream_for(d, true, failure);
     }
 
     /// Ends streams whose connection is gone: some in each turn, since hosts may have to be told.
     pub fn end_abandoned(&mut self) {
         for _ in 0..MAX_ENDED {
-            let Some(at) = self.abandoned.pop() else {
+            let Some((at, failure)) = self.abandoned.pop() else {
                 break;
             };
-            self.http2_request_reset(at);
+            self.lose_request(at, failure);
         }
     }
 
-    /// A request whose head was refused: counted, and nothing else is known of it.
-    pub(super) fn http2_refused(&mut self, key: Key, fault: StreamFault) {
+    /// A request whose head was refused, and whose stream was reset. One that is more than may be
+    /// open is none: its client will send it again.
+    pub(super) fn http2_head_fault(&mut self, key: Key, fault: StreamFault) {
         let Some(c) = self.http2.get(key) else { return };
         let Role::Server(server) = &c.role else {
             return;
         };
-        let stats = server.client.http.stats();
-        stats.inc(HcmCounter::DownstreamRqTotal);
-        stats.inc(HcmCounter::DownstreamRqHttp2Total);
-        if fault.is_malformed() {
-            stats.inc(HcmCounter::DownstreamCxProtocolError);
+        if fault != StreamFault::Refused {
+            let client = Rc::clone(&server.client);
+            self.refuse_http2_head(key, client, Failure::DownstreamFault(fault));
         }
+    }
+
+    /// A request whose head was refused is counted and logged, though nothing is known of it.
+    fn refuse_http2_head(&mut self, connection: Key, client: Rc<Client>, failure: Failure) {
+        let mut s = self.new_stream();
+        s.request.version = proto::h1::Version::Http2;
+        let at = self.downstreams.reserve();
+        let now = self.clock.now_ms();
+        // Of a stream that we know nothing of, and need not close.
+        let carrier = Carrier::Stream(StreamCarrier::new(connection, 0));
+        let mut d = Box::new(Downstream::new(at, carrier, client, now));
+        self.start_accounting(&d, &mut s);
+        d.stream = Some(s);
+        self.close_downstream_for(d, true, failure);
     }
 
     /// The response's bytes may go on.
@@ -223,19 +255,55 @@ impl Worker {
         self.settle(d, Alive::Yes);
     }
 
-    pub(super) fn http2_server_closed(&mut self, c: &Http2, end: End, streams: &[Key]) {
+    pub(super) fn http2_server_closed(&mut self, c: &mut Http2, end: End) {
         let Role::Server(server) = &c.role else {
             return;
         };
-        let stats = server.client.http.stats();
+        let client = Rc::clone(&server.client);
+        let stats = client.http.stats();
         match end {
             End::PeerClosed => stats.inc(HcmCounter::DownstreamCxDestroyRemote),
-            End::Fault(_) => stats.inc(HcmCounter::DownstreamCxProtocolError),
-            End::Done | End::Timeout | End::Broken => {}
+            End::Fault(error) if !error.is_flood() => {
+                stats.inc(HcmCounter::DownstreamCxProtocolError);
+            }
+            End::Fault(_) | End::Done | End::Timeout | End::Broken => {}
         }
-        self.abandoned.extend(streams);
         let local = matches!(end, End::Done | End::Timeout | End::Fault(_));
-        self.count_closed(&server.client, Some(Spoken::Http2), local);
+        if !c.streams.is_empty() {
+            stats.inc(HcmCounter::DownstreamCxDestroyActiveRq);
+            stats.inc(if local {
+                HcmCounter::DownstreamCxDestroyLocalActiveRq
+            } else {
+                HcmCounter::DownstreamCxDestroyRemoteActiveRq
+            });
+        }
+        let failure = match end {
+            End::Fault(error) => self.end_at_fault(c, &client, error),
+            _ => Failure::DownstreamGone,
+        };
+        let streams = c.streams.drain().map(|(_, at)| (at, failure));
+        self.abandoned.extend(streams);
+        self.count_closed(&client, Some(Spoken::Http2), local);
+    }
+
+    /// Ends the request that a connection failed in; what the others fail with.
+    fn end_at_fault(
+        &mut self,
+        c: &mut Http2,
+        client: &Rc<Client>,
+        error: ConnectionError,
+    ) -> Failure {
+        let failure = Failure::DownstreamProtocol(error);
+        if let ConnectionError::InvalidMessage { stream, fault } = error {
+            let fault = Failure::DownstreamFault(fault);
+            match c.streams.remove(&stream) {
+                Some(at) => self.abandoned.push((at, fault)),
+                None => self.refuse_http2_head(c.key, Rc::clone(client), fault),
+            }
+        } else if c.codec.has_lost_head() {
+            self.refuse_http2_head(c.key, Rc::clone(client), failure);
+        }
+        failure
     }
 
     /// Its listener drains, or it was idle for long: GOAWAY, and once more when what was on its

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use model::matching::filter_chain::Facts;
+use model::matching::rbac::MetadataValue;
 use model::resources::address::Address;
 
 /// As the socket has it, then as listener filters correct it. Filter chains are chosen by it, logs
@@ -36,7 +37,7 @@ pub struct ConnectionFacts {
     pub tls_failure: Option<TlsFailure>,
     /// Where upstream connections leave from: `original_src`.
     pub upstream_source: Option<UpstreamSource>,
-    tlvs: Vec<Metadata>,
+    metadata: Vec<Metadata>,
 }
 
 /// `detectedTransportProtocol`.
@@ -64,12 +65,18 @@ pub struct UpstreamSource {
     pub mark: u32,
 }
 
-/// The value of a TLV of PROXY protocol.
+/// Dynamic metadata: what filters tell each other, and logs.
 #[derive(Debug, Clone)]
 struct Metadata {
     namespace: Box<str>,
     key: Box<str>,
-    value: Box<str>,
+    value: OwnValue,
+}
+
+#[derive(Debug, Clone)]
+enum OwnValue {
+    Text(Box<str>),
+    Bool(bool),
 }
 
 const TLS_NAMESPACE: &str = "envoy.filters.listener.tls_inspector";
@@ -93,7 +100,7 @@ impl ConnectionFacts {
             ja4: None,
             tls_failure: None,
             upstream_source: None,
-            tlvs: Vec::new(),
+            metadata: Vec::new(),
         }
     }
 
@@ -110,25 +117,46 @@ impl ConnectionFacts {
         }
     }
 
-    /// `%DYNAMIC_METADATA(namespace:key)%` as listener filters set it.
+    /// `%DYNAMIC_METADATA(namespace:key)%` as listener and network filters set it.
     #[must_use]
-    pub fn metadata(&self, namespace: &str, key: &str) -> Option<&str> {
+    pub fn metadata(&self, namespace: &str, key: &str) -> Option<MetadataValue<'_>> {
         if namespace == TLS_NAMESPACE && key == TLS_FAILURE_KEY {
-            return self.tls_failure.map(TlsFailure::as_str);
+            return self.tls_failure.map(|f| MetadataValue::Text(f.as_str()));
         }
-        let mut tlvs = self.tlvs.iter();
-        tlvs.find(|m| *m.namespace == *namespace && *m.key == *key)
-            .map(|m| &*m.value)
+        let mut all = self.metadata.iter();
+        let found = all.find(|m| *m.namespace == *namespace && *m.key == *key)?;
+        Some(match &found.value {
+            OwnValue::Text(text) => MetadataValue::Text(text),
+            OwnValue::Bool(flag) => MetadataValue::Bool(*flag),
+        })
     }
 
     /// Sets metadata; what is there already stays, as in Envoy.
     pub(super) fn add_metadata(&mut self, namespace: &str, key: &str, value: &[u8]) {
         if self.metadata(namespace, key).is_none() {
-            self.tlvs.push(Metadata {
+            self.set(namespace, key, OwnValue::Text(sanitised(value)));
+        }
+    }
+
+    /// Sets metadata, in place of what is there.
+    pub fn set_text(&mut self, namespace: &str, key: &str, value: &str) {
+        self.set(namespace, key, OwnValue::Text(value.into()));
+    }
+
+    /// The same with a flag.
+    pub fn set_flag(&mut self, namespace: &str, key: &str, value: bool) {
+        self.set(namespace, key, OwnValue::Bool(value));
+    }
+
+    fn set(&mut self, namespace: &str, key: &str, value: OwnValue) {
+        let mut all = self.metadata.iter_mut();
+        match all.find(|m| *m.namespace == *namespace && *m.key == *key) {
+            Some(found) => found.value = value,
+            None => self.metadata.push(Metadata {
                 namespace: namespace.into(),
                 key: key.into(),
-                value: sanitised(value),
-            });
+                value,
+            }),
         }
     }
 
@@ -185,14 +213,27 @@ mod tests {
     }
 
     #[test]
+    fn network_filters_replace_values() {
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let mut facts = ConnectionFacts::new(address.into(), address.into());
+        facts.set_text("n", "k", "1");
+        facts.set_text("n", "k", "2");
+        facts.set_flag("n", "f", true);
+        assert_eq!(facts.metadata("n", "k"), Some(MetadataValue::Text("2")));
+        assert_eq!(facts.metadata("n", "f"), Some(MetadataValue::Bool(true)));
+        assert_eq!(facts.metadata("m", "k"), None);
+    }
+
+    #[test]
     fn the_first_value_of_a_key_stays() {
         let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let mut facts = ConnectionFacts::new(address.into(), address.into());
         facts.add_metadata("n", "k", b"1");
         facts.add_metadata("n", "k", b"2");
         facts.add_metadata("m", "k", b"3");
-        assert_eq!(facts.metadata("n", "k"), Some("1"));
-        assert_eq!(facts.metadata("m", "k"), Some("3"));
+        let text = |text| Some(MetadataValue::Text(text));
+        assert_eq!(facts.metadata("n", "k"), text("1"));
+        assert_eq!(facts.metadata("m", "k"), text("3"));
         assert_eq!(facts.metadata(TLS_NAMESPACE, TLS_FAILURE_KEY), None);
     }
 }

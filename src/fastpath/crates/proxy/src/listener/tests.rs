@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use model::matching::rbac::MetadataValue;
 use model::resources::address::Address;
 use model::resources::listener::{
     ConditionalFilter, ListenerFilter, ListenerPredicate, OriginalSrc, ProxyProtocol, TlsInspector,
@@ -169,7 +170,7 @@ fn plain_text_is_no_tls() {
     let failure = bench
         .facts
         .metadata("envoy.filters.listener.tls_inspector", "failure_reason");
-    assert_eq!(failure, Some("ClientHelloNotDetected"));
+    assert_eq!(failure, Some(MetadataValue::Text("ClientHelloNotDetected")));
     assert_eq!(bench.counted(), "tls_inspector.tls_not_found=1");
 }
 
@@ -284,9 +285,10 @@ fn tlvs_become_metadata() {
     })]);
     let header = v2(&[(4, b"ab"), (5, b"a\xffc"), (6, b"x"), (4, b"z")]);
     assert_eq!(bench.step(&header), done(header.len()));
-    assert_eq!(bench.facts.metadata("n", "k"), Some("ab"));
+    let text = |text| Some(MetadataValue::Text(text));
+    assert_eq!(bench.facts.metadata("n", "k"), text("ab"));
     assert_eq!(bench.facts.metadata("n", "old"), None);
-    assert_eq!(bench.facts.metadata("m", "k"), Some("a!c"));
+    assert_eq!(bench.facts.metadata("m", "k"), text("a!c"));
 }
 
 #[test]

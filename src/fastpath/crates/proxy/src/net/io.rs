@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::resources::address::Address;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
-use tls::{Info, Received, Session, TlsError};
+use tls::{Info, Ocsp, Received, Session, TlsError};
 
 use super::out_buffer::{Gone, OutBuffer};
 
@@ -137,6 +137,11 @@ impl Io {
     /// Why TLS failed, if it did.
     pub fn tls_failure(&self) -> Option<&TlsError> {
         self.tls.as_ref()?.failure.as_ref()
+    }
+
+    /// What became of the OCSP response that a client has asked for.
+    pub fn tls_ocsp(&self) -> Option<Ocsp> {
+        self.tls.as_ref()?.session.ocsp()
     }
 
     /// What the handshake agreed on; `None`: plain.

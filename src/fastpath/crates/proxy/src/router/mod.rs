@@ -1,5 +1,6 @@
 //! The router filter: from a request to a host (`Router::Filter::decodeHeaders`).
 
+mod hash;
 pub mod headers;
 pub mod redirect;
 pub mod rewrite;
@@ -15,6 +16,7 @@ use model::resources::route::{
 };
 use proto::Known;
 
+use crate::cluster::lb::LbContext;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::filters;
@@ -156,7 +158,23 @@ impl Worker {
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
-        let Some(host) = cluster.choose(&mut self.rng) else {
+        let hash = if cluster.wants_hash() {
+            hash::of_request(&forward.hash_policy, &d.client, &mut s)
+        } else {
+            None
+        };
+        let of_weighted = s
+            .weighted
+            .and_then(|at| self::weighted(&forward.cluster, at));
+        let metadata_match = match of_weighted {
+            Some(weighted) => weighted.metadata_match.as_deref(),
+            None => forward.metadata_match.as_deref(),
+        };
+        let cx = LbContext {
+            hash,
+            metadata_match,
+        };
+        let Some(host) = cluster.choose(cx, &mut self.rng) else {
             let stats = cluster.stats();
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
             self.request_headers(&mut s, route, forward, None, suppress);
@@ -228,6 +246,9 @@ impl Worker {
             s.response
                 .headers
                 .set(Known::XEnvoyUpstreamServiceTime, decimal(&mut digits, ms));
+        }
+        for cookie in s.set_cookies.drain(..) {
+            s.response.headers.push_known(Known::SetCookie, &cookie);
         }
         let counts = s
             .route

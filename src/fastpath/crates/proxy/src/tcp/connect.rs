@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::resources::cluster::RoutingPriority;
+use model::resources::tcp_proxy::TcpHashPolicy;
 
 use super::end::By;
 use super::{Server, Side, Stage, Tunnel, route};
 use crate::cluster::breaker::Taken;
+use crate::cluster::hashing::hash_address;
 use crate::cluster::host::Host;
+use crate::cluster::lb::LbContext;
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::millis;
 use crate::http::failure::Failure;
@@ -93,11 +96,11 @@ impl Worker {
             stats.inc(ClusterCounter::UpstreamCxConnectAttemptsExceeded);
             return refuse(Refused::For(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED));
         }
-        let host = match subset {
-            Some(subset) => cluster.choose_subset(subset, &mut self.rng),
-            None => cluster.choose(&mut self.rng),
+        let cx = LbContext {
+            hash: t.hash(&cluster),
+            metadata_match: subset,
         };
-        let Some(host) = host else {
+        let Some(host) = cluster.choose(cx, &mut self.rng) else {
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
             return refuse(Refused::For(ResponseFlags::NO_HEALTHY_UPSTREAM));
         };
@@ -263,8 +266,7 @@ impl Worker {
         let stats = t.tcp.stats();
         stats.gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, early.len() as u64);
         if t.link.is_some() {
-            self.send_early(&mut t, &early);
-            return self.drive_link(t);
+            return self.drive_link_with(t, early);
         }
         self.drive_with(t, &early, first);
     }
@@ -301,6 +303,17 @@ impl Tunnel {
         self.seen.transport_failure = reason.map(Into::into);
         self.seen.is_connected = false;
         self.seen.upstream_local = None;
+    }
+
+    /// Of what the hash policy names, where the cluster asks for it.
+    fn hash(&self, cluster: &ClusterRuntime) -> Option<u64> {
+        match self.tcp.config.hash_policy {
+            TcpHashPolicy::SourceIp if cluster.wants_hash() => {
+                let ip = self.peer.ip();
+                ip.map(|ip| hash_address(ip.to_canonical()))
+            }
+            TcpHashPolicy::SourceIp | TcpHashPolicy::None => None,
+        }
     }
 
     /// The cluster, if `sni_cluster` has it from the server name.

@@ -34,7 +34,7 @@ impl Worker {
             return;
         };
         let now = self.clock.now_ms();
-        if now >= t.drain_end {
+        if now >= t.drain_end || now >= t.gate.deadline() {
             return self.end_tunnel(t, By::Us);
         }
         let config = &t.tcp.config;
@@ -67,6 +67,7 @@ fn next_deadline(t: &Tunnel) -> u64 {
         .min(connect_end(t))
         .min(t.next_log_ms)
         .min(t.drain_end)
+        .min(t.gate.deadline())
 }
 
 fn duration_end(t: &Tunnel) -> u64 {

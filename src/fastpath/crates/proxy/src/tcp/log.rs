@@ -49,7 +49,11 @@ impl Worker {
                 .transport_failure
                 .as_ref()
                 .map(|reason| reason.to_string().into()),
-            bytes_received: seen.received,
+            connection_termination_details: seen
+                .termination
+                .as_ref()
+                .map(|details| details.to_string().into()),
+            bytes_received: seen.received.saturating_add(seen.refused),
             bytes_sent: seen.sent,
             downstream_wire_bytes_received: seen.received,
             downstream_wire_bytes_sent: seen.sent,

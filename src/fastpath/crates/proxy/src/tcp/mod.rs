@@ -4,12 +4,14 @@
 //! A tunnel is a client's connection and one to a host. It begins when the client's transport is
 //! there (`worker::pending`): a cluster is chosen (`route`), a host of it connected (`connect`),
 //! then bytes are moved both ways (`relay`, `pipe`) until both sides have ended (`end`). Until the
-//! host is there the client is not read: what it sends waits in its socket. Where the configuration
+//! host is there the client is not read: what it sends waits in its socket. Then network filters
+//! look at it before it goes on (`filters`). Where the configuration
 //! says so the way to the host is itself a tunnel through HTTP (`tunneling`, `stream`).
 
 pub mod connect;
 pub mod deadlines;
 pub mod end;
+pub mod filters;
 pub mod log;
 pub mod pipe;
 pub mod relay;
@@ -35,6 +37,7 @@ use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
+use filters::Gate;
 use relay::Flow;
 use tunneling::Asked;
 
@@ -50,6 +53,8 @@ pub struct Tunnel {
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
     pub client: Side,
+    /// What the network filters let pass of it.
+    pub gate: Gate,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
     /// What it has instead of a connection of its own.
@@ -139,8 +144,12 @@ pub enum Stage {
 #[derive(Debug, Default)]
 pub struct Seen {
     pub received: u64,
+    /// Received, and kept back by a network filter.
+    pub refused: u64,
     pub sent: u64,
     pub flags: ResponseFlags,
+    /// Why a network filter ended it.
+    pub termination: Option<Box<str>>,
     pub transport_failure: Option<Box<str>>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
@@ -221,8 +230,10 @@ impl Worker {
         let mut client = Side::new(arrival.io);
         client.readable = arrival.readable;
         client.hung_up = arrival.peer_closed;
+        let gate = Gate::new(!arrival.chain.rbac.is_empty());
         let mut t = Box::new(Tunnel {
             key,
+            gate,
             tcp,
             listener: arrival.listener,
             chain: arrival.chain,
@@ -257,7 +268,7 @@ impl Worker {
             return;
         };
         t.client.note(event);
-        if event.failed && (t.client.ended || !t.is_open()) {
+        if event.failed && (t.client.ended || !t.is_open() || t.is_held()) {
             return self.client_lost(t);
         }
         if event.writable && t.client.io.backlog() > 0 && t.client.io.flush().is_err() {

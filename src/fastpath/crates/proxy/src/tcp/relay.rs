@@ -8,6 +8,7 @@
 use proto::h1::{BodyDecoder, LAST_CHUNK};
 
 use super::end::By;
+use super::filters::{Gate, Passage};
 use super::pipe::{Pipe, Pipes, Spliced};
 use super::tunneling::{Unframed, send_chunk, unframe};
 use super::{Side, Stage, To, Tunnel};
@@ -298,6 +299,20 @@ impl Worker {
                 Some(_) => self.tunnels.put(t.key, t),
             };
         }
+        let is_full = t.server.as_ref().is_some_and(|s| s.side.io.backlog() > 0);
+        let waits = early.is_empty() && (is_full || t.flushing.is_some());
+        if t.gate == Gate::Open || waits {
+            return self.drive_open(t, early, first);
+        }
+        match self.filter_client(&mut t, early.to_vec()) {
+            Passage::Bytes(bytes) => self.drive_open(t, &bytes, first),
+            Passage::Refused => self.end_tunnel(t, By::Us),
+            Passage::Gone => self.client_lost(t),
+        }
+    }
+
+    /// `early`: what may go on of what was read of the client.
+    fn drive_open(&mut self, mut t: Box<Tunnel>, early: &[u8], first: &[u8]) {
         let (up, down) = self.relay(&mut t, early, first);
         self.count_moved(&mut t, up, down);
         match (up.lost, down.lost) {
@@ -308,7 +323,7 @@ impl Worker {
         if hand_ends_on(&mut t) {
             return self.end_tunnel(t, By::Peer);
         }
-        if up.more || down.more {
+        if up.more || down.more || t.has_more_to_filter() {
             self.ready_tunnels.push(t.key);
         }
         self.tunnels.put(t.key, t);
@@ -330,7 +345,8 @@ impl Worker {
         let (mut up, mut down) = (Moved::default(), Moved::default());
         t.up.hand_on(early, client, server, &mut up);
         t.down.hand_on(first, server, client, &mut down);
-        if t.flushing != Some(To::Client) && up.lost.is_none() {
+        // Filters that look at all of it read it themselves.
+        if t.gate == Gate::Open && t.flushing != Some(To::Client) && up.lost.is_none() {
             t.up.run(client, server, limit, &mut scratch, pipes, &mut up);
         }
         if t.flushing != Some(To::Host) && up.lost.is_none() && down.lost.is_none() {
@@ -431,11 +447,12 @@ impl Worker {
 /// Tells each side that the other has ended, once it has all that came before. True: the tunnel is
 /// over.
 fn hand_ends_on(t: &mut Tunnel) -> bool {
+    let is_held = t.is_held();
     let Some(server) = &mut t.server else {
         return false;
     };
     let (client, server) = (&mut t.client, &mut server.side);
-    let up = client.ended && t.up.held() == 0 && server.io.backlog() == 0;
+    let up = client.ended && !is_held && t.up.held() == 0 && server.io.backlog() == 0;
     let down = server.ended && t.down.held() == 0 && client.io.backlog() == 0;
     match t.flushing {
         Some(To::Host) => return up,

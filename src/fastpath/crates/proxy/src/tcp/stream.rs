@@ -9,6 +9,7 @@ use proto::h1::Scheme;
 
 use super::connect::{PRIORITY, count_carried};
 use super::end::By;
+use super::filters::{Gate, Passage};
 use super::{Link, Stage, To, Tunnel};
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Host;
@@ -184,8 +185,8 @@ impl Worker {
         self.tunnels.put(tunnel, t);
     }
 
-    /// What the client had sent before the host agreed.
-    pub(super) fn send_early(&mut self, t: &mut Tunnel, early: &[u8]) {
+    /// What was read of the client before.
+    fn send_early(&mut self, t: &mut Tunnel, early: &[u8]) {
         let Some(mut u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
             return;
         };
@@ -200,11 +201,62 @@ impl Worker {
     }
 
     /// Moves what can be moved, hands ends on, and puts the tunnel back unless it is over.
-    pub(super) fn drive_link(&mut self, mut t: Box<Tunnel>) {
+    pub(super) fn drive_link(&mut self, t: Box<Tunnel>) {
+        self.drive_link_with(t, Vec::new());
+    }
+
+    /// The same, with what was already read of the client.
+    pub(super) fn drive_link_with(&mut self, mut t: Box<Tunnel>, early: Vec<u8>) {
+        let waits = !t.is_open() || t.flushing.is_some() || self.is_link_full(&t);
+        if t.gate == Gate::Open || (early.is_empty() && waits) {
+            self.send_early(&mut t, &early);
+            return self.drive_open_link(t);
+        }
+        let had_ended = t.client.ended;
+        match self.filter_client(&mut t, early) {
+            Passage::Bytes(bytes) => self.send_early(&mut t, &bytes),
+            Passage::Refused => return self.end_tunnel(t, By::Us),
+            Passage::Gone => return self.client_lost(t),
+        }
+        if t.client.ended && !had_ended && !t.is_held() {
+            self.end_link(&t);
+        }
+        if t.has_more_to_filter() {
+            self.ready_tunnels.push(t.key);
+        }
+        self.drive_open_link(t);
+    }
+
+    fn is_link_full(&mut self, t: &Tunnel) -> bool {
+        let limit = t.buffer_limit();
+        let Some(u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
+            return false;
+        };
+        let is_full = match &u.carrier {
+            Carrier::Stream(carrier) => self.is_stream_full(carrier, limit),
+            Carrier::Socket(_) => false,
+        };
+        self.upstreams.put(u.key, u);
+        is_full
+    }
+
+    /// The client has ended its side.
+    fn end_link(&mut self, t: &Tunnel) {
+        let Some(mut u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
+            return;
+        };
+        if let Carrier::Stream(carrier) = &mut u.carrier {
+            self.end_on_stream(carrier, None);
+        }
+        self.upstreams.put(u.key, u);
+    }
+
+    fn drive_open_link(&mut self, mut t: Box<Tunnel>) {
         let Some(mut u) = t.link.as_ref().and_then(|l| self.upstreams.take(l.at)) else {
             return self.tunnels.put(t.key, t);
         };
-        let lost = t.is_open() && t.flushing.is_none() && !self.send_up(&mut t, &mut u);
+        let moves = t.is_open() && t.gate == Gate::Open && t.flushing.is_none();
+        let lost = moves && !self.send_up(&mut t, &mut u);
         let over = self.hand_link_ends_on(&mut t, &mut u);
         self.upstreams.put(u.key, u);
         if lost || over {

@@ -151,6 +151,7 @@ impl Worker {
         let source = pool.kind.source.as_ref();
         let connecting = socket::connect(&host.address, source, keepalive.as_ref())?;
         let io = Io::connecting(connecting);
+        self.connects = self.connects.wrapping_add(1);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);

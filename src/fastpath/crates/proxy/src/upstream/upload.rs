@@ -360,7 +360,7 @@ impl Worker {
     }
 
     /// The host gets no more: what waits, and then the end of our side.
-    fn end_raw(&mut self, u: &mut Upstream, s: &mut Stream, out: &mut Vec<u8>) {
+    pub fn end_raw(&mut self, u: &mut Upstream, s: &mut Stream, out: &mut Vec<u8>) {
         if !out.is_empty() {
             self.write_upstream(u, s, out, b"");
             out.clear();

@@ -10,6 +10,7 @@ use model::resources::listener::ConnectionLimit;
 
 use super::Worker;
 use super::config::ListenerRuntime;
+use super::linger::Counted;
 use super::pending::Arrival;
 use crate::http::deadlines::after;
 use crate::telemetry::stats::{
@@ -120,6 +121,7 @@ impl Worker {
             listener: arrival.listener,
             _admission: admission,
         };
+        let surplus = Counted::Surplus(surplus);
         self.hold(arrival.io, arrival.is_watched, until, surplus);
         None
     }

@@ -13,6 +13,7 @@ use model::resources::tcp_proxy::TcpProxy;
 use proto::h1::{RequestPolicy, Underscores};
 
 use super::admission::{ConnectionCounts, Limiter};
+use super::rbac::RbacFilter;
 use super::timers::NEVER;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
 use crate::worker::command::ServerTls;
@@ -26,6 +27,8 @@ pub struct ChainRuntime {
     pub tls: RefCell<ServerTls>,
     /// `connection_limit`
     pub limiter: Option<Limiter>,
+    /// `rbac`, in their order.
+    pub rbac: Box<[RbacFilter]>,
     pub service: Service,
 }
 
@@ -124,11 +127,15 @@ impl ChainRuntime {
         };
         let limit = config.connection_limit.as_ref();
         let limiter = limit.map(|limit| Limiter::new(limit, counts, registry));
+        let rbac = config.rbac.iter();
+        let rbac = rbac.map(|filter| RbacFilter::new(filter, registry));
+        let rbac = rbac.collect();
         Self {
             name: Rc::from(&*config.name),
             config,
             tls: RefCell::new(ServerTls::NotReady),
             limiter,
+            rbac,
             service,
         }
     }
@@ -181,6 +188,7 @@ impl HttpRuntime {
 
 fn request_policy(hcm: &Hcm) -> RequestPolicy {
     RequestPolicy {
+        allow_missing_host: hcm.stream_error_on_invalid_http_message,
         accept_http_10: hcm.accept_http_10,
         default_host_for_http_10: hcm
             .default_host_for_http_10

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::Snapshot;
-use model::resources::cluster::Endpoints;
 use model::resources::tls::UpstreamTls;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
@@ -14,6 +13,7 @@ use tls::{ClientContext, ServerContext};
 use super::admission::ConnectionCounts;
 use super::balance::Balance;
 use crate::cluster::ClusterShared;
+use crate::cluster::host_set::HostSet;
 
 /// One command, handled between two turns of the loop.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub enum Command {
     /// New addresses of a DNS cluster.
     Resolved {
         cluster: Arc<str>,
-        endpoints: Arc<Endpoints>,
+        hosts: Arc<HostSet>,
     },
     /// Close the listening sockets; connections end as they become idle.
     DrainListeners {
@@ -84,7 +84,7 @@ pub struct ClusterState {
     pub transports: Vec<UpstreamTransport>,
     pub shared: Arc<ClusterShared>,
     /// From the configuration or from DNS.
-    pub endpoints: Arc<Endpoints>,
+    pub hosts: Arc<HostSet>,
 }
 
 /// Facts about the process that workers read while serving.
@@ -101,6 +101,8 @@ pub struct Shared {
     pub connection_counts: ConnectionCounts,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
+    /// `--file-flush-interval-msec`.
+    pub file_flush_ms: u64,
     pub service_node: Box<str>,
     pub service_cluster: Box<str>,
     /// What XFF gets for a loopback peer, as in Envoy: the machine's own address.
@@ -148,21 +150,4 @@ impl Mailbox {
         let _ = rustix::io::read(&self.wake, &mut counter);
         std::mem::take(&mut self.queue.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// The machine's first address that is not loopback, else 127.0.0.1 (Envoy's `LocalInfo::address`).
-pub fn machine_address() -> std::net::IpAddr {
-    let loopback = std::net::IpAddr::from([127, 0, 0, 1]);
-    let table = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-    let mut last = None;
-    for line in table.lines().map(str::trim) {
-        if let Some(address) = line.strip_prefix("|-- ") {
-            last = address.parse::<std::net::Ipv4Addr>().ok();
-        } else if line.starts_with("/32 host LOCAL")
-            && let Some(address) = last.filter(|a| !a.is_loopback())
-        {
-            return address.into();
-        }
-    }
-    loopback
 }

@@ -82,9 +82,9 @@ impl Worker {
     pub fn execute(&mut self, command: Command) {
         match command {
             Command::Install(installation) => self.install(&installation),
-            Command::Resolved { cluster, endpoints } => {
+            Command::Resolved { cluster, hosts } => {
                 if let Some(runtime) = self.clusters.get(&cluster).cloned() {
-                    let gone = runtime.set_endpoints(&endpoints);
+                    let gone = runtime.set_hosts(&hosts, &mut self.rng);
                     self.retire_hosts(&gone);
                 }
             }
@@ -129,7 +129,7 @@ impl Worker {
                 Some(runtime) => {
                     runtime.config.replace(Arc::clone(config));
                     runtime.transports.replace(state.transports.clone());
-                    let gone = runtime.set_endpoints(&state.endpoints);
+                    let gone = runtime.set_hosts(&state.hosts, &mut self.rng);
                     self.retire_hosts(&gone);
                     runtime
                 }
@@ -137,9 +137,9 @@ impl Worker {
                     Arc::clone(config),
                     Arc::clone(&state.shared),
                     state.transports.clone(),
-                    &state.endpoints,
+                    &state.hosts,
                     self.stats.clone(),
-                    self.rng.u64(..),
+                    &mut self.rng,
                 )),
             };
             self.clusters.insert(Arc::clone(name), runtime);
@@ -348,7 +348,7 @@ impl Worker {
 }
 
 fn before_retired(worker: &mut Worker, old: &Rc<ClusterRuntime>) {
-    old.retired.set(true);
+    old.retire();
     worker.retire_hosts(&old.hosts());
 }
 

@@ -63,8 +63,11 @@ impl Worker {
         info.start = client.opened_ns;
         info.connection_id = client.id;
         info.downstream_local = Some(client.local.clone());
-        info.filter_chain_name = Some(Rc::clone(&client.chain_name));
-        info.facts.clone_from(&client.facts);
+        info.filter_chain_name = Some(Rc::clone(&client.chain.name));
+        let details = client.termination.as_ref();
+        info.connection_termination_details = details.map(|text| text.to_string().into());
+        let facts = client.connection_facts.as_ref().or(client.facts.as_ref());
+        info.facts = facts.cloned();
         info.downstream_tls.clone_from(&client.tls);
         info.protocol = spoken.map(|spoken| match spoken {
             Spoken::Http1 => Version::Http11,

@@ -1,9 +1,12 @@
 //! Sockets that we are done with and whose peer is not: what it still sends is read and forgotten,
 //! so that it gets our last bytes instead of a reset (RFC 9112 §9.6).
 
+use std::rc::Rc;
+
 use super::admission::Surplus;
 use super::slots::Key;
 use super::{Kind, Worker};
+use crate::http::client::Client;
 use crate::net::io::{Input, Io, Scratch};
 
 /// Reads before we have seen enough of it in one turn.
@@ -13,21 +16,31 @@ const MAX_READS: usize = 8;
 pub struct Lingering {
     io: Io,
     until: u64,
-    /// It was one too many, and is still counted.
-    surplus: Option<Surplus>,
+    /// It is still counted.
+    counted: Option<Counted>,
+}
+
+/// A connection that may not go on and is held for a while, so that its client does not come back
+/// at once.
+#[derive(Debug)]
+pub enum Counted {
+    /// It was one too many.
+    Surplus(Surplus),
+    /// A network filter refused it.
+    Refused(Rc<Client>),
 }
 
 impl Worker {
     /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms).
     pub fn linger(&mut self, io: Io, until: u64) {
-        let surplus = None;
-        self.keep(Lingering { io, until, surplus }, true);
+        let counted = None;
+        self.keep(Lingering { io, until, counted }, true);
     }
 
-    /// Keeps a connection that has no place, until `until` or its end.
-    pub(super) fn hold(&mut self, io: Io, is_watched: bool, until: u64, surplus: Surplus) {
-        let surplus = Some(surplus);
-        self.keep(Lingering { io, until, surplus }, is_watched);
+    /// Keeps a connection that may not go on, until `until` or its end.
+    pub fn hold(&mut self, io: Io, is_watched: bool, until: u64, counted: Counted) {
+        let counted = Some(counted);
+        self.keep(Lingering { io, until, counted }, is_watched);
     }
 
     fn keep(&mut self, lingering: Lingering, is_watched: bool) {
@@ -77,9 +90,16 @@ impl Worker {
     }
 
     fn stop_lingering(&mut self, key: Key) {
-        let over = self.lingering.free(key);
-        if let Some(surplus) = over.and_then(|lingering| lingering.surplus) {
-            self.count_connection_closed(&surplus.listener);
+        let Some(mut over) = self.lingering.free(key) else {
+            return;
+        };
+        match over.counted.take() {
+            Some(Counted::Surplus(surplus)) => self.count_connection_closed(&surplus.listener),
+            Some(Counted::Refused(client)) => {
+                over.io.say_goodbye();
+                self.count_closed(&client, None, true);
+            }
+            None => {}
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod inspect;
 pub mod linger;
 pub mod listen;
 pub mod pending;
+pub mod rbac;
 pub mod slots;
 pub mod timers;
 
@@ -153,7 +154,9 @@ pub struct Worker {
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
-    pub abandoned: Vec<Key>,
+    pub abandoned: Vec<(Key, Failure)>,
+    /// Connections to hosts begun so far.
+    pub connects: usize,
     /// Pools for which no connection could be started: their queues fail later in this turn.
     pub doomed_queues: Vec<(Rc<Pool>, Failure)>,
     /// Boxed, because that is how connections hold them.
@@ -219,6 +222,7 @@ impl Worker {
             ready_tunnels: Vec::new(),
             written_http2: Vec::new(),
             abandoned: Vec::new(),
+            connects: 0,
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
@@ -370,7 +374,7 @@ impl Worker {
         let now = self.clock.now_ms();
         if self.logs.is_pending() && now >= self.next_log_flush {
             self.logs.tick();
-            self.next_log_flush = now.saturating_add(1000);
+            self.next_log_flush = now.saturating_add(self.shared.file_flush_ms);
         }
     }
 

@@ -14,7 +14,6 @@ use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
 use model::resources::address::Address;
-use model::resources::hcm::Codec;
 
 /// A connection with its filter chain.
 #[derive(Debug)]
@@ -123,8 +122,10 @@ impl Worker {
                 self.pending.free(p.key);
                 let stats = p.arrival.listener.stats();
                 stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+                let stats = p.arrival.listener.tls_stats();
+                stats.ocsp(p.arrival.io.tls_ocsp());
                 if let Some(info) = p.arrival.io.tls_info() {
-                    p.arrival.listener.tls_stats().handshake(info);
+                    stats.handshake(info);
                 }
                 self.serve(p.arrival);
             }
@@ -135,8 +136,10 @@ impl Worker {
         self.pending.free(p.key);
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        let stats = p.arrival.listener.tls_stats();
+        stats.ocsp(p.arrival.io.tls_ocsp());
         if let Some(error) = p.arrival.io.tls_failure() {
-            p.arrival.listener.tls_stats().failure(Some(error));
+            stats.failure(Some(error));
         }
         self.arrival_failed(&p.arrival);
     }
@@ -171,12 +174,6 @@ impl Worker {
             }
         };
         let tls = arrival.io.tls_info().cloned();
-        let alpn = tls.as_ref().and_then(|info| info.alpn.as_deref());
-        let speaks_h2 = match http.hcm.codec {
-            Codec::Http1 => false,
-            Codec::Http2 => true,
-            Codec::Auto => alpn == Some(b"h2"),
-        };
         let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
         let client = Rc::new(Client {
@@ -186,14 +183,17 @@ impl Worker {
             facts,
             id: arrival.id,
             opened_ns: arrival.opened_ns,
-            chain_name: Rc::clone(&arrival.chain.name),
+            chain: Rc::clone(&arrival.chain),
             http: Rc::clone(http),
             listener: Rc::clone(&arrival.listener),
             tls,
+            connection_facts: None,
+            termination: None,
             admission: arrival.admission.take().map(Rc::new),
         });
         self.count_opened(&client);
-        if speaks_h2 {
+        // The first bytes are for the filters.
+        if client.speaks_http2() && client.chain.rbac.is_empty() {
             self.open_http2_server(client, arrival);
         } else {
             self.open_downstream(client, arrival);

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, DnsName, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{
-    ClientConfig, CommonState, Error, HandshakeKind, NamedGroup, ProtocolVersion,
+    ClientConfig, CommonState, Error, HandshakeKind, NamedGroup, ProtocolVersion, SignatureScheme,
     SupportedCipherSuite,
 };
 
@@ -19,13 +19,17 @@ use crate::client::Variant;
 use crate::error::{TlsError, reason};
 use crate::info::{Info, LocalCertificate, Version};
 use crate::key_log::LogFile;
+use crate::ocsp::Ocsp;
 use crate::peer::PeerCertificate;
+use crate::peer_signature;
 use crate::server::{Chosen, ServerContext};
 use crate::verify::Verifier;
 
 /// rustls takes messages of 64 KB (certificates); a record more is the most it leaves waiting.
 const MAX_PENDING: usize = (1 << 16) + 2 * (HEADER + MAX_BODY);
 const HANDSHAKE_RECORD: u8 = 22;
+/// A fatal `handshake_failure` before anything is encrypted (RFC 8446 §5.1, §6).
+const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 const SERVER_HELLO: u8 = 2;
 
 pub(super) struct Handshake {
@@ -38,6 +42,10 @@ pub(super) struct Handshake {
     server_name: Option<Box<str>>,
     /// Of TLS 1.2.
     session_id: Option<Box<str>>,
+    /// A client asked for an OCSP response.
+    pub(super) ocsp: Option<Ocsp>,
+    /// What the peer signed with.
+    signature: Option<SignatureScheme>,
 }
 
 enum Side {
@@ -112,13 +120,15 @@ impl Handshake {
             local,
             server_name: None,
             session_id: None,
+            ocsp: None,
+            signature: None,
         }
     }
 
     pub(super) fn receive(&mut self, cipher: &[u8], out: &mut Vec<u8>) -> Result<Step, TlsError> {
         self.pending.extend_from_slice(cipher);
         if let Side::Accepting { .. } = self.side
-            && !self.accept()?
+            && !self.accept(out)?
         {
             return Ok(Step::More);
         }
@@ -142,6 +152,7 @@ impl Handshake {
             Side::Client { connection, .. } => facts(connection),
         };
         info.local = self.local;
+        info.signature = self.signature.and_then(peer_signature::name);
         info.session_id = self
             .session_id
             .filter(|_| info.version == Some(Version::V1_2));
@@ -187,7 +198,7 @@ impl Handshake {
     }
 
     /// Whether there is a connection now: the ClientHello is there.
-    fn accept(&mut self) -> Result<bool, TlsError> {
+    fn accept(&mut self, out: &mut Vec<u8>) -> Result<bool, TlsError> {
         let Side::Accepting {
             context,
             key_log,
@@ -212,9 +223,18 @@ impl Handshake {
         let hello = message
             .as_ref()
             .and_then(|message| ClientHello::parse(&message.body).ok());
-        let Chosen { config, local } = context
+        let Chosen {
+            config,
+            local,
+            ocsp,
+        } = context
             .choose(hello.as_ref(), key_log.take())
             .ok_or_else(|| TlsError::internal("no certificate"))?;
+        self.ocsp = ocsp;
+        if ocsp == Some(Ocsp::Failed) {
+            out.extend_from_slice(HANDSHAKE_FAILURE);
+            return Err(TlsError::protocol(reason::CONNECTION_REJECTED));
+        }
         let connection =
             UnbufferedServerConnection::new(config).map_err(|error| TlsError::of_rustls(&error))?;
         let context = Arc::clone(context);
@@ -246,6 +266,7 @@ impl Handshake {
     /// Shows rustls the records up to `end`.
     fn show(&mut self, end: usize, out: &mut Vec<u8>) -> Result<Step, TlsError> {
         let start = out.len();
+        peer_signature::take();
         self.note_server_hello(end);
         self.shown = end;
         loop {
@@ -259,6 +280,7 @@ impl Handshake {
                     drive(connection.process_tls_records(input), out)
                 }
             };
+            self.signature = peer_signature::take().or(self.signature);
             self.discard(discard);
             match event {
                 Ok(Event::Again) => {}

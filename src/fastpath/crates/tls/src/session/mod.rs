@@ -18,6 +18,7 @@ use crate::client::Variant;
 use crate::error::TlsError;
 use crate::info::{Info, LocalCertificate};
 use crate::key_log::LogFile;
+use crate::ocsp::Ocsp;
 use crate::server::ServerContext;
 
 /// What a call to [`Session::receive`] met besides data.
@@ -33,6 +34,7 @@ pub struct Received {
 pub struct Session {
     state: State,
     info: Arc<Info>,
+    ocsp: Option<Ocsp>,
     close_sent: bool,
 }
 
@@ -63,6 +65,7 @@ impl Session {
         Self {
             state: State::Handshake(Box::new(handshake)),
             info: Arc::default(),
+            ocsp: None,
             close_sent: false,
         }
     }
@@ -131,6 +134,12 @@ impl Session {
         &self.info
     }
 
+    /// What became of the OCSP response that a client has asked for; from its ClientHello on.
+    #[must_use]
+    pub fn ocsp(&self) -> Option<Ocsp> {
+        self.ocsp
+    }
+
     fn shake_hands(
         &mut self,
         cipher: &mut [u8],
@@ -141,7 +150,9 @@ impl Session {
         else {
             return Err(TlsError::over());
         };
-        match handshake.receive(cipher, out)? {
+        let step = handshake.receive(cipher, out);
+        self.ocsp = handshake.ocsp;
+        match step? {
             Step::More => {
                 self.state = State::Handshake(handshake);
                 Ok(Received::default())

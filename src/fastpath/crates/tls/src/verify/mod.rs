@@ -3,7 +3,7 @@
 
 mod chain;
 mod policy;
-mod san;
+pub(crate) mod san;
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use self::policy::Policy;
 use crate::error::BadKeyUsage;
+use crate::peer_signature;
 use crate::x509;
 
 /// Whose certificates these are.
@@ -176,7 +177,9 @@ impl Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.check_usage(leaf, signature.scheme, true)?;
-        verify_tls12_signature(message, leaf, signature, &self.algorithms)
+        let valid = verify_tls12_signature(message, leaf, signature, &self.algorithms)?;
+        peer_signature::note(signature.scheme);
+        Ok(valid)
     }
 
     fn tls13(
@@ -186,7 +189,9 @@ impl Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         self.check_usage(leaf, signature.scheme, false)?;
-        verify_tls13_signature(message, leaf, signature, &self.algorithms)
+        let valid = verify_tls13_signature(message, leaf, signature, &self.algorithms)?;
+        peer_signature::note(signature.scheme);
+        Ok(valid)
     }
 }
 

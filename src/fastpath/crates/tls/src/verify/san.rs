@@ -89,6 +89,11 @@ pub(super) fn only_uri(certificate: &X509Certificate<'_>) -> Option<String> {
     }
 }
 
+/// Whether one of the names matches.
+pub(crate) fn has(certificate: &X509Certificate<'_>, matcher: &SanMatcher) -> bool {
+    any(certificate, |san| matches(matcher, san))
+}
+
 fn refuse(detail: String) -> Result<(), Refusal> {
     Err(Refusal::other(ErrorClass::VerifySan, detail))
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use model::resources::route::{StringMatcher, StringPattern};
 use model::resources::tls::{
-    Certificate, CommonTls, DownstreamTls, PrivateKey, SanMatcher, SanType, Secret, SecretSource,
-    SessionTickets, TlsVersion, UpstreamTls, Validation, ValidationSource,
+    Certificate, CommonTls, DownstreamTls, OcspPolicy, PrivateKey, SanMatcher, SanType, Secret,
+    SecretSource, SessionTickets, TlsVersion, UpstreamTls, Validation, ValidationSource,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -129,6 +129,7 @@ pub fn downstream(certificates: &[&Arc<Certificate>]) -> DownstreamTls {
         stateless_only: false,
         full_scan_on_sni_mismatch: false,
         prefer_client_ciphers: false,
+        ocsp_policy: OcspPolicy::Lenient,
     }
 }
 

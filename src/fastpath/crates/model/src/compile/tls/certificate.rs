@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifier};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3 as pb;
-use x509_parser::der_parser::ber::BerObjectContent;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::key::{self, Unusable};
-use super::pem;
+use super::{ocsp, pem};
 use crate::compile::data_source;
 use crate::problem::Problems;
-use crate::resources::tls::{Certificate, PrivateKey, TicketKeys};
+use crate::resources::tls::{Certificate, OcspStaple, PrivateKey, TicketKeys};
 
 /// Bytes of a session ticket key: a name, an AES and an HMAC key.
 const TICKET_KEY: usize = 80;
@@ -45,13 +44,13 @@ pub(super) fn compile(
     let place = place(chain);
     let chain_der = problems.within("certificate_chain", |p| read_chain(chain, &place, p));
     let key_der = problems.within("private_key", |p| read_key(key, p));
-    let staple = message.ocsp_staple.as_ref();
-    let ocsp_staple = match staple {
-        Some(staple) => problems.within("ocsp_staple", |p| read_staple(staple, p))?,
-        None => None,
-    };
     let (chain_der, key_der) = (chain_der?, key_der?);
     let leaf = X509Certificate::from_der(chain_der.first()?).ok()?.1;
+    let staple = message.ocsp_staple.as_ref();
+    let ocsp_staple = match staple {
+        Some(staple) => problems.within("ocsp_staple", |p| read_staple(staple, &leaf, p))?,
+        None => None,
+    };
     let kind = match key::kind(leaf.public_key()) {
         Ok(kind) => kind,
         Err(why) => {
@@ -127,7 +126,11 @@ fn bad_key(source: &DataSource, cause: &str) -> String {
 }
 
 /// `Some(None)`: an empty one, which is none.
-fn read_staple(source: &DataSource, problems: &mut Problems) -> Option<Option<Vec<u8>>> {
+fn read_staple(
+    source: &DataSource,
+    leaf: &X509Certificate<'_>,
+    problems: &mut Problems,
+) -> Option<Option<OcspStaple>> {
     if matches!(source.specifier, Some(Specifier::InlineString(_))) {
         problems.report("OCSP staple cannot be provided via inline_string");
         return None;
@@ -136,28 +139,12 @@ fn read_staple(source: &DataSource, problems: &mut Problems) -> Option<Option<Ve
     if staple.is_empty() {
         return Some(None);
     }
-    if let Err(reason) = check_staple(&staple) {
-        problems.report(reason);
-        return None;
-    }
-    Some(Some(staple))
-}
-
-/// `OCSPResponse ::= SEQUENCE { responseStatus ENUMERATED, ... }` (RFC 6960 §4.2.1), one of it,
-/// and a successful one.
-fn check_staple(staple: &[u8]) -> Result<(), &'static str> {
-    let parsed = x509_parser::der_parser::parse_der(staple);
-    let (rest, response) = parsed.map_err(|_| "OCSP response is malformed")?;
-    if !rest.is_empty() {
-        return Err("Data contained more than a single OCSP response");
-    }
-    let fields = response
-        .as_sequence()
-        .map_err(|_| "OCSP response is malformed")?;
-    match fields.first().map(|status| &status.content) {
-        Some(BerObjectContent::Enum(0)) => Ok(()),
-        Some(BerObjectContent::Enum(_)) => Err("OCSP response was unsuccessful"),
-        _ => Err("OCSP response is malformed"),
+    match ocsp::read(&staple, leaf.raw_serial()) {
+        Ok(staple) => Some(Some(staple)),
+        Err(reason) => {
+            problems.report(reason);
+            None
+        }
     }
 }
 
@@ -219,7 +206,8 @@ pub(super) fn files<'m>(sources: impl IntoIterator<Item = &'m DataSource>) -> Ve
 /// Adds what the certificate is made of.
 pub(super) fn hash(certificate: &Certificate, hasher: &mut impl Hasher) {
     certificate.chain.hash(hasher);
-    certificate.ocsp_staple.hash(hasher);
+    let staple = certificate.ocsp_staple.as_ref();
+    staple.map(|staple| &staple.response).hash(hasher);
     let (PrivateKey::Pkcs8(der) | PrivateKey::Pkcs1(der) | PrivateKey::Sec1(der)) =
         &certificate.key;
     der.hash(hasher);
@@ -248,7 +236,7 @@ mod tests {
             if let Ok((_, certificate)) = X509Certificate::from_der(&der) {
                 let _ = key::kind(certificate.public_key());
             }
-            let _ = (are_certificates(std::slice::from_ref(&der)), check_staple(&der));
+            let _ = (are_certificates(std::slice::from_ref(&der)), ocsp::read(&der, &[1]));
         }
     }
 }

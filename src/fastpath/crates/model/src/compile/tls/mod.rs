@@ -2,6 +2,7 @@
 
 mod certificate;
 mod key;
+mod ocsp;
 mod params;
 mod pem;
 mod secret;
@@ -26,11 +27,13 @@ use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::Transport;
 use crate::resources::tls::{
-    CommonTls, DownstreamTls, KeyLog, SecretSource, SessionTickets, UpstreamTls, ValidationSource,
+    CommonTls, DownstreamTls, KeyLog, OcspPolicy, SecretSource, SessionTickets, UpstreamTls,
+    ValidationSource,
 };
 use crate::schema::name_of_url;
 
 pub(super) use secret::{compile as secret, directories as secret_directories};
+pub(super) use validation::san;
 
 const DOWNSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext";
 const UPSTREAM: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
@@ -114,10 +117,12 @@ fn downstream_context(
     let common = common(message.common_tls_context.as_ref(), Side::Downstream, cx);
     let session_tickets = session_tickets(message, cx);
     let problems = &mut cx.problems;
-    if message.ocsp_staple_policy != i32::from(OcspStaplePolicy::LenientStapling) {
-        let reason = "policies other than LENIENT_STAPLING are not implemented";
-        problems.report_at("ocsp_staple_policy", reason);
-    }
+    let ocsp_policy = match OcspStaplePolicy::try_from(message.ocsp_staple_policy) {
+        // Numbers that are none are refused by the rules of the message.
+        Ok(OcspStaplePolicy::LenientStapling) | Err(_) => OcspPolicy::Lenient,
+        Ok(OcspStaplePolicy::StrictStapling) => OcspPolicy::Strict,
+        Ok(OcspStaplePolicy::MustStaple) => OcspPolicy::Must,
+    };
     let session_timeout = millis_or(
         "session_timeout",
         message.session_timeout.as_ref(),
@@ -133,6 +138,7 @@ fn downstream_context(
         stateless_only: message.disable_stateful_session_resumption,
         full_scan_on_sni_mismatch: is_true(&message.full_scan_certs_on_sni_mismatch),
         prefer_client_ciphers: message.prefer_client_ciphers,
+        ocsp_policy,
     })
 }
 

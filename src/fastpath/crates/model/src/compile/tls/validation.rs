@@ -200,16 +200,8 @@ fn sans(message: &pb::CertificateValidationContext, problems: &mut Problems) -> 
     let typed = message.match_typed_subject_alt_names.as_slice();
     let mut found = Vec::new();
     for (index, message) in typed.iter().enumerate() {
-        let matcher = problems.within_item("match_typed_subject_alt_names", index, |p| {
-            let kind = san_type(message, p);
-            let matcher = message.matcher.as_ref()?;
-            let matcher = p.within("matcher", |p| matchers::string(matcher, p))?;
-            Some(SanMatcher {
-                kind: kind?,
-                matcher,
-            })
-        });
-        found.extend(matcher);
+        let field = "match_typed_subject_alt_names";
+        found.extend(problems.within_item(field, index, |p| san(message, p)));
     }
     if !typed.is_empty() {
         return found;
@@ -224,6 +216,20 @@ fn sans(message: &pb::CertificateValidationContext, problems: &mut Problems) -> 
         }
     }
     found
+}
+
+/// A matcher that `message` holds in a field of its own, which the caller has entered.
+pub(in crate::compile) fn san(
+    message: &pb::SubjectAltNameMatcher,
+    problems: &mut Problems,
+) -> Option<SanMatcher> {
+    let kind = san_type(message, problems);
+    let matcher = message.matcher.as_ref()?;
+    let matcher = problems.within("matcher", |p| matchers::string(matcher, p))?;
+    Some(SanMatcher {
+        kind: kind?,
+        matcher,
+    })
 }
 
 fn san_type(message: &pb::SubjectAltNameMatcher, problems: &mut Problems) -> Option<SanType> {

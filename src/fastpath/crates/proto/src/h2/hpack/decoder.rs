@@ -23,6 +23,7 @@ const INDEXED: u8 = 0x80;
 const INCREMENTAL: u8 = 0x40;
 const SIZE_UPDATE: u8 = 0x20;
 const SIZE_UPDATE_MASK: u8 = 0xe0;
+const NEVER_INDEXED: u8 = 0x10;
 
 /// The decoder of one connection.
 #[derive(Debug)]
@@ -215,7 +216,14 @@ impl Decoder {
                 return Ok(rest);
             }
         }
-        *open = *open && sink.field(name.id.with(name.bytes), value);
+        let is_secret = !store && input.first().is_some_and(|b| b & NEVER_INDEXED != 0);
+        let name = name.id.with(name.bytes);
+        *open = *open
+            && if is_secret {
+                sink.never_indexed(name, value)
+            } else {
+                sink.field(name, value)
+            };
         Ok(rest)
     }
 }

@@ -104,20 +104,35 @@ impl Encoder {
     }
 
     /// Writes a pseudo-header. They come before all others (RFC 9113 §8.3).
+    #[inline]
     pub fn pseudo(&mut self, out: &mut Vec<u8>, name: Pseudo, value: &[u8]) {
-        match static_table::index_of_pseudo_field(name, value) {
-            0 => {
-                let key = Key {
-                    id: NameId::Pseudo(name),
-                    name: name.name().as_bytes(),
-                    value,
-                    name_hash: pseudo_hash(name),
-                };
-                let static_name = static_table::index_of_pseudo(name);
-                self.put(out, &key, static_name, policy::of_pseudo(name, value));
-            }
-            index => put_integer(out, INDEXED, index),
+        self.pseudo_marked(out, name, value, false);
+    }
+
+    /// `pseudo`; `is_secret`: it came as one that is never to be indexed.
+    pub fn pseudo_marked(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: Pseudo,
+        value: &[u8],
+        is_secret: bool,
+    ) {
+        let index = static_table::index_of_pseudo_field(name, value);
+        if index != 0 && !is_secret {
+            return put_integer(out, INDEXED, index);
         }
+        let key = Key {
+            id: NameId::Pseudo(name),
+            name: name.name().as_bytes(),
+            value,
+            name_hash: pseudo_hash(name),
+        };
+        let policy = if is_secret {
+            Policy::Never
+        } else {
+            policy::of_pseudo(name, value)
+        };
+        self.put(out, &key, static_table::index_of_pseudo(name), policy);
     }
 
     /// Writes `:status`: three digits.
@@ -131,7 +146,21 @@ impl Encoder {
     }
 
     /// Writes a field. `name`, in lower case, is that of `Known::Other`; others have their own.
+    #[inline]
     pub fn field(&mut self, out: &mut Vec<u8>, known: Known, name: &[u8], value: &[u8]) {
+        self.field_marked(out, known, name, value, false);
+    }
+
+    /// `field`; `is_secret`: it came as one that is never to be indexed, and goes on as one
+    /// (§6.2.3), whatever its name.
+    pub fn field_marked(
+        &mut self,
+        out: &mut Vec<u8>,
+        known: Known,
+        name: &[u8],
+        value: &[u8],
+        is_secret: bool,
+    ) {
         let (key, static_name) = if known == Known::Other {
             let name_hash = name_hash(name);
             let key = Key {
@@ -150,7 +179,11 @@ impl Encoder {
             };
             (key, static_table::index_of_known(known))
         };
-        let policy = policy::of(known, name, value);
+        let policy = if is_secret {
+            Policy::Never
+        } else {
+            policy::of(known, name, value)
+        };
         if policy != Policy::Never
             && static_table::get(static_name).is_some_and(|e| e.value == value)
         {

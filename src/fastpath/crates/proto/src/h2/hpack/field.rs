@@ -30,6 +30,13 @@ impl Pseudo {
         }
     }
 
+    /// Its place in a set of them.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn bit(self) -> u8 {
+        1 << (self as u8)
+    }
+
     /// The variant of `:name`.
     #[must_use]
     pub fn of(name: &[u8]) -> Option<Pseudo> {
@@ -106,6 +113,12 @@ pub trait FieldSink {
     /// `false`: stop. The rest of the block is still decoded so that the table stays right, but
     /// no more is given.
     fn field(&mut self, name: Name<'_>, value: &[u8]) -> bool;
+
+    /// Called instead of `field` for a literal that is never to be indexed (RFC 7541 §6.2.3): who
+    /// forwards it must say so again.
+    fn never_indexed(&mut self, name: Name<'_>, value: &[u8]) -> bool {
+        self.field(name, value)
+    }
 
     /// Called instead of `field` for a field of a table that was found valid when it went in, so
     /// that a sink need not look at its bytes again.

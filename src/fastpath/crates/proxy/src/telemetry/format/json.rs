@@ -85,6 +85,7 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
             return false;
         }
         Value::Number(n) => super::address::decimal(n, out),
+        Value::Bool(flag) => out.extend_from_slice(value::flag_text(flag)),
         Value::Bytes(bytes) => {
             json::bytes(
                 out,

@@ -7,6 +7,7 @@ use model::format::{
     Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimeFormat, TimePoint,
     TimeUnit,
 };
+use model::matching::rbac::MetadataValue;
 use model::resources::address::Address;
 use proto::h1::Version;
 use proto::{HeaderMap, Known};
@@ -30,6 +31,7 @@ pub(super) enum Value<'a> {
     /// White space becomes `_`.
     Word(&'a str),
     Number(u64),
+    Bool(bool),
     /// A number that JSON has as a string.
     Digits(u16),
     Address(&'a Address),
@@ -108,6 +110,7 @@ impl<'a> Value<'a> {
                 );
             }
             Value::Number(n) => address::decimal(n, out),
+            Value::Bool(flag) => out.extend_from_slice(flag_text(flag)),
             Value::Digits(n) => address::decimal(n.into(), out),
             Value::Address(a) => address::write(a, out),
             Value::Ip(ip) => address::ip(ip, out),
@@ -116,6 +119,10 @@ impl<'a> Value<'a> {
             Value::Uuid(random) => uuid(random, out),
         }
     }
+}
+
+pub(super) fn flag_text(flag: bool) -> &'static [u8] {
+    if flag { b"true" } else { b"false" }
 }
 
 #[inline]
@@ -167,7 +174,11 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
         Operator::CertificateTime { side, end, format } => tls::validity(*side, *end, format, info),
         Operator::DynamicMetadata { namespace, key } => {
             let facts = info.facts.as_ref();
-            Value::text(facts.and_then(|facts| facts.metadata(namespace, key)))
+            match facts.and_then(|facts| facts.metadata(namespace, key)) {
+                Some(MetadataValue::Text(text)) => Value::text(Some(text)),
+                Some(MetadataValue::Bool(flag)) => Value::Bool(flag),
+                None => Value::Missing,
+            }
         }
         Operator::GrpcStatus(style) => grpc_status(*style, ctx),
         Operator::ResponseCodeDetails { keep_spaces } => {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
+use super::{rbac_name, rbac_shadow_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -25,6 +26,8 @@ pub struct Declared {
     /// Stat prefixes of TCP proxies, of connection limits.
     pub tcps: HashSet<String>,
     pub connection_limits: HashSet<String>,
+    /// (stat prefix, that of shadow rules)
+    pub rbac: HashSet<(String, String)>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -46,6 +49,10 @@ impl Stats {
         let http_inspectors = one(now.http_inspector, HTTP_INSPECTOR);
         let proxy_protocols = now.proxy_protocols.iter();
         let proxy_protocols = proxy_protocols.map(|p| proxy_protocol_name(p)).collect();
+        let rbac = now.rbac.iter().map(|(p, _)| rbac_name(p)).collect();
+        let rbac_shadow = now.rbac.iter();
+        let rbac_shadow = rbac_shadow.map(|(p, shadow)| rbac_shadow_name(p, shadow));
+        let rbac_shadow = rbac_shadow.collect();
         let owners = || {
             let listeners = now
                 .tls_listeners
@@ -67,6 +74,8 @@ impl Stats {
             r.proxy_protocols.set_declared(&proxy_protocols);
             r.tcps.set_declared(&now.tcps);
             r.connection_limits.set_declared(&now.connection_limits);
+            r.rbac.set_declared(&rbac);
+            r.rbac_shadow.set_declared(&rbac_shadow);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

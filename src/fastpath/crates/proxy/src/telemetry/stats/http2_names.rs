@@ -34,6 +34,7 @@ stat_names! {
 stat_names! {
     /// Gauges of HTTP/2 connections.
     pub enum Http2Gauge {
+        PendingSendBytes = "pending_send_bytes",
         StreamsActive = "streams_active",
     }
 }
@@ -52,6 +53,7 @@ impl Http2Shard {
                 C::GoawaySent,
                 seen.goaway_sent.saturating_add(seen.goaway_graceful_sent),
             ),
+            (C::HeaderListSizeTooLarge, seen.header_list_size_too_large),
             (
                 C::HeaderOverflow,
                 seen.header_overflow

@@ -43,6 +43,7 @@ pub use names::{NoStat, StatName};
 pub use registry::Membership;
 pub use route_names::{RouteCounter, RouteHistogram};
 pub use tcp_names::{ConnectionLimitCounter, ConnectionLimitGauge, TcpCounter, TcpGauge};
+pub use tcp_names::{RbacCounter, RbacShadowCounter};
 pub use tls_names::{TlsContextCounter, TlsCounter};
 
 use registry::Registry;
@@ -125,6 +126,13 @@ pub type ConnectionLimitShard = Shard<
     { ConnectionLimitGauge::COUNT },
     0,
 >;
+
+/// One worker's numbers about enforced RBAC rules.
+pub type RbacShard = Shard<RbacCounter, NoStat, NoStat, { RbacCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about RBAC rules that are not enforced.
+pub type RbacShadowShard =
+    Shard<RbacShadowCounter, NoStat, NoStat, { RbacShadowCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about a route (or virtual cluster) with a stat prefix.
 pub type RouteShard = Shard<
@@ -238,6 +246,20 @@ fn proxy_protocol_name(stat_prefix: &str) -> String {
     match stat_prefix {
         "" => "proxy_proto".to_owned(),
         prefix => format!("proxy_proto.{prefix}"),
+    }
+}
+
+/// Prefixes may bring their dot along, as Istio's `tcp.` does.
+fn rbac_name(stat_prefix: &str) -> String {
+    let prefix = stat_prefix.strip_suffix('.').unwrap_or(stat_prefix);
+    format!("{prefix}.rbac")
+}
+
+fn rbac_shadow_name(stat_prefix: &str, shadow_prefix: &str) -> String {
+    let shadow_prefix = shadow_prefix.strip_suffix('.').unwrap_or(shadow_prefix);
+    match shadow_prefix {
+        "" => rbac_name(stat_prefix),
+        prefix => format!("{}.{prefix}", rbac_name(stat_prefix)),
     }
 }
 
@@ -387,6 +409,20 @@ impl Stats {
     #[must_use]
     pub fn connection_limit(&self, stat_prefix: &str) -> Arc<ConnectionLimitShard> {
         self.with(|r| r.connection_limits.get(stat_prefix).shard(0))
+    }
+
+    /// A shard of `<stat_prefix>.rbac.`.
+    #[must_use]
+    pub fn rbac(&self, stat_prefix: &str) -> Arc<RbacShard> {
+        let name = rbac_name(stat_prefix);
+        self.with(|r| r.rbac.get(&name).shard(0))
+    }
+
+    /// A shard of `<stat_prefix>.rbac.<shadow_prefix>.`.
+    #[must_use]
+    pub fn rbac_shadow(&self, stat_prefix: &str, shadow_prefix: &str) -> Arc<RbacShadowShard> {
+        let name = rbac_shadow_name(stat_prefix, shadow_prefix);
+        self.with(|r| r.rbac_shadow.get(&name).shard(0))
     }
 
     /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.

@@ -27,6 +27,7 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
         || name.starts_with("http1.")
         || name.starts_with("ciphers.")
         || name.starts_with("curves.")
+        || name.starts_with("sigalgs.")
         || name.starts_with("versions.TLS")
         || name == "upstream_rq_time"
         || is_grpc(name)

@@ -12,7 +12,7 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
-use super::{ConnectionLimitShard, GrpcShard, TcpShard};
+use super::{ConnectionLimitShard, GrpcShard, RbacShadowShard, RbacShard, TcpShard};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
@@ -118,6 +118,8 @@ pub(super) struct Registry {
     pub(super) http2: Entities<Http2Shard>,
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
+    pub(super) rbac: Entities<RbacShard>,
+    pub(super) rbac_shadow: Entities<RbacShadowShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
@@ -144,6 +146,8 @@ impl Registry {
             http2: Entities::new(""),
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
+            rbac: Entities::new(""),
+            rbac_shadow: Entities::new(""),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
             control: Control::default(),
@@ -179,6 +183,8 @@ impl Registry {
         self.http2.reset();
         self.tcps.reset();
         self.connection_limits.reset();
+        self.rbac.reset();
+        self.rbac_shadow.reset();
         self.routes.reset();
         self.grpc.reset();
         self.control.reset();
@@ -210,6 +216,8 @@ impl Registry {
         self.http2.collect();
         self.tcps.collect();
         self.connection_limits.collect();
+        self.rbac.collect();
+        self.rbac_shadow.collect();
         self.routes.collect();
         self.grpc.collect();
         let mut rows = Vec::new();
@@ -228,6 +236,8 @@ impl Registry {
         self.http2.rows(CodeRows::None, &mut rows);
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
+        self.rbac.rows(CodeRows::None, &mut rows);
+        self.rbac_shadow.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);

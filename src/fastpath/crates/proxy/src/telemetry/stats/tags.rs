@@ -46,6 +46,7 @@ pub(super) fn extract(full: &str) -> Tagged {
             }
         }
     }
+    rbac(&mut out, full);
     out
 }
 
@@ -139,6 +140,21 @@ fn proxy_protocol(out: &mut Tagged, rest: &str) {
     }
 }
 
+/// `<prefix>.rbac.<stat>`; the prefix `tcp` makes a TCP proxy's of it, too.
+fn rbac(out: &mut Tagged, full: &str) {
+    let Some((prefix, rest)) = full.split_once('.') else {
+        return;
+    };
+    if !rest.starts_with("rbac.") {
+        return;
+    }
+    let name = out.name.strip_prefix(prefix).map(str::to_owned);
+    if let Some(name) = name.as_deref().and_then(|name| name.strip_prefix('.')) {
+        out.name = name.to_owned();
+        out.tags.insert(0, ("envoy_rbac_prefix", prefix.to_owned()));
+    }
+}
+
 /// `listener.<address>.http.<prefix>.<stat>`, `listener.<address>.worker_<n>.<stat>`
 fn listener(out: &mut Tagged, rest: &str) {
     let Some((address, rest)) = split_address(rest) else {
@@ -169,6 +185,7 @@ fn tls(out: &mut Tagged, cipher: &'static str) {
     for (tag, kind) in [
         (cipher, "ciphers"),
         ("envoy_ssl_curve", "curves"),
+        ("envoy_ssl_sigalg", "sigalgs"),
         ("envoy_ssl_version", "versions"),
     ] {
         let start = format!(".ssl.{kind}.");
@@ -246,6 +263,10 @@ mod tests {
             (
                 "cluster.hop.ssl.ciphers.TLS_AES_128_GCM_SHA256",
                 "cluster.ssl.ciphers cipher_suite=TLS_AES_128_GCM_SHA256,cluster_name=hop",
+            ),
+            (
+                "cluster.up.ssl.sigalgs.ecdsa_secp256r1_sha256",
+                "cluster.ssl.sigalgs ssl_sigalg=ecdsa_secp256r1_sha256,cluster_name=up",
             ),
             (
                 "listener.0.0.0.0_80.ssl.versions.TLSv1.3",
@@ -330,6 +351,16 @@ mod tests {
                 "vhost.h.route.rp.upstream_rq_time virtual_host=v",
             ),
             ("tcp.tp.idle_timeout", "tcp.idle_timeout tcp_prefix=tp"),
+            ("in.rbac.allowed", "rbac.allowed rbac_prefix=in"),
+            (
+                "tcp.rbac.allowed",
+                "allowed rbac_prefix=tcp,tcp_prefix=rbac",
+            ),
+            (
+                "in.rbac.dry_.shadow_denied",
+                "rbac.dry_.shadow_denied rbac_prefix=in",
+            ),
+            ("a.b.rbac.denied", "a.b.rbac.denied "),
             (
                 "proxy_proto.not_found_allowed",
                 "proxy_proto.not_found_allowed ",

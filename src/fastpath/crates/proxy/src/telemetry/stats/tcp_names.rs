@@ -1,5 +1,5 @@
-//! What Envoy counts per TCP proxy (`tcp.<stat_prefix>.*`) and per connection limit
-//! (`connection_limit.<stat_prefix>.*`).
+//! What Envoy counts per TCP proxy (`tcp.<stat_prefix>.*`), per connection limit
+//! (`connection_limit.<stat_prefix>.*`) and per `rbac` (`<stat_prefix>.rbac.*`).
 
 use super::names::stat_names;
 
@@ -42,5 +42,21 @@ stat_names! {
     /// Gauges of a connection limit.
     pub enum ConnectionLimitGauge {
         ActiveConnections = "active_connections",
+    }
+}
+
+stat_names! {
+    /// Counters of enforced RBAC rules.
+    pub enum RbacCounter {
+        Allowed = "allowed",
+        Denied = "denied",
+    }
+}
+
+stat_names! {
+    /// Counters of RBAC rules that are not enforced.
+    pub enum RbacShadowCounter {
+        ShadowAllowed = "shadow_allowed",
+        ShadowDenied = "shadow_denied",
     }
 }

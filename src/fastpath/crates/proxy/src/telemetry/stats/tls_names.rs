@@ -2,7 +2,7 @@
 //! `cluster.<name>.ssl.*`, and what befalls the contexts, `server_ssl_socket_factory.*` and
 //! `client_ssl_socket_factory.*`.
 
-use tls::{ErrorClass, Info, TlsError, Version};
+use tls::{ErrorClass, Info, Ocsp, TlsError, Version};
 
 use super::TlsShard;
 use super::names::stat_names;
@@ -17,6 +17,10 @@ stat_names! {
         FailVerifySan = "fail_verify_san",
         Handshake = "handshake",
         NoCertificate = "no_certificate",
+        OcspStapleFailed = "ocsp_staple_failed",
+        OcspStapleOmitted = "ocsp_staple_omitted",
+        OcspStapleRequests = "ocsp_staple_requests",
+        OcspStapleResponses = "ocsp_staple_responses",
         SessionReused = "session_reused",
         Aes128GcmSha256 = "ciphers.TLS_AES_128_GCM_SHA256",
         Aes256GcmSha384 = "ciphers.TLS_AES_256_GCM_SHA384",
@@ -32,6 +36,16 @@ stat_names! {
         P521 = "curves.P-521",
         X25519 = "curves.X25519",
         X25519MlKem768 = "curves.X25519MLKEM768",
+        EcdsaP256 = "sigalgs.ecdsa_secp256r1_sha256",
+        EcdsaP384 = "sigalgs.ecdsa_secp384r1_sha384",
+        EcdsaP521 = "sigalgs.ecdsa_secp521r1_sha512",
+        Ed25519 = "sigalgs.ed25519",
+        RsaPkcs1Sha256 = "sigalgs.rsa_pkcs1_sha256",
+        RsaPkcs1Sha384 = "sigalgs.rsa_pkcs1_sha384",
+        RsaPkcs1Sha512 = "sigalgs.rsa_pkcs1_sha512",
+        RsaPssSha256 = "sigalgs.rsa_pss_rsae_sha256",
+        RsaPssSha384 = "sigalgs.rsa_pss_rsae_sha384",
+        RsaPssSha512 = "sigalgs.rsa_pss_rsae_sha512",
         V1_2 = "versions.TLSv1.2",
         V1_3 = "versions.TLSv1.3",
     }
@@ -60,10 +74,22 @@ impl TlsShard {
             info.version.map(version),
             info.cipher.and_then(cipher),
             info.group.and_then(group),
+            info.signature.and_then(signature),
         ];
         for counter in agreed.into_iter().flatten() {
             self.inc(counter);
         }
+    }
+
+    /// Counts what a client got that asked for an OCSP response.
+    pub fn ocsp(&self, ocsp: Option<Ocsp>) {
+        let Some(ocsp) = ocsp else { return };
+        self.inc(TlsCounter::OcspStapleRequests);
+        self.inc(match ocsp {
+            Ocsp::Stapled => TlsCounter::OcspStapleResponses,
+            Ocsp::Omitted => TlsCounter::OcspStapleOmitted,
+            Ocsp::Failed => TlsCounter::OcspStapleFailed,
+        });
     }
 
     /// Counts a handshake that failed; without an error, because the peer went away.
@@ -108,6 +134,22 @@ fn group(name: &str) -> Option<TlsCounter> {
         "P-521" => TlsCounter::P521,
         "X25519" => TlsCounter::X25519,
         "X25519MLKEM768" => TlsCounter::X25519MlKem768,
+        _ => return None,
+    })
+}
+
+fn signature(name: &str) -> Option<TlsCounter> {
+    Some(match name {
+        "ecdsa_secp256r1_sha256" => TlsCounter::EcdsaP256,
+        "ecdsa_secp384r1_sha384" => TlsCounter::EcdsaP384,
+        "ecdsa_secp521r1_sha512" => TlsCounter::EcdsaP521,
+        "ed25519" => TlsCounter::Ed25519,
+        "rsa_pkcs1_sha256" => TlsCounter::RsaPkcs1Sha256,
+        "rsa_pkcs1_sha384" => TlsCounter::RsaPkcs1Sha384,
+        "rsa_pkcs1_sha512" => TlsCounter::RsaPkcs1Sha512,
+        "rsa_pss_rsae_sha256" => TlsCounter::RsaPssSha256,
+        "rsa_pss_rsae_sha384" => TlsCounter::RsaPssSha384,
+        "rsa_pss_rsae_sha512" => TlsCounter::RsaPssSha512,
         _ => return None,
     })
 }

@@ -1,0 +1,377 @@
+//! How a cluster's hosts are chosen: `lb_policy` with its options, or `load_balancing_policy`.
+
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::config::cluster::v3 as pb;
+use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
+use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
+use envoy_types::pb::google::protobuf::UInt64Value;
+use pb::cluster::common_lb_config::LocalityConfigSpecifier;
+use pb::cluster::ring_hash_lb_config::HashFunction as LegacyHashFunction;
+use pb::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy as Policy};
+use policies::common::v3::{LocalityLbConfig, locality_lb_config};
+use policies::least_request::v3::{LeastRequest, least_request::SelectionMethod};
+use policies::ring_hash::v3::ring_hash::HashFunction as TypedHashFunction;
+use policies::{maglev::v3::Maglev as TypedMaglev, ring_hash::v3::RingHash as TypedRingHash};
+use policies::{random::v3::Random, round_robin::v3::RoundRobin, subset::v3::Subset};
+use prost::Message as _;
+
+use super::lb_subset;
+use crate::check::not_implemented;
+use crate::problem::Problems;
+use crate::resources::cluster::{LbPolicy, LocalityWeights};
+use crate::resources::hash_lb::{HashFunction, Maglev, RingHash};
+use crate::resources::lb_subset::LbSubsets;
+use crate::schema::name_of_url;
+
+/// Envoy's defaults of `minimum_ring_size`, `maximum_ring_size` and `table_size`.
+const MINIMUM_RING_SIZE: u32 = 1024;
+const MAXIMUM_RING_SIZE: u32 = 8 << 20;
+const TABLE_SIZE: u32 = 65_537;
+
+pub(super) struct LoadBalancing {
+    pub policy: LbPolicy,
+    pub subsets: Option<Arc<LbSubsets>>,
+    pub locality_weights: LocalityWeights,
+}
+
+impl LoadBalancing {
+    fn new(policy: LbPolicy, weighted: bool) -> Self {
+        let locality_weights = match weighted {
+            false => LocalityWeights::Ignored,
+            true if policy.is_hash() => LocalityWeights::Kept,
+            true => LocalityWeights::Shared,
+        };
+        Self {
+            policy,
+            subsets: None,
+            locality_weights,
+        }
+    }
+
+    /// Within subsets Envoy forgets the weights of localities, unless `locality_weight_aware`.
+    fn in_subsets(self, subsets: Option<LbSubsets>) -> Self {
+        match subsets {
+            None => self,
+            Some(subsets) => Self {
+                subsets: Some(Arc::new(subsets)),
+                locality_weights: LocalityWeights::Ignored,
+                ..self
+            },
+        }
+    }
+}
+
+/// `None`: it was refused.
+pub(super) fn compile(message: &pb::Cluster, problems: &mut Problems) -> Option<LoadBalancing> {
+    if let Some(policy) = message.load_balancing_policy.as_ref() {
+        refuse_beside_typed(message, problems);
+        return problems.within("load_balancing_policy", |p| {
+            let found = typed_policy(policy, p);
+            if found.is_none() && policy.policies.is_empty() {
+                p.report(format!(
+                    "cluster: didn't find a registered load balancer factory implementation for cluster: '{}' with names from []",
+                    message.name
+                ));
+            }
+            found
+        });
+    }
+    refuse_hostnames(message, problems);
+    let common = message.common_lb_config.as_ref();
+    let weighted = matches!(
+        common.and_then(|c| c.locality_config_specifier.as_ref()),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
+    );
+    let policy = legacy_policy(message, problems)?;
+    let subsets = message.lb_subset_config.as_ref();
+    let subsets = match subsets {
+        None => None,
+        Some(config) => problems.within("lb_subset_config", |p| lb_subset::compile(config, p))?,
+    };
+    Some(LoadBalancing::new(policy, weighted).in_subsets(subsets))
+}
+
+fn legacy_policy(message: &pb::Cluster, problems: &mut Problems) -> Option<LbPolicy> {
+    let common = message.common_lb_config.as_ref();
+    let hashing = common.and_then(|c| c.consistent_hashing_lb_config.as_ref());
+    let use_hostname = hashing.is_some_and(|h| h.use_hostname_for_hashing);
+    let config = message.lb_config.as_ref();
+    match Policy::try_from(message.lb_policy).ok()? {
+        Policy::RoundRobin => Some(LbPolicy::RoundRobin),
+        Policy::Random => Some(LbPolicy::Random),
+        Policy::LeastRequest => Some(match config {
+            Some(LbConfig::LeastRequestLbConfig(config)) => least_request(
+                config.choice_count.as_ref().map(|v| v.value),
+                config.active_request_bias.as_ref(),
+            ),
+            _ => least_request(None, None),
+        }),
+        Policy::RingHash => {
+            let config = match config {
+                Some(LbConfig::RingHashLbConfig(config)) => *config,
+                _ => pb::cluster::RingHashLbConfig::default(),
+            };
+            let hash_function = match LegacyHashFunction::try_from(config.hash_function) {
+                Ok(LegacyHashFunction::MurmurHash2) => HashFunction::MurmurHash2,
+                Ok(LegacyHashFunction::XxHash) | Err(_) => HashFunction::XxHash,
+            };
+            let sizes = [config.minimum_ring_size, config.maximum_ring_size];
+            problems.within("ring_hash_lb_config", |p| {
+                ring_hash(sizes, hash_function, use_hostname, p)
+            })
+        }
+        Policy::Maglev => {
+            let size = match config {
+                Some(LbConfig::MaglevLbConfig(config)) => config.table_size,
+                _ => None,
+            };
+            problems.within("maglev_lb_config", |p| maglev(size, use_hostname, p))
+        }
+        Policy::LoadBalancingPolicyConfig => {
+            problems.report("cluster: field load_balancing_policy need to be set");
+            None
+        }
+        other @ Policy::ClusterProvided => {
+            let reason = format!("{} is not implemented", other.as_str_name());
+            problems.report_at("lb_policy", reason);
+            None
+        }
+    }
+}
+
+/// `use_hostname_for_hashing` is for STRICT_DNS, whatever the policy.
+fn refuse_hostnames(message: &pb::Cluster, problems: &mut Problems) {
+    let common = message.common_lb_config.as_ref();
+    let hashing = common.and_then(|c| c.consistent_hashing_lb_config.as_ref());
+    let kind = match message.cluster_discovery_type {
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(kind).ok(),
+        Some(ClusterDiscoveryType::ClusterType(_)) => None,
+        None => Some(DiscoveryType::Static),
+    };
+    let name = match kind {
+        Some(DiscoveryType::Static) => "static",
+        Some(DiscoveryType::Eds) => "eds",
+        Some(DiscoveryType::LogicalDns) => "logical_dns",
+        // Those that are not implemented are refused for that.
+        Some(DiscoveryType::StrictDns | DiscoveryType::OriginalDst) | None => return,
+    };
+    if hashing.is_some_and(|h| h.use_hostname_for_hashing) {
+        let reason = format!(
+            "Cannot use hostname for consistent hashing loadbalancing for cluster of type: 'envoy.cluster.{name}'"
+        );
+        problems.report_at("common_lb_config", reason);
+    }
+}
+
+/// Options of `lb_policy` that `load_balancing_policy` has of its own.
+fn refuse_beside_typed(message: &pb::Cluster, problems: &mut Problems) {
+    if message.lb_subset_config.is_some() {
+        let reason = "cluster: load_balancing_policy cannot be combined with lb_subset_config";
+        problems.report_at("lb_subset_config", reason);
+    }
+    let partial = message.common_lb_config.as_ref().is_some_and(|common| {
+        common.locality_config_specifier.is_some() || common.consistent_hashing_lb_config.is_some()
+    });
+    if partial {
+        let reason = "cluster: load_balancing_policy cannot be combined with partial fields \
+                      (zone_aware_lb_config, locality_weighted_lb_config, \
+                      consistent_hashing_lb_config) of common_lb_config";
+        problems.report_at("common_lb_config", reason);
+    }
+}
+
+/// The first of the list: Envoy takes the first it knows, and we refuse those we do not know.
+fn typed_policy(
+    message: &pb::LoadBalancingPolicy,
+    problems: &mut Problems,
+) -> Option<LoadBalancing> {
+    let policy = message.policies.first()?;
+    let level = problems.enter_item("policies", 0);
+    let extension = problems.enter("typed_extension_config");
+    let config = policy.typed_extension_config.as_ref();
+    let any = config.and_then(|c| c.typed_config.as_ref());
+    let name = config.map_or("", |c| c.name.as_str());
+    let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
+    let bytes = any.map(|any| any.value.as_slice()).unwrap_or_default();
+    let found = match type_name {
+        "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
+            RoundRobin::decode(bytes).ok().map(|m| {
+                let weighted = is_weighted(m.locality_lb_config.as_ref());
+                LoadBalancing::new(LbPolicy::RoundRobin, weighted)
+            })
+        }
+        "envoy.extensions.load_balancing_policies.random.v3.Random" => {
+            Random::decode(bytes).ok().map(|m| {
+                let weighted = is_weighted(m.locality_lb_config.as_ref());
+                LoadBalancing::new(LbPolicy::Random, weighted)
+            })
+        }
+        "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
+            let message = LeastRequest::decode(bytes).ok();
+            message.and_then(|m| typed_least_request(&m, problems))
+        }
+        "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash" => {
+            let message = TypedRingHash::decode(bytes).ok();
+            message.and_then(|m| typed_ring_hash(&m, problems))
+        }
+        "envoy.extensions.load_balancing_policies.maglev.v3.Maglev" => {
+            let message = TypedMaglev::decode(bytes).ok();
+            message.and_then(|m| typed_maglev(&m, problems))
+        }
+        "envoy.extensions.load_balancing_policies.subset.v3.Subset" => {
+            let message = Subset::decode(bytes).ok();
+            message.and_then(|m| typed_subset(&m, problems))
+        }
+        other => {
+            let reason = not_implemented(Some(name), other);
+            problems.report(format!("{reason} as a load-balancing policy"));
+            None
+        }
+    };
+    problems.leave(extension);
+    problems.leave(level);
+    found
+}
+
+fn typed_least_request(message: &LeastRequest, problems: &mut Problems) -> Option<LoadBalancing> {
+    if message.selection_method == i32::from(SelectionMethod::FullScan) {
+        problems.report_at("selection_method", "FULL_SCAN is not implemented");
+        return None;
+    }
+    let policy = least_request(
+        message.choice_count.as_ref().map(|v| v.value),
+        message.active_request_bias.as_ref(),
+    );
+    let weighted = is_weighted(message.locality_lb_config.as_ref());
+    Some(LoadBalancing::new(policy, weighted))
+}
+
+fn typed_ring_hash(message: &TypedRingHash, problems: &mut Problems) -> Option<LoadBalancing> {
+    let hash_function = match TypedHashFunction::try_from(message.hash_function) {
+        Ok(TypedHashFunction::MurmurHash2) => HashFunction::MurmurHash2,
+        Ok(TypedHashFunction::DefaultHash | TypedHashFunction::XxHash) | Err(_) => {
+            HashFunction::XxHash
+        }
+    };
+    let hashing = message.consistent_hashing_lb_config.as_ref();
+    let use_hostname = hashing.map_or(
+        // The field before it, which counts only without it.
+        message.use_hostname_for_hashing,
+        |h| h.use_hostname_for_hashing,
+    );
+    let sizes = [message.minimum_ring_size, message.maximum_ring_size];
+    let policy = ring_hash(sizes, hash_function, use_hostname, problems)?;
+    let weighted = message.locality_weighted_lb_config.is_some();
+    Some(LoadBalancing::new(policy, weighted))
+}
+
+fn typed_maglev(message: &TypedMaglev, problems: &mut Problems) -> Option<LoadBalancing> {
+    let hashing = message.consistent_hashing_lb_config.as_ref();
+    let use_hostname = hashing.is_some_and(|h| h.use_hostname_for_hashing);
+    let policy = maglev(message.table_size, use_hostname, problems)?;
+    let weighted = message.locality_weighted_lb_config.is_some();
+    Some(LoadBalancing::new(policy, weighted))
+}
+
+fn typed_subset(message: &Subset, problems: &mut Problems) -> Option<LoadBalancing> {
+    let subsets = lb_subset::compile_typed(message, problems)?;
+    problems.within("subset_lb_policy", |problems| {
+        let Some(policy) = message.subset_lb_policy.as_ref() else {
+            problems.report("value is required");
+            return None;
+        };
+        if policy.policies.is_empty() {
+            problems.report(
+                "cluster: didn't find a registered load balancer factory implementation for subset lb with names from []",
+            );
+        }
+        let inner = typed_policy(policy, problems)?;
+        if inner.subsets.is_some() {
+            problems.report("subsets of subsets are not implemented");
+            return None;
+        }
+        Some(inner.in_subsets(subsets))
+    })
+}
+
+fn is_weighted(message: Option<&LocalityLbConfig>) -> bool {
+    use locality_lb_config::LocalityConfigSpecifier;
+    matches!(
+        message.and_then(|m| m.locality_config_specifier.as_ref()),
+        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
+    )
+}
+
+fn least_request(choice_count: Option<u32>, bias: Option<&RuntimeDouble>) -> LbPolicy {
+    let bias = bias.map_or(1.0, |b| b.default_value);
+    LbPolicy::LeastRequest {
+        choice_count: choice_count.unwrap_or(2),
+        // What Envoy uses instead of a negative one.
+        active_request_bias: if bias >= 0.0 { bias } else { 1.0 },
+    }
+}
+
+/// `sizes`: the least, the most; the rules of the messages bound both.
+fn ring_hash(
+    sizes: [Option<UInt64Value>; 2],
+    hash_function: HashFunction,
+    use_hostname: bool,
+    problems: &mut Problems,
+) -> Option<LbPolicy> {
+    let [minimum_ring_size, maximum_ring_size] = sizes;
+    let minimum_ring_size = size(minimum_ring_size, MINIMUM_RING_SIZE)?;
+    let maximum_ring_size = size(maximum_ring_size, MAXIMUM_RING_SIZE)?;
+    if minimum_ring_size > maximum_ring_size {
+        problems.report(format!(
+            "ring hash: minimum_ring_size ({minimum_ring_size}) > maximum_ring_size ({maximum_ring_size})"
+        ));
+        return None;
+    }
+    Some(LbPolicy::RingHash(RingHash {
+        minimum_ring_size,
+        maximum_ring_size,
+        hash_function,
+        use_hostname,
+    }))
+}
+
+fn maglev(
+    table_size: Option<UInt64Value>,
+    use_hostname: bool,
+    problems: &mut Problems,
+) -> Option<LbPolicy> {
+    let table_size = size(table_size, TABLE_SIZE)?;
+    if !is_prime(table_size) {
+        let reason = "The table size of maglev must be prime number";
+        problems.report_at("table_size", reason);
+        return None;
+    }
+    Some(LbPolicy::Maglev(Maglev {
+        table_size,
+        use_hostname,
+    }))
+}
+
+/// `None`: the rules of its message refused it.
+fn size(given: Option<UInt64Value>, default: u32) -> Option<u32> {
+    given.map_or(Some(default), |size| u32::try_from(size.value).ok())
+}
+
+fn is_prime(number: u32) -> bool {
+    let divides = |by: u32| number.checked_rem(by) == Some(0);
+    let up_to_root = (2_u32..).take_while(|by| by.saturating_mul(*by) <= number);
+    number >= 2 && !up_to_root.into_iter().any(divides)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primes() {
+        let primes: Vec<u32> = (0..30).filter(|n| is_prime(*n)).collect();
+        assert_eq!(primes, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]);
+        assert!(is_prime(TABLE_SIZE) && is_prime(5_000_011) && !is_prime(5_000_009));
+    }
+}

@@ -1,0 +1,122 @@
+//! RBAC: what rules say of a subject, a connection or a request.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::resources::rbac::{
+    Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
+};
+use crate::resources::tls::SanMatcher;
+
+/// Whom rules are asked about. What a subject does not have matches nothing.
+pub trait Subject {
+    /// Where it wants to go: the local address, or what it was before a redirect.
+    fn destination(&self) -> Option<SocketAddr>;
+    fn source(&self, which: Source) -> Option<IpAddr>;
+    /// The server name that a client asked for; empty without one.
+    fn server_name(&self) -> &[u8];
+    /// A request's path without query and fragment.
+    fn url_path(&self) -> Option<&[u8]>;
+    /// Whether the connection speaks TLS.
+    fn is_secure(&self) -> bool;
+    /// Whether `matches` holds for a URI name or a DNS name of the peer's certificate, or for its
+    /// subject, which is empty without a certificate.
+    fn any_principal(&self, matches: impl FnMut(&[u8]) -> bool) -> bool;
+    /// Whether the peer showed a certificate that was verified.
+    fn is_verified(&self) -> bool;
+    /// Whether an alternative name of the peer's certificate matches.
+    fn has_san(&self, matcher: &SanMatcher) -> bool;
+    /// Dynamic metadata: the value at a path of keys.
+    fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
+}
+
+/// A value of dynamic metadata, of the kinds that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetadataValue<'a> {
+    Text(&'a str),
+    Bool(bool),
+}
+
+/// What rules say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict<'a> {
+    pub allowed: bool,
+    /// The name of the first policy that applies.
+    pub policy: Option<&'a str>,
+}
+
+impl Rules {
+    #[must_use]
+    pub fn ask(&self, subject: &impl Subject) -> Verdict<'_> {
+        let mut policies = self.policies.iter();
+        let policy = policies.find(|policy| policy.applies(subject));
+        let allowed = match self.action {
+            Action::Allow => policy.is_some(),
+            Action::Deny => policy.is_none(),
+            Action::Log => true,
+        };
+        Verdict {
+            allowed,
+            policy: policy.map(|policy| &*policy.name),
+        }
+    }
+}
+
+impl Policy {
+    fn applies(&self, subject: &impl Subject) -> bool {
+        let any = |of: &[Criterion]| of.iter().any(|c| c.matches(subject));
+        any(&self.permissions) && any(&self.principals)
+    }
+}
+
+impl Criterion {
+    fn matches(&self, subject: &impl Subject) -> bool {
+        match self {
+            Self::Any => true,
+            Self::And(all) => all.iter().all(|c| c.matches(subject)),
+            Self::Or(any) => any.iter().any(|c| c.matches(subject)),
+            Self::Not(not) => !not.matches(subject),
+            Self::DestinationIp(range) => subject
+                .destination()
+                .is_some_and(|address| range.contains(address.ip())),
+            Self::DestinationPort { start, end } => {
+                let port = subject.destination().map(|address| address.port());
+                port.is_some_and(|port| (*start..*end).contains(&u32::from(port)))
+            }
+            Self::ServerName(name) => name.matches(subject.server_name()),
+            Self::UrlPath(path) => subject.url_path().is_some_and(|p| path.matches(p)),
+            Self::Metadata(metadata) => metadata.matches(subject),
+            Self::Authenticated(None) => subject.is_secure(),
+            Self::Authenticated(Some(name)) => {
+                subject.is_secure() && subject.any_principal(|p| name.matches(p))
+            }
+            Self::Verified(san) => {
+                subject.is_verified() && san.as_ref().is_none_or(|san| subject.has_san(san))
+            }
+            Self::SourceIp(which, range) => {
+                subject.source(*which).is_some_and(|ip| range.contains(ip))
+            }
+        }
+    }
+}
+
+impl MetadataMatcher {
+    fn matches(&self, subject: &impl Subject) -> bool {
+        let value = subject.metadata(&self.filter, &self.path);
+        value.is_some_and(|value| self.value.matches(value)) != self.invert
+    }
+}
+
+impl ValueMatcher {
+    fn matches(&self, value: MetadataValue<'_>) -> bool {
+        match (self, value) {
+            (Self::String(matcher), MetadataValue::Text(text)) => matcher.matches(text.as_bytes()),
+            (Self::Bool(want), MetadataValue::Bool(is)) => *want == is,
+            (Self::Present(want), _) => *want,
+            (Self::Or(any), value) => any.iter().any(|matcher| matcher.matches(value)),
+            (Self::String(_) | Self::Bool(_) | Self::OtherKind, _) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -205,7 +205,7 @@ class Lab:
         with pipes.mirror_at(workdir / "up"), Proxy(kind, text, workdir, admin_port) as proxy:
             self.ask_all(workdir, seen)
             proxy.wait_stat("cluster.dead.upstream_cx_connect_fail", 2)
-            for what in ("/listeners", "/listeners?format=json", "/clusters"):
+            for what in ("/listeners", "/listeners?format=json", "/clusters", "/config_dump"):
                 seen.admin[what] = proxy.admin("GET", what)[1]
             seen.admin["/clusters?format=json"] = proxy.admin("GET", "/clusters?format=json")[1]
             for what in ("/stats", "/stats?format=prometheus"):
@@ -307,6 +307,27 @@ def test_listeners_and_clusters(seen: dict[str, Seen]) -> None:
 
     what = "/clusters?format=json"
     assert addresses(ours[what])["up"] == addresses(envoy[what])["up"]
+
+
+def test_config_dump(seen: dict[str, Seen]) -> None:
+    """Paths and modes as they were given."""
+
+    def pipes_of(text: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for section in json.loads(text)["configs"]:
+            for static in section.get("static_listeners", []):
+                listener = static["listener"]
+                own = [listener["address"], listener.get("additional_addresses")]
+                found["listener " + listener["name"]] = own
+            for static in section.get("static_clusters", []):
+                cluster = static["cluster"]
+                if cluster["name"] != "tcp":
+                    found["cluster " + cluster["name"]] = cluster["load_assignment"]
+        return found
+
+    dumps = [pipes_of(seen[kind].admin["/config_dump"]) for kind in (OURS, ENVOY)]
+    assert dumps[0] == dumps[1]
+    assert dumps[0]["listener tunnel"][1] is not None
 
 
 def test_names_of_statistics(seen: dict[str, Seen]) -> None:

@@ -308,6 +308,32 @@ def test_tcp_fast_open(kind: str, host: str, start: Start, stack: ExitStack) -> 
     wait_for(lambda: once().endswith(b"fast") and inside.netstat("TCPFastOpenPassive") > 0, "TFO")
 
 
+@_both
+def test_keepalive(kind: str, start: Start, stack: ExitStack) -> None:
+    """Of connections to hosts; a 0 turns it off."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    stack.enter_context(TcpServer(read_all, listener=inside.listen("127.0.0.1", 9000)))
+    clusters, listeners = [], []
+    for n, options in enumerate(({"keepalive_time": 3000}, {"keepalive_time": 0}, None)):
+        cluster = config.cluster(f"up{n}", 9000)
+        if options:
+            cluster["upstream_connection_options"] = {"tcp_keepalive": options}
+        clusters.append(cluster)
+        chain = tls_config.chain(tls_config.tcp_proxy(f"up{n}"))
+        listeners.append(at(f"in{n}", "127.0.0.1", 8000 + n, chain))
+    proxy = start(kind, inside, *listeners, clusters=clusters)
+
+    def timers() -> int:
+        rows = inside.run("ss", "-Htno", "dst", "127.0.0.1:9000").splitlines()
+        return sum("timer:(keepalive,49min" in row for row in rows)
+
+    for n in range(3):
+        conn = stack.enter_context(inside.connect("127.0.0.1", 8000 + n))
+        conn.sendall(b"x")
+        proxy.wait_stat(f"cluster.up{n}.upstream_cx_tx_bytes_total", 1)
+        wait_for(lambda: timers() == 1, "keepalive of the first alone")
+
+
 def _cable(client: Namespace, inside: Namespace) -> None:
     """10.7.0.1 and fd07::1 here, 10.7.0.2 and fd07::2 there, and everything else by that way."""
     netns.link(client, "c0", inside, "p0")

@@ -174,6 +174,28 @@ def test_hosts_come_and_go(start: StartMesh, tmp_path: Path) -> None:
     assert proxy.stat("cluster.up.upstream_cx_total") == 2
 
 
+def test_endpoints_that_change(start: StartMesh, tmp_path: Path, up: Path) -> None:
+    """EDS: from a TCP host to a pipe and back to none."""
+    eds, path, admin = tmp_path / "eds.yaml", tmp_path / "in", free_port()
+
+    def say(*addresses: config.Tree) -> None:
+        endpoints = [{"lb_endpoints": [{"endpoint": {"address": each}} for each in addresses]}]
+        assignment = {"cluster_name": "up", "endpoints": endpoints}
+        config.move_in(eds, config.discovery(config.ENDPOINTS, [assignment]))
+
+    with TcpServer(pipes.mirror) as tcp:
+        say(config.address(tcp.port))
+        clusters = [config.eds_cluster("up", eds)]
+        proxy = start(config.bootstrap(admin, [http(path)], clusters), admin)
+        assert pipes.fetch(path).status == 200
+        say(pipes.pipe(up), pipes.pipe(up))
+        wait_for(lambda: f"up::{up}::" in proxy.admin("GET", "/clusters")[1], "the pipe")
+    assert pipes.fetch(path).status == 200
+    assert proxy.stat("cluster.up.membership_total") == 1
+    say()
+    wait_for(lambda: pipes.fetch(path).status == 503, "no host")
+
+
 def test_the_file(start: StartMesh, tmp_path: Path, up: Path) -> None:
     """Has its mode, replaces that of a process that is gone, stays when we go."""
     path, admin = tmp_path / "in", free_port()

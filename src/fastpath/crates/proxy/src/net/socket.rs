@@ -158,7 +158,16 @@ fn set_transparent(fd: &OwnedFd, address: &SocketAddr) -> Result<()> {
     set.map_err(errno)
 }
 
+/// Any 0 turns it off, as in Envoy.
 fn set_keepalive(fd: &OwnedFd, keepalive: &TcpKeepalive) -> Result<()> {
+    let given = [
+        keepalive.probes,
+        keepalive.time_seconds,
+        keepalive.interval_seconds,
+    ];
+    if given.contains(&Some(0)) {
+        return Ok(());
+    }
     let seconds = |n: u32| Duration::from_secs(n.into());
     sockopt::set_socket_keepalive(fd, true)?;
     if let Some(probes) = keepalive.probes {

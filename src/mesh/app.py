@@ -216,8 +216,9 @@ class App:
         engine.log(
             "info",
             "main",
-            f"all is initialised after {took * 1000:.0f} ms: {len(self.core.listeners())} "
-            f"listeners, {self.concurrency} workers",
+            f"all is initialised after {took * 1000:.0f} ms: "
+            f"{len({name for name, _, _ in self.core.listeners()})} listeners, "
+            f"{self.concurrency} workers",
         )
         if self.options.mode == "init_only":
             self.shut_down(0.0)

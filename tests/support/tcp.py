@@ -28,13 +28,20 @@ def say(text: bytes) -> Serve:
 
 
 class TcpServer:
-    """Runs `serve` on every connection, in a thread each, then closes it."""
+    """Runs `serve` on every connection, in a thread each, then closes it. `listener`: instead of a
+    free port of the loopback."""
 
-    def __init__(self, serve: Serve = echo, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        serve: Serve = echo,
+        *,
+        tls: ssl.SSLContext | None = None,
+        listener: socket.socket | None = None,
+    ) -> None:
         self._serve = serve
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port: int = 0 if listener else self._listener.getsockname()[1]
         self.accepted = 0
         self._changed = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()

@@ -17,12 +17,16 @@ def listeners(process: Process, query: Query) -> Answer:
         return Answer("".join(f"{name}::{address}\n" for name, address in found))
     import json
 
-    document = {"listener_statuses": [_status(name, address) for name, address in found]}
+    addresses: dict[str, list[str]] = {}
+    for name, address in found:
+        addresses.setdefault(name, []).append(address)
+    document = {"listener_statuses": [_status(*each) for each in addresses.items()]}
     return Answer(json.dumps(document if found else {}, indent=1) + "\n", JSON)
 
 
 def _serving(process: Process) -> list[tuple[str, str]]:
-    """(name, address) of what is configured and bound; a drained listener is still configured."""
+    """(name, address) of what is configured and bound, additional addresses behind the listener's
+    own; a drained listener is still configured."""
     configured = process.store.snapshot(api.LISTENER)[0]
     found = {
         (name, address): None
@@ -39,10 +43,23 @@ def drain(process: Process, query: Query) -> Answer:
     return Answer("OK\n")
 
 
-def _status(name: str, address: str) -> dict[str, object]:
-    host, _, port = address.rpartition(":")
-    socket_address = {"address": host.strip("[]"), "port_value": int(port)}
-    return {"name": name, "local_address": {"socket_address": socket_address}}
+def _status(name: str, addresses: list[str]) -> dict[str, object]:
+    first, *others = map(_address, addresses)
+    status: dict[str, object] = {"name": name, "local_address": first}
+    if others:
+        status["additional_local_addresses"] = others
+    return status
+
+
+def _address(text: str) -> dict[str, object]:
+    import ipaddress
+
+    host, _, port = text.rpartition(":")
+    try:
+        ip = str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return {"pipe": {"path": text}}
+    return {"socket_address": {"address": ip, "port_value": int(port)}}
 
 
 ENDPOINTS = (

@@ -105,6 +105,7 @@ class Engine:
         local_ipv6: bool = False,
     ) -> None:
         self.concurrency = concurrency
+        self.bound = ["127.0.0.1:80"]
         self.calls: list[tuple[Any, ...]] = []
         self.held: dict[tuple[str, str], dict[str, Any]] = {}
         self.files: dict[tuple[str, str], list[str]] = {}
@@ -151,7 +152,9 @@ class Engine:
         self.calls.append(("fetch_timed_out", type_url.rpartition(".")[2], name))
 
     def listeners(self) -> list[tuple[str, str, str]]:
-        return [("web", "127.0.0.1:80", "active"), ("old", "127.0.0.1:81", "draining")]
+        return [("web", each, "active") for each in self.bound] + [
+            ("old", "127.0.0.1:81", "draining")
+        ]
 
     def clusters_json(self) -> str:
         return '{"cluster_statuses": [{"name": "web"}]}'

@@ -334,9 +334,13 @@ fn check_static(message: &pb::bootstrap::StaticResources, cx: &mut Context) {
                 cx.problems.report_at("name", reason);
             }
             // Envoy does not mind one that a listener has twice.
-            let own: HashSet<_> = listener.addresses().filter(|a| a.port() != 0).collect();
+            let own: HashSet<_> = listener
+                .addresses()
+                .map(|bind| bind.address.clone())
+                .filter(|address| !address.is_ephemeral())
+                .collect();
             if let Some(taken) = own.iter().find(|address| addresses.contains(*address)) {
-                let reason = crate::store::duplicate_address(&listener.name, *taken);
+                let reason = crate::store::duplicate_address(&listener.name, taken);
                 cx.problems.report_at("address", reason);
             }
             addresses.extend(own);

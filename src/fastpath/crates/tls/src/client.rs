@@ -1,7 +1,7 @@
 //! The TLS of one upstream transport socket.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::problem::Problem;
@@ -47,6 +47,9 @@ pub(crate) struct Variant {
     config: Arc<ClientConfig>,
 }
 
+/// Stands for a pipe, which has no IP address.
+const PIPE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// What differs between the connections of one transport socket.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientSession<'a> {
@@ -57,8 +60,9 @@ pub struct ClientSession<'a> {
     pub verify_san: &'a [&'a str],
     /// Instead of the configuration's ALPN.
     pub alpn: Option<&'a [&'a [u8]]>,
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
+    /// `None`: a pipe.
+    pub local: Option<IpAddr>,
+    pub remote: Option<IpAddr>,
 }
 
 impl ClientContext {
@@ -126,8 +130,9 @@ impl ClientContext {
     /// An SNI that is no DNS name.
     pub fn session(&self, options: &ClientSession<'_>) -> Result<Session, TlsError> {
         let name = match options.sni {
-            // rustls sends no SNI for an address, and it is the key of resumption.
-            None => ServerName::IpAddress(options.remote.ip().into()),
+            // rustls sends no SNI for an address, and it is the key of resumption: pipes of one
+            // cluster share one, as hosts with one SNI do.
+            None => ServerName::IpAddress(options.remote.unwrap_or(PIPE).into()),
             Some(sni) => ServerName::try_from(sni)
                 .ok()
                 .filter(|name| matches!(name, ServerName::DnsName(_)))

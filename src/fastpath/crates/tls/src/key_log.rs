@@ -4,7 +4,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 
@@ -47,13 +47,14 @@ impl KeyLog {
         })
     }
 
-    /// The log, if this connection's addresses are in the ranges (none given: any).
-    pub(crate) fn of(&self, local: SocketAddr, remote: SocketAddr) -> Option<Arc<LogFile>> {
-        let inside = |ranges: &[Cidr], ip: IpAddr| {
-            ranges.is_empty() || ranges.iter().any(|range| range.contains(ip))
+    /// The log, if this connection's addresses are in the ranges (none given: any; a pipe's are in
+    /// none).
+    pub(crate) fn of(&self, local: Option<IpAddr>, remote: Option<IpAddr>) -> Option<Arc<LogFile>> {
+        let inside = |ranges: &[Cidr], ip: Option<IpAddr>| {
+            let has = |ip| ranges.iter().any(|range| range.contains(ip));
+            ranges.is_empty() || ip.is_some_and(has)
         };
-        (inside(&self.local, local.ip()) && inside(&self.remote, remote.ip()))
-            .then(|| Arc::clone(&self.file))
+        (inside(&self.local, local) && inside(&self.remote, remote)).then(|| Arc::clone(&self.file))
     }
 }
 

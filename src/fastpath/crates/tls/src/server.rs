@@ -1,6 +1,6 @@
 //! The TLS of one filter chain.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -106,9 +106,10 @@ impl ServerContext {
         }))
     }
 
-    /// A connection that was accepted. The addresses choose whether its keys are logged.
+    /// A connection that was accepted. The addresses (`None`: a pipe) choose whether its keys are
+    /// logged.
     #[must_use]
-    pub fn session(self: &Arc<Self>, local: SocketAddr, remote: SocketAddr) -> Session {
+    pub fn session(self: &Arc<Self>, local: Option<IpAddr>, remote: Option<IpAddr>) -> Session {
         let key_log = self.key_log.as_ref().and_then(|log| log.of(local, remote));
         Session::server(Arc::clone(self), key_log)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use model::resources::tls::{CipherSuite, Group, KeyLog, TlsVersion};
 use support::{
-    Ca, Pair, Side, accept, address, client, common, connect, downstream, established, inline,
+    Ca, LOOPBACK, Pair, Side, accept, client, common, connect, downstream, established, inline,
     options, refused, server, trust, upstream,
 };
 use tls::{ClientSession, ErrorClass, Session, Version};
@@ -393,23 +393,25 @@ fn key_log_of_chosen_connections() {
     let ca = Ca::new("ca");
     let path = std::env::temp_dir().join(format!("tls-key-log-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
-    let range = |port: u16| model::resources::hcm::Cidr {
-        address: address(port).ip(),
+    let loopback = model::resources::hcm::Cidr {
+        address: LOOPBACK.unwrap(),
         prefix_len: 32,
     };
     let mut down = downstream(&[&ca.leaf(&["a.test"])]);
     down.common.key_log = Some(KeyLog {
         path: path.clone(),
         local: vec![],
-        remote: vec![range(1)],
+        remote: vec![loopback],
     });
     let server = server(&down);
     let client = client(&upstream());
-    let other = server.session(address(2), ([10, 0, 0, 1], 1).into());
-    Pair::new(connect(&client, None), other)
-        .start()
-        .run()
-        .unwrap();
+    for other in [Some([10, 0, 0, 1].into()), None] {
+        let other = server.session(LOOPBACK, other);
+        Pair::new(connect(&client, None), other)
+            .start()
+            .run()
+            .unwrap();
+    }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     established(&client, &server, None);
     let text = std::fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! Addresses and address ranges: IP only where Envoy resolves nothing.
+//! Addresses and address ranges: IP only where Envoy resolves nothing, and pipes.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,6 +7,7 @@ use pb::address::Address as Kind;
 use pb::socket_address::PortSpecifier;
 
 use crate::problem::Problems;
+use crate::resources::address::{Address, Bind};
 use crate::resources::hcm::Cidr;
 
 /// Whether Envoy would take `text` for an IP address.
@@ -20,10 +21,17 @@ pub(super) fn host_port<'a>(
     address: Option<&'a pb::Address>,
     problems: &mut Problems,
 ) -> Option<(&'a str, u16)> {
-    let Some(Kind::SocketAddress(socket)) = address.and_then(|a| a.address.as_ref()) else {
+    let socket = match address.and_then(|a| a.address.as_ref()) {
+        Some(Kind::SocketAddress(socket)) => socket,
+        Some(Kind::Pipe(_)) => {
+            problems.report_at("pipe", "is not implemented here: set socket_address");
+            return None;
+        }
         // Whatever else is there was refused by name.
-        problems.report("address is necessary");
-        return None;
+        _ => {
+            problems.report("address is necessary");
+            return None;
+        }
     };
     let level = problems.enter("socket_address");
     let port = match &socket.port_specifier {
@@ -61,6 +69,56 @@ pub(crate) fn socket_address(
     });
     problems.leave(level);
     found
+}
+
+/// A pipe, or an address that must be an IP address; `hint` says what to do otherwise.
+pub(super) fn bind(
+    field: &str,
+    address: Option<&pb::Address>,
+    hint: &str,
+    problems: &mut Problems,
+) -> Option<Bind> {
+    match address.and_then(|a| a.address.as_ref()) {
+        Some(Kind::Pipe(message)) => {
+            let level = problems.enter(field);
+            let found = problems.within("pipe", |p| pipe(message, p));
+            problems.leave(level);
+            found
+        }
+        _ => {
+            let found = socket_address(field, address, hint, problems)?;
+            Some(Address::Ip(found).into())
+        }
+    }
+}
+
+/// What unix(7) has room for with the NUL that ends it.
+const MAX_PATH: usize = 107;
+
+fn pipe(message: &pb::Pipe, problems: &mut Problems) -> Option<Bind> {
+    let path = message.path.as_str();
+    let is_abstract = path.starts_with('@');
+    let wrong = if path.len() > MAX_PATH {
+        let reason =
+            format!("Path \"{path}\" exceeds maximum UNIX domain socket path size of 108.");
+        Some(("path", reason))
+    } else if path.contains('\0') && !is_abstract {
+        let reason = "UNIX domain socket pathname contains embedded null characters";
+        Some(("path", reason.to_owned()))
+    } else if is_abstract && message.mode != 0 {
+        let reason = "Cannot set mode for Abstract AF_UNIX sockets";
+        Some(("mode", reason.to_owned()))
+    } else {
+        None
+    };
+    if let Some((field, reason)) = wrong {
+        problems.report_at(field, reason);
+        return None;
+    }
+    Some(Bind {
+        address: Address::Pipe(path.into()),
+        mode: message.mode,
+    })
 }
 
 /// The ranges of a list.

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
 use pb::lb_endpoint::HostIdentifier;
 
-use super::address::{host_port, socket_address};
+use super::address::{bind, host_port};
 use super::metadata;
 use crate::problem::Problems;
 use crate::resources::cluster::{
@@ -68,7 +68,7 @@ impl Assignment {
         for locality in &self.localities {
             let sum: u64 = locality.hosts.iter().map(|h| u64::from(h.weight)).sum();
             for host in &locality.hosts {
-                if distinct && !seen.insert(host.address) {
+                if distinct && !seen.insert(&host.address) {
                     continue;
                 }
                 match weights {
@@ -177,10 +177,11 @@ fn endpoint(
 ) -> Option<Endpoint> {
     let endpoint = endpoint_message(message, problems)?;
     let level = problems.enter("endpoint");
-    let address = socket_address("address", endpoint.address.as_ref(), HINT, problems);
+    let address = bind("address", endpoint.address.as_ref(), HINT, problems);
     problems.leave(level);
     Some(Endpoint {
-        address: address?,
+        // The mode is for who binds it.
+        address: address?.address,
         hostname: Some(endpoint.hostname.as_str())
             .filter(|h| !h.is_empty())
             .map(Arc::from),
@@ -252,10 +253,11 @@ fn health(number: i32) -> HealthStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::address::Address;
 
     fn host(port: u16, weight: u32) -> Endpoint {
         Endpoint {
-            address: ([127, 0, 0, 1], port).into(),
+            address: Address::Ip(([127, 0, 0, 1], port).into()),
             hostname: None,
             weight,
             health: HealthStatus::Unknown,

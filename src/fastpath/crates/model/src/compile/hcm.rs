@@ -105,6 +105,7 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
         preserve_external_request_id: message.preserve_external_request_id,
         always_set_request_id_in_response: message.always_set_request_id_in_response,
         internal_addresses,
+        internal_unix_sockets: internal.is_some_and(|c| c.unix_sockets),
         represent_ipv4_remote_address_as_ipv4_mapped_ipv6: message
             .represent_ipv4_remote_address_as_ipv4_mapped_ipv6,
         scheme_to_overwrite: scheme_to_overwrite(message),

@@ -1,6 +1,5 @@
 //! `Listener`: its sockets, and the filter chains that its connections go to.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use envoy_types::pb::google::protobuf::{BoolValue, UInt32Value};
 use pb::listener::DrainType;
 use pb::listener::connection_balance_config::BalanceType;
 
-use super::address::socket_address;
+use super::address::bind;
 use super::duration::timeout;
 use super::protocol_options::count;
 use super::{
@@ -20,6 +19,7 @@ use super::{
 };
 use crate::matching::filter_chain::ChainMatcher;
 use crate::problem::Problems;
+use crate::resources::address::Bind;
 use crate::resources::chain_tree::ChainTree;
 use crate::resources::listener::{FilterChains, Listener, SocketOptions};
 
@@ -51,6 +51,7 @@ pub(crate) fn name(message: &pb::Listener) -> String {
             };
             format!("{}:{port}", socket.address)
         }
+        Some(address::Address::Pipe(pipe)) => pipe.path.clone(),
         _ => String::new(),
     }
 }
@@ -59,7 +60,7 @@ pub(crate) fn name(message: &pb::Listener) -> String {
 pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) -> Option<Listener> {
     let name: Arc<str> = name(message).into();
     let address = match message.address.as_ref() {
-        Some(address) => socket_address("address", Some(address), "", &mut cx.problems),
+        Some(address) => bind("address", Some(address), "", &mut cx.problems),
         None => {
             cx.problems.report_at("address", "address is necessary");
             None
@@ -83,7 +84,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
     let deprecated = message.deprecated_v1.as_ref();
     let address = address?;
     let stat_prefix = match message.stat_prefix.as_str() {
-        "" => address.to_string(),
+        "" => address.address.to_string(),
         given => given.to_owned(),
     };
     Some(Listener {
@@ -102,6 +103,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
         socket: SocketOptions {
             transparent: is_on(&message.transparent, false),
             freebind: is_on(&message.freebind, false),
+            fast_open_queue: message.tcp_fast_open_queue_length.as_ref().map(|v| v.value),
         },
         drain_modify_only: message.drain_type == i32::from(DrainType::ModifyOnly),
         inbound: message.traffic_direction == i32::from(TrafficDirection::Inbound),
@@ -115,10 +117,10 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
     })
 }
 
-fn additional_addresses(message: &pb::Listener, problems: &mut Problems) -> Vec<SocketAddr> {
+fn additional_addresses(message: &pb::Listener, problems: &mut Problems) -> Vec<Bind> {
     let each = |(index, additional): (usize, &pb::AdditionalAddress)| {
         problems.within_item("additional_addresses", index, |p| {
-            socket_address("address", additional.address.as_ref(), "", p)
+            bind("address", additional.address.as_ref(), "", p)
         })
     };
     let addresses = message.additional_addresses.iter().enumerate();

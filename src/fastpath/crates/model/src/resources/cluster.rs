@@ -1,9 +1,9 @@
 //! `envoy.config.cluster.v3.Cluster` with its endpoints, compiled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::address::Address;
 use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
 use super::lb_subset::LbSubsets;
@@ -137,7 +137,7 @@ impl Default for Endpoints {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    pub address: SocketAddr,
+    pub address: Address,
     /// `Endpoint.hostname`, for auto_host_rewrite.
     pub hostname: Option<Arc<str>>,
     /// `load_balancing_weight`, default 1; its share of its locality's with

@@ -73,6 +73,8 @@ pub struct Hcm {
     pub always_set_request_id_in_response: bool,
     /// None: the block is absent and nothing is internal, as in Envoy 1.40.
     pub internal_addresses: Option<Vec<Cidr>>,
+    /// Peers of pipes are internal, too (`internal_address_config.unix_sockets`).
+    pub internal_unix_sockets: bool,
     pub represent_ipv4_remote_address_as_ipv4_mapped_ipv6: bool,
     /// `scheme_header_transformation.scheme_to_overwrite`.
     pub scheme_to_overwrite: Option<Arc<str>>,

@@ -1,10 +1,10 @@
 //! `envoy.config.listener.v3.Listener`, compiled.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
+use super::address::Bind;
 use super::chain_tree::ChainTree;
 use super::hcm::{Cidr, Hcm};
 use super::rbac::NetworkRbac;
@@ -16,9 +16,9 @@ use crate::matching::filter_chain::{ChainMatcher, Facts};
 #[derive(Debug)]
 pub struct Listener {
     pub name: Arc<str>,
-    pub address: SocketAddr,
+    pub address: Bind,
     /// `additional_addresses`: the same listener on other sockets.
-    pub additional_addresses: Vec<SocketAddr>,
+    pub additional_addresses: Vec<Bind>,
     /// Stat prefix: `stat_prefix` of the resource, else the address with `:` as `_`
     /// (`listener.127.0.0.1_8080.downstream_cx_total`), as in Envoy.
     pub stat_prefix: Arc<str>,
@@ -57,8 +57,8 @@ pub struct Listener {
 
 impl Listener {
     /// Every address, the first one first.
-    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
-        std::iter::once(self.address).chain(self.additional_addresses.iter().copied())
+    pub fn addresses(&self) -> impl Iterator<Item = &Bind> {
+        std::iter::once(&self.address).chain(&self.additional_addresses)
     }
 }
 
@@ -68,6 +68,9 @@ pub struct SocketOptions {
     pub transparent: bool,
     /// IP_FREEBIND.
     pub freebind: bool,
+    /// TCP_FASTOPEN: handshakes with data that may wait (`tcp_fast_open_queue_length`); `None`:
+    /// as the system has it.
+    pub fast_open_queue: Option<u32>,
 }
 
 /// A listener filter, and the connections that pass it by.

@@ -3,6 +3,7 @@
 //! Everything here is immutable and shared by `Arc`; nothing refers to a runtime.
 
 pub mod access_log;
+pub mod address;
 pub mod chain_tree;
 pub mod cluster;
 pub mod hash_lb;

@@ -12,12 +12,12 @@ mod tests;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, SecretRef};
 use crate::resources::Snapshot;
+use crate::resources::address::Address;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
 use crate::resources::hcm::RouteSource;
 use crate::resources::listener::Listener;
@@ -368,7 +368,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
 }
 
 /// Envoy's words for a second listener on one address.
-pub(crate) fn duplicate_address(name: &str, address: SocketAddr) -> String {
+pub(crate) fn duplicate_address(name: &str, address: &Address) -> String {
     format!(
         "error adding listener: '{name}' has duplicate address '{address}' as existing listener"
     )

@@ -1,12 +1,12 @@
 //! Updates: resource by resource, as Envoy applies a response in part.
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
 use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
 use crate::problem::Problem;
+use crate::resources::address::Address;
 use crate::resources::cluster::LocalityWeights;
 use crate::resources::listener::Listener;
 
@@ -143,11 +143,13 @@ impl Store {
     /// No two listeners on one address.
     fn check_address(&self, name: &str, listener: &Listener) -> Result<(), Vec<Problem>> {
         let others = self.listeners.iter().filter(|(other, _)| *other != name);
-        let taken: HashSet<SocketAddr> = others
+        let taken: HashSet<&Address> = others
             .flat_map(|(_, slot)| slot.newest.resource.addresses())
-            .filter(|address| address.port() != 0)
+            .map(|bind| &bind.address)
+            .filter(|address| !address.is_ephemeral())
             .collect();
-        match listener.addresses().find(|address| taken.contains(address)) {
+        let mut own = listener.addresses().map(|bind| &bind.address);
+        match own.find(|address| taken.contains(address)) {
             Some(address) => Err(vec![Problem {
                 path: "address".to_owned(),
                 reason: duplicate_address(name, address),

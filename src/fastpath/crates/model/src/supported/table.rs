@@ -140,6 +140,7 @@ pub const TABLE: &[Entry] = &[
             "connection_balance_config",
             "transparent",
             "freebind",
+            "tcp_fast_open_queue_length",
             "access_log",
             "deprecated_v1",
             "per_connection_buffer_limit_bytes",
@@ -283,7 +284,7 @@ pub const TABLE: &[Entry] = &[
         implemented: &["cidr_ranges"],
         ignored: &[(
             "stat_prefix",
-            "counts inputs that are no addresses, which our inputs always are",
+            "counts inputs that are no addresses, which our inputs always are (of a pipe there is none)",
         )],
         default_only: &[],
     },
@@ -663,7 +664,8 @@ pub const TABLE: &[Entry] = &[
             "validation_context",
         ],
     ),
-    all("envoy.config.core.v3.Address", &["socket_address"]),
+    all("envoy.config.core.v3.Address", &["socket_address", "pipe"]),
+    all("envoy.config.core.v3.Pipe", &["path", "mode"]),
     all(
         "envoy.config.core.v3.SocketAddress",
         &["protocol", "address", "port_value"],
@@ -756,11 +758,8 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
-        implemented: &["cidr_ranges"],
-        ignored: &[(
-            "unix_sockets",
-            "acts on peers of Unix sockets, which are refused",
-        )],
+        implemented: &["cidr_ranges", "unix_sockets"],
+        ignored: &[],
         default_only: &[],
     },
     all(

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use model::resources::address::Address;
 use model::resources::cluster::{Dns, DnsTarget, Endpoint, Endpoints, Locality, LookupFamily};
 
 /// Look-ups at the same time: a slow name server delays others only beyond these.
@@ -203,7 +204,7 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
         if dns.logical {
             addresses.truncate(1);
         }
-        for address in addresses {
+        for address in addresses.into_iter().map(Address::Ip) {
             if hosts.iter().any(|h| h.address == address) {
                 continue;
             }

@@ -2,11 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::resources::address::Address;
 use model::resources::cluster::{
     Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
 };
@@ -17,7 +17,7 @@ use crate::worker::slots::Key;
 /// The pool and the counters; entries of the host set that only differ in weight share it.
 #[derive(Debug)]
 pub struct Host {
-    pub address: SocketAddr,
+    pub address: Address,
     pub hostname: Option<Arc<str>>,
     pub weight: u32,
     pub health: HealthStatus,
@@ -94,7 +94,7 @@ impl Host {
                         protocol,
                         ..PoolKey::default()
                     },
-                    shard: shards.add(endpoint.address),
+                    shard: shards.add(endpoint.address.clone()),
                     transport,
                     ..Pool::default()
                 })
@@ -102,7 +102,7 @@ impl Host {
             |h| Rc::clone(&h.pool),
         );
         Self {
-            address: endpoint.address,
+            address: endpoint.address.clone(),
             hostname: endpoint.hostname.clone(),
             weight: endpoint.weight,
             health: endpoint.health,
@@ -191,10 +191,10 @@ impl HostCounter {
 
 /// The shards of every host of a cluster, over all workers.
 #[derive(Debug, Default)]
-pub struct HostShards(Mutex<HashMap<SocketAddr, Vec<Arc<HostShard>>>>);
+pub struct HostShards(Mutex<HashMap<Address, Vec<Arc<HostShard>>>>);
 
 impl HostShards {
-    fn add(&self, address: SocketAddr) -> Arc<HostShard> {
+    fn add(&self, address: Address) -> Arc<HostShard> {
         let shard = Arc::new(HostShard::default());
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.entry(address).or_default().push(Arc::clone(&shard));
@@ -202,16 +202,16 @@ impl HostShards {
     }
 
     /// Sum over all workers of one counter of a host.
-    pub fn sum(&self, address: SocketAddr, counter: impl Fn(&HostShard) -> &HostCounter) -> u64 {
+    pub fn sum(&self, address: &Address, counter: impl Fn(&HostShard) -> &HostCounter) -> u64 {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&address)
+        map.get(address)
             .into_iter()
             .flatten()
             .fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
     }
 
     /// Forgets hosts that are not in `keep` and that no worker holds any more.
-    pub fn retain(&self, keep: &[SocketAddr]) {
+    pub fn retain(&self, keep: &[Address]) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.retain(|address, shards| {
             if keep.contains(address) {

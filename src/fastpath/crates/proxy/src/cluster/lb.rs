@@ -304,7 +304,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(None, &mut rng).unwrap().address.port();
+            let chosen = lb.choose(None, &mut rng).unwrap().address.port().unwrap();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);
@@ -397,12 +397,17 @@ mod tests {
         assert!(lb.choose(Some(1), &mut rng).is_none());
         lb.set_hosts(hosts, table.clone(), PanicRule::default());
         for hash in 0..7 {
-            let chosen = lb.choose(Some(hash), &mut rng).unwrap().address.port();
+            let chosen = lb
+                .choose(Some(hash), &mut rng)
+                .unwrap()
+                .address
+                .port()
+                .unwrap();
             let index = table.as_ref().unwrap().find(hash).unwrap();
             assert_eq!(usize::from(chosen), index.wrapping_add(1));
         }
         let any: std::collections::HashSet<u16> = (0..100)
-            .map(|_| lb.choose(None, &mut rng).unwrap().address.port())
+            .filter_map(|_| lb.choose(None, &mut rng).unwrap().address.port())
             .collect();
         assert_eq!(any.len(), 3);
     }

@@ -14,10 +14,10 @@ mod testing;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{
     Cluster, Discovery, Endpoint, Endpoints, RoutingPriority, Thresholds,
 };
@@ -181,10 +181,10 @@ impl ClusterRuntime {
         let config = Arc::clone(&self.config.borrow());
         let protocol = config.http.protocol;
         let mut lb = self.lb.borrow_mut();
-        let mut old: HashMap<SocketAddr, Rc<Host>> = lb
+        let mut old: HashMap<Address, Rc<Host>> = lb
             .hosts()
             .iter()
-            .map(|h| (h.address, Rc::clone(h)))
+            .map(|h| (h.address.clone(), Rc::clone(h)))
             .collect();
         let mut new = Vec::with_capacity(endpoints.hosts.len());
         for endpoint in &endpoints.hosts {
@@ -303,6 +303,7 @@ mod tests {
                     .unwrap()
                     .address
                     .port()
+                    .unwrap()
             })
             .collect()
     }
@@ -326,11 +327,13 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(2);
         let gone = cluster.set_hosts(&host_set(&[(2, 5), (3, 1)]), &mut rng);
         assert_eq!(
-            gone.iter().map(|h| h.address.port()).collect::<Vec<_>>(),
+            gone.iter()
+                .map(|h| h.address.port().unwrap())
+                .collect::<Vec<_>>(),
             [1]
         );
         let after = cluster.hosts();
-        assert_eq!((after[0].weight, after[1].address.port()), (5, 3));
+        assert_eq!((after[0].weight, after[1].address.port()), (5, Some(3)));
         assert!(Rc::ptr_eq(&before[1].pool, &after[0].pool));
     }
 }

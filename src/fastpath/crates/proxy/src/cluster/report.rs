@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use model::resources::address::Address;
 use model::resources::cluster::{
     Cluster, Endpoint, Endpoints, HealthStatus, RoutingPriority, Thresholds,
 };
@@ -56,7 +57,7 @@ pub fn as_text(view: ClusterView<'_>, out: &mut String) {
     for host in &view.endpoints.hosts {
         let prefix = format!("{name}::{}", host.address);
         for (what, counter) in &counters {
-            let value = view.shared.hosts.sum(host.address, counter);
+            let value = view.shared.hosts.sum(&host.address, counter);
             let _ = writeln!(out, "{prefix}::{what}::{value}");
         }
         let hostname = host.hostname.as_deref().unwrap_or_default();
@@ -114,9 +115,8 @@ pub fn as_json(view: ClusterView<'_>, out: &mut String) {
 fn host_json(view: ClusterView<'_>, host: &Endpoint, out: &mut String) {
     let _ = write!(
         out,
-        "{{\"address\":{{\"socket_address\":{{\"address\":\"{}\",\"port_value\":{}}}}},\"stats\":[",
-        host.address.ip(),
-        host.address.port()
+        "{{\"address\":{},\"stats\":[",
+        address_json(&host.address)
     );
     let mut first = true;
     for (gauge, named) in [(false, COUNTERS), (true, GAUGES)] {
@@ -128,7 +128,7 @@ fn host_json(view: ClusterView<'_>, host: &Endpoint, out: &mut String) {
             if gauge {
                 out.push_str("\"type\":\"GAUGE\",");
             }
-            match view.shared.hosts.sum(host.address, counter) {
+            match view.shared.hosts.sum(&host.address, counter) {
                 0 => {}
                 value => {
                     let _ = write!(out, "\"value\":\"{value}\",");
@@ -156,6 +156,17 @@ fn host_json(view: ClusterView<'_>, host: &Endpoint, out: &mut String) {
     .map(|(key, value)| format!("\"{key}\":{}", quoted(value)))
     .collect();
     let _ = write!(out, ",\"locality\":{{{}}}}}", parts.join(","));
+}
+
+fn address_json(address: &Address) -> String {
+    match address {
+        Address::Ip(address) => format!(
+            "{{\"socket_address\":{{\"address\":\"{}\",\"port_value\":{}}}}}",
+            address.ip(),
+            address.port()
+        ),
+        Address::Pipe(path) => format!("{{\"pipe\":{{\"path\":{}}}}}", quoted(path)),
+    }
 }
 
 fn limit_values(limits: &Thresholds) -> [(&'static str, u32); 4] {

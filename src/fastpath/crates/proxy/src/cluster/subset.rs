@@ -292,7 +292,7 @@ mod tests {
             ..LbContext::default()
         };
         let mut random = fastrand::Rng::with_seed(1);
-        let choose = |_| Some(cluster.choose(cx, &mut random)?.address.port());
+        let choose = |_| cluster.choose(cx, &mut random)?.address.port();
         let mut ports: Vec<u16> = (0..12).filter_map(choose).collect();
         ports.sort_unstable();
         ports.dedup();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::resources::address::Address;
 use model::resources::cluster::{
     Cluster, Discovery, Endpoint, EndpointMetadata, Endpoints, HealthStatus, LbPolicy, Thresholds,
     Transport, UpstreamHttp, UpstreamProtocol,
@@ -12,7 +13,7 @@ use model::resources::http::Http2Options;
 /// A healthy host on the loopback.
 pub fn endpoint(port: u16, weight: u32) -> Endpoint {
     Endpoint {
-        address: ([127, 0, 0, 1], port).into(),
+        address: Address::Ip(([127, 0, 0, 1], port).into()),
         hostname: None,
         weight,
         health: HealthStatus::Healthy,

@@ -2,11 +2,11 @@
 //! installation for all of them.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 
 use model::resources::Snapshot;
 use model::resources::access_log::Sink;
+use model::resources::address::{Address, Bind};
 use model::resources::cluster::{Discovery, UpstreamProtocol};
 use model::resources::listener::Listener;
 use model::resources::tcp_proxy::{TcpCluster, TcpProxy};
@@ -107,9 +107,9 @@ impl Control {
                 Ok(bound) => {
                     state.sockets.insert(Arc::clone(name), bound);
                 }
-                Err((address, e)) => {
-                    let reason = format!("cannot bind '{address}': {e}");
-                    let field = if address == listener.address {
+                Err((bind, e)) => {
+                    let reason = format!("cannot bind '{}': {e}", bind.address);
+                    let field = if bind == listener.address {
                         "address"
                     } else {
                         "additional_addresses"
@@ -323,32 +323,34 @@ fn bind_all(
     listener: &Listener,
     before: &[BoundListener],
     workers: usize,
-) -> Result<Vec<BoundListener>, (SocketAddr, Errno)> {
+) -> Result<Vec<BoundListener>, (Bind, Errno)> {
     if !listener.bind_to_port {
         return Ok(Vec::new());
     }
-    let one = |address: SocketAddr| {
+    let one = |address: &Bind| {
         let kept = before.iter().find(|b| {
-            b.address == address
+            b.address == *address
                 && b.reuse_port == listener.reuse_port
                 && b.options == listener.socket
         });
         match kept {
             Some(bound) => Ok(bound.clone()),
-            None => bind(listener, address, workers).map_err(|e| (address, e)),
+            None => bind(listener, address, workers).map_err(|e| (address.clone(), e)),
         }
     };
     listener.addresses().map(one).collect()
 }
 
-fn bind(
-    listener: &Listener,
-    address: SocketAddr,
-    workers: usize,
-) -> rustix::io::Result<BoundListener> {
-    let count = if listener.reuse_port { workers } else { 1 };
+fn bind(listener: &Listener, address: &Bind, workers: usize) -> rustix::io::Result<BoundListener> {
+    let is_pipe = matches!(address.address, Address::Pipe(_));
+    // Of a pipe there is one socket, for all workers.
+    let count = if listener.reuse_port && !is_pipe {
+        workers
+    } else {
+        1
+    };
     let mut fds = Vec::with_capacity(count);
-    let mut bound = address;
+    let mut bound = address.clone();
     for _ in 0..count {
         let fd = socket::listen(
             &bound,
@@ -357,14 +359,16 @@ fn bind(
             listener.socket,
         )?;
         // Port 0: the first socket chooses, the others share.
-        bound = socket::local_address(&fd).unwrap_or(bound);
+        if let Some(address) = socket::local_address(&fd) {
+            bound.address = address;
+        }
         fds.push(Arc::new(fd));
     }
     Ok(BoundListener {
-        address,
+        address: address.clone(),
         reuse_port: listener.reuse_port,
         options: listener.socket,
-        bound,
+        bound: bound.address,
         fds,
     })
 }

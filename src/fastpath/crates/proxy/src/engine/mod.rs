@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
+use model::resources::address::{Address, Bind};
 use model::resources::cluster::Cluster;
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
@@ -86,15 +87,16 @@ struct ClusterEntry {
 
 #[derive(Clone)]
 struct BoundListener {
-    address: std::net::SocketAddr,
+    address: Bind,
     reuse_port: bool,
     options: SocketOptions,
     /// With the port that the kernel chose for port 0.
-    bound: std::net::SocketAddr,
+    bound: Address,
     fds: Vec<Arc<OwnedFd>>,
 }
 
-/// A listener for `/listeners`.
+/// An address of a listener, for `/listeners`: the first of a name is the listener's own, the others
+/// are additional ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerStatus {
     pub name: String,
@@ -230,17 +232,19 @@ impl Engine {
         let mut all: Vec<ListenerStatus> = state
             .sockets
             .iter()
-            .filter_map(|(name, bound)| {
-                // One that is not bound takes what others hand on.
-                let address = match bound.first() {
-                    Some(bound) => bound.bound,
-                    None => state.installed.listeners.get(name)?.address,
-                };
-                Some(ListenerStatus {
+            .flat_map(|(name, bound)| {
+                let status = |address: &Address| ListenerStatus {
                     name: name.to_string(),
                     address: address.to_string(),
                     state: if drained { "draining" } else { "active" },
-                })
+                };
+                // One that is not bound takes what others hand on.
+                let unbound = state.installed.listeners.get(name);
+                let unbound = unbound.filter(|_| bound.is_empty());
+                let bound = bound.iter().map(|bound| &bound.bound);
+                let unbound = unbound.into_iter().flat_map(|l| l.addresses());
+                let unbound = unbound.map(|bind| &bind.address);
+                bound.chain(unbound).map(status).collect::<Vec<_>>()
             })
             .collect();
         for (type_url, name) in state.store.warming() {

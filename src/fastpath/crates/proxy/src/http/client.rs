@@ -1,11 +1,11 @@
 //! What is known of the connection a request came by, whatever carries it.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use model::matching::Peer;
+use model::resources::address::Address;
 use model::resources::hcm::Codec;
 use tls::Info;
 
@@ -20,10 +20,10 @@ use crate::worker::config::ListenerRuntime;
 #[derive(Debug)]
 pub struct Client {
     /// The client's address: the peer's, or what PROXY protocol says.
-    pub peer: SocketAddr,
+    pub peer: Address,
     /// Of the socket.
-    pub direct_peer: SocketAddr,
-    pub local: SocketAddr,
+    pub direct_peer: Address,
+    pub local: Address,
     pub id: u64,
     pub opened_ns: u64,
     pub chain: Rc<ChainRuntime>,

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use model::resources::address::Address;
 use proto::h2::{ConnectionError, ErrorCode, StreamFault};
 use rustix::io::Errno;
 
@@ -24,6 +25,8 @@ pub enum Failure {
     Overflow,
     /// Connection refused, unreachable ...
     ConnectFailure(Errno),
+    /// The same, known as soon as it was tried: no such pipe, no route.
+    ImmediateConnectFailure(Errno),
     ConnectTimeout,
     /// TLS with the host failed; the stream's info has the reason.
     TlsFailure,
@@ -98,6 +101,7 @@ impl Failure {
             Self::NoHealthyUpstream
             | Self::Overflow
             | Self::ConnectFailure(_)
+            | Self::ImmediateConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing
@@ -117,6 +121,7 @@ impl Failure {
             Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
             Self::ConnectFailure(_)
+            | Self::ImmediateConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing => ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
@@ -164,7 +169,10 @@ impl Failure {
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
             }
-            Self::ConnectFailure(_) | Self::TlsFailure | Self::SecretsMissing => {
+            Self::ConnectFailure(_)
+            | Self::ImmediateConnectFailure(_)
+            | Self::TlsFailure
+            | Self::SecretsMissing => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote connection failure"
             }
@@ -223,12 +231,8 @@ impl Failure {
             Self::PathNormalization => return "path_normalization_failed".into(),
             Self::NoPath => return "absolute_path_rejected".into(),
             Self::Overflow => "overflow",
-            Self::ConnectFailure(errno) => {
-                let transport = transport_failure(errno);
-                return format!(
-                    "upstream_reset_before_response_started{{remote_connection_failure|{transport}}}"
-                )
-                .into();
+            Self::ConnectFailure(_) | Self::ImmediateConnectFailure(_) => {
+                return self.connect_details(None).unwrap_or_default();
             }
             Self::TlsFailure => "remote_connection_failure",
             Self::SecretsMissing => {
@@ -251,6 +255,7 @@ impl Failure {
         matches!(
             self,
             Self::ConnectFailure(_)
+                | Self::ImmediateConnectFailure(_)
                 | Self::ConnectTimeout
                 | Self::TlsFailure
                 | Self::SecretsMissing
@@ -263,17 +268,40 @@ impl Failure {
                 | Self::ResponseTimeout { .. }
         )
     }
+
+    /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%` of a connection that never was:
+    /// `delayed_connect_error:_Connection_refused`, or
+    /// `immediate_connect_error:_No_such_file_or_directory|remote_address:/run/a.sock`.
+    pub fn connect_error(self, host: Option<&Address>) -> Option<String> {
+        match (self, host) {
+            (Self::ConnectFailure(errno), _) => {
+                Some(format!("delayed_connect_error:_{}", words(errno)))
+            }
+            (Self::ImmediateConnectFailure(errno), None) => {
+                Some(format!("immediate_connect_error:_{}", words(errno)))
+            }
+            (Self::ImmediateConnectFailure(errno), Some(host)) => Some(format!(
+                "immediate_connect_error:_{}|remote_address:{host}",
+                words(errno)
+            )),
+            _ => None,
+        }
+    }
+
+    /// `%RESPONSE_CODE_DETAILS%` of the same.
+    pub fn connect_details(self, host: Option<&Address>) -> Option<Cow<'static, str>> {
+        let error = self.connect_error(host)?;
+        let details =
+            format!("upstream_reset_before_response_started{{remote_connection_failure|{error}}}");
+        Some(details.into())
+    }
 }
 
-/// `%UPSTREAM_TRANSPORT_FAILURE_REASON%`: `delayed_connect_error:_Connection_refused`.
-pub fn transport_failure(errno: Errno) -> String {
+/// What the system says of an error, with `_` for spaces.
+fn words(errno: Errno) -> String {
     let text = std::io::Error::from_raw_os_error(errno.raw_os_error()).to_string();
-    let text = text
-        .split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .replace(' ', "_");
-    format!("delayed_connect_error:_{text}")
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.replace(' ', "_")
 }
 
 #[cfg(test)]
@@ -286,6 +314,15 @@ mod tests {
             Failure::ConnectFailure(Errno::CONNREFUSED).details(false),
             "upstream_reset_before_response_started{remote_connection_failure|\
              delayed_connect_error:_Connection_refused}"
+        );
+        let host = Address::Pipe("/run/a.sock".into());
+        assert_eq!(
+            Failure::ImmediateConnectFailure(Errno::NOENT).connect_details(Some(&host)),
+            Some(
+                "upstream_reset_before_response_started{remote_connection_failure|\
+                 immediate_connect_error:_No_such_file_or_directory|remote_address:/run/a.sock}"
+                    .into()
+            )
         );
         assert_eq!(
             Failure::UpstreamClosed.details(true),

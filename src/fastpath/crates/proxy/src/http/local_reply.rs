@@ -19,9 +19,10 @@ impl Worker {
     /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
     pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
         s.info.flags.insert(failure.flags(false));
-        if let Failure::ConnectFailure(errno) = failure {
-            s.info.upstream_transport_failure =
-                Some(super::failure::transport_failure(errno).into());
+        let host = s.host.as_ref().map(|host| &host.address);
+        let of_connecting = failure.connect_details(host);
+        if let Some(error) = failure.connect_error(host) {
+            s.info.upstream_transport_failure = Some(error.into());
         }
         let stats = d.client.http.stats();
         match failure {
@@ -36,7 +37,7 @@ impl Worker {
             Failure::UpgradeRefused => stats.inc(HcmCounter::DownstreamRqWsOnNonWsRoute),
             _ => {}
         }
-        s.info.details = Some(failure.details(false));
+        s.info.details = of_connecting.or_else(|| Some(failure.details(false)));
         if s.request.kind == proto::h1::Method::Connect {
             // What follows may be for a tunnel that there is not.
             d.close_after_response();

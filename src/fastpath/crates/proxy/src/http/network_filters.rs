@@ -20,7 +20,8 @@ impl Client {
         }
         let known = self.connection_facts.as_deref().or(self.facts.as_deref());
         let known = known.cloned();
-        let mut facts = known.unwrap_or_else(|| ConnectionFacts::new(self.local, self.peer));
+        let of_socket = || ConnectionFacts::new(self.local.clone(), self.peer.clone());
+        let mut facts = known.unwrap_or_else(of_socket);
         let refusal = chain.ask_rbac(occasion, &mut facts, self.tls.as_deref());
         // Streams that are under way keep what they have.
         if let Some(client) = Rc::get_mut(self) {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use model::resources::address::Address;
 use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
 use proto::{HeaderMap, Known};
@@ -65,9 +66,9 @@ impl Worker {
         stats.gauge_inc(HcmGauge::DownstreamRqActive);
         s.info.start = self.clock.now_ns();
         s.info.start_wall = self.clock.wall_ns();
-        s.info.downstream_remote = Some(d.client.peer);
-        s.info.downstream_direct_remote = Some(d.client.direct_peer);
-        s.info.downstream_local = Some(d.client.local);
+        s.info.downstream_remote = Some(d.client.peer.clone());
+        s.info.downstream_direct_remote = Some(d.client.direct_peer.clone());
+        s.info.downstream_local = Some(d.client.local.clone());
         s.info.connection_id = d.client.id;
         s.info.filter_chain_name = Some(Rc::clone(&d.client.chain.name));
         s.info.downstream_tls.clone_from(&d.client.tls);
@@ -135,7 +136,8 @@ impl Worker {
             }
             Normalized::Refused => return self.refuse_path(d, s),
         }
-        normalize_host(hcm, d.client.local.port(), &mut s);
+        // On a pipe no port is the one it came to.
+        normalize_host(hcm, d.client.local.port().unwrap_or(0), &mut s);
         if s.request.headers.get(Known::Upgrade) == Some(b"h2c") {
             // Offered, not demanded: HTTP/1.1 goes on (RFC 9110 §7.8).
             s.request.upgrade = false;
@@ -162,8 +164,8 @@ impl Worker {
         join_inline(headers);
         sanitize_referer(headers);
 
-        let peer = d.client.peer.ip().to_canonical();
-        let remote = self.forwarded_for(hcm, headers, peer);
+        let peer = d.client.peer.to_canonical();
+        let remote = self.forwarded_for(hcm, headers, &peer);
         let trusts_proto = !hcm.use_remote_address || hcm.xff_num_trusted_hops > 0;
         if !(trusts_proto && headers.contains(Known::XForwardedProto)) {
             let proto: &[u8] = if d.client.tls.is_some() {
@@ -175,12 +177,10 @@ impl Worker {
         }
         if hcm.append_x_forwarded_port
             && (hcm.use_remote_address || !headers.contains(Known::XForwardedPort))
+            && let Some(port) = d.client.local.port()
         {
-            let mut port = [0; 5];
-            headers.set(
-                Known::XForwardedPort,
-                decimal(&mut port, u64::from(d.client.local.port())),
-            );
+            let mut text = [0; 5];
+            headers.set(Known::XForwardedPort, decimal(&mut text, u64::from(port)));
         }
         if let Some(scheme) = scheme {
             headers.set(Known::XForwardedProto, scheme.as_bytes());
@@ -201,7 +201,8 @@ impl Worker {
         let internal = remote.single
             && remote
                 .address
-                .is_some_and(|ip| is_internal(hcm.internal_addresses.as_deref(), ip));
+                .as_ref()
+                .is_some_and(|address| is_internal(hcm, address));
         let edge = !internal && hcm.use_remote_address;
         headers.remove(Known::XEnvoyInternal);
         if internal {
@@ -215,13 +216,9 @@ impl Worker {
                 headers.remove_name(name.text.as_bytes());
             }
         }
+        let external = remote.address.as_ref().unwrap_or(&peer).ip();
         if let Some(address) = remote.address {
-            let port = if address == peer {
-                d.client.peer.port()
-            } else {
-                0
-            };
-            s.info.downstream_remote = Some(SocketAddr::new(address, port));
+            s.info.downstream_remote = Some(address);
         }
         if hcm.add_user_agent {
             let cluster = self.shared.service_cluster.as_bytes();
@@ -237,10 +234,10 @@ impl Worker {
         if let Some(via) = &hcm.via {
             headers.append_value(Known::Via, b", ", via.as_bytes());
         }
-        if edge {
+        if edge && let Some(address) = external {
             let mut text = Vec::new();
             // Writing to a Vec cannot fail.
-            let _ = write!(text, "{}", remote.address.unwrap_or(peer));
+            let _ = write!(text, "{address}");
             headers.set(Known::XEnvoyExternalAddress, &text);
         }
         self.request_id(hcm, edge, headers);
@@ -255,7 +252,7 @@ impl Worker {
     }
 
     /// x-forwarded-for, and the address that is trusted as the client's.
-    fn forwarded_for(&self, hcm: &Hcm, headers: &mut HeaderMap, peer: IpAddr) -> Remote {
+    fn forwarded_for(&self, hcm: &Hcm, headers: &mut HeaderMap, peer: &Address) -> Remote {
         if !hcm.use_remote_address {
             let (address, single) = xff_address(headers, hcm.xff_num_trusted_hops as usize);
             return Remote { address, single };
@@ -265,8 +262,11 @@ impl Worker {
             0 => None,
             n => xff_address(headers, n.saturating_sub(1) as usize).0,
         };
-        address = address.or(Some(peer));
-        if !hcm.skip_xff_append {
+        address = address.or_else(|| Some(peer.clone()));
+        // A pipe's end has no place in the list.
+        if !hcm.skip_xff_append
+            && let Some(peer) = peer.ip()
+        {
             let own = if peer.is_loopback() {
                 self.shared.local_address
             } else {
@@ -375,7 +375,8 @@ fn forward_client_cert(hcm: &Hcm, tls: Option<&Info>, headers: &mut HeaderMap) {
 }
 
 struct Remote {
-    address: Option<IpAddr>,
+    /// With port 0 where x-forwarded-for says it.
+    address: Option<Address>,
     /// Nobody else's address is in x-forwarded-for.
     single: bool,
 }
@@ -481,7 +482,7 @@ pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
 
 /// `Utility::getLastAddressFromXFF`: the address `skip` places from the right, and whether it is
 /// the only one.
-fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<IpAddr>, bool) {
+fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<Address>, bool) {
     let Some(value) = headers.get(Known::XForwardedFor) else {
         return (None, false);
     };
@@ -490,12 +491,19 @@ fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<IpAddr>, bool) {
         .nth(skip)
         .and_then(|text| std::str::from_utf8(text.trim_ascii()).ok())
         .and_then(|text| text.parse::<IpAddr>().ok())
-        .map(|ip| ip.to_canonical());
+        .map(|ip| SocketAddr::new(ip.to_canonical(), 0).into());
     let single = !value.contains(&b',');
     (address, single)
 }
 
-fn is_internal(ranges: Option<&[Cidr]>, ip: IpAddr) -> bool {
+fn is_internal(hcm: &Hcm, address: &Address) -> bool {
+    match address.ip() {
+        Some(ip) => is_in(hcm.internal_addresses.as_deref(), ip),
+        None => hcm.internal_unix_sockets,
+    }
+}
+
+fn is_in(ranges: Option<&[Cidr]>, ip: IpAddr) -> bool {
     ranges.is_some_and(|ranges| ranges.iter().any(|r| r.contains(ip)))
 }
 
@@ -534,8 +542,9 @@ mod tests {
     fn trusted_hops_count_from_the_right() {
         let mut h = HeaderMap::new();
         h.push_known(Known::XForwardedFor, b"1.1.1.1, 2.2.2.2,3.3.3.3");
-        assert_eq!(xff_address(&h, 0), (Some([3, 3, 3, 3].into()), false));
-        assert_eq!(xff_address(&h, 2), (Some([1, 1, 1, 1].into()), false));
+        let at = |ip: [u8; 4]| Some(SocketAddr::from((ip, 0)).into());
+        assert_eq!(xff_address(&h, 0), (at([3, 3, 3, 3]), false));
+        assert_eq!(xff_address(&h, 2), (at([1, 1, 1, 1]), false));
         assert_eq!(xff_address(&h, 3), (None, false));
     }
 
@@ -545,8 +554,8 @@ mod tests {
             address: [10, 0, 0, 0].into(),
             prefix_len: 8,
         }];
-        assert!(is_internal(Some(&ranges), [10, 9, 8, 7].into()));
-        assert!(!is_internal(Some(&ranges), [11, 0, 0, 1].into()));
-        assert!(!is_internal(None, [10, 9, 8, 7].into()));
+        assert!(is_in(Some(&ranges), [10, 9, 8, 7].into()));
+        assert!(!is_in(Some(&ranges), [11, 0, 0, 1].into()));
+        assert!(!is_in(None, [10, 9, 8, 7].into()));
     }
 }

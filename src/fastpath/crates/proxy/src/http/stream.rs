@@ -220,7 +220,7 @@ impl Stream {
             self.info.upstream_cluster = Some(config.stat_name.clone());
         }
         if let Some(host) = &self.host {
-            self.info.upstream_host = Some(host.address);
+            self.info.upstream_host = Some(host.address.clone());
             self.info.upstream_host_name = host.hostname.clone();
         }
     }

@@ -1,8 +1,8 @@
 //! The host's side of HTTP/2: our requests go out, each as an `Upstream` of its own.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use model::resources::address::Address;
 use model::resources::cluster::RoutingPriority;
 use proto::h2::{Connection, ErrorCode, Options, StreamFault, StreamId};
 
@@ -29,7 +29,7 @@ pub struct Client {
     pub pool: Rc<Pool>,
     priority: RoutingPriority,
     connection_unit: Taken,
-    local: Option<SocketAddr>,
+    local: Option<Address>,
     requests: u32,
     opened_ns: u64,
     /// When the next PING is due, and when its answer is.
@@ -148,7 +148,7 @@ impl Worker {
         };
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
-        let local = client.local;
+        let local = client.local.clone();
         let tls = c.io.tls_info().cloned();
         if s.request.upgrade && !c.codec.peer_allows_connect() {
             return self.reply_failure(d, s, Failure::UpstreamTakesNoUpgrade);

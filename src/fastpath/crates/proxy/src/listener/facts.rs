@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use model::matching::filter_chain::Facts;
 use model::matching::rbac::MetadataValue;
+use model::resources::address::Address;
 
 /// As the socket has it, then as listener filters correct it. Filter chains are chosen by it, logs
 /// print it.
@@ -11,17 +12,19 @@ use model::matching::rbac::MetadataValue;
 pub struct ConnectionFacts {
     /// Where the client wanted to go: the local address, or what SO_ORIGINAL_DST or PROXY protocol
     /// say.
-    pub destination: SocketAddr,
+    pub destination: Address,
     /// The local address of the socket.
-    pub direct_destination: SocketAddr,
-    /// `destination` is not the socket's.
+    pub direct_destination: Address,
+    /// `destination` is not the socket's, or was looked up all the same: another listener may be
+    /// the one of it.
     pub destination_restored: bool,
     /// The client: the peer, or what PROXY protocol says.
-    pub source: SocketAddr,
+    pub source: Address,
     /// The peer of the socket.
-    pub direct_source: SocketAddr,
-    /// Where the connection went before it was redirected here, if it was: for the filter
-    /// `original_dst`, looked up by whoever has the socket (`net::socket::original_destination`).
+    pub direct_source: Address,
+    /// Where the connection went before it was redirected here, or to a transparent socket: for
+    /// the filter `original_dst`, looked up by whoever has the socket
+    /// (`net::socket::original_destination`).
     pub redirected_from: Option<SocketAddr>,
     pub transport: Transport,
     /// Of the ClientHello, lower case; empty without one.
@@ -82,12 +85,12 @@ const TLS_FAILURE_KEY: &str = "failure_reason";
 impl ConnectionFacts {
     /// Of an accepted socket: its local address and its peer's.
     #[must_use]
-    pub fn new(local: SocketAddr, peer: SocketAddr) -> Self {
+    pub fn new(local: Address, peer: Address) -> Self {
         Self {
-            destination: local,
+            destination: local.clone(),
             direct_destination: local,
             destination_restored: false,
-            source: peer,
+            source: peer.clone(),
             direct_source: peer,
             redirected_from: None,
             transport: Transport::default(),
@@ -105,8 +108,8 @@ impl ConnectionFacts {
     #[must_use]
     pub fn for_matching(&self) -> Facts<'_> {
         Facts {
-            destination: self.destination,
-            source: self.source,
+            destination: self.destination.socket_addr(),
+            source: self.source.socket_addr(),
             direct_source: self.direct_source.ip(),
             server_name: &self.server_name,
             transport_protocol: self.transport.as_bytes(),
@@ -159,6 +162,7 @@ impl ConnectionFacts {
 
     /// Another destination than the socket's, by whatever means it became known.
     pub(super) fn restore_destination(&mut self, destination: SocketAddr) {
+        let destination = Address::Ip(destination);
         if destination != self.destination {
             self.destination = destination;
             self.destination_restored = true;
@@ -210,8 +214,8 @@ mod tests {
 
     #[test]
     fn network_filters_replace_values() {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let mut facts = ConnectionFacts::new(address, address);
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let mut facts = ConnectionFacts::new(address.into(), address.into());
         facts.set_text("n", "k", "1");
         facts.set_text("n", "k", "2");
         facts.set_flag("n", "f", true);
@@ -222,8 +226,8 @@ mod tests {
 
     #[test]
     fn the_first_value_of_a_key_stays() {
-        let address = "127.0.0.1:1".parse().unwrap();
-        let mut facts = ConnectionFacts::new(address, address);
+        let address: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let mut facts = ConnectionFacts::new(address.into(), address.into());
         facts.add_metadata("n", "k", b"1");
         facts.add_metadata("n", "k", b"2");
         facts.add_metadata("m", "k", b"3");

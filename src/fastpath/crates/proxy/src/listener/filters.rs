@@ -135,6 +135,7 @@ impl Inspection {
             ListenerFilter::OriginalDst => {
                 if let Some(destination) = facts.redirected_from {
                     facts.restore_destination(destination);
+                    facts.destination_restored = true;
                 }
                 Verdict::Next(0)
             }
@@ -202,7 +203,8 @@ fn holds(predicate: &ListenerPredicate, facts: &ConnectionFacts) -> bool {
     match predicate {
         ListenerPredicate::Any => true,
         ListenerPredicate::DestinationPort { start, end } => {
-            (*start..*end).contains(&i32::from(facts.destination.port()))
+            let port = facts.destination.port();
+            port.is_some_and(|port| (*start..*end).contains(&i32::from(port)))
         }
         ListenerPredicate::And(all) => all.iter().all(|p| holds(p, facts)),
         ListenerPredicate::Or(any) => any.iter().any(|p| holds(p, facts)),
@@ -211,7 +213,10 @@ fn holds(predicate: &ListenerPredicate, facts: &ConnectionFacts) -> bool {
 }
 
 fn original_src(config: &OriginalSrc, facts: &mut ConnectionFacts) -> Verdict {
-    let mut address = facts.source;
+    // A pipe's end is no place to leave from.
+    let Some(mut address) = facts.source.socket_addr() else {
+        return Verdict::Next(0);
+    };
     if !config.bind_port {
         address.set_port(0);
     }
@@ -343,7 +348,7 @@ fn take_header(
             if !is_unicast(source) || !is_unicast(destination) {
                 return Err(Rejection::ProxyProtocolAddress);
             }
-            facts.source = source;
+            facts.source = source.into();
             facts.restore_destination(destination);
         }
         Addresses::Unix { .. } | Addresses::Unspecified => {

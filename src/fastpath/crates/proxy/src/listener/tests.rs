@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 
 use model::matching::rbac::MetadataValue;
+use model::resources::address::Address;
 use model::resources::listener::{
     ConditionalFilter, ListenerFilter, ListenerPredicate, OriginalSrc, ProxyProtocol, TlsInspector,
     TlvRule,
@@ -35,7 +36,10 @@ impl Bench {
             filters,
             stats,
             inspection: Inspection::default(),
-            facts: ConnectionFacts::new(address("127.0.0.1:80"), address("127.0.0.9:9")),
+            facts: ConnectionFacts::new(
+                address("127.0.0.1:80").into(),
+                address("127.0.0.9:9").into(),
+            ),
         }
     }
 
@@ -247,10 +251,10 @@ fn proxy_protocol_takes_its_bytes_only() {
         }
         assert_eq!(bench.step(&bytes), done(header.len()));
         let facts = &bench.facts;
-        assert_eq!(facts.source, address("1.1.1.1:5"));
-        assert_eq!(facts.destination, address("10.0.0.1:443"));
-        assert_eq!(facts.direct_source, address("127.0.0.9:9"));
-        assert_eq!(facts.direct_destination, address("127.0.0.1:80"));
+        assert_eq!(facts.source, address("1.1.1.1:5").into());
+        assert_eq!(facts.destination, address("10.0.0.1:443").into());
+        assert_eq!(facts.direct_source, address("127.0.0.9:9").into());
+        assert_eq!(facts.direct_destination, address("127.0.0.1:80").into());
         assert!(facts.destination_restored);
         assert_eq!(&*facts.server_name, b"a.b");
     }
@@ -263,7 +267,7 @@ fn a_local_header_changes_nothing() {
     for header in [header, b"PROXY UNKNOWN\r\n".to_vec()] {
         let mut bench = Bench::new(vec![ListenerFilter::ProxyProtocol(proxy_protocol())]);
         assert_eq!(bench.step(&header), done(header.len()));
-        assert_eq!(bench.facts.source, address("127.0.0.9:9"));
+        assert_eq!(bench.facts.source, address("127.0.0.9:9").into());
         assert!(!bench.facts.destination_restored);
     }
 }
@@ -361,18 +365,42 @@ fn original_destination_and_source() {
     ]);
     bench.facts.redirected_from = Some(address("10.1.1.1:443"));
     assert_eq!(bench.step(b""), done(0));
-    assert_eq!(bench.facts.destination, address("10.1.1.1:443"));
+    assert_eq!(bench.facts.destination, address("10.1.1.1:443").into());
     assert!(bench.facts.destination_restored);
     let upstream = UpstreamSource {
         address: address("127.0.0.9:0"),
         mark: 123,
     };
     assert_eq!(bench.facts.upstream_source, Some(upstream));
-    // To itself: as if it came straight.
+    // To itself, which is found when its listener is looked for.
     let mut bench = Bench::new(vec![ListenerFilter::OriginalDst]);
     bench.facts.redirected_from = Some(address("127.0.0.1:80"));
     assert_eq!(bench.step(b""), done(0));
-    assert!(!bench.facts.destination_restored);
+    assert_eq!(bench.facts.destination, address("127.0.0.1:80").into());
+    assert!(bench.facts.destination_restored);
+}
+
+/// A pipe has no port that could be in a range, and is no place to leave from.
+#[test]
+fn pipes_have_no_addresses() {
+    let disabled = ListenerPredicate::DestinationPort { start: 0, end: 2 };
+    let mut bench = Bench::conditional(vec![
+        ConditionalFilter {
+            filter: ListenerFilter::ProxyProtocol(proxy_protocol()),
+            disabled: Some(disabled),
+        },
+        ConditionalFilter {
+            filter: ListenerFilter::OriginalSrc(OriginalSrc::default()),
+            disabled: None,
+        },
+    ]);
+    let pipe = Address::Pipe("/run/a.sock".into());
+    bench.facts = ConnectionFacts::new(pipe.clone(), pipe);
+    assert_eq!(bench.step(b""), Step::NeedMore);
+    let local = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    assert_eq!(bench.step(local), done(16));
+    assert_eq!(bench.facts.upstream_source, None);
+    assert_eq!(bench.facts.for_matching().destination, None);
 }
 
 #[test]
@@ -421,5 +449,5 @@ fn giving_up_keeps_what_was_found() {
         header + 16_384
     );
     assert_eq!(bench.inspection.give_up(), done(header));
-    assert_eq!(bench.facts.source, address("1.1.1.1:5"));
+    assert_eq!(bench.facts.source, address("1.1.1.1:5").into());
 }

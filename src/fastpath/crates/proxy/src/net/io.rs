@@ -2,10 +2,10 @@
 //! spoken under them.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 use tls::{Info, Ocsp, Received, Session, TlsError};
@@ -71,6 +71,7 @@ pub struct Io {
     tls: Option<Box<Tls>>,
     /// Our side ends when all that waits is written.
     finishing: bool,
+    refused: Option<Errno>,
 }
 
 #[derive(Debug)]
@@ -94,7 +95,22 @@ impl Io {
             out: OutBuffer::default(),
             tls: None,
             finishing: false,
+            refused: None,
         }
+    }
+
+    /// A connection under way, as `socket::connect` has it: with the error that was there at once.
+    pub fn connecting((fd, refused): (OwnedFd, Option<Errno>)) -> Self {
+        Self {
+            refused,
+            ..Self::plain(fd)
+        }
+    }
+
+    /// Why there is no connection, if that was known at once. Like any other end of connecting it
+    /// is told by an event: epoll has one for a socket that is not connected.
+    pub fn refused(&self) -> Option<Errno> {
+        self.refused
     }
 
     /// From here on TLS is spoken. A client's first bytes leave at once.
@@ -276,7 +292,7 @@ impl Io {
         self.out.clear();
     }
 
-    pub fn local_address(&self) -> Option<SocketAddr> {
+    pub fn local_address(&self) -> Option<Address> {
         super::socket::local_address(&self.fd)
     }
 

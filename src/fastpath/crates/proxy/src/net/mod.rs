@@ -4,4 +4,10 @@ pub mod io;
 pub mod local_address;
 pub mod out_buffer;
 pub mod socket;
+mod sockopt;
+mod unix;
 pub mod watch;
+
+fn errno(error: std::io::Error) -> rustix::io::Errno {
+    rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::INVAL)
+}

@@ -2,32 +2,37 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
+use model::resources::address::{Address, Bind};
+use model::resources::cluster::TcpKeepalive;
 use model::resources::listener::SocketOptions;
 use rustix::io::{Errno, Result};
 use rustix::net::sockopt;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketFlags, SocketType, ipproto};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto};
 use socket2::SockRef;
 
-fn family(address: &SocketAddr) -> AddressFamily {
-    match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
+use super::sockopt::set_tcp_fast_open;
+use super::{errno, unix};
+use crate::listener::UpstreamSource;
+
+/// A bound, listening, non-blocking socket. Of a pipe there can be one only: it has no
+/// `reuse_port`, and none of the options, which are those of IP.
+pub fn listen(
+    bind: &Bind,
+    backlog: i32,
+    reuse_port: bool,
+    options: SocketOptions,
+) -> Result<OwnedFd> {
+    match &bind.address {
+        Address::Ip(address) => listen_tcp(address, backlog, reuse_port, options),
+        Address::Pipe(_) if options.transparent || options.freebind => Err(Errno::OPNOTSUPP),
+        Address::Pipe(path) => unix::listen(path, bind.mode, backlog),
     }
 }
 
-fn stream_socket(address: &SocketAddr) -> Result<OwnedFd> {
-    rustix::net::socket_with(
-        family(address),
-        SocketType::STREAM,
-        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
-        Some(ipproto::TCP),
-    )
-}
-
-/// A bound, listening, non-blocking socket. `TCP_NODELAY` is set here because accepted sockets
-/// inherit it: that saves a call a connection.
-pub fn listen(
+/// `TCP_NODELAY` is set here because accepted sockets inherit it: that saves a call a connection.
+fn listen_tcp(
     address: &SocketAddr,
     backlog: i32,
     reuse_port: bool,
@@ -55,56 +60,51 @@ pub fn listen(
     sockopt::set_tcp_nodelay(&fd, true)?;
     rustix::net::bind(&fd, address)?;
     rustix::net::listen(&fd, backlog)?;
+    if let Some(queue) = options.fast_open_queue {
+        set_tcp_fast_open(&fd, queue)?;
+    }
     Ok(fd)
 }
 
-/// Lets a socket have an address that is not this machine's (needs CAP_NET_ADMIN).
-fn set_transparent(fd: &OwnedFd, address: &SocketAddr) -> Result<()> {
-    match address {
-        SocketAddr::V4(_) => SockRef::from(fd).set_ip_transparent_v4(true).map_err(errno),
-        // IPV6_TRANSPARENT cannot be set through any crate without unsafe code of ours.
-        SocketAddr::V6(_) => Err(Errno::AFNOSUPPORT),
-    }
-}
-
-fn errno(error: std::io::Error) -> Errno {
-    Errno::from_io_error(&error).unwrap_or(Errno::INVAL)
-}
-
 /// Accepts one connection; `None` when there is none waiting.
-pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, SocketAddr)>> {
+pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, Address)>> {
     match rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
-        Ok((fd, Some(address))) => Ok(to_std(address).map(|a| (fd, a))),
+        Ok((fd, Some(address))) => Ok(address_of(address).map(|a| (fd, a))),
         Ok((_, None)) | Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
         Err(e) => Err(e),
     }
 }
 
-/// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how).
-pub fn connect(address: &SocketAddr) -> Result<OwnedFd> {
-    let fd = stream_socket(address)?;
-    sockopt::set_tcp_nodelay(&fd, true)?;
-    match rustix::net::connect(&fd, address) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
-        Err(e) => Err(e),
+/// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how, unless
+/// the error is there at once). `source`: from an address that is the client's (`original_src`).
+pub fn connect(
+    address: &Address,
+    source: Option<&UpstreamSource>,
+    keepalive: Option<&TcpKeepalive>,
+) -> Result<(OwnedFd, Option<Errno>)> {
+    match (address, source) {
+        (Address::Ip(address), source) => connect_tcp(address, source, keepalive),
+        (Address::Pipe(path), None) => unix::connect(path),
+        (Address::Pipe(_), Some(_)) => Err(Errno::AFNOSUPPORT),
     }
 }
 
-/// As `connect`, from an address that is the client's (`original_src`).
-pub fn connect_from(address: &SocketAddr, source: &SocketAddr, mark: u32) -> Result<OwnedFd> {
-    if address.is_ipv4() != source.is_ipv4() {
-        return Err(Errno::AFNOSUPPORT);
-    }
+fn connect_tcp(
+    address: &SocketAddr,
+    source: Option<&UpstreamSource>,
+    keepalive: Option<&TcpKeepalive>,
+) -> Result<(OwnedFd, Option<Errno>)> {
     let fd = stream_socket(address)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
-    set_transparent(&fd, source)?;
-    if mark != 0 {
-        SockRef::from(&fd).set_mark(mark).map_err(errno)?;
+    if let Some(keepalive) = keepalive {
+        set_keepalive(&fd, keepalive)?;
     }
-    rustix::net::bind(&fd, source)?;
+    if let Some(source) = source {
+        bind_to(&fd, address, source)?;
+    }
     match rustix::net::connect(&fd, address) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
-        Err(e) => Err(e),
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok((fd, None)),
+        Err(e) => Ok((fd, Some(e))),
     }
 }
 
@@ -113,15 +113,18 @@ pub fn connect_result(fd: impl AsFd) -> Result<()> {
     sockopt::socket_error(fd).unwrap_or_else(Err)
 }
 
-/// The local address of a socket.
-pub fn local_address(fd: impl AsFd) -> Option<SocketAddr> {
-    rustix::net::getsockname(fd).ok().and_then(to_std)
+/// The local address of a socket; `None`: it has none, as a pipe's client.
+pub fn local_address(fd: impl AsFd) -> Option<Address> {
+    let found = rustix::net::getsockname(fd).ok().and_then(address_of)?;
+    let is_unnamed = matches!(&found, Address::Pipe(path) if path.is_empty());
+    (!is_unnamed).then_some(found)
 }
 
-/// Where a connection went before netfilter redirected it to this socket; `None`: it came straight.
-/// A transparent proxy's socket (TPROXY) has the original destination as its local address.
+/// Where a connection went before netfilter redirected it to this socket (or where it came, if
+/// netfilter only saw it); `None`: it came straight. A transparent proxy's socket (TPROXY) has the
+/// original destination as its local address.
 pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
-    let found: SocketAddr = match local_address(&fd)? {
+    let found: SocketAddr = match local_address(&fd)?.socket_addr()? {
         // ENOENT: not tracked; ENOPROTOOPT: no netfilter.
         SocketAddr::V4(_) => sockopt::ip_original_dst(&fd).ok()?.into(),
         SocketAddr::V6(_) => sockopt::ipv6_original_dst(&fd).ok()?.into(),
@@ -129,8 +132,75 @@ pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
     Some(found)
 }
 
-fn to_std(address: SocketAddrAny) -> Option<SocketAddr> {
-    SocketAddr::try_from(address).ok()
+fn family(address: &SocketAddr) -> AddressFamily {
+    match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+fn stream_socket(address: &SocketAddr) -> Result<OwnedFd> {
+    rustix::net::socket_with(
+        family(address),
+        SocketType::STREAM,
+        SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+        Some(ipproto::TCP),
+    )
+}
+
+/// Lets a socket have an address that is not this machine's (needs CAP_NET_ADMIN).
+fn set_transparent(fd: &OwnedFd, address: &SocketAddr) -> Result<()> {
+    let socket = SockRef::from(fd);
+    let set = match address {
+        SocketAddr::V4(_) => socket.set_ip_transparent_v4(true),
+        SocketAddr::V6(_) => socket.set_ip_transparent_v6(true),
+    };
+    set.map_err(errno)
+}
+
+/// Any 0 turns it off, as in Envoy.
+fn set_keepalive(fd: &OwnedFd, keepalive: &TcpKeepalive) -> Result<()> {
+    let given = [
+        keepalive.probes,
+        keepalive.time_seconds,
+        keepalive.interval_seconds,
+    ];
+    if given.contains(&Some(0)) {
+        return Ok(());
+    }
+    let seconds = |n: u32| Duration::from_secs(n.into());
+    sockopt::set_socket_keepalive(fd, true)?;
+    if let Some(probes) = keepalive.probes {
+        sockopt::set_tcp_keepcnt(fd, probes)?;
+    }
+    if let Some(time) = keepalive.time_seconds {
+        sockopt::set_tcp_keepidle(fd, seconds(time))?;
+    }
+    if let Some(interval) = keepalive.interval_seconds {
+        sockopt::set_tcp_keepintvl(fd, seconds(interval))?;
+    }
+    Ok(())
+}
+
+/// The connection is to leave from the client's address.
+fn bind_to(fd: &OwnedFd, address: &SocketAddr, source: &UpstreamSource) -> Result<()> {
+    if address.is_ipv4() != source.address.is_ipv4() {
+        return Err(Errno::AFNOSUPPORT);
+    }
+    set_transparent(fd, &source.address)?;
+    if source.mark != 0 {
+        SockRef::from(fd).set_mark(source.mark).map_err(errno)?;
+    }
+    rustix::net::bind(fd, &source.address)
+}
+
+fn address_of(address: SocketAddrAny) -> Option<Address> {
+    if address.address_family() == AddressFamily::UNIX {
+        return SocketAddrUnix::try_from(address)
+            .ok()
+            .map(|found| unix::address_of(&found));
+    }
+    SocketAddr::try_from(address).ok().map(Address::Ip)
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! clusters that choose hosts by it.
 
 use std::io::Write;
-use std::net::SocketAddr;
 
 use model::matching::query::first_value;
+use model::resources::address::Address;
 use model::resources::hash_policy::{CookieHash, HashPolicy, HashSource};
 use model::resources::header_mutation::HeaderName;
 use model::resources::route::Substitution;
@@ -44,8 +44,8 @@ fn of_source(source: &HashSource, client: &Client, s: &mut Stream) -> Option<u64
             }
         }
         HashSource::SourceIp => {
-            let address = s.info.downstream_remote.unwrap_or(client.peer);
-            Some(hash_address(address.ip()))
+            let address = s.info.downstream_remote.as_ref().unwrap_or(&client.peer);
+            address.ip().map(hash_address)
         }
         HashSource::QueryParameter(name) => {
             let (_, query) = split_query(s.request.path());
@@ -107,9 +107,7 @@ fn cookie_value<'h>(head: &'h RequestHead, name: &[u8]) -> Option<&'h [u8]> {
 /// `None`: the policy makes none.
 fn make_cookie(cookie: &CookieHash, client: &Client, s: &mut Stream) -> Option<u64> {
     let ttl = cookie.ttl?;
-    let canonical =
-        |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let [peer, local] = [client.peer, client.local].map(canonical);
+    let [peer, local] = [&client.peer, &client.local].map(Address::to_canonical);
     let value = hash_bytes(format!("{peer}{local}").as_bytes());
     let value = format!("{value:016x}");
     let mut text = cookie.name.to_vec();

@@ -16,7 +16,7 @@ use crate::cluster::host::Host;
 use crate::cluster::lb::LbContext;
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::millis;
-use crate::http::failure::{Failure, transport_failure};
+use crate::http::failure::Failure;
 use crate::net::io::{Io, Scratch};
 use crate::net::socket;
 use crate::telemetry::response_flags::ResponseFlags;
@@ -131,25 +131,25 @@ impl Worker {
         host: Rc<Host>,
         [connection_unit, pending_unit]: [Taken; 2],
     ) -> Result<(), Refused> {
-        let connected = match &t.facts.upstream_source {
-            None => socket::connect(&host.address),
-            Some(from) => socket::connect_from(&host.address, &from.address, from.mark),
-        };
-        let connected = connected.and_then(|fd| {
-            self.register(Kind::TunnelServer, t.key, &fd)?;
-            Ok(fd)
+        let source = t.facts.upstream_source.as_ref();
+        let keepalive = cluster.config.borrow().keepalive;
+        let connected = socket::connect(&host.address, source, keepalive.as_ref());
+        let connected = connected.and_then(|connecting| {
+            let io = Io::connecting(connecting);
+            self.register(Kind::TunnelServer, t.key, &io)?;
+            Ok(io)
         });
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamRqPendingTotal);
-        let fd = match connected {
-            Ok(fd) => fd,
+        let io = match connected {
+            Ok(io) => io,
             Err(errno) => {
                 give_back(&cluster, Limit::Connections, connection_unit);
                 give_back(&cluster, Limit::Pending, pending_unit);
                 stats.inc(ClusterCounter::UpstreamCxConnectFail);
                 stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 host.pool.shard.cx_connect_fail.inc();
-                t.note_failure(Failure::ConnectFailure(errno));
+                t.note_failure(Failure::ImmediateConnectFailure(errno), Some(&host));
                 return Err(Refused::Once);
             }
         };
@@ -163,7 +163,7 @@ impl Worker {
         let opened_ns = self.clock.now_ns();
         t.seen.connect_begin = opened_ns;
         t.server = Some(Server {
-            side: Side::new(Io::plain(fd)),
+            side: Side::new(io),
             stage: Stage::Connecting { deadline_ms },
             cluster,
             host,
@@ -181,24 +181,32 @@ impl Worker {
         let Some(server) = &mut t.server else {
             return self.tunnels.put(t.key, t);
         };
-        if failed && let Err(errno) = socket::connect_result(&server.side.io) {
-            return self.attempt_failed(t, Failure::ConnectFailure(errno));
+        let failure = match server.side.io.refused() {
+            Some(errno) => Some(Failure::ImmediateConnectFailure(errno)),
+            None if failed => {
+                let result = socket::connect_result(&server.side.io);
+                result.err().map(Failure::ConnectFailure)
+            }
+            None => None,
+        };
+        if let Some(failure) = failure {
+            return self.attempt_failed(t, failure);
         }
         let ms = self.clock.now_ns().saturating_sub(server.opened_ns) / 1_000_000;
         let stats = server.cluster.stats();
         stats.record(ClusterHistogram::UpstreamCxConnectMs, ms);
         if logs {
             // Two calls that only a log is worth.
+            t.seen.is_connected = true;
             t.seen.upstream_local = server.side.io.local_address();
             let ids = &self.shared.next_connection_id;
             t.seen.upstream_id = ids.fetch_add(1, Ordering::Relaxed);
         }
         server.stage = Stage::Handshaking { deadline_ms };
         let (cluster, host) = (&server.cluster, &server.host);
-        let local = t.seen.upstream_local;
         let speaks_http = t.tcp.config.tunneling.is_some();
         let kind = speaks_http.then_some(&host.pool.kind);
-        match transport::begin_tls(&mut server.side.io, cluster, host, local, kind) {
+        match transport::begin_tls(&mut server.side.io, cluster, host, kind) {
             Ok(false) => self.transport_ready(t, &[]),
             Ok(true) => self.shake_tunnel(t),
             Err(failure) => self.attempt_failed(t, failure),
@@ -276,7 +284,7 @@ impl Worker {
                 stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
             }
             server.host.pool.shard.cx_connect_fail.inc();
-            t.note_failure(failure);
+            t.note_failure(failure, Some(&server.host));
             if let Some(error) = server.side.io.tls_failure() {
                 t.seen.transport_failure = Some(error.reason().into());
             }
@@ -287,14 +295,13 @@ impl Worker {
 }
 
 impl Tunnel {
-    pub(super) fn note_failure(&mut self, failure: Failure) {
+    pub(super) fn note_failure(&mut self, failure: Failure, host: Option<&Host>) {
         self.seen
             .flags
             .insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
-        self.seen.transport_failure = match failure {
-            Failure::ConnectFailure(errno) => Some(transport_failure(errno).into()),
-            _ => None,
-        };
+        let reason = failure.connect_error(host.map(|host| &host.address));
+        self.seen.transport_failure = reason.map(Into::into);
+        self.seen.is_connected = false;
         self.seen.upstream_local = None;
     }
 
@@ -302,7 +309,8 @@ impl Tunnel {
     fn hash(&self, cluster: &ClusterRuntime) -> Option<u64> {
         match self.tcp.config.hash_policy {
             TcpHashPolicy::SourceIp if cluster.wants_hash() => {
-                Some(hash_address(self.peer.ip().to_canonical()))
+                let ip = self.peer.ip();
+                ip.map(|ip| hash_address(ip.to_canonical()))
             }
             TcpHashPolicy::SourceIp | TcpHashPolicy::None => None,
         }

@@ -33,7 +33,7 @@ impl Worker {
         let now = self.clock.now_ns();
         let cluster = seen.cluster.as_ref().map(|cluster| cluster.config.borrow());
         let host = seen.host.as_ref();
-        let connected = seen.upstream_local.is_some();
+        let connected = seen.is_connected;
         StreamInfo {
             start: t.opened_ns,
             start_wall: self
@@ -60,9 +60,9 @@ impl Worker {
             upstream_wire_bytes_received: seen.sent,
             upstream_wire_bytes_sent: seen.received,
             connection_id: t.id,
-            downstream_local: Some(t.local),
-            downstream_remote: Some(t.peer),
-            downstream_direct_remote: Some(t.peer),
+            downstream_local: Some(t.local.clone()),
+            downstream_remote: Some(t.peer.clone()),
+            downstream_direct_remote: Some(t.facts.direct_source.clone()),
             filter_chain_name: Some(Rc::clone(&t.chain.name)),
             downstream_tls: t.client.io.tls_info().cloned(),
             upstream_tls: t
@@ -73,10 +73,10 @@ impl Worker {
             facts: Some(Rc::new((*t.facts).clone())),
             upstream_cluster_raw: cluster.as_ref().map(|c| c.name.clone()),
             upstream_cluster: cluster.as_ref().map(|c| c.stat_name.clone()),
-            upstream_host: host.map(|host| host.address),
+            upstream_host: host.map(|host| host.address.clone()),
             upstream_host_name: host.and_then(|host| host.hostname.clone()),
-            upstream_local: seen.upstream_local,
-            upstream_remote: host.filter(|_| connected).map(|host| host.address),
+            upstream_local: seen.upstream_local.clone(),
+            upstream_remote: host.filter(|_| connected).map(|host| host.address.clone()),
             upstream_connection_id: seen.upstream_id,
             attempt_count: t.attempts,
             stream_id: Some(seen.stream_id),

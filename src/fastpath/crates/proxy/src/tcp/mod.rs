@@ -19,8 +19,9 @@ pub mod route;
 pub mod stream;
 pub mod tunneling;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
+
+use model::resources::address::Address;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
@@ -46,8 +47,8 @@ pub struct Tunnel {
     pub tcp: Rc<TcpRuntime>,
     pub listener: Rc<ListenerRuntime>,
     pub chain: Rc<ChainRuntime>,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub peer: Address,
+    pub local: Address,
     pub id: u64,
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
@@ -152,7 +153,9 @@ pub struct Seen {
     pub transport_failure: Option<Box<str>>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
-    pub upstream_local: Option<SocketAddr>,
+    /// There is a connection, whatever it is called: on a pipe its local end has no name.
+    pub is_connected: bool,
+    pub upstream_local: Option<Address>,
     pub upstream_id: u64,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
     pub connect_begin: u64,

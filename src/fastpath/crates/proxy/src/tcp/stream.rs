@@ -100,6 +100,7 @@ impl Worker {
         let Some(c) = self.http2.get_mut(connection) else {
             return false;
         };
+        t.seen.is_connected = true;
         t.seen.upstream_local = c.io.local_address();
         let scheme = if c.io.is_plain() {
             Scheme::Http
@@ -336,7 +337,7 @@ impl Worker {
     /// The host does not give a tunnel.
     pub(super) fn link_refused(&mut self, mut t: Box<Tunnel>) {
         self.close_link(&mut t);
-        t.note_failure(Failure::UpstreamClosed);
+        t.note_failure(Failure::UpstreamClosed, None);
         self.try_again(t);
     }
 

@@ -136,7 +136,7 @@ impl Worker {
             count_destroyed(&server, By::Us, true);
             self.count_server_closed(&server);
         }
-        t.note_failure(Failure::UpstreamClosed);
+        t.note_failure(Failure::UpstreamClosed, None);
         self.try_again(t);
     }
 }

@@ -1,10 +1,10 @@
 //! What is known about one request beyond its headers: filled by the data path, read by formats.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use proto::HeaderMap;
 use proto::h1::{RequestHead, Version};
 
@@ -92,11 +92,11 @@ pub struct StreamInfo {
     /// True: the request came by https (`:scheme`).
     pub scheme_https: bool,
     pub connection_id: u64,
-    pub downstream_local: Option<SocketAddr>,
+    pub downstream_local: Option<Address>,
     /// The client as `x-forwarded-for` and trusted hops have it.
-    pub downstream_remote: Option<SocketAddr>,
+    pub downstream_remote: Option<Address>,
     /// The peer of the connection.
-    pub downstream_direct_remote: Option<SocketAddr>,
+    pub downstream_direct_remote: Option<Address>,
     pub filter_chain_name: Option<Rc<str>>,
     /// What the handshake settled.
     pub downstream_tls: Option<Arc<tls::Info>>,
@@ -114,12 +114,12 @@ pub struct StreamInfo {
     pub upstream_cluster_raw: Option<Arc<str>>,
     pub upstream_cluster: Option<Arc<str>>,
     /// The chosen endpoint, connected or not (`UPSTREAM_HOST`).
-    pub upstream_host: Option<SocketAddr>,
+    pub upstream_host: Option<Address>,
     /// Its hostname (DNS clusters); None: its address.
     pub upstream_host_name: Option<Arc<str>>,
     /// Of the connection: set once connected.
-    pub upstream_local: Option<SocketAddr>,
-    pub upstream_remote: Option<SocketAddr>,
+    pub upstream_local: Option<Address>,
+    pub upstream_remote: Option<Address>,
     pub upstream_connection_id: u64,
     pub upstream_tls: Option<Arc<tls::Info>>,
     pub upstream_protocol: Option<Version>,
@@ -143,7 +143,7 @@ impl StreamInfo {
         self.connection_id = old.connection_id;
         self.scheme_https = old.scheme_https;
         self.downstream_local = old.downstream_local;
-        self.downstream_remote = old.downstream_direct_remote;
+        self.downstream_remote = old.downstream_direct_remote.clone();
         self.downstream_direct_remote = old.downstream_direct_remote;
         self.filter_chain_name = old.filter_chain_name;
         self.downstream_tls = old.downstream_tls;

@@ -9,10 +9,10 @@ pub mod pool;
 pub mod transport;
 pub mod upload;
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 use proto::h1::HeadReader;
 use rustix::io::Errno;
@@ -56,7 +56,7 @@ pub struct Upstream {
     pub priority: RoutingPriority,
     pub opened_ns: u64,
     /// Known once connected.
-    pub local: Option<SocketAddr>,
+    pub local: Option<Address>,
     pub idle_since_ms: u64,
 }
 
@@ -147,10 +147,10 @@ impl Worker {
         priority: RoutingPriority,
         unit: Taken,
     ) -> Result<(), Errno> {
-        let io = Io::plain(match &pool.kind.source {
-            None => socket::connect(&host.address)?,
-            Some(from) => socket::connect_from(&host.address, &from.address, from.mark)?,
-        });
+        let keepalive = cluster.config.borrow().keepalive;
+        let source = pool.kind.source.as_ref();
+        let connecting = socket::connect(&host.address, source, keepalive.as_ref())?;
+        let io = Io::connecting(connecting);
         self.connects = self.connects.wrapping_add(1);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
@@ -246,8 +246,14 @@ impl Worker {
         let Some(io) = u.carrier.io() else {
             return self.upstreams.put(u.key, u);
         };
-        match socket::connect_result(io) {
-            Ok(()) => {
+        let failure = match io.refused() {
+            Some(errno) => Some(Failure::ImmediateConnectFailure(errno)),
+            None => socket::connect_result(io)
+                .err()
+                .map(Failure::ConnectFailure),
+        };
+        match failure {
+            None => {
                 let ms = self.clock.now_ns().saturating_sub(u.opened_ns) / 1_000_000;
                 u.local = io.local_address();
                 u.cluster
@@ -256,7 +262,7 @@ impl Worker {
                 u.state = State::Handshaking { deadline_ms };
                 self.begin_transport(u);
             }
-            Err(e) => self.connect_failed(u, Failure::ConnectFailure(e)),
+            Some(failure) => self.connect_failed(u, failure),
         }
     }
 

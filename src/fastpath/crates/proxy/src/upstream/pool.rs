@@ -117,7 +117,7 @@ impl Worker {
                     connections.give_back();
                 }
                 cluster.stats().inc(ClusterCounter::UpstreamCxConnectFail);
-                Err(Failure::ConnectFailure(e))
+                Err(Failure::ImmediateConnectFailure(e))
             }
         }
     }
@@ -224,8 +224,8 @@ impl Worker {
         pool.shard.rq_active.inc();
         s.upstream = Upstreaming::On(u.key);
         s.upload_blocked = false;
-        s.info.upstream_local = u.local;
-        s.info.upstream_remote = Some(u.host.address);
+        s.info.upstream_local = u.local.clone();
+        s.info.upstream_remote = Some(u.host.address.clone());
         s.info.upstream_tls = u.carrier.io().and_then(Io::tls_info).cloned();
         s.info.upstream_pool_ready = self.clock.now_ns();
     }

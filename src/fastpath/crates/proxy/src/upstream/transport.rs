@@ -1,8 +1,6 @@
 //! From a connected socket to a connection that can take requests: TLS, and what ALPN says. The
 //! steps of TLS itself are for whoever connects to a host (`tcp` does, too).
 
-use std::net::SocketAddr;
-
 use model::resources::cluster::UpstreamProtocol;
 use model::resources::tls::UpstreamTls;
 use tls::ClientSession;
@@ -25,7 +23,7 @@ impl Worker {
         let Some(io) = u.carrier.io_mut() else {
             return self.connect_failed(u, Failure::TlsFailure);
         };
-        match begin_tls(io, &u.cluster, &u.host, u.local, Some(&u.pool.kind)) {
+        match begin_tls(io, &u.cluster, &u.host, Some(&u.pool.kind)) {
             Ok(false) => self.established(u),
             Ok(true) => self.shake_hands(u),
             Err(failure) => self.connect_failed(u, failure),
@@ -83,7 +81,6 @@ pub fn begin_tls(
     io: &mut Io,
     cluster: &ClusterRuntime,
     host: &Host,
-    local: Option<SocketAddr>,
     kind: Option<&PoolKey>,
 ) -> Result<bool, Failure> {
     let transport = cluster
@@ -109,8 +106,8 @@ pub fn begin_tls(
         alpn: kind
             .filter(|kind| !kind.is_tcp)
             .and_then(|kind| protocols(&config, kind.protocol)),
-        local: local.unwrap_or(host.address),
-        remote: host.address,
+        local: io.local_address().and_then(|address| address.ip()),
+        remote: host.address.ip(),
     };
     let session = context.session(&options).map_err(|error| {
         crate::log!(

@@ -9,7 +9,7 @@ use super::command::Command;
 use super::config::ListenerRuntime;
 use crate::net::io::Io;
 use crate::net::socket;
-use std::net::SocketAddr;
+use model::resources::address::Address;
 
 /// Connections of one listener, by worker.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Worker {
         &self,
         listener: &ListenerRuntime,
         fd: OwnedFd,
-        peer: SocketAddr,
+        peer: &Address,
     ) -> Option<OwnedFd> {
         let Some(balance) = &listener.balance else {
             return Some(fd);
@@ -70,19 +70,19 @@ impl Worker {
         mailbox.send(Command::Accepted {
             listener: Arc::clone(&listener.config.name),
             fd: Arc::new(fd),
-            peer,
+            peer: peer.clone(),
         });
         None
     }
 
     /// A connection that another worker accepted for us.
-    pub fn accepted_elsewhere(&mut self, name: &str, fd: Arc<OwnedFd>, peer: SocketAddr) {
+    pub fn accepted_elsewhere(&mut self, name: &str, fd: Arc<OwnedFd>, peer: Address) {
         let (Some(listener), Some(fd)) = (self.listeners.get(name).cloned(), Arc::into_inner(fd))
         else {
             // The listener is gone meanwhile.
             return;
         };
-        let local = socket::local_address(&fd).unwrap_or(peer);
+        let local = socket::local_address(&fd).unwrap_or_else(|| peer.clone());
         self.accepted(Io::plain(fd), peer, local, listener);
     }
 }

@@ -39,7 +39,7 @@ pub enum Command {
     Accepted {
         listener: Arc<str>,
         fd: Arc<OwnedFd>,
-        peer: std::net::SocketAddr,
+        peer: model::resources::address::Address,
     },
 }
 

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use model::matching::filter_chain::Facts;
+use model::resources::address::Bind;
 use model::resources::hcm::{Hcm, RouteSource};
 use model::resources::listener::{FilterChain, Listener, ListenerFilter};
 use model::resources::route::RouteConfig;
@@ -195,7 +196,10 @@ impl Worker {
         self.by_address = self
             .listeners
             .values()
-            .flat_map(|l| l.config.addresses().map(|a| (a, Rc::clone(l))))
+            .flat_map(|l| {
+                let of = |bind: &Bind| (bind.address.clone(), Rc::clone(l));
+                l.config.addresses().map(of)
+            })
             .collect();
         self.draining.retain(|weak| weak.strong_count() > 0);
         let draining: Vec<_> = self.draining.iter().filter_map(Weak::upgrade).collect();

@@ -1,9 +1,9 @@
 //! Access logs of listeners: a line for each connection that ends, whether or not it got to its
 //! protocol. (Those of tunnels are written by `tcp::log`.)
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
+use model::resources::address::Address;
 use proto::h1::{RequestHead, Version};
 use tls::TlsError;
 
@@ -26,8 +26,8 @@ impl Worker {
         if listener.config.access_logs.is_empty() {
             return;
         }
-        let mut info = self.describe_connection(facts.source, facts.direct_source);
-        info.downstream_local = Some(facts.destination);
+        let mut info = self.describe_connection(&facts.source, &facts.direct_source);
+        info.downstream_local = Some(facts.destination.clone());
         info.facts = Some(Rc::new(facts.clone()));
         if is_without_chain {
             info.flags.insert(ResponseFlags::NO_ROUTE_FOUND);
@@ -42,10 +42,10 @@ impl Worker {
             return;
         }
         let facts = &arrival.facts;
-        let mut info = self.describe_connection(arrival.peer, facts.direct_source);
+        let mut info = self.describe_connection(&arrival.peer, &facts.direct_source);
         info.start = arrival.opened_ns;
         info.connection_id = arrival.id;
-        info.downstream_local = Some(arrival.local);
+        info.downstream_local = Some(arrival.local.clone());
         info.filter_chain_name = Some(Rc::clone(&arrival.chain.name));
         info.facts = Some(Rc::new((**facts).clone()));
         info.downstream_tls = arrival.io.tls_info().cloned();
@@ -59,10 +59,10 @@ impl Worker {
         if client.listener.config.access_logs.is_empty() {
             return;
         }
-        let mut info = self.describe_connection(client.peer, client.direct_peer);
+        let mut info = self.describe_connection(&client.peer, &client.direct_peer);
         info.start = client.opened_ns;
         info.connection_id = client.id;
-        info.downstream_local = Some(client.local);
+        info.downstream_local = Some(client.local.clone());
         info.filter_chain_name = Some(Rc::clone(&client.chain.name));
         let details = client.termination.as_ref();
         info.connection_termination_details = details.map(|text| text.to_string().into());
@@ -76,15 +76,15 @@ impl Worker {
         self.log_connection(&client.listener, &mut info);
     }
 
-    fn describe_connection(&mut self, peer: SocketAddr, direct_peer: SocketAddr) -> StreamInfo {
+    fn describe_connection(&mut self, peer: &Address, direct_peer: &Address) -> StreamInfo {
         let now = self.clock.now_ns();
         let id = self.rng.u128(..);
         StreamInfo {
             log_type: AccessLogType::NotSet,
             start: now,
             end: now,
-            downstream_remote: Some(peer),
-            downstream_direct_remote: Some(direct_peer),
+            downstream_remote: Some(peer.clone()),
+            downstream_direct_remote: Some(direct_peer.clone()),
             stream_id: Some(id),
             random: id,
             ..StreamInfo::default()

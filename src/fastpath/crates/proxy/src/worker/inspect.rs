@@ -1,9 +1,11 @@
 //! Connections whose listener filters look at their first bytes, and the choice of the listener
 //! and the filter chain that follows.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+
+use model::resources::address::Address;
 
 use super::config::ListenerRuntime;
 use super::pending::Arrival;
@@ -45,14 +47,18 @@ impl Worker {
     pub fn accepted(
         &mut self,
         io: Io,
-        peer: SocketAddr,
-        local: SocketAddr,
+        peer: Address,
+        local: Address,
         listener: Rc<ListenerRuntime>,
     ) {
         self.count_accepted();
         let mut facts = Box::new(ConnectionFacts::new(local, peer));
         if listener.asks_original_destination {
-            facts.redirected_from = socket::original_destination(&io);
+            // What TPROXY gave to a transparent socket goes where its local address says.
+            let is_transparent = listener.config.socket.transparent;
+            let own = facts.direct_destination.socket_addr();
+            let own = own.filter(|_| is_transparent);
+            facts.redirected_from = socket::original_destination(&io).or(own);
         }
         self.inspect(Accepted {
             io,
@@ -187,7 +193,7 @@ impl Worker {
             && accepted.facts.destination_restored
             && !accepted.is_handed_on
         {
-            let found = self.listener_for(accepted.facts.destination);
+            let found = self.listener_for(&accepted.facts.destination);
             if let Some(other) = found.filter(|other| !Rc::ptr_eq(other, &accepted.listener)) {
                 if let Some(balance) = &accepted.listener.balance {
                     balance.sub(self.index);
@@ -204,14 +210,10 @@ impl Worker {
     }
 
     /// The listener of exactly this address, else the one of its port on every address.
-    fn listener_for(&self, destination: SocketAddr) -> Option<Rc<ListenerRuntime>> {
-        let port = destination.port();
-        let any = match destination {
-            SocketAddr::V4(_) => SocketAddr::from(([0; 4], port)),
-            SocketAddr::V6(_) => SocketAddr::from(([0_u16; 8], port)),
-        };
-        let found = self.by_address.get(&destination);
-        found.or_else(|| self.by_address.get(&any)).cloned()
+    fn listener_for(&self, destination: &Address) -> Option<Rc<ListenerRuntime>> {
+        let found = self.by_address.get(destination);
+        let of_port = || self.by_address.get(&any_of_its_port(destination)?);
+        found.or_else(of_port).cloned()
     }
 
     fn choose_chain(&mut self, accepted: Accepted) {
@@ -234,8 +236,8 @@ impl Worker {
             .fetch_add(1, Ordering::Relaxed);
         self.begin_chain(Arrival {
             io,
-            peer: facts.source,
-            local: facts.destination,
+            peer: facts.source.clone(),
+            local: facts.destination.clone(),
             facts,
             id,
             opened_ns: self.clock.now_ns(),
@@ -248,6 +250,15 @@ impl Worker {
             peer_closed: accepted.peer_closed,
         });
     }
+}
+
+/// The same port on every address; `None`: a pipe, which has neither.
+fn any_of_its_port(address: &Address) -> Option<Address> {
+    let any: IpAddr = match address.ip()? {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    Some(SocketAddr::new(any, address.port()?).into())
 }
 
 enum Progress {

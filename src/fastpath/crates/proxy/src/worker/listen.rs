@@ -1,10 +1,10 @@
 //! Listening sockets of a worker: accepting, and pausing when descriptors run out.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use rustix::io::Errno;
 
 use super::config::ListenerRuntime;
@@ -23,7 +23,7 @@ pub struct ListenSocket {
     pub fd: Arc<OwnedFd>,
     pub listener: Rc<ListenerRuntime>,
     /// Where it is bound; `None` if that does not say where a connection arrived.
-    bound: Option<SocketAddr>,
+    bound: Option<Address>,
     paused: bool,
 }
 
@@ -42,7 +42,8 @@ impl Worker {
             return;
         }
         listener.sockets.borrow_mut().push(key);
-        let bound = socket::local_address(&fd).filter(|a| !a.ip().is_unspecified());
+        let bound = socket::local_address(&fd);
+        let bound = bound.filter(|a| !a.ip().is_some_and(|ip| ip.is_unspecified()));
         self.sockets.put(
             key,
             Box::new(ListenSocket {
@@ -79,14 +80,16 @@ impl Worker {
             return false;
         };
         let listener = Rc::clone(&socket.listener);
-        let bound = socket.bound;
+        let bound = socket.bound.clone();
         match socket::accept(&socket.fd) {
             Ok(Some((fd, peer))) => {
-                let Some(fd) = self.balance(&listener, fd, peer) else {
+                let peer = named(peer, bound.as_ref());
+                let Some(fd) = self.balance(&listener, fd, &peer) else {
                     return true;
                 };
                 let local = bound.or_else(|| socket::local_address(&fd));
-                self.accepted(Io::plain(fd), peer, local.unwrap_or(peer), listener);
+                let local = local.unwrap_or_else(|| peer.clone());
+                self.accepted(Io::plain(fd), peer, local, listener);
                 true
             }
             Ok(None) => false,
@@ -124,5 +127,13 @@ impl Worker {
             self.listen_events(key, &socket.fd, true);
             self.sockets.put(key, socket);
         }
+    }
+}
+
+/// A client on a pipe has no name as a rule; it is shown with that of the listener, as in Envoy.
+fn named(peer: Address, bound: Option<&Address>) -> Address {
+    match (&peer, bound) {
+        (Address::Pipe(path), Some(bound)) if path.is_empty() => bound.clone(),
+        _ => peer,
     }
 }

@@ -24,11 +24,11 @@ pub mod timers;
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
@@ -142,7 +142,7 @@ pub struct Worker {
     pub pending: Slots<Pending>,
     pub inspecting: Slots<Inspecting>,
     /// For `use_original_dst`.
-    pub by_address: HashMap<SocketAddr, Rc<ListenerRuntime>>,
+    pub by_address: HashMap<Address, Rc<ListenerRuntime>>,
     pub tunnels: Slots<Tunnel>,
     /// What tunnels splice through.
     pub pipes: Pipes,

@@ -1,6 +1,5 @@
 //! Connections that are not with their protocol yet: TLS is being agreed on.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::admission::Admission;
@@ -14,13 +13,14 @@ use crate::http::deadlines::after;
 use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
+use model::resources::address::Address;
 
 /// A connection with its filter chain.
 #[derive(Debug)]
 pub struct Arrival {
     pub io: Io,
-    pub peer: SocketAddr,
-    pub local: SocketAddr,
+    pub peer: Address,
+    pub local: Address,
     /// What listener filters found out.
     pub facts: Box<ConnectionFacts>,
     pub id: u64,
@@ -59,7 +59,7 @@ impl Worker {
                 self.arrival_failed(&arrival);
             }
             ServerTls::Ready(context) => {
-                let session = context.session(arrival.local, arrival.peer);
+                let session = context.session(arrival.local.ip(), arrival.peer.ip());
                 if arrival.io.start_tls(session).is_err() {
                     return self.arrival_failed(&arrival);
                 }
@@ -177,9 +177,9 @@ impl Worker {
         let has_filters = !arrival.listener.config.filters.is_empty();
         let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
         let client = Rc::new(Client {
-            peer: arrival.peer,
-            direct_peer: arrival.facts.direct_source,
-            local: arrival.local,
+            peer: arrival.peer.clone(),
+            direct_peer: arrival.facts.direct_source.clone(),
+            local: arrival.local.clone(),
             facts,
             id: arrival.id,
             opened_ns: arrival.opened_ns,

@@ -147,11 +147,11 @@ impl Connection<'_> {
 }
 
 impl Subject for Connection<'_> {
-    fn destination(&self) -> SocketAddr {
-        self.facts.destination
+    fn destination(&self) -> Option<SocketAddr> {
+        self.facts.destination.socket_addr()
     }
 
-    fn source(&self, which: Source) -> IpAddr {
+    fn source(&self, which: Source) -> Option<IpAddr> {
         match which {
             Source::Direct => self.facts.direct_source.ip(),
             Source::Connection | Source::Remote => self.facts.source.ip(),

@@ -4,7 +4,7 @@
 #![allow(clippy::cast_possible_truncation)]
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -185,17 +185,15 @@ pub fn client(config: &UpstreamTls) -> Arc<ClientContext> {
     ClientContext::new(config, &Named::default()).unwrap()
 }
 
-pub fn address(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
-}
+pub const LOOPBACK: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
 pub fn options(sni: Option<&str>) -> ClientSession<'_> {
     ClientSession {
         sni,
         verify_san: &[],
         alpn: None,
-        local: address(1),
-        remote: address(2),
+        local: LOOPBACK,
+        remote: LOOPBACK,
     }
 }
 
@@ -204,7 +202,7 @@ pub fn connect(client: &Arc<ClientContext>, sni: Option<&str>) -> Session {
 }
 
 pub fn accept(server: &Arc<ServerContext>) -> Session {
-    server.session(address(2), address(1))
+    server.session(LOOPBACK, LOOPBACK)
 }
 
 /// Two sessions and what is under way between them.

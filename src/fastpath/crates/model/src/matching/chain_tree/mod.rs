@@ -94,8 +94,8 @@ impl Input {
             Self::DestinationIp | Self::SourceIp | Self::DirectSourceIp => {
                 owned(self.address(facts)?.to_string())
             }
-            Self::DestinationPort => owned(facts.destination.port().to_string()),
-            Self::SourcePort => owned(facts.source.port().to_string()),
+            Self::DestinationPort => owned(facts.destination?.port().to_string()),
+            Self::SourcePort => owned(facts.source?.port().to_string()),
             Self::SourceType => known(if is_same_ip_or_loopback(facts) {
                 b"local"
             } else {
@@ -109,9 +109,9 @@ impl Input {
 
     fn address(self, facts: &Facts<'_>) -> Option<IpAddr> {
         match self {
-            Self::DestinationIp => Some(facts.destination.ip().to_canonical()),
-            Self::SourceIp => Some(facts.source.ip().to_canonical()),
-            Self::DirectSourceIp => Some(facts.direct_source.to_canonical()),
+            Self::DestinationIp => Some(facts.destination?.ip().to_canonical()),
+            Self::SourceIp => Some(facts.source?.ip().to_canonical()),
+            Self::DirectSourceIp => Some(facts.direct_source?.to_canonical()),
             _ => std::str::from_utf8(&self.text(facts)?).ok()?.parse().ok(),
         }
     }

@@ -80,9 +80,9 @@ fn chosen(chains: &FilterChains, client: Client) -> String {
     let source: SocketAddr = client.source.parse().unwrap();
     let tls = !client.sni.is_empty() || !alpn.is_empty();
     let facts = Facts {
-        destination: client.to.parse().unwrap(),
-        source,
-        direct_source: source.ip(),
+        destination: Some(client.to.parse().unwrap()),
+        source: Some(source),
+        direct_source: Some(source.ip()),
         server_name: client.sni.as_bytes(),
         transport_protocol: if tls { b"tls" } else { b"raw_buffer" },
         application_protocols: &alpn,

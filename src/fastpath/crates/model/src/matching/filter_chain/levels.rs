@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::Facts;
 use super::ranges::Ranges;
@@ -69,7 +69,8 @@ impl Ports {
     }
 
     pub(super) fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        self.0.find(&facts.destination.port())?.find(facts)
+        let port = facts.destination.map_or(0, |address| address.port());
+        self.0.find(&port)?.find(facts)
     }
 }
 
@@ -81,7 +82,7 @@ impl Destinations {
     }
 
     fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        self.0.find(facts.destination.ip())?.find(facts)
+        self.0.find(ip_of(facts.destination))?.find(facts)
     }
 }
 
@@ -146,7 +147,9 @@ impl DirectSources {
     }
 
     fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        self.0.find(facts.direct_source)?.find(facts)
+        self.0
+            .find(facts.direct_source.unwrap_or(PIPE))?
+            .find(facts)
     }
 }
 
@@ -178,7 +181,7 @@ impl Sources {
     }
 
     fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        self.0.find(facts.source.ip())?.find(facts)
+        self.0.find(ip_of(facts.source))?.find(facts)
     }
 }
 
@@ -196,7 +199,8 @@ impl SourcePorts {
     }
 
     fn find(&self, facts: &Facts<'_>) -> Option<usize> {
-        *self.0.find(&facts.source.port())?
+        let port = facts.source.map_or(0, |address| address.port());
+        *self.0.find(&port)?
     }
 }
 
@@ -262,10 +266,20 @@ fn suffixes(name: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter_map(|at| name.get(at..))
 }
 
-/// Envoy's: of the IPv4 loopback addresses 127.0.0.1 only.
+/// What a pipe's end is to ranges of addresses, as in Envoy: only those of every address have it.
+const PIPE: IpAddr = IpAddr::V4(Ipv4Addr::BROADCAST);
+
+fn ip_of(address: Option<SocketAddr>) -> IpAddr {
+    address.map_or(PIPE, |address| address.ip())
+}
+
+/// Envoy's: a peer on a pipe is local, and of the IPv4 loopback addresses 127.0.0.1 only.
 pub(in crate::matching) fn is_same_ip_or_loopback(facts: &Facts<'_>) -> bool {
-    let source = facts.source.ip().to_canonical();
+    let Some(source) = facts.source.map(|address| address.ip().to_canonical()) else {
+        return true;
+    };
+    let destination = facts.destination.map(|address| address.ip().to_canonical());
     source == IpAddr::V4(Ipv4Addr::LOCALHOST)
         || source == IpAddr::V6(Ipv6Addr::LOCALHOST)
-        || source == facts.destination.ip().to_canonical()
+        || Some(source) == destination
 }

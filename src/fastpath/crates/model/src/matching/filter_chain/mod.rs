@@ -17,12 +17,12 @@ use crate::resources::listener::ChainMatch;
 /// What is known of a connection when its chain is chosen.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Where it goes: the local address, or the original destination.
-    pub destination: SocketAddr,
-    /// Where it comes from, as PROXY protocol has it.
-    pub source: SocketAddr,
-    /// The peer of the socket.
-    pub direct_source: IpAddr,
+    /// Where it goes: the local address, or the original destination; `None`: a pipe.
+    pub destination: Option<SocketAddr>,
+    /// Where it comes from, as PROXY protocol has it; `None`: a pipe.
+    pub source: Option<SocketAddr>,
+    /// The peer of the socket; `None`: a pipe.
+    pub direct_source: Option<IpAddr>,
     /// Of the ClientHello, lower case; empty without one.
     pub server_name: &'a [u8],
     /// `tls` or `raw_buffer`.

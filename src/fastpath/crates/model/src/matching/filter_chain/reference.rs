@@ -1,6 +1,6 @@
 //! `FilterChainMatch` once more, for tests: a list of chains that each criterion narrows.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::Facts;
 use crate::resources::hcm::Cidr;
@@ -15,13 +15,13 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
         &mut left,
         chains,
         |c| list(&c.destination_port),
-        |port| (*port == facts.destination.port()).then_some(1),
+        |port| (Some(*port) == facts.destination.map(|a| a.port())).then_some(1),
     );
     narrow(
         &mut left,
         chains,
         |c| c.prefix_ranges.clone(),
-        |range| range_fits(range, facts.destination.ip()),
+        |range| range_fits(range, ip(facts.destination)),
     );
     let sni = text(facts.server_name);
     narrow(
@@ -51,30 +51,38 @@ pub(super) fn find(chains: &[ChainMatch], facts: &Facts<'_>) -> Option<usize> {
         &mut left,
         chains,
         |c| c.direct_source_prefix_ranges.clone(),
-        |range| range_fits(range, facts.direct_source),
+        |range| range_fits(range, facts.direct_source.unwrap_or(PIPE)),
     );
     narrow(&mut left, chains, source_type, |kind| {
-        let source = facts.source.ip().to_canonical();
-        let local = ["127.0.0.1", "::1"]
-            .iter()
-            .any(|ip| source.to_string() == *ip)
-            || source == facts.destination.ip().to_canonical();
+        let source = ip(facts.source).to_canonical();
+        let local = facts.source.is_none()
+            || ["127.0.0.1", "::1"]
+                .iter()
+                .any(|ip| source.to_string() == *ip)
+            || source == ip(facts.destination).to_canonical();
         (local == (*kind == SourceType::SameIpOrLoopback)).then_some(1)
     });
     narrow(
         &mut left,
         chains,
         |c| c.source_prefix_ranges.clone(),
-        |range| range_fits(range, facts.source.ip()),
+        |range| range_fits(range, ip(facts.source)),
     );
     narrow(
         &mut left,
         chains,
         |c| c.source_ports.clone(),
-        |port| (*port == facts.source.port()).then_some(1),
+        |port| (Some(*port) == facts.source.map(|a| a.port())).then_some(1),
     );
     assert!(left.len() <= 1, "the matcher refuses overlaps");
     left.first().copied()
+}
+
+/// What is in no range but those of every address.
+const PIPE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+
+fn ip(address: Option<SocketAddr>) -> IpAddr {
+    address.map_or(PIPE, |address| address.ip())
 }
 
 /// Keeps the chains that name the value that fits best, else those that name none.

@@ -61,9 +61,9 @@ impl Connection {
 
     fn facts(&self) -> Facts<'_> {
         Facts {
-            destination: self.destination,
-            source: self.source,
-            direct_source: self.direct_source,
+            destination: self.destination.into(),
+            source: self.source.into(),
+            direct_source: self.direct_source.into(),
             server_name: self.server_name.as_bytes(),
             transport_protocol: self.transport_protocol.as_bytes(),
             application_protocols: &self.application_protocols,
@@ -157,6 +157,38 @@ fn no_chain_takes_none() {
     let matcher = ChainMatcher::new(&[]).unwrap();
     assert!(!matcher.is_trivial());
     assert_eq!(matcher.find(&Connection::plain().facts()), None);
+}
+
+/// Both ends of it: no port, in no range but that of every address, and local.
+#[test]
+fn pipes() {
+    let from = |ranges: &[&str]| ChainMatch {
+        source_prefix_ranges: cidrs(ranges),
+        direct_source_prefix_ranges: cidrs(ranges),
+        ..any()
+    };
+    let cases = [
+        (port(80), None),
+        (to(&["10.0.0.0/8", "::/0"]), None),
+        (to(&["0.0.0.0/0"]), Some(0)),
+        (from(&["10.0.0.0/8"]), None),
+        (from(&["0.0.0.0/0"]), Some(0)),
+        (source_type(SourceType::SameIpOrLoopback), Some(0)),
+        (source_type(SourceType::External), None),
+    ];
+    for (chain, want) in cases {
+        let connection = Connection::plain();
+        let facts = Facts {
+            destination: None,
+            source: None,
+            direct_source: None,
+            ..connection.facts()
+        };
+        let chains = [chain];
+        let found = ChainMatcher::new(&chains).unwrap().find(&facts);
+        assert_eq!(found, want, "{chains:?}");
+        assert_eq!(reference::find(&chains, &facts), want, "{chains:?}");
+    }
 }
 
 #[test]

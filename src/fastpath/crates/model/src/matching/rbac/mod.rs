@@ -10,8 +10,8 @@ use crate::resources::tls::SanMatcher;
 /// Whom rules are asked about. What a subject does not have matches nothing.
 pub trait Subject {
     /// Where it wants to go: the local address, or what it was before a redirect.
-    fn destination(&self) -> SocketAddr;
-    fn source(&self, which: Source) -> IpAddr;
+    fn destination(&self) -> Option<SocketAddr>;
+    fn source(&self, which: Source) -> Option<IpAddr>;
     /// The server name that a client asked for; empty without one.
     fn server_name(&self) -> &[u8];
     /// A request's path without query and fragment.
@@ -75,9 +75,12 @@ impl Criterion {
             Self::And(all) => all.iter().all(|c| c.matches(subject)),
             Self::Or(any) => any.iter().any(|c| c.matches(subject)),
             Self::Not(not) => !not.matches(subject),
-            Self::DestinationIp(range) => range.contains(subject.destination().ip()),
+            Self::DestinationIp(range) => subject
+                .destination()
+                .is_some_and(|address| range.contains(address.ip())),
             Self::DestinationPort { start, end } => {
-                (*start..*end).contains(&u32::from(subject.destination().port()))
+                let port = subject.destination().map(|address| address.port());
+                port.is_some_and(|port| (*start..*end).contains(&u32::from(port)))
             }
             Self::ServerName(name) => name.matches(subject.server_name()),
             Self::UrlPath(path) => subject.url_path().is_some_and(|p| path.matches(p)),
@@ -89,7 +92,9 @@ impl Criterion {
             Self::Verified(san) => {
                 subject.is_verified() && san.as_ref().is_none_or(|san| subject.has_san(san))
             }
-            Self::SourceIp(which, range) => range.contains(subject.source(*which)),
+            Self::SourceIp(which, range) => {
+                subject.source(*which).is_some_and(|ip| range.contains(ip))
+            }
         }
     }
 }

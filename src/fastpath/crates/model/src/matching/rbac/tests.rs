@@ -34,14 +34,15 @@ impl Default for Someone {
 }
 
 impl Subject for Someone {
-    fn destination(&self) -> SocketAddr {
-        self.destination.parse().unwrap()
+    /// A pipe, if it is no address.
+    fn destination(&self) -> Option<SocketAddr> {
+        self.destination.parse().ok()
     }
 
-    fn source(&self, which: Source) -> IpAddr {
+    fn source(&self, which: Source) -> Option<IpAddr> {
         match which {
-            Source::Direct => self.direct.parse().unwrap(),
-            Source::Connection | Source::Remote => self.source.parse().unwrap(),
+            Source::Direct => self.direct.parse().ok(),
+            Source::Connection | Source::Remote => self.source.parse().ok(),
         }
     }
 
@@ -200,6 +201,29 @@ fn criteria() {
         let is = criterion.matches(&Someone::default());
         assert_eq!(is, want, "{criterion:?}");
     }
+}
+
+/// Both ends of it have no address.
+#[test]
+fn pipes() {
+    let pipe = Someone {
+        destination: "/run/a.sock",
+        source: "/run/a.sock",
+        direct: "/run/a.sock",
+        ..Someone::default()
+    };
+    for criterion in [
+        Criterion::DestinationIp(cidr("0.0.0.0", 0)),
+        Criterion::DestinationPort {
+            start: 0,
+            end: 65_536,
+        },
+        Criterion::SourceIp(Source::Direct, cidr("0.0.0.0", 0)),
+        Criterion::SourceIp(Source::Remote, cidr("::", 0)),
+    ] {
+        assert!(!criterion.matches(&pipe), "{criterion:?}");
+    }
+    assert!(Criterion::Any.matches(&pipe));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{EndpointMetadata, HealthStatus};
 use model::resources::hash_lb::{HashFunction, Maglev, RingHash};
 use proptest::prelude::*;
@@ -13,7 +14,7 @@ use super::*;
 
 fn endpoint(number: u8, weight: u32) -> Endpoint {
     Endpoint {
-        address: ([10, 0, 0, number], 80).into(),
+        address: Address::Ip(([10, 0, 0, number], 80).into()),
         hostname: Some(format!("host-{number}").into()),
         weight,
         health: HealthStatus::Healthy,
@@ -157,7 +158,7 @@ fn keys_are_hash_key_or_hostname_or_address() {
     }));
     assert_eq!(&*key(&host, true), "k");
     host = endpoint(1, 1);
-    host.address = "[2001:db8::1]:443".parse().unwrap();
+    host.address = Address::Ip("[2001:db8::1]:443".parse().unwrap());
     assert_eq!(&*key(&host, false), "[2001:db8::1]:443");
 }
 
@@ -166,7 +167,7 @@ fn tables_hold_hosts_of_any_number() {
     for count in [2_u32, 300, 70_000] {
         let number = |n: u32| std::net::Ipv4Addr::from(0x0a00_0000_u32.saturating_add(n));
         let host = |n: u32| Endpoint {
-            address: (number(n), 80).into(),
+            address: Address::Ip((number(n), 80).into()),
             ..endpoint(0, 1)
         };
         let hosts: Vec<Endpoint> = (0..count).map(host).collect();
@@ -232,7 +233,7 @@ proptest! {
         let size = 1009;
         let slots = |hosts: &[Endpoint]| {
             let table = table(maglev(size), hosts);
-            let slot = |hash| hosts[table.find(hash).unwrap()].address;
+            let slot = |hash| hosts[table.find(hash).unwrap()].address.clone();
             (0..u64::from(size)).map(slot).collect::<Vec<_>>()
         };
         let mut rotated = hosts.clone();

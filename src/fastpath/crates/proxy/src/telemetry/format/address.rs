@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use model::resources::address::Address;
+
 /// Appends a number.
 #[inline]
 pub(super) fn decimal(mut n: u64, out: &mut Vec<u8>) {
@@ -41,8 +43,15 @@ pub(super) fn two(n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(&[digit(n / 10), digit(n)]);
 }
 
-/// Appends `1.2.3.4:80` or `[::1]:80`.
-pub(super) fn socket(address: SocketAddr, out: &mut Vec<u8>) {
+/// Appends `1.2.3.4:80`, `[::1]:80` or the path of a pipe.
+pub(super) fn write(address: &Address, out: &mut Vec<u8>) {
+    match address {
+        Address::Ip(address) => socket(*address, out),
+        Address::Pipe(path) => out.extend_from_slice(path.as_bytes()),
+    }
+}
+
+fn socket(address: SocketAddr, out: &mut Vec<u8>) {
     match address {
         SocketAddr::V4(v4) => ip(IpAddr::V4(*v4.ip()), out),
         SocketAddr::V6(v6) => {

@@ -80,7 +80,7 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
         return true;
     };
     match value::evaluate(command, ctx) {
-        Value::Missing => {
+        Value::Missing | Value::NoPort => {
             out.extend_from_slice(b"null");
             return false;
         }

@@ -2,15 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::*;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stream_info::StreamInfo;
 use model::format::JsonFormat;
+use model::resources::address::Address;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as Pb};
 use proto::HeaderMap;
 use proto::h1::{RequestHead, Version};
+
+fn address(text: &str) -> Option<Address> {
+    text.parse::<SocketAddr>().ok().map(Address::Ip)
+}
 
 /// What `POST /p/a?q=abc&b=%20` was for Envoy when the goldens were made.
 struct Exchange {
@@ -36,8 +42,8 @@ impl Exchange {
         let mut response = HeaderMap::new();
         assert!(response.push(b"x-up", b"upval"));
         assert!(response.push(b"x-envoy-upstream-service-time", b"0"));
-        let client = "127.0.0.1:58746".parse().ok();
-        let upstream = "127.0.0.1:29002".parse().ok();
+        let client = address("127.0.0.1:58746");
+        let upstream = address("127.0.0.1:29002");
         let info = StreamInfo {
             start_wall: 1_795_383_723_316_532_000,
             start: 1_000,
@@ -55,14 +61,14 @@ impl Exchange {
             bytes_received: 4,
             bytes_sent: 3,
             protocol: Some(Version::Http11),
-            downstream_local: "127.0.0.1:29301".parse().ok(),
-            downstream_remote: client,
+            downstream_local: address("127.0.0.1:29301"),
+            downstream_remote: client.clone(),
             downstream_direct_remote: client,
             filter_chain_name: Some("fc".into()),
             route_name: Some("rt".into()),
             upstream_cluster_raw: Some("c1".into()),
-            upstream_host: upstream,
-            upstream_local: "127.0.0.1:58988".parse().ok(),
+            upstream_host: upstream.clone(),
+            upstream_local: address("127.0.0.1:58988"),
             upstream_remote: upstream,
             upstream_connection_id: 1,
             upstream_protocol: Some(Version::Http11),

@@ -1,6 +1,6 @@
 //! What an operator finds in a request.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 use model::format::{
@@ -8,6 +8,7 @@ use model::format::{
     TimeUnit,
 };
 use model::matching::rbac::MetadataValue;
+use model::resources::address::Address;
 use proto::h1::Version;
 use proto::{HeaderMap, Known};
 
@@ -19,6 +20,8 @@ use crate::telemetry::stream_info::{LogContext, StreamInfo};
 /// An operator's answer, borrowed where it can be.
 pub(super) enum Value<'a> {
     Missing,
+    /// The port of a pipe: no text, and `null` in JSON.
+    NoPort,
     Bytes(&'a [u8]),
     /// Percent-decoded on the way out.
     Encoded(&'a [u8]),
@@ -31,7 +34,7 @@ pub(super) enum Value<'a> {
     Bool(bool),
     /// A number that JSON has as a string.
     Digits(u16),
-    Address(SocketAddr),
+    Address(&'a Address),
     Ip(IpAddr),
     Time(&'a TimeFormat, u64),
     Flags(ResponseFlags, bool),
@@ -65,22 +68,30 @@ impl<'a> Value<'a> {
         value.map_or(Value::Missing, Value::Number)
     }
 
-    fn address(value: Option<SocketAddr>) -> Self {
+    fn address(value: Option<&'a Address>) -> Self {
         value.map_or(Value::Missing, Value::Address)
     }
 
-    fn ip(value: Option<SocketAddr>) -> Self {
-        value.map_or(Value::Missing, |address| Value::Ip(address.ip()))
+    /// Of a pipe, its path.
+    fn ip(value: Option<&'a Address>) -> Self {
+        match value {
+            None => Value::Missing,
+            Some(Address::Ip(address)) => Value::Ip(address.ip()),
+            Some(pipe) => Value::Address(pipe),
+        }
     }
 
-    fn port(value: Option<SocketAddr>) -> Self {
-        Self::number(value.map(|address| address.port().into()))
+    fn port(value: Option<&Address>) -> Self {
+        value.map_or(Value::Missing, |address| match address.port() {
+            Some(port) => Value::Number(port.into()),
+            None => Value::NoPort,
+        })
     }
 
     #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match *self {
-            Value::Missing => {}
+            Value::Missing | Value::NoPort => {}
             Value::List(list) => {
                 for (index, text) in list.iter().enumerate() {
                     if index > 0 {
@@ -101,7 +112,7 @@ impl<'a> Value<'a> {
             Value::Number(n) => address::decimal(n, out),
             Value::Bool(flag) => out.extend_from_slice(flag_text(flag)),
             Value::Digits(n) => address::decimal(n.into(), out),
-            Value::Address(a) => address::socket(a, out),
+            Value::Address(a) => address::write(a, out),
             Value::Ip(ip) => address::ip(ip, out),
             Value::Time(format, at) => clock::write(format, at, out),
             Value::Flags(flags, long) => flags.write(out, long),
@@ -198,20 +209,22 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::ConnectionTerminationDetails => {
             Value::text(info.connection_termination_details.as_deref())
         }
-        Field::DownstreamLocalAddress | Field::DownstreamDirectLocalAddress => {
-            Value::address(info.downstream_local)
+        Field::DownstreamLocalAddress => Value::address(info.downstream_local.as_ref()),
+        Field::DownstreamLocalAddressWithoutPort => Value::ip(info.downstream_local.as_ref()),
+        Field::DownstreamLocalPort => Value::port(info.downstream_local.as_ref()),
+        Field::DownstreamDirectLocalAddress => Value::address(direct_local(info)),
+        Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(direct_local(info)),
+        Field::DownstreamDirectLocalPort => Value::port(direct_local(info)),
+        Field::DownstreamDirectRemoteAddress => {
+            Value::address(info.downstream_direct_remote.as_ref())
         }
-        Field::DownstreamLocalAddressWithoutPort
-        | Field::DownstreamDirectLocalAddressWithoutPort => Value::ip(info.downstream_local),
-        Field::DownstreamLocalPort | Field::DownstreamDirectLocalPort => {
-            Value::port(info.downstream_local)
+        Field::DownstreamDirectRemoteAddressWithoutPort => {
+            Value::ip(info.downstream_direct_remote.as_ref())
         }
-        Field::DownstreamDirectRemoteAddress => Value::address(info.downstream_direct_remote),
-        Field::DownstreamDirectRemoteAddressWithoutPort => Value::ip(info.downstream_direct_remote),
-        Field::DownstreamDirectRemotePort => Value::port(info.downstream_direct_remote),
-        Field::DownstreamRemoteAddress => Value::address(info.downstream_remote),
-        Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote),
-        Field::DownstreamRemotePort => Value::port(info.downstream_remote),
+        Field::DownstreamDirectRemotePort => Value::port(info.downstream_direct_remote.as_ref()),
+        Field::DownstreamRemoteAddress => Value::address(info.downstream_remote.as_ref()),
+        Field::DownstreamRemoteAddressWithoutPort => Value::ip(info.downstream_remote.as_ref()),
+        Field::DownstreamRemotePort => Value::port(info.downstream_remote.as_ref()),
         Field::DownstreamHeaderBytesReceived => {
             Value::Number(info.downstream_header_bytes_received)
         }
@@ -263,22 +276,22 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         }
         Field::UpstreamHeaderBytesReceived => Value::Number(info.upstream_header_bytes_received),
         Field::UpstreamHeaderBytesSent => Value::Number(info.upstream_header_bytes_sent),
-        Field::UpstreamHost => Value::address(info.upstream_host),
+        Field::UpstreamHost => Value::address(info.upstream_host.as_ref()),
         Field::UpstreamHostName => match info.upstream_host_name.as_deref() {
             Some(name) => Value::text(Some(name)),
-            None => Value::address(info.upstream_host),
+            None => Value::address(info.upstream_host.as_ref()),
         },
         Field::UpstreamHostNameWithoutPort => match info.upstream_host_name.as_deref() {
             Some(name) => Value::text(Some(without_port(name))),
-            None => Value::ip(info.upstream_host),
+            None => Value::ip(info.upstream_host.as_ref()),
         },
-        Field::UpstreamLocalAddress => Value::address(info.upstream_local),
-        Field::UpstreamLocalAddressWithoutPort => Value::ip(info.upstream_local),
-        Field::UpstreamLocalPort => Value::port(info.upstream_local),
+        Field::UpstreamLocalAddress => Value::address(info.upstream_local.as_ref()),
+        Field::UpstreamLocalAddressWithoutPort => Value::ip(info.upstream_local.as_ref()),
+        Field::UpstreamLocalPort => Value::port(info.upstream_local.as_ref()),
         Field::UpstreamProtocol => Value::text(info.upstream_protocol.map(version)),
-        Field::UpstreamRemoteAddress => Value::address(info.upstream_remote),
-        Field::UpstreamRemoteAddressWithoutPort => Value::ip(info.upstream_remote),
-        Field::UpstreamRemotePort => Value::port(info.upstream_remote),
+        Field::UpstreamRemoteAddress => Value::address(info.upstream_remote.as_ref()),
+        Field::UpstreamRemoteAddressWithoutPort => Value::ip(info.upstream_remote.as_ref()),
+        Field::UpstreamRemotePort => Value::port(info.upstream_remote.as_ref()),
         Field::UpstreamRequestAttemptCount => Value::Number(info.attempt_count.into()),
         Field::UpstreamTransportFailureReason => info
             .upstream_transport_failure
@@ -289,6 +302,12 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::VirtualClusterName => Value::text(info.virtual_cluster_name.as_deref()),
         Field::VirtualHostName => Value::text(info.virtual_host_name.as_deref()),
     }
+}
+
+/// The socket's own, whatever listener filters say of where the client wanted to go.
+fn direct_local(info: &StreamInfo) -> Option<&Address> {
+    let facts = info.facts.as_ref().map(|facts| &facts.direct_destination);
+    facts.or(info.downstream_local.as_ref())
 }
 
 fn either<'a>(

@@ -7,8 +7,8 @@ use super::*;
 use crate::telemetry::stats::Stats;
 
 fn facts() -> ConnectionFacts {
-    let local = "10.0.0.1:443".parse().unwrap();
-    ConnectionFacts::new(local, "127.0.0.1:5000".parse().unwrap())
+    let address = |text: &str| text.parse::<SocketAddr>().unwrap().into();
+    ConnectionFacts::new(address("10.0.0.1:443"), address("127.0.0.1:5000"))
 }
 
 fn rules(action: Action, name: &str, principal: Criterion) -> Rules {

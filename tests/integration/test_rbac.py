@@ -14,6 +14,7 @@ import pytest
 from tests.integration.conftest import StartMesh
 from tests.support import config, tls_config
 from tests.support.certs import Authority, client_context
+from tests.support.gate import Gate
 from tests.support.h2peer import Client, get
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
@@ -76,10 +77,16 @@ class Site:
         self.port, self.admin_port = free_port(), free_port()
 
     def tcp(
-        self, server: TcpServer, *filters: Tree, tls: Tree | None = None, **proxy: Any
+        self,
+        server: TcpServer | Gate,
+        *filters: Tree,
+        tls: Tree | None = None,
+        cluster: Tree | None = None,
+        **proxy: Any,
     ) -> Proxy:
-        """A TCP proxy to this server."""
-        return self._serve([*filters, tls_config.tcp_proxy("up", **proxy)], tls, server.port)
+        """A TCP proxy to this server; `cluster`: further fields of it."""
+        last = tls_config.tcp_proxy("up", **proxy)
+        return self._serve([*filters, last], tls, server.port, **cluster or {})
 
     def http(self, *filters: Tree, tls: Tree | None = None, **manager: Any) -> Proxy:
         """A connection manager that answers itself."""
@@ -89,9 +96,9 @@ class Site:
             [*filters, tls_config.http_filter(config.hcm(routes, **manager))], tls, free_port()
         )
 
-    def _serve(self, filters: list[Tree], tls: Tree | None, port: int) -> Proxy:
+    def _serve(self, filters: list[Tree], tls: Tree | None, port: int, **up: Any) -> Proxy:
         tree = tls_config.listener("in", self.port, tls_config.chain(*filters, tls=tls))
-        text = config.bootstrap(self.admin_port, [tree], [config.cluster("up", port)])
+        text = config.bootstrap(self.admin_port, [tree], [config.cluster("up", port, **up)])
         return self._start(text, self.admin_port)
 
     @property
@@ -164,6 +171,49 @@ def test_bulk_passes_whole(site: Site, tmp_path: Path, more: Tree, is_tls: bool)
             assert exchange(conn, _BIG) == _BIG
     allowed = proxy.stat("in.rbac.allowed")
     assert allowed == 1 if not more else allowed > 1
+
+
+_WAITS: Tree = {"upstream_connect_mode": "ON_DOWNSTREAM_DATA", "max_early_data_bytes": 65536}
+
+
+def test_early_data_is_asked_about_before_there_is_a_host(site: Site, recorder: Recorder) -> None:
+    """So that one who may not costs the host nothing."""
+    proxy = site.tcp(recorder.server, rbac(**NOBODY), **_WAITS)
+    with contextlib.suppress(ConnectionError):
+        assert ask(site.port, b"secret") == b""
+    wait_for(lambda: proxy.stat(site.active) == 0, "closed")
+    assert proxy.stat("in.rbac.denied") == 1
+    assert proxy.stat("cluster.up.upstream_cx_total") == 0
+    assert not recorder.got
+
+
+@pytest.mark.parametrize("more", [{}, CONTINUOUS], ids=["once", "continuous"])
+def test_early_data_that_may_pass(site: Site, more: Tree) -> None:
+    """Once, with what follows, and with the end."""
+    with TcpServer() as server:
+        proxy = site.tcp(server, rbac(rules=rules(), **more), **_WAITS)
+        assert ask(site.port, b"hello") == b"hello"
+        with connect(site.port) as conn:
+            assert exchange(conn, _BIG) == _BIG
+    wait_for(lambda: proxy.stat("tcp.tcp.downstream_cx_rx_bytes_total") == len(_BIG) + 5, "all")
+
+
+@pytest.mark.parametrize("more", [{}, CONTINUOUS], ids=["once", "continuous"])
+@pytest.mark.parametrize("early", [{}, _WAITS], ids=["later", "early"])
+def test_tunnels_over_http2(site: Site, more: Tree, early: Tree) -> None:
+    """All that may pass does, and the end."""
+    big = _BIG[: 1 << 20]
+    tunnel: Tree = {"hostname": "echo.test:1"}
+    with Gate(2) as gate:
+        filters = rbac(rules=rules(), **more)
+        site.tcp(gate, filters, cluster=tls_config.http2(), tunneling_config=tunnel, **early)
+        assert ask(site.port, b"hello") == b"hello"
+        with connect(site.port) as conn:
+            assert exchange(conn, big) == big
+            conn.shutdown(socket.SHUT_WR)
+            assert read_all(conn) == b""
+        assert [seen.end for seen in gate.seen] == ["end", "end"]
+        assert [len(seen.data) for seen in gate.seen] == [5, len(big)]
 
 
 def test_ends_pass(site: Site) -> None:

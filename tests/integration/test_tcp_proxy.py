@@ -214,6 +214,35 @@ def test_a_small_buffer_limit_still_lets_bulk_through(site: Site, server: TcpSer
         sender.join()
 
 
+def test_a_buffer_limit_of_0_is_none(site: Site, server: TcpServer) -> None:
+    """As in Envoy."""
+    limit = {"per_connection_buffer_limit_bytes": 0}
+    site(up(server, **limit), listener=limit)
+    with connect(site.port) as conn:
+        assert exchange(conn, _BIG) == _BIG
+
+
+def test_a_servers_reset_reaches_the_client(site: Site) -> None:
+    """Behind what the server said before it."""
+
+    def serve(conn: socket.socket) -> None:
+        conn.recv(1)
+        conn.sendall(b"part")
+        conn.recv(1)
+        reset(conn)
+
+    with TcpServer(serve) as server:
+        log = file_log(site.log, "%RESPONSE_FLAGS% %BYTES_SENT%")
+        site(up(server), access_log=[log])
+        with connect(site.port) as conn:
+            conn.sendall(b"a")
+            assert read_exactly(conn, 4) == b"part"
+            conn.sendall(b"b")
+            with pytest.raises(ConnectionResetError):
+                conn.recv(1)
+        assert site.logged(1) == ["UR 4"]
+
+
 def test_a_lost_server_ends_the_client(site: Site) -> None:
     """After everything that it had sent."""
 

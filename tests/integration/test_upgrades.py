@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import h2.events
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.settings import SettingCodes, Settings
 
 from tests.integration.conftest import StartMesh
-from tests.support import config, h2peer
+from tests.support import config, h2peer, tls_config
 from tests.support import websocket as ws
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
@@ -113,6 +117,35 @@ def test_early_bytes_wait_for_the_101(start: StartMesh, host: Host) -> None:
         assert _exactly(client, 100) == b"answer after your end"
     proxy.wait_stat("http.web.downstream_cx_upgrades_total", 1)
     assert proxy.stat("http.web.downstream_cx_upgrades_active") == 0
+
+
+def test_early_bytes_while_an_http2_host_is_silent(start: StartMesh, host: Host) -> None:
+    """Its SETTINGS say whether it takes upgrades; what the client says until then is kept."""
+    port, admin = free_port(), free_port()
+    table = config.route_config("local", config.route("/", "up"))
+    listener = config.listener("web", port, config.hcm(table, **_WEBSOCKET))
+    up = config.cluster("up", host.port, **tls_config.http2())
+    start(config.bootstrap(admin, [listener], [up]), admin)
+    with _client(port, ws.upgrade_request()) as client:
+        peer = host.accept()
+        client.sendall(b"early")
+        server = H2Connection(H2Configuration(client_side=False, header_encoding="latin-1"))
+        allows = {SettingCodes.ENABLE_CONNECT_PROTOCOL: 1}
+        server.local_settings = Settings(client=False, initial_values=allows)
+        server.initiate_connection()
+        peer.sendall(server.data_to_send())
+        got = b""
+        while got != b"early":
+            for event in server.receive_data(peer.recv(1 << 16)):
+                match event:
+                    case h2.events.RequestReceived():
+                        assert (":protocol", "websocket") in (event.headers or [])
+                        server.send_headers(event.stream_id or 0, [(":status", "200")])
+                    case h2.events.DataReceived():
+                        got += event.data or b""
+                        server.send_data(event.stream_id or 0, b"late")
+            peer.sendall(server.data_to_send())
+        assert b" 101 " in _until(client, b"late")
 
 
 def test_the_upstream_may_end_first(start: StartMesh, host: Host) -> None:

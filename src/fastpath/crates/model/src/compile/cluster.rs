@@ -11,7 +11,7 @@ use envoy_types::pb::google::protobuf::UInt32Value;
 use pb::cluster::{ClusterDiscoveryType, DiscoveryType, DnsLookupFamily};
 
 use super::duration::millis_or;
-use super::protocol_options::count;
+use super::protocol_options::limit;
 use super::route_action::priority;
 use super::{
     Assignment, Context, ENDPOINTS, config_source, endpoints, load_balancing, metadata,
@@ -82,7 +82,7 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         subsets: load_balancing.subsets,
         panic_threshold: panic_threshold(message),
         connect_timeout,
-        per_connection_buffer_limit_bytes: count(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
+        per_connection_buffer_limit_bytes: limit(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
         http,
         hash: with_transports(hash, &transport, &transport_matches),

@@ -13,7 +13,7 @@ use pb::listener::connection_balance_config::BalanceType;
 
 use super::address::bind;
 use super::duration::timeout;
-use super::protocol_options::count;
+use super::protocol_options::limit;
 use super::{
     Context, access_log, chain_match, chain_tree, filter_chain, hash, listener_filters, wire,
 };
@@ -92,7 +92,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
         address,
         additional_addresses,
         stat_prefix: stat_prefix.replace(':', "_").into(),
-        per_connection_buffer_limit_bytes: count(buffer),
+        per_connection_buffer_limit_bytes: limit(buffer),
         // The deprecated `reuse_port: true` asks for the default.
         reuse_port: is_on(&message.enable_reuse_port, true),
         exact_balance: matches!(balance(message), Some(BalanceType::ExactBalance(_))),

@@ -171,6 +171,15 @@ pub(super) fn kilobytes(kb: u32) -> usize {
     count(kb).saturating_mul(1024)
 }
 
+/// A limit of bytes; 0 is none.
+pub(super) fn limit(number: u32) -> usize {
+    if number == 0 {
+        usize::MAX
+    } else {
+        count(number)
+    }
+}
+
 pub(super) fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use envoy_types::pb::envoy::extensions::filters::network::tcp_proxy::v3 as pb;
 use envoy_types::pb::envoy::r#type::v3::{HashPolicy, hash_policy::PolicySpecifier};
 pub(super) use pb::TcpProxy as Message;
+use pb::UpstreamConnectMode;
 use pb::tcp_proxy::{ClusterSpecifier, TunnelingConfig, WeightedCluster};
 
 use super::duration::{millis, timeout};
-use super::protocol_options::IDLE_TIMEOUT;
+use super::protocol_options::{IDLE_TIMEOUT, count};
 use super::{Context, access_log, headers, metadata};
 use crate::format::Format;
 use crate::problem::Problems;
@@ -33,6 +34,15 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
     let hash_policy = hash_policy(&message.hash_policy);
     let tunneling = message.tunneling_config.as_ref();
     let tunneling = tunneling.map(|t| problems.within("tunneling_config", |p| tunnel(t, p)));
+    let mode = message.upstream_connect_mode();
+    let max_early_data = message.max_early_data_bytes.as_ref();
+    let max_early_data = max_early_data.map(|most| count(most.value));
+    if mode != UpstreamConnectMode::Immediate && max_early_data.is_none() {
+        problems.report_at(
+            "upstream_connect_mode",
+            "max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE",
+        );
+    }
     let logging = logging(message, problems);
     Some(TcpProxy {
         stat_prefix: message.stat_prefix.as_str().into(),
@@ -46,6 +56,8 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
             Some(tunneling) => Some(tunneling?),
             None => None,
         },
+        max_early_data,
+        connect_on_data: mode == UpstreamConnectMode::OnDownstreamData,
         access_logs: access_log::compile("access_log", &message.access_log, problems),
         access_log_flush_interval: logging.0,
         access_log_on_connected: logging.1,

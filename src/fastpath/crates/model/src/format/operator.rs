@@ -47,6 +47,9 @@ pub enum Operator {
         namespace: Box<str>,
         key: Box<str>,
     },
+    /// `FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)`, and `…_trailers`.
+    TunnelHeaders,
+    TunnelTrailers,
     GrpcStatus(GrpcStatusStyle),
     /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
     ResponseCodeDetails {

@@ -1,7 +1,7 @@
 //! From text to commands, by Envoy's grammar: `%NAME(arguments):length%`.
 
 use super::operator::{
-    Command, GrpcStatusStyle, HeaderSource, Operator, PathSource, Side, TimePoint, TimeUnit,
+    Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, Side, TimePoint, TimeUnit,
 };
 use super::table::{self, field, is_not_implemented};
 use super::time::TimeFormat;
@@ -157,6 +157,7 @@ fn command_of(raw: &Raw<'_>) -> Result<Command, FormatError> {
         | "UPSTREAM_PEER_CERT_V_START"
         | "UPSTREAM_PEER_CERT_V_END" => certificate_time(raw)?,
         "DYNAMIC_METADATA" => dynamic_metadata(raw)?,
+        "FILTER_STATE" => filter_state(raw)?,
         "COMMON_DURATION" => {
             raw.no_length()?;
             duration(raw)?
@@ -265,6 +266,29 @@ fn dynamic_metadata(raw: &Raw<'_>) -> Result<Operator, FormatError> {
         }
         _ => Err(FormatError::NotImplemented {
             operator: format!("DYNAMIC_METADATA({arguments})"),
+        }),
+    }
+}
+
+/// Nothing but the TCP proxy puts something there. What it puts there is a structure: it has
+/// neither a text of its own (`PLAIN`) nor fields, and Envoy prints `-` for those.
+fn filter_state(raw: &Raw<'_>) -> Result<Operator, FormatError> {
+    let arguments = raw.required()?;
+    let (key, how) = arguments.split_once(':').unwrap_or((arguments, "TYPED"));
+    let operator = match key {
+        "envoy.tcp_proxy.propagate_response_headers" => Operator::TunnelHeaders,
+        "envoy.tcp_proxy.propagate_response_trailers" => Operator::TunnelTrailers,
+        _ => {
+            return Err(FormatError::NotImplemented {
+                operator: format!("FILTER_STATE({arguments})"),
+            });
+        }
+    };
+    match how {
+        "TYPED" => Ok(operator),
+        "PLAIN" => Ok(Operator::Field(Field::Missing)),
+        _ => Err(FormatError::NotImplemented {
+            operator: format!("FILTER_STATE({arguments})"),
         }),
     }
 }
@@ -472,6 +496,7 @@ mod tests {
             "%START_TIME(%15f)%",
             // Envoy has these.
             "%DYNAMIC_METADATA(a)%",
+            "%FILTER_STATE(a)%",
             "%START_TIME_LOCAL%",
         ] {
             assert!(Format::parse(bad).is_err(), "{bad}");
@@ -485,6 +510,9 @@ mod tests {
             "%GRPC_STATUS(SNAKE_STRING)%",
             "%EMIT_TIME(%s)%",
             "%ACCESS_LOG_TYPE%",
+            "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)%",
+            "%FILTER_STATE(envoy.tcp_proxy.propagate_response_trailers:TYPED):9%",
+            "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers:PLAIN)%",
         ] {
             assert!(Format::parse(good).is_ok(), "{good}");
         }

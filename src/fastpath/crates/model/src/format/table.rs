@@ -170,7 +170,6 @@ pub(super) fn is_not_implemented(name: &str) -> bool {
         "DOWNSTREAM_LOCAL_CLOSE_REASON",
         "EMIT_TIME_LOCAL",
         "FILE_CONTENT",
-        "FILTER_STATE",
         "LOCAL_REPLY_BODY",
         "METADATA",
         "PACKETS_RETRANSMITTED",

@@ -22,6 +22,10 @@ pub struct TcpProxy {
     pub max_downstream_connection_duration: Option<Duration>,
     pub hash_policy: TcpHashPolicy,
     pub tunneling: Option<Tunneling>,
+    /// `max_early_data_bytes`: what is read of a client before its host is there. `None`: nothing.
+    pub max_early_data: Option<usize>,
+    /// `upstream_connect_mode: ON_DOWNSTREAM_DATA`: no host is looked for before the client speaks.
+    pub connect_on_data: bool,
     pub access_logs: Vec<Arc<AccessLog>>,
     /// `access_log_options.access_log_flush_interval`.
     pub access_log_flush_interval: Option<Duration>,

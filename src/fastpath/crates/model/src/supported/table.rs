@@ -489,11 +489,13 @@ pub const TABLE: &[Entry] = &[
             "access_log_flush_interval",
             "flush_access_log_on_connected",
             "access_log_options",
+            // ON_DOWNSTREAM_TLS_HANDSHAKE is what happens anyway.
+            "upstream_connect_mode",
+            "max_early_data_bytes",
         ],
         ignored: &[],
         default_only: &[
             "max_downstream_connection_duration_jitter_percentage",
-            "upstream_connect_mode",
             "proxy_protocol_tlv_merge_policy",
         ],
     },
@@ -507,10 +509,16 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TunnelingConfig",
-        implemented: &["hostname", "use_post", "post_path", "headers_to_add"],
+        implemented: &[
+            "hostname",
+            "use_post",
+            "post_path",
+            "headers_to_add",
+            "propagate_response_headers",
+            "propagate_response_trailers",
+        ],
         ignored: &[],
-        // Where they would be kept no operator could read them.
-        default_only: &["propagate_response_headers", "propagate_response_trailers"],
+        default_only: &[],
     },
     Entry {
         message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",

@@ -55,6 +55,8 @@ pub struct Pool {
     pub http2: RefCell<Vec<Key>>,
     /// Downstream connections whose request waits for a connection, oldest first.
     pub pending: RefCell<VecDeque<Key>>,
+    /// TCP tunnels that wait for a stream of HTTP/2 (`tcp::queue`), oldest first.
+    pub tunnels: RefCell<VecDeque<Key>>,
     /// Connections that are not established yet.
     pub connecting: Cell<u32>,
     /// All connections, established or not.
@@ -67,8 +69,13 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Somebody waits for a connection.
+    pub fn is_awaited(&self) -> bool {
+        !self.pending.borrow().is_empty() || !self.tunnels.borrow().is_empty()
+    }
+
     fn is_unused(&self) -> bool {
-        self.open.get() == 0 && self.pending.borrow().is_empty()
+        self.open.get() == 0 && !self.is_awaited()
     }
 }
 

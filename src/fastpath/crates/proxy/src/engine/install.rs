@@ -7,9 +7,8 @@ use std::sync::{Arc, Weak};
 use model::resources::Snapshot;
 use model::resources::access_log::Sink;
 use model::resources::address::{Address, Bind};
-use model::resources::cluster::{Discovery, UpstreamProtocol};
+use model::resources::cluster::Discovery;
 use model::resources::listener::Listener;
-use model::resources::tcp_proxy::{TcpCluster, TcpProxy};
 use model::store::Applied;
 use rustix::io::Errno;
 
@@ -87,10 +86,6 @@ impl Control {
         for (name, listener) in &snapshot.listeners {
             if let Err(reason) = self.open_logs(listener, &mut sinks) {
                 refused.push((Arc::clone(name), "access_log".to_owned(), reason));
-                continue;
-            }
-            if let Some(reason) = tunnels_over_http2(listener, snapshot) {
-                refused.push((Arc::clone(name), "filter_chains".to_owned(), reason));
                 continue;
             }
             match state.contexts.of_listener(listener, snapshot) {
@@ -288,34 +283,6 @@ impl Control {
             self.install(&mut state, &mut Applied::default());
         }
     }
-}
-
-/// `tunneling_config` to a cluster that may speak HTTP/2: streams that share a connection are cut
-/// too early still, so it is refused.
-fn tunnels_over_http2(listener: &Listener, snapshot: &Snapshot) -> Option<String> {
-    let mut tunneling = listener
-        .chains
-        .tcp_proxies()
-        .filter(|tcp| tcp.tunneling.is_some());
-    let named = |tcp: &Arc<TcpProxy>| -> Vec<Arc<str>> {
-        match &tcp.cluster {
-            TcpCluster::Named(name) => vec![Arc::clone(name)],
-            TcpCluster::Weighted { clusters, .. } => {
-                clusters.iter().map(|c| Arc::clone(&c.name)).collect()
-            }
-        }
-    };
-    tunneling.find_map(|tcp| {
-        named(tcp).into_iter().find_map(|name| {
-            let cluster = snapshot.clusters.get(&name)?;
-            (cluster.http.protocol != UpstreamProtocol::Http1).then(|| {
-                format!(
-                    "tcp_proxy: tunneling_config over HTTP/2 is not implemented: cluster '{name}' \
-                     must speak HTTP/1.1"
-                )
-            })
-        })
-    })
 }
 
 /// Sockets for every address of a listener, those that are there already first of all.

@@ -1,6 +1,7 @@
 //! The host's side of HTTP/2: our requests go out, each as an `Upstream` of its own.
 
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 
 use model::resources::address::Address;
 use model::resources::cluster::RoutingPriority;
@@ -103,6 +104,10 @@ impl Worker {
             pong_by: NEVER,
         });
         let mut connection = Box::new(Http2::new(key, io, codec, role, now));
+        connection.id = self
+            .shared
+            .next_connection_id
+            .fetch_add(1, Ordering::Relaxed);
         connection.readable = readable;
         connection.peer_closed = peer_closed;
         self.put_http2(connection);
@@ -156,9 +161,7 @@ impl Worker {
         let Some(unit) = self.take_request_unit(&cluster, &host, priority) else {
             return self.reply_failure(d, s, Failure::Overflow);
         };
-        if let Some(Role::Client(client)) = self.http2.get_mut(connection).map(|c| &mut c.role) {
-            client.requests = client.requests.saturating_add(1);
-        }
+        self.count_http2_request(connection);
         let carrier = Carrier::Stream(StreamCarrier::new(connection, 0));
         let key = self.upstreams.reserve();
         let mut u = Box::new(Upstream::new(key, carrier, host, cluster, pool, priority));
@@ -175,6 +178,13 @@ impl Worker {
         } else {
             self.upstreams.put(key, u);
             d.stream = Some(s);
+        }
+    }
+
+    /// Counts a request that goes over a connection.
+    pub fn count_http2_request(&mut self, key: Key) {
+        if let Some(Role::Client(client)) = self.http2.get_mut(key).map(|c| &mut c.role) {
+            client.requests = client.requests.saturating_add(1);
         }
     }
 
@@ -226,6 +236,9 @@ impl Worker {
             }
             let greeted = c.codec.is_greeted();
             let Some(waiting) = pool.pending.borrow_mut().pop_front() else {
+                if self.offer_to_tunnel(&pool, key) {
+                    continue;
+                }
                 return;
             };
             let Some(mut d) = self.downstreams.take(waiting) else {
@@ -282,7 +295,7 @@ impl Worker {
 
     pub(super) fn http2_response_trailers(&mut self, key: Key, at: Key) {
         if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_data(tunnel, &[], true);
+            return self.link_trailers(tunnel, key);
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
@@ -312,7 +325,7 @@ impl Worker {
 
     fn lose_exchange(&mut self, at: Key, failure: Failure) {
         if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_lost(tunnel);
+            return self.link_lost(tunnel, failure);
         }
         self.on_exchange(at, |worker, d, s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
@@ -413,15 +426,22 @@ impl Worker {
         let (pool, cluster) = (&client.pool, &client.cluster);
         pool.http2.borrow_mut().retain(|k| *k != c.key);
         let stats = cluster.stats();
-        match end {
-            End::PeerClosed | End::Broken => stats.inc(ClusterCounter::UpstreamCxDestroyRemote),
-            End::Fault(_) => {
-                stats.inc(ClusterCounter::UpstreamCxProtocolError);
-                stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
-            }
-            End::Done | End::Timeout => stats.inc(ClusterCounter::UpstreamCxDestroyLocal),
+        let (destroyed, with_requests) = match end {
+            End::PeerClosed | End::Broken => (
+                ClusterCounter::UpstreamCxDestroyRemote,
+                ClusterCounter::UpstreamCxDestroyRemoteWithActiveRq,
+            ),
+            End::Fault(_) | End::Done | End::Timeout => (
+                ClusterCounter::UpstreamCxDestroyLocal,
+                ClusterCounter::UpstreamCxDestroyLocalWithActiveRq,
+            ),
+        };
+        stats.inc(destroyed);
+        if matches!(end, End::Fault(_)) {
+            stats.inc(ClusterCounter::UpstreamCxProtocolError);
         }
         if !streams.is_empty() {
+            stats.inc(with_requests);
             stats.inc(ClusterCounter::UpstreamCxDestroyWithActiveRq);
         }
         stats.record(

@@ -20,6 +20,7 @@ use proto::HeaderMap;
 use proto::h2::{Connection, ErrorCode, Event, Options, StreamId};
 
 use crate::net::io::{Input, Io, Scratch};
+use crate::telemetry::stats::ClusterCounter;
 use crate::worker::rbac::Occasion;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
@@ -44,6 +45,8 @@ const KEEP_OUT: usize = 4 * 1024;
 #[derive(Debug)]
 pub struct Http2 {
     pub key: Key,
+    /// Of the process; 0 if we are the server.
+    pub id: u64,
     pub io: Io,
     pub codec: Connection,
     /// Frames to be written at the end of the turn.
@@ -104,6 +107,7 @@ impl Http2 {
     fn new(key: Key, io: Io, codec: Connection, role: Role, now_ms: u64) -> Self {
         Self {
             key,
+            id: 0,
             io,
             codec,
             out: Vec::new(),
@@ -196,6 +200,11 @@ impl Http2 {
     }
 
     fn write_out(&mut self) -> bool {
+        if let Role::Client(client) = &self.role {
+            let bytes = self.out.len() as u64;
+            let stats = client.cluster.stats();
+            stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+        }
         let written = self.io.write(&self.out, b"").is_ok();
         if self.out.capacity() > KEEP_OUT {
             self.out = Vec::new();

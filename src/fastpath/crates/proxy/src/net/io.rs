@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::resources::address::Address;
 use rustix::io::Errno;
@@ -39,7 +40,8 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    /// Stands in while the real one is taken out.
+    /// Stands in while the real one is taken out. Whoever reads in the meantime, which is rare,
+    /// makes a real one of it: a read into no room at all would look like the end.
     pub fn none() -> Self {
         Self {
             raw: Box::default(),
@@ -171,6 +173,9 @@ impl Io {
     fn read_into<'a>(&mut self, held: &[u8], most: usize, scratch: &'a mut Scratch) -> Input<'a> {
         if self.tls.as_ref().is_some_and(|t| t.closed) {
             return Input::Eof;
+        }
+        if scratch.raw.is_empty() {
+            *scratch = Scratch::default();
         }
         let start = if self.tls.is_none() { held.len() } else { 0 };
         let Some((front, room)) = scratch.raw.split_at_mut_checked(start) else {
@@ -307,9 +312,38 @@ impl Io {
         }
     }
 
+    /// The peer gets a reset when this is dropped, and what it has not taken is gone.
+    pub fn cut_on_close(&self) {
+        // Fails if the peer has reset it first: there is nobody to tell.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+    }
+
     /// Ends our side. False: the peer is gone already.
     pub fn shutdown(&mut self) -> bool {
         self.say_goodbye();
         rustix::net::shutdown(&self.fd, Shutdown::Write).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_read_while_the_buffer_is_taken_out_is_not_the_end() {
+        let flags = SocketFlags::NONBLOCK;
+        let (ours, peer) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let mut io = Io::plain(ours);
+        UnixStream::from(peer).write_all(b"hello").unwrap();
+        let mut stand_in = Scratch::none();
+        match io.read(&mut stand_in) {
+            Input::Data { bytes, drained } => assert_eq!((bytes, drained), (&b"hello"[..], true)),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(io.read(&mut stand_in), Input::Eof));
     }
 }

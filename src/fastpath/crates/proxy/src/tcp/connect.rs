@@ -31,14 +31,15 @@ use crate::worker::{Kind, Worker};
 pub(super) const PRIORITY: RoutingPriority = RoutingPriority::Default;
 
 /// What an attempt has begun.
-enum Begun {
+pub(super) enum Begun {
+    /// A connection is being made, for it alone or for all that wait.
     Connection,
     /// There is a connection of HTTP/2 that takes another stream.
     On(Rc<ClusterRuntime>, Rc<Host>, Key),
 }
 
 /// Why there is no connection under way.
-enum Refused {
+pub(super) enum Refused {
     /// The tunnel ends with this flag.
     For(ResponseFlags),
     /// This attempt failed.
@@ -106,12 +107,10 @@ impl Worker {
         };
         t.attempts = t.attempts.saturating_add(1);
         if tcp.config.tunneling.is_some()
-            && let Some(http2) = self.http2_with_room(&host.pool)
+            && let Some(begun) = self.find_stream(t, &cluster, &host)
         {
             give_back(&cluster, Limit::Connections, connection_unit);
-            t.seen.host = Some(Rc::clone(&host));
-            t.seen.connect_begin = self.clock.now_ns();
-            return Ok(Begun::On(cluster, host, http2));
+            return begun;
         }
         let pending_unit = usage.pending_requests.take(limits.max_pending_requests);
         if pending_unit == Taken::Full {
@@ -252,6 +251,7 @@ impl Worker {
         if let Some(server) = &mut t.server {
             server.leave_queue();
             server.stage = stage;
+            t.seen.upstream_tls = server.side.io.tls_info().cloned();
             count_carried(&server.cluster, &server.host);
         }
         self.arm_tunnel(t);
@@ -265,10 +265,18 @@ impl Worker {
         let early = std::mem::take(&mut t.early);
         let stats = t.tcp.stats();
         stats.gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, early.len() as u64);
-        if t.link.is_some() {
-            return self.drive_link_with(t, early);
+        // What was read by `early` has passed the filters.
+        let is_filtered = t.tcp.config.max_early_data.is_some() && !t.is_held();
+        match (t.link.is_some(), is_filtered) {
+            (true, true) => {
+                let end = t.client.ended;
+                self.send_early(&mut t, &early, end);
+                self.drive_link(t);
+            }
+            (true, false) => self.drive_link_with(t, early),
+            (false, true) => self.drive_open(t, &early, first),
+            (false, false) => self.drive_with(t, &early, first),
         }
-        self.drive_with(t, &early, first);
     }
 
     /// The attempt came to nothing: another one, or the end.
@@ -314,6 +322,19 @@ impl Tunnel {
             }
             TcpHashPolicy::SourceIp | TcpHashPolicy::None => None,
         }
+    }
+
+    /// The host has said no to the tunnel, with this status.
+    pub(super) fn note_refusal(&mut self, status: u16) {
+        self.note_failure(Failure::UpstreamClosed, None);
+        self.seen.transport_failure = Some(format!("tunnel_response:{status}").into());
+    }
+
+    /// The host did not end but reset.
+    pub(super) fn note_reset(&mut self) {
+        self.is_cut = true;
+        let flag = ResponseFlags::UPSTREAM_REMOTE_RESET;
+        self.seen.flags.insert(flag);
     }
 
     /// The cluster, if `sni_cluster` has it from the server name.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::connect::give_back;
 use super::{Server, Stage, To, Tunnel};
 use crate::cluster::Limit;
+use crate::http::failure::Failure;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
 use crate::telemetry::stream_info::AccessLogType;
@@ -42,6 +43,10 @@ impl Worker {
 
     /// The host is gone; the client gets what it sent before.
     pub(super) fn server_lost(&mut self, mut t: Box<Tunnel>) {
+        let was_reset = t.server.as_ref().is_some_and(|server| !server.side.ended);
+        if was_reset {
+            t.note_reset();
+        }
         let left = t.down.held() > 0 || t.client.io.backlog() > 0;
         if !left || t.flushing.is_some() {
             return self.end_tunnel(t, By::Peer);
@@ -66,6 +71,10 @@ impl Worker {
         }
         t.up.release(&mut self.pipes);
         t.down.release(&mut self.pipes);
+        if t.is_asking() {
+            // As in Envoy: a host that did not answer is a connection that could not be made.
+            t.note_failure(Failure::UpstreamClosed, None);
+        }
         if let Some(mut server) = t.server.take() {
             if !server.side.shut {
                 server.side.io.say_goodbye();
@@ -74,8 +83,11 @@ impl Worker {
             count_destroyed(&server, by, active);
             self.count_server_closed(&server);
         }
+        t.leave_queue();
         self.close_link(&mut t);
-        if !t.client.shut {
+        if t.is_cut {
+            t.client.io.cut_on_close();
+        } else if !t.client.shut {
             t.client.io.say_goodbye();
         }
         self.log_tunnel(&t, AccessLogType::TcpConnectionEnd);

@@ -72,7 +72,8 @@ impl Worker {
         self.ask_about(t, bytes)
     }
 
-    fn ask_about(&mut self, t: &mut Tunnel, bytes: Vec<u8>) -> Passage {
+    /// Asks the filters about what was read, or that the client has ended.
+    pub(super) fn ask_about(&mut self, t: &mut Tunnel, bytes: Vec<u8>) -> Passage {
         let occasion = match t.gate {
             Gate::Unasked => Occasion::First,
             _ => Occasion::Again,

@@ -65,11 +65,7 @@ impl Worker {
             downstream_direct_remote: Some(t.facts.direct_source.clone()),
             filter_chain_name: Some(Rc::clone(&t.chain.name)),
             downstream_tls: t.client.io.tls_info().cloned(),
-            upstream_tls: t
-                .server
-                .as_ref()
-                .and_then(|s| s.side.io.tls_info())
-                .cloned(),
+            upstream_tls: seen.upstream_tls.clone(),
             facts: Some(Rc::new((*t.facts).clone())),
             upstream_cluster_raw: cluster.as_ref().map(|c| c.name.clone()),
             upstream_cluster: cluster.as_ref().map(|c| c.stat_name.clone()),
@@ -79,6 +75,8 @@ impl Worker {
             upstream_remote: host.filter(|_| connected).map(|host| host.address.clone()),
             upstream_connection_id: seen.upstream_id,
             attempt_count: t.attempts,
+            tunnel_headers: seen.answer.clone(),
+            tunnel_trailers: seen.trailers.clone(),
             stream_id: Some(seen.stream_id),
             random: seen.stream_id,
             ..StreamInfo::default()

@@ -4,28 +4,33 @@
 //! A tunnel is a client's connection and one to a host. It begins when the client's transport is
 //! there (`worker::pending`): a cluster is chosen (`route`), a host of it connected (`connect`),
 //! then bytes are moved both ways (`relay`, `pipe`) until both sides have ended (`end`). Until the
-//! host is there the client is not read: what it sends waits in its socket. Then network filters
-//! look at it before it goes on (`filters`). Where the configuration
-//! says so the way to the host is itself a tunnel through HTTP (`tunneling`, `stream`).
+//! host is there the client is not read: what it sends waits in its socket (but see `early`). Then
+//! network filters look at it before it goes on (`filters`). Where the configuration says so the
+//! way to the host is itself a tunnel through HTTP (`tunneling`, `queue`, `stream`).
 
 pub mod connect;
 pub mod deadlines;
+pub mod early;
 pub mod end;
 pub mod filters;
 pub mod log;
 pub mod pipe;
+pub mod propagate;
+pub mod queue;
 pub mod relay;
 pub mod route;
 pub mod stream;
 pub mod tunneling;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::address::Address;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::Host;
+use crate::http::failure::Failure;
 use crate::listener::ConnectionFacts;
 use crate::net::io::Io;
 use crate::telemetry::response_flags::ResponseFlags;
@@ -38,6 +43,7 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 use filters::Gate;
+use queue::Queued;
 use relay::Flow;
 use tunneling::Asked;
 
@@ -57,10 +63,13 @@ pub struct Tunnel {
     pub gate: Gate,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
-    /// What it has instead of a connection of its own.
+    /// What it has instead of a connection of its own, and its place among those that wait for it.
     pub link: Option<Link>,
+    pub queued: Option<Queued>,
     /// What was read of the client before there was a host.
     pub early: Vec<u8>,
+    /// Bytes of it that statistics and logs have.
+    pub early_counted: u64,
     /// From the client to the host, and back.
     pub up: Flow,
     pub down: Flow,
@@ -68,9 +77,11 @@ pub struct Tunnel {
     pub attempts: u32,
     /// The other peer is gone; this one still gets what is left.
     pub flushing: Option<To>,
+    /// The host did not end but reset: the client is to see that.
+    pub is_cut: bool,
 
     pub opened_ns: u64,
-    /// When bytes last moved; `NEVER` until there is a host.
+    /// When bytes last moved, or the host was there.
     pub active_ms: u64,
     pub next_log_ms: u64,
     /// When its drained chain cuts it.
@@ -157,10 +168,14 @@ pub struct Seen {
     pub is_connected: bool,
     pub upstream_local: Option<Address>,
     pub upstream_id: u64,
+    pub upstream_tls: Option<Arc<tls::Info>>,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
     pub connect_begin: u64,
     pub connect_end: u64,
     pub stream_id: u128,
+    /// What the host said to the request for a tunnel, and behind it (`propagate`).
+    pub answer: Option<Rc<[u8]>>,
+    pub trailers: Option<Rc<[u8]>>,
 }
 
 impl Side {
@@ -192,13 +207,17 @@ impl Tunnel {
         !self.tcp.config.access_logs.is_empty() || !self.listener.config.access_logs.is_empty()
     }
 
+    fn stage(&self) -> Option<Stage> {
+        let server = self.server.as_ref().map(|server| server.stage);
+        server.or_else(|| self.link.as_ref().map(|link| link.stage))
+    }
+
     fn is_open(&self) -> bool {
-        let stage = match (&self.server, &self.link) {
-            (Some(server), _) => server.stage,
-            (None, Some(link)) => link.stage,
-            (None, None) => return false,
-        };
-        stage == Stage::Open
+        self.stage() == Some(Stage::Open)
+    }
+
+    fn is_asking(&self) -> bool {
+        self.stage() == Some(Stage::Asking)
     }
 }
 
@@ -244,13 +263,16 @@ impl Worker {
             client,
             server: None,
             link: None,
+            queued: None,
             early: arrival.held,
+            early_counted: 0,
             up: Flow::default(),
             down: Flow::default(),
             attempts: 0,
             flushing: None,
+            is_cut: false,
             opened_ns: self.clock.now_ns(),
-            active_ms: NEVER,
+            active_ms: self.clock.now_ms(),
             next_log_ms: NEVER,
             drain_end: NEVER,
             seen: Seen::default(),
@@ -260,7 +282,7 @@ impl Worker {
         if t.has_logs() {
             t.seen.stream_id = self.rng.u128(..);
         }
-        self.connect_tunnel(t);
+        self.drive_early(t);
     }
 
     pub fn tunnel_client_event(&mut self, key: Key, event: Readiness) {
@@ -296,6 +318,7 @@ impl Worker {
             Stage::Handshaking { .. } => return self.shake_tunnel(t),
             Stage::Asking => {
                 if event.writable && side.io.flush().is_err() {
+                    t.note_failure(Failure::UpstreamClosed, None);
                     return self.tunnel_refused(t);
                 }
                 return self.read_answer(t);

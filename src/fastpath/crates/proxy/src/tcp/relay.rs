@@ -186,7 +186,7 @@ impl Flow {
         let n = bytes.len() as u64;
         moved.read = moved.read.saturating_add(n);
         let written = match &mut self.framing {
-            Framing::None => to.io.write(bytes, b""),
+            Framing::None => to.io.write(bytes, b"").map(|()| n),
             Framing::Chunks => send_chunk(to, bytes),
             Framing::Body(decoder) => {
                 match unframe(decoder, bytes, to, &mut moved.written) {
@@ -202,7 +202,7 @@ impl Flow {
             }
         };
         match written {
-            Ok(()) => moved.written = moved.written.saturating_add(n),
+            Ok(n) => moved.written = moved.written.saturating_add(n),
             Err(_) => moved.lost = Some(Lost::Receiver),
         }
     }
@@ -290,14 +290,11 @@ impl Worker {
 
     /// The same, with what was already read of the client and of the host.
     pub(super) fn drive_with(&mut self, mut t: Box<Tunnel>, early: &[u8], first: &[u8]) {
+        if !t.is_open() {
+            return self.drive_early(t);
+        }
         if t.link.is_some() {
             return self.drive_link(t);
-        }
-        if !t.is_open() {
-            return match t.server {
-                None => self.connect_tunnel(t),
-                Some(_) => self.tunnels.put(t.key, t),
-            };
         }
         let is_full = t.server.as_ref().is_some_and(|s| s.side.io.backlog() > 0);
         let waits = early.is_empty() && (is_full || t.flushing.is_some());
@@ -312,7 +309,7 @@ impl Worker {
     }
 
     /// `early`: what may go on of what was read of the client.
-    fn drive_open(&mut self, mut t: Box<Tunnel>, early: &[u8], first: &[u8]) {
+    pub(super) fn drive_open(&mut self, mut t: Box<Tunnel>, early: &[u8], first: &[u8]) {
         let (up, down) = self.relay(&mut t, early, first);
         self.count_moved(&mut t, up, down);
         match (up.lost, down.lost) {
@@ -387,6 +384,9 @@ impl Worker {
             return;
         }
         let [up_read, up_written, down_read, down_written] = moved;
+        let counted = t.early_counted.min(up_read);
+        t.early_counted = t.early_counted.saturating_sub(counted);
+        let up_read = up_read.saturating_sub(counted);
         t.active_ms = self.clock.now_ms();
         t.seen.received = t.seen.received.saturating_add(up_read);
         t.seen.sent = t.seen.sent.saturating_add(down_written);
@@ -451,6 +451,7 @@ fn hand_ends_on(t: &mut Tunnel) -> bool {
     let Some(server) = &mut t.server else {
         return false;
     };
+    let cluster = &server.cluster;
     let (client, server) = (&mut t.client, &mut server.side);
     let up = client.ended && !is_held && t.up.held() == 0 && server.io.backlog() == 0;
     let down = server.ended && t.down.held() == 0 && client.io.backlog() == 0;
@@ -466,6 +467,9 @@ fn hand_ends_on(t: &mut Tunnel) -> bool {
         if matches!(t.up.framing, Framing::Chunks) {
             // The body ends, not the connection; a failure shows in the next event.
             let _ = server.io.write(LAST_CHUNK, b"");
+            let bytes = LAST_CHUNK.len() as u64;
+            let stats = cluster.stats();
+            stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
         } else {
             server.io.shutdown();
         }

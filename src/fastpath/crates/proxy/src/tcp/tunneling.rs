@@ -20,6 +20,7 @@ use crate::http::failure::Failure;
 use crate::net::io::{Input, Scratch};
 use crate::net::out_buffer::Gone;
 use crate::telemetry::format;
+use crate::telemetry::stats::ClusterCounter;
 use crate::worker::Worker;
 
 /// A request that waits for its answer.
@@ -29,13 +30,18 @@ pub struct Asked {
     reader: HeadReader,
     inbuf: Vec<u8>,
     response: ResponseHead,
+    /// Bytes of the heads that were read.
+    head_bytes: u64,
 }
 
 /// What the host said.
 enum Answer {
     Nothing,
     Yes,
-    No,
+    /// With this status.
+    No(u16),
+    /// It is gone, or talks nonsense.
+    Gone,
 }
 
 impl Worker {
@@ -62,14 +68,19 @@ impl Worker {
         out.clear();
         let sent = write_request_head(&mut out, &head, head.body)
             && server.side.io.write(&out, b"").is_ok();
+        let stats = server.cluster.stats();
+        stats.inc(ClusterCounter::UpstreamCxHttp1Total);
+        stats.add(ClusterCounter::UpstreamCxTxBytesTotal, out.len() as u64);
         self.out = out;
         server.asked = Some(Box::new(Asked {
             method: head.kind,
             reader: HeadReader::new(),
             inbuf: first.to_vec(),
             response: ResponseHead::new(),
+            head_bytes: 0,
         }));
         if !sent {
+            t.note_failure(Failure::UpstreamClosed, None);
             return self.tunnel_refused(t);
         }
         self.tunnels.put(t.key, t);
@@ -108,10 +119,26 @@ impl Worker {
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let answer = listen(&mut t, &mut scratch);
         self.scratch = scratch;
+        if let Some(server) = &mut t.server
+            && let Some(asked) = &mut server.asked
+        {
+            let bytes = std::mem::take(&mut asked.head_bytes);
+            let stats = server.cluster.stats();
+            stats.add(ClusterCounter::UpstreamCxRxBytesTotal, bytes);
+        }
         match answer {
             Answer::Nothing => self.tunnels.put(t.key, t),
-            Answer::No => self.tunnel_refused(t),
+            Answer::Gone => {
+                t.note_failure(Failure::UpstreamClosed, None);
+                self.tunnel_refused(t);
+            }
+            Answer::No(status) => {
+                keep_answer(&mut t);
+                t.note_refusal(status);
+                self.tunnel_refused(t);
+            }
             Answer::Yes => {
+                keep_answer(&mut t);
                 let Some(server) = &mut t.server else {
                     return self.tunnels.put(t.key, t);
                 };
@@ -129,15 +156,24 @@ impl Worker {
         }
     }
 
-    /// The host does not give a tunnel.
+    /// The host does not give a tunnel, which was noted.
     pub(super) fn tunnel_refused(&mut self, mut t: Box<Tunnel>) {
         if let Some(mut server) = t.server.take() {
             server.side.io.say_goodbye();
             count_destroyed(&server, By::Us, true);
             self.count_server_closed(&server);
         }
-        t.note_failure(Failure::UpstreamClosed, None);
         self.try_again(t);
+    }
+}
+
+fn keep_answer(t: &mut Tunnel) {
+    let asked = t.server.as_mut().and_then(|server| server.asked.take());
+    if let Some(asked) = asked {
+        t.keep_answer(asked.response.status, &asked.response.headers);
+        if let Some(server) = &mut t.server {
+            server.asked = Some(asked);
+        }
     }
 }
 
@@ -147,7 +183,7 @@ fn listen(t: &mut Tunnel, scratch: &mut Scratch) -> Answer {
         return Answer::Nothing;
     };
     let Some(asked) = &mut server.asked else {
-        return Answer::No;
+        return Answer::Gone;
     };
     let http = server.cluster.config.borrow().http.clone();
     let limits = HeadLimits {
@@ -170,7 +206,7 @@ fn listen(t: &mut Tunnel, scratch: &mut Scratch) -> Answer {
             }
             Input::Interrupted => {}
             Input::Empty => side.readable = false,
-            Input::Eof | Input::Broken => return Answer::No,
+            Input::Eof | Input::Broken => return Answer::Gone,
         }
     }
 }
@@ -183,13 +219,14 @@ impl Asked {
                 Ok(None) => return Answer::Nothing,
                 Ok(Some(n)) => {
                     self.inbuf.drain(..n);
+                    self.head_bytes = self.head_bytes.saturating_add(n as u64);
                     match self.response.status {
                         200..300 => return Answer::Yes,
                         100..200 if !self.response.switching => self.response.clear(),
-                        _ => return Answer::No,
+                        status => return Answer::No(status),
                     }
                 }
-                Err(_) => return Answer::No,
+                Err(_) => return Answer::Gone,
             }
         }
     }
@@ -232,13 +269,15 @@ fn add_header(head: &mut RequestHead, add: &HeaderAdd, value: &[u8]) {
     }
 }
 
-/// Sends bytes as a chunk, in one write: there are receivers that wait for all of a chunk.
-pub(super) fn send_chunk(to: &mut Side, bytes: &[u8]) -> Result<(), Gone> {
+/// Sends bytes as a chunk, in one write: there are receivers that wait for all of a chunk. Returns
+/// the size of the chunk.
+pub(super) fn send_chunk(to: &mut Side, bytes: &[u8]) -> Result<u64, Gone> {
     let mut chunk = Vec::with_capacity(bytes.len().saturating_add(20));
     write_chunk_size(&mut chunk, bytes.len() as u64);
     chunk.extend_from_slice(bytes);
     chunk.extend_from_slice(CRLF);
-    to.io.write(&chunk, b"")
+    to.io.write(&chunk, b"")?;
+    Ok(chunk.len() as u64)
 }
 
 /// What the body of an answer gave.

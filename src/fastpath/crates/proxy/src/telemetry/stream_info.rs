@@ -124,6 +124,9 @@ pub struct StreamInfo {
     pub upstream_tls: Option<Arc<tls::Info>>,
     pub upstream_protocol: Option<Version>,
     pub attempt_count: u32,
+    /// What the host said of a TCP tunnel through HTTP, as JSON.
+    pub tunnel_headers: Option<Rc<[u8]>>,
+    pub tunnel_trailers: Option<Rc<[u8]>>,
     /// `STREAM_ID` of what has no request.
     pub stream_id: Option<u128>,
     /// Random per request: what `UNIQUE_ID` and runtime-fraction filters are made of. A worker

@@ -280,6 +280,7 @@ impl Worker {
             .and_then(Io::tls_failure)
             .map(|error| Arc::from(error.reason()));
         let waiting: Vec<Key> = u.pool.pending.borrow_mut().drain(..).collect();
+        self.fail_queued_tunnels(&u.pool, failure, reason.as_deref());
         self.close_upstream(u);
         self.fail_waiting_all(waiting, failure, reason.as_ref());
     }
@@ -287,6 +288,7 @@ impl Worker {
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
     pub fn fail_queue(&mut self, pool: &Pool, failure: Failure) {
         let waiting: Vec<Key> = pool.pending.borrow_mut().drain(..).collect();
+        self.fail_queued_tunnels(pool, failure, None);
         self.fail_waiting_all(waiting, failure, None);
     }
 
@@ -518,8 +520,9 @@ impl Worker {
         pool: &Rc<Pool>,
         priority: RoutingPriority,
     ) {
-        let is_wanted = !pool.pending.borrow().is_empty();
-        if is_wanted && let Err(failure) = self.connect_for_waiting(cluster, host, pool, priority) {
+        if pool.is_awaited()
+            && let Err(failure) = self.connect_for_waiting(cluster, host, pool, priority)
+        {
             // Later in this turn: our caller may hold one of those that wait.
             self.doomed_queues.push((Rc::clone(pool), failure));
         }

@@ -311,7 +311,9 @@ impl Worker {
         end: bool,
     ) {
         if let Carrier::Stream(carrier) = &mut u.carrier {
-            self.count_body_sent(&u.cluster, s, body.len());
+            let sent = &mut s.info.upstream_wire_bytes_sent;
+            // The connection counts for the cluster.
+            *sent = sent.saturating_add(body.len() as u64);
             self.send_on_stream(carrier, body, end);
             return;
         }

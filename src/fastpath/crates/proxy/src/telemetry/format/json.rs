@@ -84,6 +84,7 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
             out.extend_from_slice(b"null");
             return false;
         }
+        Value::Json(bytes) => out.extend_from_slice(bytes),
         Value::Number(n) => super::address::decimal(n, out),
         Value::Bool(flag) => out.extend_from_slice(value::flag_text(flag)),
         Value::Bytes(bytes) => {

@@ -234,6 +234,21 @@ fn what_a_handshake_settled() {
 }
 
 #[test]
+fn what_a_tunnel_was_told_is_json_in_json() {
+    let mut x = Exchange::forwarded();
+    let operator = "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)%";
+    assert_eq!(x.text(operator), "-");
+    let said = br#"{"headers":[{"key":":status","value":"200"}]}"#;
+    x.info.tunnel_headers = Some(said[..].into());
+    assert_eq!(x.text(operator).as_bytes(), said);
+    assert_eq!(
+        x.text(&operator.replace(")%", ":TYPED):10%")),
+        "{\"headers\""
+    );
+    assert_eq!(x.text(&operator.replace(")%", ":PLAIN)%")), "-");
+}
+
+#[test]
 fn odds_and_ends() {
     let mut x = Exchange::forwarded();
     x.info.details = Some("upstream_reset{delayed connect error: refused}".into());

@@ -23,6 +23,8 @@ pub(super) enum Value<'a> {
     /// The port of a pipe: no text, and `null` in JSON.
     NoPort,
     Bytes(&'a [u8]),
+    /// As it is in JSON, too.
+    Json(&'a [u8]),
     /// Percent-decoded on the way out.
     Encoded(&'a [u8]),
     /// Joined by commas.
@@ -45,6 +47,10 @@ impl<'a> Value<'a> {
     fn bytes(value: Option<&'a [u8]>) -> Self {
         // An empty header counts as absent only in JSON's omit_empty_values, not here.
         value.map_or(Value::Missing, Value::Bytes)
+    }
+
+    fn json(value: Option<&'a [u8]>) -> Self {
+        value.map_or(Value::Missing, Value::Json)
     }
 
     pub(super) fn text(value: Option<&'a str>) -> Self {
@@ -101,7 +107,7 @@ impl<'a> Value<'a> {
                 }
             }
             Value::Owned(ref text) => out.extend_from_slice(text.as_bytes()),
-            Value::Bytes(bytes) => out.extend_from_slice(bytes),
+            Value::Bytes(bytes) | Value::Json(bytes) => out.extend_from_slice(bytes),
             Value::Encoded(bytes) => out.extend(decoded(bytes)),
             Value::Word(text) => {
                 out.extend(
@@ -180,6 +186,8 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
                 None => Value::Missing,
             }
         }
+        Operator::TunnelHeaders => Value::json(info.tunnel_headers.as_deref()),
+        Operator::TunnelTrailers => Value::json(info.tunnel_trailers.as_deref()),
         Operator::GrpcStatus(style) => grpc_status(*style, ctx),
         Operator::ResponseCodeDetails { keep_spaces } => {
             let details = info.details.as_deref();

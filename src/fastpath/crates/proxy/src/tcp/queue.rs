@@ -1,0 +1,173 @@
+//! Tunnels that wait for a stream of HTTP/2. Like requests they have a place in the queue of their
+//! host's pool, which makes one connection for all of them.
+
+use std::rc::Rc;
+
+use model::resources::cluster::UpstreamProtocol;
+
+use super::Tunnel;
+use super::connect::{Begun, PRIORITY, Refused, give_back};
+use crate::cluster::breaker::Taken;
+use crate::cluster::host::{Host, Pool, PoolKey};
+use crate::cluster::{ClusterRuntime, Limit};
+use crate::http::failure::Failure;
+use crate::telemetry::stats::{ClusterCounter, ClusterGauge};
+use crate::worker::Worker;
+use crate::worker::slots::Key;
+
+/// A place in a pool's queue.
+#[derive(Debug)]
+pub struct Queued {
+    pub cluster: Rc<ClusterRuntime>,
+    pub host: Rc<Host>,
+    pool: Rc<Pool>,
+    /// Of the limit of those that wait.
+    unit: Taken,
+}
+
+impl Queued {
+    /// Takes the place out of the accounts.
+    fn leave(&self) {
+        let stats = self.cluster.stats();
+        stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
+        self.pool.shard.rq_pending_active.dec();
+        give_back(&self.cluster, Limit::Pending, self.unit);
+    }
+}
+
+impl Tunnel {
+    /// The pool whose connections may carry it beside others: apart for each address that they
+    /// leave from (`original_src`). `None`: too many kinds of them are in use.
+    pub(super) fn shared_pool(&self, host: &Host) -> Option<Rc<Pool>> {
+        host.pool_of(PoolKey {
+            protocol: host.pool.kind.protocol,
+            source: self.facts.upstream_source,
+            ..PoolKey::default()
+        })
+    }
+
+    /// Gives its place up.
+    pub(super) fn leave_queue(&mut self) {
+        if let Some(queued) = self.queued.take() {
+            let mut waiting = queued.pool.tunnels.borrow_mut();
+            waiting.retain(|key| *key != self.key);
+            drop(waiting);
+            queued.leave();
+            let stats = queued.cluster.stats();
+            stats.inc(ClusterCounter::UpstreamRqCancelled);
+        }
+    }
+}
+
+impl Worker {
+    /// A stream of a connection that is there, or a place in the queue. `None`: only a connection
+    /// of the tunnel's own will tell what the host speaks.
+    pub(super) fn find_stream(
+        &mut self,
+        t: &mut Tunnel,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+    ) -> Option<Result<Begun, Refused>> {
+        let protocol = host.pool.kind.protocol;
+        if matches!(
+            protocol,
+            UpstreamProtocol::Http1 | UpstreamProtocol::Downstream
+        ) {
+            return None;
+        }
+        let Some(pool) = t.shared_pool(host) else {
+            cluster.stats().inc(ClusterCounter::UpstreamCxPoolOverflow);
+            return Some(Err(Refused::Once));
+        };
+        if let Some(http2) = self.http2_with_room(&pool) {
+            t.seen.host = Some(Rc::clone(host));
+            t.seen.connect_begin = self.clock.now_ns();
+            return Some(Ok(Begun::On(Rc::clone(cluster), Rc::clone(host), http2)));
+        }
+        let is_known = protocol == UpstreamProtocol::Http2;
+        is_known.then(|| self.wait_for_stream(t, cluster, host, &pool))
+    }
+
+    fn wait_for_stream(
+        &mut self,
+        t: &mut Tunnel,
+        cluster: &Rc<ClusterRuntime>,
+        host: &Rc<Host>,
+        pool: &Rc<Pool>,
+    ) -> Result<Begun, Refused> {
+        let stats = cluster.stats();
+        let usage = cluster.shared.breakers.usage(PRIORITY);
+        let limit = cluster.limits(PRIORITY).max_pending_requests;
+        let unit = usage.pending_requests.take(limit);
+        if unit == Taken::Full {
+            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
+            cluster.breaker_open(PRIORITY, Limit::Pending, true);
+            return Err(Refused::Once);
+        }
+        t.seen.host = Some(Rc::clone(host));
+        t.seen.connect_begin = self.clock.now_ns();
+        stats.inc(ClusterCounter::UpstreamRqPendingTotal);
+        stats.gauge_inc(ClusterGauge::UpstreamRqPendingActive);
+        pool.shard.rq_pending_active.inc();
+        pool.tunnels.borrow_mut().push_back(t.key);
+        t.queued = Some(Queued {
+            cluster: Rc::clone(cluster),
+            host: Rc::clone(host),
+            pool: Rc::clone(pool),
+            unit,
+        });
+        match self.connect_for_waiting(cluster, host, pool, PRIORITY) {
+            Ok(()) => Ok(Begun::Connection),
+            Err(failure) => {
+                pool.tunnels.borrow_mut().retain(|key| *key != t.key);
+                eject(t, failure, None);
+                Err(Refused::Once)
+            }
+        }
+    }
+
+    /// A connection takes another stream: the first that waits gets it. False: nobody does.
+    pub fn offer_to_tunnel(&mut self, pool: &Pool, connection: Key) -> bool {
+        loop {
+            let Some(key) = pool.tunnels.borrow_mut().pop_front() else {
+                return false;
+            };
+            let Some(mut t) = self.tunnels.take(key) else {
+                continue;
+            };
+            let Some(queued) = t.queued.take() else {
+                self.tunnels.put(key, t);
+                continue;
+            };
+            queued.leave();
+            self.open_link(t, &queued.cluster, &queued.host, connection);
+            return true;
+        }
+    }
+
+    /// There is no connection for those that wait: each of their attempts failed. `reason`: what
+    /// TLS says of it.
+    pub fn fail_queued_tunnels(&mut self, pool: &Pool, failure: Failure, reason: Option<&str>) {
+        let waiting: Vec<Key> = pool.tunnels.borrow_mut().drain(..).collect();
+        for key in waiting {
+            if let Some(mut t) = self.tunnels.take(key) {
+                eject(&mut t, failure, reason);
+                self.try_again(t);
+            }
+        }
+    }
+}
+
+/// Takes a tunnel that is out of its queue out of the accounts, too.
+fn eject(t: &mut Tunnel, failure: Failure, reason: Option<&str>) {
+    let queued = t.queued.take();
+    if let Some(queued) = &queued {
+        queued.leave();
+        let stats = queued.cluster.stats();
+        stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
+    }
+    t.note_failure(failure, queued.as_ref().map(|queued| &*queued.host));
+    if let Some(reason) = reason {
+        t.seen.transport_failure = Some(reason.into());
+    }
+}

@@ -349,7 +349,7 @@ fn a_body_right_behind_its_head() {
             9,
             Event::StreamError {
                 stream: 1,
-                fault: Sf::ContentLength
+                fault: Sf::BodyLength
             }
         )))
     );

@@ -268,6 +268,40 @@ def test_who_waits_may_leave(start: StartMesh) -> None:
         assert ask(other, b"still there") == b"still there"
 
 
+def test_a_host_that_leaves_while_tunnels_wait(start: StartMesh, tmp_path: Path) -> None:
+    """For its connection: they get it, and nobody else does."""
+    credential = Authority(tmp_path / "ca").issue("gate", dns=["gate.test"])
+    context = credential.server_context(alpn=["h2"])
+    port, admin_port, hosts = free_port(), free_port(), tmp_path / "eds.yaml"
+
+    def lead_to(gate: Gate) -> None:
+        assignment = config.load_assignment("gate", gate.port)
+        config.move_in(hosts, config.discovery(config.ENDPOINTS, [assignment]))
+
+    with Gate(2, tls=context) as old, Gate(2, tls=context) as new:
+        new.may_shake.set()
+        lead_to(old)
+        proxy = tls_config.tcp_proxy("gate", tunneling_config={"hostname": "echo.test:1"})
+        more = {"connect_timeout": "20s", "transport_socket": tls_config.upstream_tls(None)}
+        cluster = config.eds_cluster("gate", hosts, **tls_config.http2(), **more)
+        chain = tls_config.chain(proxy)
+        text = config.bootstrap(admin_port, [tls_config.listener("in", port, chain)], [cluster])
+        mesh = start(text, admin_port)
+        conns = [connect(port) for _ in range(3)]
+        mesh.wait_stat("cluster.gate.upstream_rq_pending_active", 3)
+        lead_to(new)
+        wait_for(lambda: f":{new.port}" in mesh.admin("GET", "/clusters")[1], "the new host")
+        assert ask(port, b"new") == b"new"
+        old.may_shake.set()
+        for conn in conns:
+            with conn:
+                conn.sendall(b"old")
+                conn.shutdown(socket.SHUT_WR)
+                assert read_all(conn) == b"old"
+        assert (old.accepted, new.accepted) == (1, 1)
+        wait_for(lambda: mesh.stat("cluster.gate.upstream_cx_active") == 1, "the old one closes")
+
+
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("mode", ["IMMEDIATE", "ON_DOWNSTREAM_DATA"])
 @pytest.mark.parametrize("most", [0, 3, 1 << 20])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from dataclasses import dataclass, field
 
@@ -15,6 +16,7 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
+import hyperframe.frame
 
 from tests.support.http1 import Headers
 
@@ -59,7 +61,9 @@ class Seen:
 class Gate:
     """Serves one version of HTTP; a thread a connection."""
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, *, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self.may_shake = threading.Event()  # TLS waits for it
         self._serve = self._http2 if version == 2 else self._http1
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port: int = self._listener.getsockname()[1]
@@ -85,7 +89,12 @@ class Gate:
 
     def _one(self, conn: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, h2.exceptions.ProtocolError), conn:
-            self._serve(conn, number)
+            if self._tls is None:
+                self._serve(conn, number)
+            else:
+                self.may_shake.wait()
+                with self._tls.wrap_socket(conn, server_side=True) as secure:
+                    self._serve(secure, number)
 
     def _note(self, number: int, headers: Headers, authority: str) -> Seen:
         seen = Seen(number, headers, asked=WAYS[authority.split(".", maxsplit=1)[0]])
@@ -140,10 +149,19 @@ class Gate:
         _Http2(self, conn, number).run()
 
 
+class _Connection(h2.connection.H2Connection):
+    """A GOAWAY does not end what is under way (RFC 9113 section 6.8); for the library it does."""
+
+    def _receive_goaway_frame(
+        self, frame: hyperframe.frame.GoAwayFrame
+    ) -> tuple[list[hyperframe.frame.Frame], list[h2.events.Event]]:
+        return [], []
+
+
 class _Http2:
     def __init__(self, gate: Gate, conn: socket.socket, number: int) -> None:
         self.gate, self.conn, self.number = gate, conn, number
-        self.h2 = h2.connection.H2Connection(
+        self.h2 = _Connection(
             h2.config.H2Configuration(
                 client_side=False,
                 header_encoding="latin-1",

@@ -213,7 +213,9 @@ impl Worker {
                 self.wrote_http2(key);
                 continue;
             }
-            let retired = pool.retired.get() || client.cluster.retired.get();
+            // Whoever waited when the host left is served still: a new connection would be no better.
+            let is_old = pool.retired.get() || client.cluster.retired.get();
+            let retired = is_old && !pool.is_awaited();
             if c.codec.is_closing() || c.peer_closed || retired {
                 let (cluster, host) = (Rc::clone(&client.cluster), Rc::clone(&client.host));
                 let priority = client.priority;

@@ -179,6 +179,10 @@ def log(level: str, component: str, message: str) -> None:
 def set_log_level(component: str, level: str) -> bool:
     """`component` "" is all. False if there is no such component."""
 
+def set_log_format(pattern: str) -> bool:
+    """spdlog's pattern of a line (`--log-format`). False: something was logged before. Raises
+    ValueError for what is not supported."""
+
 def log_levels() -> dict[str, str]: ...
 def parse_request_head(
     buf: bytes,

@@ -303,6 +303,11 @@ def _set_up_log(options: flags.Options) -> None:
             redirect_log(options.log_path)
         except OSError as error:
             raise load.Unreadable(f"--log-path {options.log_path}: {error.strerror}") from error
+    if options.log_format:
+        try:
+            engine.set_log_format(options.log_format)
+        except ValueError as error:
+            raise flags.FlagError(f"--log-format '{options.log_format}': {error}.") from error
     engine.set_log_level("", options.log_level)
     for component, level in options.component_levels():
         if not engine.set_log_level(component, level):

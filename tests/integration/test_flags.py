@@ -97,6 +97,37 @@ def test_access_logs_wait_as_long_as_told(
     assert log.read_text().count("\n") == 2
 
 
+def test_the_log_has_the_format_that_is_asked_for(start: StartMesh, upstream: Upstream) -> None:
+    """--log-format: pilot-agent's, as text and as JSON."""
+    text = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n %g:%#\t%v\tthread=%t"
+    form = {"level": "%l", "time": "%Y-%m-%dT%T.%fZ", "scope": "envoy %n", "msg": "%j"}
+    for pattern in (text, json.dumps(form)):
+        admin = free_port()
+        proxy = start(_bootstrap(free_port(), admin, upstream), admin, "--log-format", pattern)
+        assert proxy.log_path.exists()
+        lines = [line for line in proxy.log().splitlines() if "all is initialised" in line]
+        assert len(lines) == 1
+        if pattern == text:
+            when, level, scope, _, thread = lines[0].split("\t")
+            assert (level, scope) == ("info", "envoy main :")
+            assert thread.startswith("thread=")
+        else:
+            line = json.loads(lines[0])
+            assert (line["level"], line["scope"]) == ("info", "envoy main")
+            when = line["time"]
+        assert len(when) == len("2026-11-26T23:00:00.000000Z")
+
+
+def test_a_log_format_that_is_not_supported(tmp_path: Path) -> None:
+    """By name."""
+    path = tmp_path / "bootstrap.yaml"
+    path.write_text(config.bootstrap(free_port(), [], []))
+    command = [str(mesh_binary()), "proxy", "-c", str(path), "--log-format", "%-8l %v"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "--log-format '%-8l %v': %- is not supported." in done.stderr
+
+
 def test_the_machine_has_an_address_of_either_version(start: StartMesh, upstream: Upstream) -> None:
     """--local-address-ip-version: what x-forwarded-for gets for a client on the loopback."""
     seen = {}

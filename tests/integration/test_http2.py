@@ -260,8 +260,11 @@ def test_big_bodies_both_ways(bridge: Bridge, down: int, to: int) -> None:
 
 
 def test_a_slow_reader_holds_the_upstream_back(bridge: Bridge) -> None:
-    """64 MiB for a client that gives no credit: the proxy holds no more than its buffers."""
-    proxy = bridge(per_connection_buffer_limit_bytes=65536,
+    """64 MiB for a client that gives no credit: the proxy holds no more than its buffers.
+
+    Without a timeout of the route: on a busy machine this may take longer than its 15 s.
+    """
+    proxy = bridge(per_connection_buffer_limit_bytes=65536, route={"timeout": "0s"},
                    cluster={**tls_config.http2(initial_stream_window_size=65536,
                                                initial_connection_window_size=65536),
                             "per_connection_buffer_limit_bytes": 65536})  # fmt: skip

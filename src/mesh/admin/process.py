@@ -43,6 +43,8 @@ def server_info(process: Process, query: Query) -> Answer:
             "local_address_ip_version": options.ip_version,
             "log_level": options.log_level,
             "component_log_level": options.component_log_level,
+            "log_format": options.log_format or "[%Y-%m-%d %T.%e][%t][%l][%n] %v",
+            "log_format_escaped": True,
             "log_path": options.log_path,
             "file_flush_interval": f"{options.file_flush_interval_msec / 1000:.3f}s",
             "skip_deprecated_logs": options.skip_deprecated_logs,

@@ -64,6 +64,7 @@ FLAGS: dict[str, Flag] = {
     "--local-address-ip-version": Flag(
         "ip_version", "text", "v4 (default) or v6: whose own address is used", ("v4", "v6")
     ),
+    "--log-format": Flag("log_format", "text", "spdlog's pattern of a line; %v is the message"),
     "--log-path": Flag("log_path", "text", "write the log to this file, not to stderr"),
     "--drain-time-s": Flag("drain_time_s", "number", "longest drain (default 600)"),
     "--drain-strategy": Flag(
@@ -89,6 +90,7 @@ FLAGS: dict[str, Flag] = {
     # Always so.
     "--cpuset-threads": Flag("cpuset_threads", "switch", "always so: the CPU set is respected"),
     "--reject-unknown-dynamic-fields": Flag("reject_unknown_dynamic", "switch", "the default"),
+    "--log-format-escaped": Flag("log_format_escaped", "switch", "always so"),
     "--skip-deprecated-logs": Flag("skip_deprecated_logs", "switch", "always so"),
 }
 
@@ -100,8 +102,6 @@ REFUSED: dict[str, Flag] = {
     "--enable-fine-grain-logging": Flag("", "switch", refused="use --component-log-level"),
     "--enable-mutex-tracing": Flag("", "switch", refused="the workers share no mutex"),
     "--file-flush-min-size-kb": Flag("", "text", refused="not implemented yet"),
-    "--log-format": Flag("", "text", refused="the log has Envoy's default format only"),
-    "--log-format-escaped": Flag("", "switch", refused="log lines are always escaped"),
     "--log-stacktrace-single-entry": Flag("", "switch", refused="no stack traces are logged"),
     "--stats-tag": Flag("", "text", refused="not implemented yet"),
 }
@@ -122,6 +122,9 @@ class Options:
         self.allow_unknown_static = False
         self.ignore_unknown_dynamic = False
         self.file_flush_interval_msec = 1000
+        #: "": Envoy's default.
+        self.log_format = ""
+        self.log_format_escaped = False
         self.log_path = ""
         self.drain_time_s = 600
         self.drain_strategy = "gradual"

@@ -256,6 +256,10 @@ def set_log_level(component: str, level: str) -> bool:
     return True
 
 
+def set_log_format(pattern: str) -> bool:
+    return True
+
+
 def log_levels() -> dict[str, str]:
     return dict(_LEVELS)
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proxy::telemetry::log::{self as core, Level};
+use proxy::telemetry::log_format::LogFormat;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -20,6 +21,13 @@ pub fn log(level_name: &str, component: &str, message: &str) -> PyResult<()> {
 #[pyfunction]
 pub fn set_log_level(component: &str, level_name: &str) -> PyResult<bool> {
     Ok(core::set_level(component, level(level_name)?))
+}
+
+/// False: something was logged before.
+#[pyfunction]
+pub fn set_log_format(pattern: &str) -> PyResult<bool> {
+    let format = LogFormat::parse(pattern).map_err(PyValueError::new_err)?;
+    Ok(core::set_format(format))
 }
 
 #[pyfunction]

@@ -19,6 +19,7 @@ fn _fastpath(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(memory::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(log::log, module)?)?;
     module.add_function(wrap_pyfunction!(log::set_log_level, module)?)?;
+    module.add_function(wrap_pyfunction!(log::set_log_format, module)?)?;
     module.add_function(wrap_pyfunction!(log::log_levels, module)?)?;
     Ok(())
 }

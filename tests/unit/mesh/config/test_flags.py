@@ -27,12 +27,15 @@ def test_reads_what_istio_and_people_pass() -> None:
 
 
 def test_reads_what_pilot_agent_passes() -> None:
-    options = flags.parse(
+    line = (
         "-c etc/istio/proxy/envoy-rev.json --drain-time-s 45 --drain-strategy immediate "
         "--local-address-ip-version v6 --file-flush-interval-msec 500 --disable-hot-restart "
         "--allow-unknown-static-fields -l warning --component-log-level misc:error "
-        "--skip-deprecated-logs --concurrency 2".split()
+        "--skip-deprecated-logs --concurrency 2"
     )
+    form = "%Y-%m-%dT%T.%fZ\t%l\tenvoy %n %g:%#\t%v\tthread=%t"
+    options = flags.parse([*line.split(), "--log-format", form])
+    assert options.log_format == form
     assert (options.drain_time_s, options.drain_strategy) == (45, "immediate")
     assert (options.ip_version, options.file_flush_interval_msec) == ("v6", 500)
     assert options.allow_unknown_static

@@ -5,10 +5,11 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::format::write_log_time;
+use super::log_format::{Field, LogFormat};
 
 /// Bytes of a message that are printed.
 const MAX_MESSAGE: usize = 4096;
@@ -98,6 +99,8 @@ pub const COMPONENTS: &[&str] = &[
     "wasm",
 ];
 
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
 static LEVELS: [AtomicU8; COMPONENTS.len()] =
     [const { AtomicU8::new(Level::Info as u8) }; COMPONENTS.len()];
 
@@ -170,10 +173,24 @@ macro_rules! log {
     }};
 }
 
+/// `--log-format`; false: lines were written already, in another.
+pub fn set_format(format: LogFormat) -> bool {
+    FORMAT.set(format).is_ok()
+}
+
 /// Writes a line, whatever the levels say.
 pub fn write(level: Level, component: &str, message: fmt::Arguments<'_>) {
     let mut line = Vec::with_capacity(160);
-    format_line(&mut line, now(), thread_id(), level, component, message);
+    let format = FORMAT.get_or_init(LogFormat::default);
+    format_line(
+        &mut line,
+        format,
+        now(),
+        thread_id(),
+        level,
+        component,
+        message,
+    );
     // Nobody is left to tell if stderr is gone.
     let _ = std::io::stderr().lock().write_all(&line);
 }
@@ -199,32 +216,46 @@ fn thread_id() -> u32 {
 
 fn format_line(
     line: &mut Vec<u8>,
+    format: &LogFormat,
     wall: u64,
     thread: u32,
     level: Level,
     component: &str,
     message: fmt::Arguments<'_>,
 ) {
-    line.push(b'[');
-    write_log_time(wall, line);
+    format.write(wall, line, |field, line| match field {
+        Field::Message => write_message(line, message, false),
+        Field::MessageJson => write_message(line, message, true),
+        Field::Component => line.extend_from_slice(component.as_bytes()),
+        Field::Level => line.extend_from_slice(level.name().as_bytes()),
+        Field::LevelLetter => {
+            line.extend(level.name().bytes().take(1).map(|b| b.to_ascii_uppercase()))
+        }
+        Field::Thread => line.extend_from_slice(thread.to_string().as_bytes()),
+        Field::Process => line.extend_from_slice(std::process::id().to_string().as_bytes()),
+    });
+    line.push(b'\n');
+}
+
+fn write_message(line: &mut Vec<u8>, message: fmt::Arguments<'_>, is_json: bool) {
     let mut out = Escaped {
         out: line,
-        left: usize::MAX,
+        left: MAX_MESSAGE,
+        is_json,
     };
     // Writing to memory cannot fail.
-    let _ = write!(out, "][{thread}][{}][{component}] ", level.name());
-    out.left = MAX_MESSAGE;
     let _ = out.write_fmt(message);
     if out.left == 0 {
         line.extend_from_slice(b"...");
     }
-    line.push(b'\n');
 }
 
 /// Escapes control characters and stops at a length.
 struct Escaped<'a> {
     out: &'a mut Vec<u8>,
     left: usize,
+    /// Into a JSON string.
+    is_json: bool,
 }
 
 impl fmt::Write for Escaped<'_> {
@@ -240,6 +271,14 @@ impl fmt::Write for Escaped<'_> {
                 '\n' => self.out.extend_from_slice(b"\\n"),
                 '\r' => self.out.extend_from_slice(b"\\r"),
                 '\t' => self.out.extend_from_slice(b"\\t"),
+                '"' | '\\' if self.is_json => {
+                    self.out.push(b'\\');
+                    self.out.extend(u8::try_from(c));
+                }
+                c if self.is_json && (c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) => {
+                    let escaped = format!("\\u{:04x}", u32::from(c));
+                    self.out.extend_from_slice(escaped.as_bytes());
+                }
                 // Line and paragraph separators count: some viewers break lines there.
                 c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                     self.out
@@ -300,10 +339,15 @@ mod tests {
     use super::*;
 
     fn line(message: &str) -> String {
+        line_of("[%Y-%m-%d %T.%e][%t][%l][%n] %v", message)
+    }
+
+    fn line_of(pattern: &str, message: &str) -> String {
         let mut out = Vec::new();
         let wall = 1_795_383_723_316_532_000;
         format_line(
             &mut out,
+            &LogFormat::parse(pattern).unwrap(),
             wall,
             12311,
             Level::Info,
@@ -328,6 +372,15 @@ mod tests {
         assert!(shown.ends_with(want), "{shown}");
         assert_eq!(shown.lines().count(), 1);
         assert!(line(&"x".repeat(100_000)).len() < MAX_MESSAGE + 100);
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let pattern = "{\"level\":\"%l\",\"letter\":\"%L\",\"msg\":\"%j\"}";
+        let shown = line_of(pattern, "a \"b\" \\ \n\x1b");
+        let want =
+            "{\"level\":\"info\",\"letter\":\"I\",\"msg\":\"a \\\"b\\\" \\\\ \\n\\u001b\"}\n";
+        assert_eq!(shown, want);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod format;
 pub mod json;
 pub mod log;
+pub mod log_format;
 pub mod response_flags;
 pub mod stats;
 pub mod stream_info;

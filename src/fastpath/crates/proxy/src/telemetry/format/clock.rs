@@ -117,7 +117,7 @@ impl Civil {
 }
 
 /// Appends `wall` (nanoseconds since 1970) in this format.
-pub(super) fn write(format: &TimeFormat, wall: u64, out: &mut Vec<u8>) {
+pub(crate) fn write(format: &TimeFormat, wall: u64, out: &mut Vec<u8>) {
     let civil = Civil::at(wall);
     for part in &format.parts {
         write_part(part, &civil, out);
@@ -177,24 +177,6 @@ fn write_part(part: &TimePart, c: &Civil, out: &mut Vec<u8>) {
             }
         }
     }
-}
-
-/// Appends `YYYY-MM-DD hh:mm:ss.mmm`, as the process log has it.
-pub(crate) fn write_log_time(wall: u64, out: &mut Vec<u8>) {
-    let c = Civil::at(wall);
-    padded(c.year, 4, out);
-    for (before, value) in [
-        (b'-', c.month),
-        (b'-', c.day),
-        (b' ', c.hour),
-        (b':', c.minute),
-        (b':', c.second),
-    ] {
-        out.push(before);
-        two(value, out);
-    }
-    out.push(b'.');
-    padded(c.nanos / 1_000_000, 3, out);
 }
 
 #[cfg(test)]

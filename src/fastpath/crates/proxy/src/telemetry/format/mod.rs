@@ -6,7 +6,7 @@ mod json;
 mod tls;
 mod value;
 
-pub(crate) use clock::write_log_time;
+pub(crate) use clock::write as write_time;
 pub use json::render_json;
 
 use model::format::{Command, Format, Part};

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import queue
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,14 +57,17 @@ class Lab:
         self.server = server
         self.port = free_port()
 
-    def __call__(self, *filters: dict[str, Any], **route: Any) -> Proxy:
+    def __call__(
+        self, *filters: dict[str, Any], log: config.Tree | None = None, **route: Any
+    ) -> Proxy:
         admin = free_port()
         routes = config.route_config(
             "local",
             config.route("/dead", "dead"),
             config.route(f"/{SERVICE}/", "up", **{"timeout": "0s", **route}),
         )
-        manager = config.hcm(routes, http_filters=list(filters) or [_ROUTER])
+        logs = [{"name": "log", "typed_config": log}] if log else []
+        manager = config.hcm(routes, http_filters=list(filters) or [_ROUTER], access_log=logs)
         clusters = [
             config.cluster("up", self.server.port, **tls_config.http2()),
             config.cluster("dead", free_port(), **tls_config.http2()),
@@ -231,6 +236,37 @@ def test_messages_are_counted(lab: Lab) -> None:
         "Unary.total": 1,
     }.items():
         assert proxy.stat(f"{prefix}.{name}") == value, name
+
+
+def test_the_access_log_may_tell_what_was_counted(lab: Lab, tmp_path: Path) -> None:
+    """emit_filter_state: in text as numbers or JSON's names, in JSON as an object, as Envoy."""
+    path = tmp_path / "access.log"
+    state = "FILTER_STATE(envoy.filters.http.grpc_stats"
+    log = {
+        "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        "path": str(path),
+        "log_format": {
+            "json_format": {
+                "plain": f"%{state}:PLAIN)%",
+                "text": f"of %{state}:TYPED)%",
+                "typed": f"%{state})%",
+            }
+        },
+    }
+    proxy = lab(*_filters(grpc_stats={"emit_filter_state": True}), log=log)
+    with lab.channel() as channel:
+        both = channel.stream_stream(_method("Both"))
+        assert len(list(both(iter([b"a", b"b", b"c"]), timeout=_DEADLINE))) == 3
+    lab.post("/test.Echo/Unary", b"x")
+    proxy.terminate()
+    proxy.wait_exit()
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    assert first == {
+        "plain": "3,3",
+        "text": 'of {"requestMessageCount":"3","responseMessageCount":"3"}',
+        "typed": {"request_message_count": "3", "response_message_count": "3"},
+    }
+    assert second["plain"] is None
 
 
 @pytest.mark.parametrize("text", [False, True])

@@ -130,5 +130,6 @@ fn grpc_stats(any: &Any) -> Option<HttpFilter> {
     Some(HttpFilter::GrpcStats {
         stats_for_all_methods,
         enable_upstream_stats: message.enable_upstream_stats,
+        emit_filter_state: message.emit_filter_state,
     })
 }

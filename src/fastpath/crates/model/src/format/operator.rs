@@ -51,6 +51,11 @@ pub enum Operator {
     TunnelHeaders,
     TunnelTrailers,
     GrpcStatus(GrpcStatusStyle),
+    /// `FILTER_STATE(envoy.filters.http.grpc_stats)`: messages that the filter has counted.
+    GrpcMessages {
+        /// `PLAIN`: two numbers; else (`TYPED`) the message `FilterObject`.
+        plain: bool,
+    },
     /// `RESPONSE_CODE_DETAILS`; unless asked to, white space becomes `_`.
     ResponseCodeDetails {
         keep_spaces: bool,

@@ -270,14 +270,19 @@ fn dynamic_metadata(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     }
 }
 
-/// Nothing but the TCP proxy puts something there. What it puts there is a structure: it has
-/// neither a text of its own (`PLAIN`) nor fields, and Envoy prints `-` for those.
+/// What the TCP proxy puts there is a structure: it has neither a text of its own (`PLAIN`) nor
+/// fields, and Envoy prints `-` for those. What `grpc_stats` puts there has a text.
 fn filter_state(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     let arguments = raw.required()?;
     let (key, how) = arguments.split_once(':').unwrap_or((arguments, "TYPED"));
     let operator = match key {
         "envoy.tcp_proxy.propagate_response_headers" => Operator::TunnelHeaders,
         "envoy.tcp_proxy.propagate_response_trailers" => Operator::TunnelTrailers,
+        "envoy.filters.http.grpc_stats" if matches!(how, "TYPED" | "PLAIN") => {
+            return Ok(Operator::GrpcMessages {
+                plain: how == "PLAIN",
+            });
+        }
         _ => {
             return Err(FormatError::NotImplemented {
                 operator: format!("FILTER_STATE({arguments})"),
@@ -497,6 +502,7 @@ mod tests {
             // Envoy has these.
             "%DYNAMIC_METADATA(a)%",
             "%FILTER_STATE(a)%",
+            "%FILTER_STATE(envoy.filters.http.grpc_stats:FIELD:request_message_count)%",
             "%START_TIME_LOCAL%",
         ] {
             assert!(Format::parse(bad).is_err(), "{bad}");
@@ -508,6 +514,8 @@ mod tests {
             "%RESPONSE_FLAGS()%",
             "%RESP(a%b)%",
             "%GRPC_STATUS(SNAKE_STRING)%",
+            "%FILTER_STATE(envoy.filters.http.grpc_stats:PLAIN):2%",
+            "%FILTER_STATE(envoy.filters.http.grpc_stats)%",
             "%EMIT_TIME(%s)%",
             "%ACCESS_LOG_TYPE%",
             "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)%",

@@ -123,6 +123,8 @@ pub enum HttpFilter {
         /// Counters by service and method; false: totals only.
         stats_for_all_methods: bool,
         enable_upstream_stats: bool,
+        /// The access log may ask what was counted.
+        emit_filter_state: bool,
     },
 }
 

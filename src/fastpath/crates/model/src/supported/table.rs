@@ -744,11 +744,12 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
-        implemented: &["stats_for_all_methods", "enable_upstream_stats"],
-        ignored: &[(
+        implemented: &[
+            "stats_for_all_methods",
+            "enable_upstream_stats",
             "emit_filter_state",
-            "nothing reads filter state: what could is refused by name",
-        )],
+        ],
+        ignored: &[],
         default_only: &["replace_dots_in_grpc_service_name"],
     },
     all(

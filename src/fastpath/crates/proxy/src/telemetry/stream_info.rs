@@ -43,6 +43,8 @@ impl AccessLogType {
 #[derive(Debug, Clone, Default)]
 pub struct StreamInfo {
     pub log_type: AccessLogType,
+    /// gRPC messages of the request and of the response, if `grpc_stats` emits its state.
+    pub grpc_messages: Option<(u64, u64)>,
     /// Wall clock at `start`, nanoseconds since 1970.
     pub start_wall: u64,
     /// First byte of the request (Envoy: the head was complete).

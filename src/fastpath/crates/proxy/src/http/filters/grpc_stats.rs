@@ -58,12 +58,15 @@ impl Count {
 pub struct GrpcStats {
     count: Count,
     with_time: bool,
+    emits: bool,
+    /// Of the request and of the response.
+    messages: (u64, u64),
     up: Frames,
     down: Frames,
 }
 
 impl GrpcStats {
-    pub fn begin(s: &Stream, by_method: bool, with_time: bool) -> Option<Self> {
+    pub fn begin(s: &Stream, by_method: bool, with_time: bool, emits: bool) -> Option<Self> {
         if !grpc::is_grpc(&s.request.headers) {
             return None;
         }
@@ -74,6 +77,8 @@ impl GrpcStats {
         Some(Self {
             count,
             with_time,
+            emits,
+            messages: (0, 0),
             up: Frames::default(),
             down: Frames::default(),
         })
@@ -85,6 +90,7 @@ impl GrpcStats {
 
     pub fn decode_data<'a>(&mut self, data: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
         let messages = self.up.count(&data);
+        self.messages.0 = self.messages.0.saturating_add(messages);
         self.add(GrpcCounter::RequestMessageCount, messages);
         data
     }
@@ -98,6 +104,7 @@ impl GrpcStats {
 
     pub fn encode_data<'a>(&mut self, data: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
         let messages = self.down.count(&data);
+        self.messages.1 = self.messages.1.saturating_add(messages);
         self.add(GrpcCounter::ResponseMessageCount, messages);
         data
     }
@@ -106,7 +113,10 @@ impl GrpcStats {
         self.count.outcome(&s.response_trailers);
     }
 
-    pub fn end(&mut self, info: &StreamInfo) {
+    pub fn end(&mut self, info: &mut StreamInfo) {
+        if self.emits {
+            info.grpc_messages = Some(self.messages);
+        }
         let is_timed = self.with_time && info.upstream_tx_end > 0 && info.upstream_rx_end > 0;
         if let Some(shard) = self.count.shard.as_ref().filter(|_| is_timed) {
             let taken = info.upstream_rx_end.saturating_sub(info.upstream_tx_end);

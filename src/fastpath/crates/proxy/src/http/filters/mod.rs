@@ -63,8 +63,11 @@ pub fn begin(configured: &[HttpFilter], s: &mut Stream) {
             HttpFilter::GrpcStats {
                 stats_for_all_methods,
                 enable_upstream_stats,
-            } => GrpcStats::begin(s, *stats_for_all_methods, *enable_upstream_stats)
-                .map(Filter::GrpcStats),
+                emit_filter_state,
+            } => {
+                let (by_method, timed) = (*stats_for_all_methods, *enable_upstream_stats);
+                GrpcStats::begin(s, by_method, timed, *emit_filter_state).map(Filter::GrpcStats)
+            }
         };
         filters.extend(started);
     }
@@ -203,7 +206,7 @@ impl Worker {
     pub fn end_filters(&self, s: &mut Stream) {
         for filter in &mut s.filters {
             if let Filter::GrpcStats(filter) = filter {
-                filter.end(&s.info);
+                filter.end(&mut s.info);
             }
         }
     }

@@ -87,6 +87,7 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
         Value::Json(bytes) => out.extend_from_slice(bytes),
         Value::Number(n) => super::address::decimal(n, out),
         Value::Bool(flag) => out.extend_from_slice(value::flag_text(flag)),
+        Value::Message { json, .. } => out.extend_from_slice(json.as_bytes()),
         Value::Bytes(bytes) => {
             json::bytes(
                 out,

@@ -249,6 +249,22 @@ fn what_a_tunnel_was_told_is_json_in_json() {
 }
 
 #[test]
+fn grpc_messages() {
+    const STATE: &str = "FILTER_STATE(envoy.filters.http.grpc_stats";
+    let mut x = Exchange::forwarded();
+    assert_eq!(x.text(&format!("%{STATE}:PLAIN)%")), "-");
+    x.info.grpc_messages = Some((0, 3));
+    for (rest, want) in [
+        (":PLAIN)", "0,3"),
+        (":PLAIN):2", "0,"),
+        (")", "{\"responseMessageCount\":\"3\"}"),
+        (":TYPED)", "{\"responseMessageCount\":\"3\"}"),
+    ] {
+        assert_eq!(x.text(&format!("%{STATE}{rest}%")), want, "{rest}");
+    }
+}
+
+#[test]
 fn odds_and_ends() {
     let mut x = Exchange::forwarded();
     x.info.details = Some("upstream_reset{delayed connect error: refused}".into());

@@ -41,6 +41,11 @@ pub(super) enum Value<'a> {
     Time(&'a TimeFormat, u64),
     Flags(ResponseFlags, bool),
     Uuid(u128),
+    /// A message: in text, and in a JSON log line.
+    Message {
+        text: String,
+        json: String,
+    },
 }
 
 impl<'a> Value<'a> {
@@ -123,12 +128,36 @@ impl<'a> Value<'a> {
             Value::Time(format, at) => clock::write(format, at, out),
             Value::Flags(flags, long) => flags.write(out, long),
             Value::Uuid(random) => uuid(random, out),
+            Value::Message { ref text, .. } => out.extend_from_slice(text.as_bytes()),
         }
     }
 }
 
 pub(super) fn flag_text(flag: bool) -> &'static [u8] {
     if flag { b"true" } else { b"false" }
+}
+
+/// `FilterObject` of `grpc_stats`: proto3's JSON, in which 0 is left out, with the names of JSON in
+/// text and those of the fields in JSON log lines, as Envoy has it.
+fn grpc_messages<'a>(plain: bool, counted: Option<(u64, u64)>) -> Value<'a> {
+    let Some((request, response)) = counted else {
+        return Value::Missing;
+    };
+    if plain {
+        return Value::Owned(format!("{request},{response}"));
+    }
+    let object = |names: [&str; 2]| {
+        let fields = names.iter().zip([request, response]);
+        let fields = fields.filter(|(_, count)| *count > 0);
+        let fields: Vec<String> = fields
+            .map(|(name, count)| format!("\"{name}\":\"{count}\""))
+            .collect();
+        format!("{{{}}}", fields.join(","))
+    };
+    Value::Message {
+        text: object(["requestMessageCount", "responseMessageCount"]),
+        json: object(["request_message_count", "response_message_count"]),
+    }
 }
 
 #[inline]
@@ -188,6 +217,7 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
         }
         Operator::TunnelHeaders => Value::json(info.tunnel_headers.as_deref()),
         Operator::TunnelTrailers => Value::json(info.tunnel_trailers.as_deref()),
+        Operator::GrpcMessages { plain } => grpc_messages(*plain, info.grpc_messages),
         Operator::GrpcStatus(style) => grpc_status(*style, ctx),
         Operator::ResponseCodeDetails { keep_spaces } => {
             let details = info.details.as_deref();

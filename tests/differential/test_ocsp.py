@@ -5,6 +5,7 @@ The same listeners in the stock Envoy and in ours; `openssl s_client -status` as
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -153,6 +154,33 @@ def test_what_a_client_gets(running: dict[str, Running], case: tuple[str, str]) 
         counted[kind] = stats
     assert got[OURS] == got[ENVOY]
     assert counted[OURS] == counted[ENVOY]
+
+
+def test_what_the_admin_port_tells(running: dict[str, Running]) -> None:
+    """/certs has the times of each response, a gauge those of the first."""
+    told = {}
+    for kind, one in running.items():
+        certs = json.loads(one.proxy.admin("GET", "/certs")[1])["certificates"]
+        shown = [cert.get("ocsp_details", {}) for each in certs for cert in each["cert_chain"]]
+        for details in shown:
+            # Without nextUpdate Envoy says now, with its milliseconds.
+            if "." in details.get("expiration", ""):
+                del details["expiration"]
+        told[kind] = sorted(json.dumps(details, sort_keys=True) for details in shown)
+        # One of them has expired.
+        assert one.proxy.stat("server.seconds_until_first_ocsp_response_expiring") == 0
+    assert told[OURS] == told[ENVOY]
+
+
+def test_how_long_a_response_holds(setting: Setting, tmp_path: Path) -> None:
+    """The gauge, in seconds."""
+    admin = free_port()
+    tree = certificate(setting.leaf, setting.responses["good"])
+    text = config.bootstrap(admin, [listener("l", free_port(), "LENIENT_STAPLING", tree)], [])
+    with Proxy(OURS, text, tmp_path, admin) as proxy:
+        left = proxy.stat("server.seconds_until_first_ocsp_response_expiring")
+    assert left is not None
+    assert 6 * 86_400 < left <= 7 * 86_400
 
 
 def _validate(kind: str, folder: Path, text: str) -> str:

@@ -13,7 +13,7 @@ use x509_parser::time::ASN1Time;
 use crate::resources::Snapshot;
 use crate::resources::cluster::Transport;
 use crate::resources::tls::{
-    Certificate, CommonTls, SecretSource, SecretValue, Validation, ValidationSource,
+    Certificate, CommonTls, OcspStaple, SecretSource, SecretValue, Validation, ValidationSource,
 };
 
 const SECONDS_A_DAY: i64 = 86_400;
@@ -70,6 +70,18 @@ pub fn expirations(common: &CommonTls, snapshot: &Snapshot) -> Vec<(Box<str>, i6
     all
 }
 
+/// When the first OCSP response to staple expires (seconds since 1970). One that does not say
+/// counts as expired.
+#[must_use]
+pub fn first_ocsp_expiration(snapshot: &Snapshot) -> Option<i64> {
+    let sources = contexts(snapshot).into_iter();
+    let sources = sources.flat_map(|common| &common.certificates);
+    let certificates = sources.filter_map(|source| certificate(source, snapshot));
+    certificates
+        .filter_map(|certificate| Some(certificate.ocsp_staple.as_ref()?.next_update.unwrap_or(0)))
+        .min()
+}
+
 fn contexts(snapshot: &Snapshot) -> Vec<&CommonTls> {
     let mut listeners: Vec<_> = snapshot.listeners.values().collect();
     listeners.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -100,7 +112,13 @@ fn context(common: &CommonTls, snapshot: &Snapshot, now: i64) -> Option<Value> {
         .filter_map(|source| certificate(source, snapshot))
         .filter_map(|certificate| {
             let leaf = certificate.chain.first()?;
-            details(leaf, certificate.chain_file.as_deref(), now)
+            let mut details = details(leaf, certificate.chain_file.as_deref(), now)?;
+            if let (Some(staple), Some(fields)) =
+                (&certificate.ocsp_staple, details.as_object_mut())
+            {
+                fields.insert("ocsp_details".into(), ocsp_details(staple));
+            }
+            Some(details)
         })
         .collect();
     if trusted.is_empty() && shown.is_empty() {
@@ -176,6 +194,26 @@ fn details(der: &[u8], file: Option<&Path>, now: i64) -> Option<Value> {
         "valid_from": timestamp(&validity.not_before),
         "expiration_time": timestamp(&validity.not_after),
     }))
+}
+
+/// `CertificateDetails.OcspDetails`.
+fn ocsp_details(staple: &OcspStaple) -> Value {
+    let text = |seconds| {
+        ASN1Time::from_timestamp(seconds)
+            .ok()
+            .map(|t| timestamp(&t))
+    };
+    let mut details = serde_json::Map::new();
+    let times = [
+        ("valid_from", Some(staple.this_update)),
+        ("expiration", staple.next_update),
+    ];
+    for (name, seconds) in times {
+        if let Some(text) = seconds.and_then(text) {
+            details.insert(name.into(), json!(text));
+        }
+    }
+    Value::Object(details)
 }
 
 /// Of the names those that Envoy's message has a field for.

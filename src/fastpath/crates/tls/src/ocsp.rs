@@ -132,6 +132,7 @@ mod tests {
         use OcspPolicy::{Lenient, Must, Strict};
         let staple = |next_update| OcspStaple {
             response: Vec::new(),
+            this_update: 0,
             next_update,
         };
         let (good, old, endless) = (staple(Some(100)), staple(Some(99)), staple(None));

@@ -206,6 +206,7 @@ fn an_ocsp_response_is_stapled() {
     let mut leaf = ca.sign(&["a.test"], &key, |_| {});
     leaf.ocsp_staple = Some(OcspStaple {
         response: b"a response".to_vec(),
+        this_update: 0,
         next_update: Some(i64::MAX),
     });
     let context = server(&downstream(&[&Arc::new(leaf)]));
@@ -222,6 +223,7 @@ fn an_ocsp_response_that_has_expired_is_not() {
     let mut leaf = ca.sign(&["a.test"], &key, |_| {});
     leaf.ocsp_staple = Some(OcspStaple {
         response: b"a response".to_vec(),
+        this_update: 0,
         next_update: Some(1),
     });
     let leaf = Arc::new(leaf);

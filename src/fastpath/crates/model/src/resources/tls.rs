@@ -161,6 +161,8 @@ impl fmt::Debug for Certificate {
 pub struct OcspStaple {
     /// DER of the `OCSPResponse`.
     pub response: Vec<u8>,
+    /// `thisUpdate`, in seconds since 1970.
+    pub this_update: i64,
     /// `nextUpdate`, in seconds since 1970. Without one it counts as expired, as in Envoy.
     pub next_update: Option<i64>,
 }

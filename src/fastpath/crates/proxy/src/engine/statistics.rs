@@ -160,6 +160,8 @@ impl Control {
         }
         let first = expirations.values().min().copied();
         self.stats.set_first_expiration(first);
+        let first = model::certs::first_ocsp_expiration(now);
+        self.stats.set_first_ocsp_expiration(first);
         state.expirations = expirations;
     }
 

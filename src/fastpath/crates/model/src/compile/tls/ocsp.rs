@@ -36,6 +36,7 @@ pub(super) fn read(bytes: &[u8], serial: &[u8]) -> Result<OcspStaple, &'static s
     }
     Ok(OcspStaple {
         response: bytes.to_vec(),
+        this_update: single.this_update,
         next_update: single.next_update,
     })
 }
@@ -52,6 +53,7 @@ fn basic(mut response: &[u8]) -> Result<&[u8], &'static str> {
 
 struct Single<'a> {
     serial: &'a [u8],
+    this_update: i64,
     next_update: Option<i64>,
 }
 
@@ -79,13 +81,14 @@ fn single_response(mut basic: &[u8]) -> Option<Result<Single<'_>, &'static str>>
     tagged(&mut id, Tag::OctetString)?; // issuerKeyHash
     let serial = tagged(&mut id, Tag::Integer)?;
     next(&mut single)?; // certStatus
-    time(&mut single)?; // thisUpdate
+    let this_update = time(&mut single)?;
     let next_update = match explicit(&mut single, 0) {
         Some(mut inner) => Some(time(&mut inner)?),
         None => None,
     };
     Some(Ok(Single {
         serial,
+        this_update,
         next_update,
     }))
 }

@@ -501,6 +501,11 @@ impl Stats {
         self.with(|r| r.first_expiration = at);
     }
 
+    /// When the first OCSP response to staple expires (seconds since 1970).
+    pub fn set_first_ocsp_expiration(&self, at: Option<i64>) {
+        self.with(|r| r.first_ocsp_expiration = at);
+    }
+
     /// Prints the names of the admin listener; its numbers come by `add` and `set_gauge`.
     pub fn declare_admin(&self) {
         self.with(|r| r.admin = true);

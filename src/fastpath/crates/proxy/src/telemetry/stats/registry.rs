@@ -106,6 +106,8 @@ pub(super) struct Registry {
     pub(super) admin: bool,
     /// Of all certificates (seconds since 1970).
     pub(super) first_expiration: Option<i64>,
+    /// Of all OCSP responses to staple.
+    pub(super) first_ocsp_expiration: Option<i64>,
     pub(super) clusters: Entities<ClusterShard>,
     pub(super) hcms: Entities<HcmShard>,
     pub(super) listeners: Entities<ListenerShard>,
@@ -134,6 +136,7 @@ impl Registry {
             started: Instant::now(),
             admin: false,
             first_expiration: None,
+            first_ocsp_expiration: None,
             clusters: Entities::new("cluster."),
             hcms: Entities::new("http."),
             listeners: Entities::new("listener."),
@@ -348,15 +351,24 @@ impl Registry {
             let days = Value::Gauge(days_until(at));
             push("server.days_until_first_cert_expiring".into(), days, true);
         }
+        if let Some(at) = self.first_ocsp_expiration {
+            let seconds = Value::Gauge(seconds_until(at));
+            let name = "server.seconds_until_first_ocsp_response_expiring";
+            push(name.into(), seconds, true);
+        }
     }
 }
 
 /// Whole days from now; 0 for what is over.
 fn days_until(at: i64) -> u64 {
     const SECONDS_A_DAY: u64 = 86_400;
+    seconds_until(at) / SECONDS_A_DAY
+}
+
+fn seconds_until(at: i64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.unwrap_or_default().as_secs();
-    u64::try_from(at).unwrap_or(0).saturating_sub(now) / SECONDS_A_DAY
+    u64::try_from(at).unwrap_or(0).saturating_sub(now)
 }
 
 /// Resident memory of this process; 0 where /proc cannot be read.

@@ -104,7 +104,8 @@ def test_the_log_has_the_format_that_is_asked_for(start: StartMesh, upstream: Up
     for pattern in (text, json.dumps(form)):
         admin = free_port()
         proxy = start(_bootstrap(free_port(), admin, upstream), admin, "--log-format", pattern)
-        assert proxy.log_path.exists()
+        proxy.terminate()
+        proxy.wait_exit()
         lines = [line for line in proxy.log().splitlines() if "all is initialised" in line]
         assert len(lines) == 1
         if pattern == text:

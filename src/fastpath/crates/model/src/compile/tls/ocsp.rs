@@ -214,8 +214,8 @@ mod tests {
         ) {
             let mut bytes = response(&[single(&[7], Some("20260108000000Z"))], BASIC);
             for (at, byte) in changes {
-                let len = bytes.len();
-                bytes[at % len] = byte;
+                let at = at.checked_rem(bytes.len()).unwrap();
+                bytes[at] = byte;
             }
             let _ = read(&bytes, &[7]);
         }

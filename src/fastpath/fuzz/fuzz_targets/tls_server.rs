@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use model::resources::tls::{
-    Certificate, CommonTls, DownstreamTls, PrivateKey, Secret, SecretSource, SessionTickets,
-    TlsVersion, Validation, ValidationSource,
+    Certificate, CommonTls, DownstreamTls, OcspPolicy, PrivateKey, Secret, SecretSource,
+    SessionTickets, TlsVersion, Validation, ValidationSource,
 };
 use rcgen::{CertificateParams, KeyPair};
 use tls::{Secrets, ServerContext};
@@ -54,13 +54,14 @@ static CONTEXT: LazyLock<Arc<ServerContext>> = LazyLock::new(|| {
         stateless_only: false,
         full_scan_on_sni_mismatch: false,
         prefer_client_ciphers: false,
+        ocsp_policy: OcspPolicy::default(),
     };
     ServerContext::new(&config, &None).unwrap()
 });
 
 /// Whether the session is over, having been given the bytes in these pieces.
 fn over(raw: &[u8], cuts: &[usize]) -> bool {
-    let mut session = CONTEXT.session(None, None);
+    let mut session = CONTEXT.session(Option::None, Option::None);
     let (mut plain, mut out, mut done) = (Vec::new(), Vec::new(), 0);
     let mut ended = false;
     for cut in cuts.iter().copied().chain([raw.len()]) {

@@ -41,7 +41,8 @@ class TcpServer:
         self._serve = serve
         self._tls = tls
         self._listener = listener or socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port: int = 0 if listener else self._listener.getsockname()[1]
+        name = self._listener.getsockname()
+        self.port: int = name[1] if isinstance(name, tuple) else 0  # of a pipe
         self.accepted = 0
         self._changed = threading.Condition()
         threading.Thread(target=self._accept, daemon=True).start()

@@ -455,11 +455,10 @@ impl Worker {
                     let c = self.http2.get_mut(key)?;
                     c.allowance = c.allowance.saturating_sub(cost);
                 }
-                Event::Response { stream, end } => {
-                    if let Some(at) = at(c, stream) {
-                        self.http2_response(key, at, data, end);
-                    }
-                }
+                Event::Response { stream, end } => match at(c, stream) {
+                    Some(at) => self.http2_response(key, at, data, end),
+                    None => c.consumed(stream, data.len()),
+                },
                 Event::Data {
                     stream, len, end, ..
                 } => match at(c, stream) {

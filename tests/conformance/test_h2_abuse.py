@@ -8,7 +8,10 @@ probe has asked enough; what is bounded levels off, however many there are. The 
 first few is printed beside it: the two far apart mean that something ratchets up or leaks.
 
 FASTMESH_CONFORMANCE_TIMED=1: attacks go on for longer, and the probe's worst latency must also stay
-below 100 ms; the machine must have nothing else to do then.
+below 100 ms; the machine must have nothing else to do then. The two kinds "requests that stall" do
+not reach that (200 to 300 ms once a second, median 4): each of their requests costs a connection to
+the host, and with 28,000 ports in TIME_WAIT to one address the kernel's connect() searches for
+milliseconds until loopback lets it use them again, after a second (perf: __inet_hash_connect).
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from tests.support.proxies import ENVOY, Proxy
 TIMED = os.environ.get("FASTMESH_CONFORMANCE_TIMED") == "1"
 _FRAMES = 30_000  # for each connection
 _CONNECTIONS = 5  # at least, one after the other: being cut once must not be the end of it
-_MOST_CONNECTIONS = 5_000
+_MOST_CONNECTIONS = 20_000 if TIMED else 5_000
 # An attack goes on until the probe has asked so often: before that, "nothing wrong" means nothing.
 _ASKED = 400 if TIMED else 100
 _MOST_SECONDS = 60.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +13,6 @@ from tests.support import config
 from tests.support.client import Connection
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
-from tests.support.tcp import TcpServer, connect, wait_for
 from tests.support.upstream import OK, Reply, Upstream
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -209,39 +206,6 @@ def test_waiting_client_leaves(fleet: Fleet) -> None:
     assert held[0].exchange().last.status == 200
     held[0].close()
     assert fleet.ask(1)[0] == 2
-
-
-@pytest.mark.parametrize("answered", [False, True])
-def test_a_request_given_up_resets_its_connection(start: StartMesh, answered: bool) -> None:
-    """Half a request, by a client that leaves or a host that has answered: no port in TIME_WAIT."""
-    half_there, ends = threading.Event(), list[str]()
-
-    def serve(conn: socket.socket) -> None:
-        data = conn.recv(4096)
-        while not data.endswith(b"abc"):
-            data += conn.recv(4096)
-        half_there.set()
-        if answered:
-            conn.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-        try:
-            ends.append(f"{conn.recv(1)!r}")
-        except ConnectionResetError:
-            ends.append("reset")
-
-    port, admin_port = free_port(), free_port()
-    with TcpServer(serve) as server:
-        routes = config.route_config("local", config.route("/", "up"))
-        listener = config.listener("web", port, config.hcm(routes))
-        start(
-            config.bootstrap(admin_port, [listener], [config.cluster("up", server.port)]),
-            admin_port,
-        )
-        with connect(port) as client:
-            client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
-            assert half_there.wait(20)
-            if answered:
-                assert client.recv(12) == b"HTTP/1.1 200"
-        wait_for(lambda: ends == ["reset"], f"a reset, saw {ends}")
 
 
 def test_upstream_idle_timeout(fleet: Fleet) -> None:

@@ -380,14 +380,10 @@ impl Worker {
                 .stats()
                 .inc(ClusterCounter::UpstreamCxProtocolError);
         }
-        let is_cut = !s.request_complete && s.tunnel == Tunnel::No;
         self.end_stream(d, s);
         if reusable || u.carrier.is_stream() {
             self.release(u);
         } else {
-            if is_cut {
-                u.cut_on_close();
-            }
             let stats = u.cluster.stats();
             stats.inc(ClusterCounter::UpstreamCxDestroyLocal);
             stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));

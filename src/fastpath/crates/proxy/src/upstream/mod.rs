@@ -116,15 +116,6 @@ impl Upstream {
         }
     }
 
-    /// Its request is given up half-way: the host gets a reset and not an end. An end would keep
-    /// our port in TIME_WAIT, and clients that give up by the thousand would use up the ports to
-    /// this host, for everybody.
-    pub fn cut_on_close(&self) {
-        if let Some(io) = self.carrier.io().filter(|_| !self.peer_closed) {
-            io.cut_on_close();
-        }
-    }
-
     /// Bytes of requests that the host has not taken yet.
     pub fn backlog(&self) -> usize {
         self.carrier.backlog()

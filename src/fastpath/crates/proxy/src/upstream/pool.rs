@@ -321,7 +321,6 @@ impl Worker {
             stats.inc(ClusterCounter::UpstreamCxDestroyLocalWithActiveRq);
             stats.inc(ClusterCounter::UpstreamCxDestroyWithActiveRq);
             stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));
-            u.cut_on_close();
             self.close_upstream(u);
         }
     }

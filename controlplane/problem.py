@@ -1,0 +1,60 @@
+"""What is wrong with a resource, said to the person who must mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a resource was read: a file, and the line (1-based) on which its document begins."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, below one resource."""
+
+    #: Field path as in the YAML: `spec.http[0].route[1].destination.host`; "" is all of it.
+    path: str
+    #: Why it is refused and what to do, without a full stop.
+    reason: str
+    #: 1-based line of the field in the file; 0 when it did not come from a file.
+    line: int = 0
+
+
+class Refused(Exception):
+    """A resource cannot be taken. `str()` is one line per problem, each with the place first."""
+
+    def __init__(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        problems: list[Problem],
+        origin: Origin | None = None,
+    ) -> None:
+        super().__init__(kind, namespace, name)
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+        self.problems = problems
+        self.origin = origin
+
+    def __str__(self) -> str:
+        return "\n".join(self._line(problem) for problem in self.problems)
+
+    def _line(self, problem: Problem) -> str:
+        where = ""
+        if self.origin is not None:
+            where = f"{self.origin.file}:{problem.line or self.origin.line}: "
+        what = f"{self.kind} {self.namespace}/{self.name}" if self.namespace else self.kind
+        if not self.namespace and self.name:
+            what += f" {self.name}"
+        path = f"{problem.path}: " if problem.path else ""
+        return f"{where}{what}: {path}{problem.reason}"

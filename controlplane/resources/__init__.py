@@ -1,0 +1,1 @@
+"""Istio's and Kubernetes' resources, a folder per kind: `schema`, `validate`, `translate`."""

@@ -1,0 +1,275 @@
+"""From YAML's values to the frozen dataclasses of a kind, with every error and its path.
+
+A kind's `schema.py` holds frozen dataclasses. This module reads their annotations:
+
+| annotation | accepts |
+|---|---|
+| `str`, `bool`, `int`, `float` | the same; `Annotated[int, Range(0, 65535)]` bounds it |
+| `Literal["A", "B"]` | one of the names (an enum); a `""` default stands for not given |
+| `Seconds` | Go's and protobuf's durations: `1.5s`, `500ms`, `1h30m`; gives seconds |
+| `X | None` | X, or the field is absent; `null` is absent too, as in protobuf's JSON |
+| `tuple[X, ...]` | a list |
+| `Mapping[str, X]` | an object with any keys |
+| `Any` | any JSON value, bounded in depth and size by the source (protobuf's Struct) |
+| a dataclass | an object; `ONE_OF = (("a", "b"),)` allows one of each group at most |
+
+Field names are lowerCamelCase in YAML and snake_case here; `field(metadata={"name": ...})` says
+otherwise. A field without a default is required.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+
+from controlplane.problem import Problem
+
+#: A duration in seconds.
+Seconds = NewType("Seconds", float)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Bounds of a number, both allowed."""
+
+    least: float
+    most: float
+
+
+Port = Annotated[int, Range(1, 65535)]
+UInt32 = Annotated[int, Range(0, 2**32 - 1)]
+Int32 = Annotated[int, Range(-(2**31), 2**31 - 1)]
+Percent = Annotated[float, Range(0, 100)]
+
+#: Reads a value at a path, adds to the problems, gives what it read (None where it could not).
+_Reader = Callable[[Any, str, list[Problem]], Any]
+
+
+def decode(
+    cls: type[Any], value: Any, path: str, *, strict: bool = True
+) -> tuple[Any, list[Problem]]:
+    """Reads `value` as `cls`. Returns (instance, []) or (None, problems).
+
+    `strict`: fields that the dataclass does not have are problems; otherwise they are left out.
+    """
+    problems: list[Problem] = []
+    reader: _Reader = _dataclass_reader(cls, strict)  # type: ignore[arg-type]  # a class hashes
+    result = reader(value, path, problems)
+    return (None if problems else result), problems
+
+
+def camel(name: str) -> str:
+    """`http2_max_requests` is `http2MaxRequests`."""
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>h|ms|us|µs|ns|m|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def parse_duration(text: str) -> Seconds | None:
+    """Seconds of Go's `1h30m`, `0.5s`; None if it is no duration."""
+    sign, rest = (-1.0, text[1:]) if text.startswith("-") else (1.0, text)
+    position, seconds = 0, 0.0
+    for part in _DURATION.finditer(rest):
+        if part.start() != position:
+            return None
+        seconds += float(part["number"]) * _UNITS[part["unit"]]
+        position = part.end()
+    if position == 0 or position != len(rest):
+        return None
+    return Seconds(sign * seconds)
+
+
+@cache
+def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
+    fields: dict[str, tuple[str, Callable[[], _Reader]]] = {}
+    required: list[str] = []
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for one in dataclasses.fields(cls):
+        name = one.metadata.get("name") or camel(one.name)
+        # A schema may contain itself, so readers of fields are made when they are first used.
+        fields[name] = (one.name, cache(lambda hint=hints[one.name]: _reader(hint, strict)))
+        missing = dataclasses.MISSING
+        if one.default is missing and one.default_factory is missing:
+            required.append(name)
+    groups: tuple[tuple[str, ...], ...] = getattr(cls, "ONE_OF", ())
+
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        if not isinstance(value, dict):
+            problems.append(Problem(path, f"must be an object, is {_what(value)}"))
+            return None
+        before = len(problems)
+        values: dict[str, Any] = {}
+        for name, given in value.items():
+            known = fields.get(name) if isinstance(name, str) else None
+            if known is None:
+                if strict:
+                    problems.append(Problem(_below(path, name), _unknown(name, fields)))
+            elif given is not None:
+                values[known[0]] = known[1]()(given, _below(path, name), problems)
+        problems += [
+            Problem(_below(path, name), "is required")
+            for name in required
+            if fields[name][0] not in values
+        ]
+        for group in groups:
+            given_of = [camel(name) for name in group if name in values]
+            if len(given_of) > 1:
+                reason = f"{', '.join(given_of)} exclude each other; keep one"
+                problems.append(Problem(path, reason))
+        return cls(**values) if len(problems) == before else None
+
+    return read
+
+
+def _reader(hint: Any, strict: bool) -> _Reader:
+    if hint is Any:
+        return lambda value, path, problems: value
+    if hint is Seconds:
+        return _read_duration
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return _dataclass_reader(hint, strict)
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        bounds = next(one for one in arguments[1:] if isinstance(one, Range))
+        return _bounded(_reader(arguments[0], strict), bounds)
+    if origin is Literal:
+        return _enum(arguments)
+    if origin in {Union, types.UnionType}:
+        (inner,) = (one for one in arguments if one is not type(None))
+        return _reader(inner, strict)
+    if origin is tuple:
+        return _list(_reader(arguments[0], strict))
+    if origin in {Mapping, dict}:
+        return _map(_reader(arguments[1], strict))
+    return {str: _read_str, bool: _read_bool, int: _read_int, float: _read_float}[hint]
+
+
+def _read_str(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, str):
+        return value
+    hint = f"; write it in quotes: '{value}'" if isinstance(value, (int, float)) else ""
+    problems.append(Problem(path, f"must be a string, is {_what(value)}{hint}"))
+    return None
+
+
+def _read_bool(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, bool):
+        return value
+    problems.append(Problem(path, f"must be true or false, is {_what(value)}"))
+    return None
+
+
+def _read_int(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    problems.append(Problem(path, f"must be a whole number, is {_what(value)}"))
+    return None
+
+
+def _read_float(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    problems.append(Problem(path, f"must be a number, is {_what(value)}"))
+    return None
+
+
+def _read_duration(value: Any, path: str, problems: list[Problem]) -> Any:
+    seconds = parse_duration(value) if isinstance(value, str) else None
+    if seconds is None:
+        problems.append(Problem(path, f"must be a duration like 1.5s or 500ms, is {_what(value)}"))
+    return seconds
+
+
+def _bounded(inner: _Reader, bounds: Range) -> _Reader:
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        number = inner(value, path, problems)
+        # The comparison is written so that NaN fails it.
+        if number is not None and not bounds.least <= number <= bounds.most:
+            reason = f"must be from {bounds.least:g} to {bounds.most:g}, is {number}"
+            problems.append(Problem(path, reason))
+        return number
+
+    return read
+
+
+def _enum(names: tuple[str, ...]) -> _Reader:
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        if value in names:
+            return value
+        known = ", ".join(name for name in names if name)
+        problems.append(Problem(path, f"must be one of {known}; is {_what(value)}"))
+        return None
+
+    return read
+
+
+def _list(inner: _Reader) -> _Reader:
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        if not isinstance(value, list):
+            problems.append(Problem(path, f"must be a list, is {_what(value)}"))
+            return None
+        return tuple(
+            _present(inner, one, f"{path}[{index}]", problems) for index, one in enumerate(value)
+        )
+
+    return read
+
+
+def _map(inner: _Reader) -> _Reader:
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        if not isinstance(value, dict):
+            problems.append(Problem(path, f"must be an object, is {_what(value)}"))
+            return None
+        read_all: dict[str, Any] = {}
+        for name, given in value.items():
+            if isinstance(name, str):
+                read_all[name] = _present(inner, given, _below(path, name), problems)
+            else:
+                reason = f"the key {name!r} must be a string; write it in quotes"
+                problems.append(Problem(path, reason))
+        return read_all
+
+    return read
+
+
+def _present(inner: _Reader, value: Any, path: str, problems: list[Problem]) -> Any:
+    if value is None:
+        problems.append(Problem(path, "is empty"))
+        return None
+    return inner(value, path, problems)
+
+
+def _below(path: str, name: object) -> str:
+    text = str(name)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
+        return f"{path}[{text!r}]"
+    return f"{path}.{text}" if path else text
+
+
+def _unknown(name: object, fields: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(str(name), list(fields), n=1)
+    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _what(value: Any) -> str:
+    """The value, short enough for a message."""
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if value is None:
+        return "empty"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,1 @@
+"""Where resources come from, and the one place where they are written."""

@@ -1,0 +1,1 @@
+"""The state of the mesh as one immutable value, and the views through which it is read."""

@@ -1,0 +1,123 @@
+"""Reading YAML's values into dataclasses: what is accepted, and what each error says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+
+from controlplane.problem import Origin, Problem, Refused
+from controlplane.resources.schema import Range, Seconds, decode, parse_duration
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    exact: str | None = None
+    prefix: str | None = None
+    ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = (("exact", "prefix"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    host: str
+    weight: Annotated[int, Range(0, 100)] = 0
+    retry_on: str = ""
+    timeout: Seconds | None = None
+    mode: Literal["", "STRICT", "DISABLE"] = ""
+    matches: tuple[Inner, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    anything: Any = None
+    nested: "Outer | None" = None
+
+
+def test_a_whole_object() -> None:
+    value = {
+        "host": "reviews",
+        "weight": 90.0,
+        "retryOn": "5xx",
+        "timeout": "1m0.5s",
+        "mode": "STRICT",
+        "matches": [{"exact": "a"}, {"prefix": "b"}],
+        "labels": {"a": "b"},
+        "anything": {"x": [1, None]},
+        "nested": {"host": "h"},
+    }
+    result, problems = decode(Outer, value, "spec")
+    assert problems == []
+    assert result == Outer(
+        host="reviews",
+        weight=90,
+        retry_on="5xx",
+        timeout=Seconds(60.5),
+        mode="STRICT",
+        matches=(Inner(exact="a"), Inner(prefix="b")),
+        labels={"a": "b"},
+        anything={"x": [1, None]},
+        nested=Outer(host="h"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "reason"),
+    [
+        ([], "spec", "must be an object, is a list"),
+        ({}, "spec.host", "is required"),
+        ({"host": None}, "spec.host", "is required"),
+        ({"host": 1}, "spec.host", "must be a string, is 1; write it in quotes: '1'"),
+        ({"host": "h", "weigth": 1}, "spec.weigth", "there is no such field; did you mean weight?"),
+        ({"host": "h", "retry_on": "x"}, "spec.retry_on", "there is no such field"),
+        ({"host": "h", "weight": 101}, "spec.weight", "must be from 0 to 100, is 101"),
+        ({"host": "h", "weight": True}, "spec.weight", "must be a whole number, is True"),
+        ({"host": "h", "weight": 1.5}, "spec.weight", "must be a whole number, is 1.5"),
+        ({"host": "h", "timeout": "5"}, "spec.timeout", "must be a duration like 1.5s or 500ms"),
+        ({"host": "h", "mode": "strict"}, "spec.mode", "must be one of STRICT, DISABLE"),
+        ({"host": "h", "matches": {}}, "spec.matches", "must be a list, is an object"),
+        ({"host": "h", "matches": [None]}, "spec.matches[0]", "is empty"),
+        (
+            {"host": "h", "matches": [{"exact": "a", "prefix": "b"}]},
+            "spec.matches[0]",
+            "exact, prefix exclude each other; keep one",
+        ),
+        ({"host": "h", "labels": {"a/b": 1}}, "spec.labels['a/b']", "must be a string, is 1"),
+        ({"host": "h", "labels": {1: "a"}}, "spec.labels", "the key 1 must be a string"),
+        ({"host": "h", "nested": {}}, "spec.nested.host", "is required"),
+    ],
+)
+def test_what_is_wrong_and_where(value: Any, path: str, reason: str) -> None:
+    result, problems = decode(Outer, value, "spec")
+    assert result is None
+    (problem,) = problems
+    assert problem.path == path
+    assert problem.reason.startswith(reason)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    _, problems = decode(Outer, {"weight": -1, "mode": "X"}, "spec")
+    assert [one.path for one in problems] == ["spec.weight", "spec.mode", "spec.host"]
+
+
+def test_unknown_fields_of_kinds_that_are_not_strict_are_left_out() -> None:
+    result, problems = decode(Outer, {"host": "h", "other": 1}, "spec", strict=False)
+    assert (result, problems) == (Outer(host="h"), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1s", 1.0), ("1.5s", 1.5), ("250ms", 0.25), ("1h30m", 5400.0), ("-2s", -2.0), (".5s", 0.5)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "1s ", "1d", "1s2", "--1s", "1 s"])
+def test_no_durations(text: str) -> None:
+    assert parse_duration(text) is None
+
+
+def test_a_refusal_says_the_place_first() -> None:
+    problems = [Problem("spec.host", "is required", 7), Problem("", "is too large")]
+    refused = Refused("VirtualService", "default", "a", problems, Origin("a.yaml", 3))
+    assert str(refused) == (
+        "a.yaml:7: VirtualService default/a: spec.host: is required\n"
+        "a.yaml:3: VirtualService default/a: is too large"
+    )

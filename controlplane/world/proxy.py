@@ -1,0 +1,44 @@
+"""A connected proxy, as far as what it is sent depends on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Locality(NamedTuple):
+    """Where something runs; "" is unknown."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """One sidecar or gateway. Read from `Node`, except for what it must prove: `namespace` and
+    `service_account` are those of the identity with which the stream was authenticated."""
+
+    #: `sidecar` or `router` (a gateway): the first part of Istio's node ID.
+    type: str
+    #: The pod's or workload's name and namespace: `reviews-v1.default`.
+    id: str
+    namespace: str
+    service_account: str
+    #: The first is the address it is known by.
+    addresses: tuple[str, ...]
+    #: Sorted; `LABELS` of the node's metadata.
+    labels: tuple[tuple[str, str], ...] = ()
+    locality: Locality = Locality()
+    network: str = ""
+    cluster: str = ""
+    #: `svc.cluster.local` behind the namespace.
+    dns_domain: str = "cluster.local"
+    #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    def label(self, name: str) -> str:
+        return dict(self.labels).get(name, "")
+
+    def meta(self, name: str) -> str:
+        return dict(self.metadata).get(name, "")

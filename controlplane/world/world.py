@@ -1,0 +1,78 @@
+"""Everything the control plane knows, at one revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from controlplane.resources.resource import Key, Resource
+from controlplane.world.graph import Graph, Node
+from controlplane.world.view import View
+
+
+class World:
+    """The resources and facts, and the graph of what was worked out of them.
+
+    Changes come in by `change` alone, those that belong together in one call.
+    """
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self._kinds: dict[str, dict[tuple[str, str], Resource[Any]]] = {}
+        self._facts: dict[str, Any] = {}
+
+    @property
+    def revision(self) -> int:
+        return self.graph.revision
+
+    def view(self) -> View:
+        """The world as it is now, for the push and for tests."""
+        return View(self, None)
+
+    def change(
+        self,
+        updated: Iterable[Resource[Any]] = (),
+        removed: Iterable[Key] = (),
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Begins the next revision. What is equal to what was there changes nothing."""
+        self.graph.advance()
+        keys: set[Key] = set()
+        for key in removed:
+            if self._kinds.get(key.kind, {}).pop((key.namespace, key.name), None) is not None:
+                keys.add(key)
+        for resource in updated:
+            held = self._kinds.setdefault(resource.key.kind, {})
+            held[resource.namespace, resource.name] = resource
+            keys.add(resource.key)
+        for key in keys:
+            self.graph.set_input(("resource", key), partial(self._resource, key))
+        for kind, namespace in {(key.kind, key.namespace) for key in keys}:
+            self._list_changed(kind, namespace)
+        for kind in {key.kind for key in keys}:
+            self._list_changed(kind, None)
+        for name, value in (facts or {}).items():
+            self._facts[name] = value
+            self.graph.set_input(("fact", name), partial(self._facts.get, name))
+
+    def resource_node(self, kind: str, namespace: str, name: str) -> Node:
+        key = Key(kind, namespace, name)
+        return self.graph.input(("resource", key), lambda: self._resource(key))
+
+    def list_node(self, kind: str, namespace: str | None) -> Node:
+        return self.graph.input(("list", kind, namespace), lambda: self._list(kind, namespace))
+
+    def fact_node(self, name: str) -> Node:
+        return self.graph.input(("fact", name), lambda: self._facts.get(name))
+
+    def _list_changed(self, kind: str, namespace: str | None) -> None:
+        self.graph.set_input(("list", kind, namespace), lambda: self._list(kind, namespace))
+
+    def _resource(self, key: Key) -> Resource[Any] | None:
+        return self._kinds.get(key.kind, {}).get((key.namespace, key.name))
+
+    def _list(self, kind: str, namespace: str | None) -> tuple[Resource[Any], ...]:
+        held = self._kinds.get(kind, {})
+        chosen = (one for (space, _), one in held.items() if namespace in {None, space})
+        return tuple(sorted(chosen, key=lambda one: (one.created, one.namespace, one.name)))

@@ -14,6 +14,9 @@ class Locality(NamedTuple):
     subzone: str = ""
 
 
+NOWHERE = Locality()
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """One sidecar or gateway. Read from `Node`, except for what it must prove: `namespace` and
@@ -29,7 +32,7 @@ class Proxy:
     addresses: tuple[str, ...]
     #: Sorted; `LABELS` of the node's metadata.
     labels: tuple[tuple[str, str], ...] = ()
-    locality: Locality = Locality()
+    locality: Locality = NOWHERE
     network: str = ""
     cluster: str = ""
     #: `svc.cluster.local` behind the namespace.

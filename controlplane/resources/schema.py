@@ -10,15 +10,20 @@ A kind's `schema.py` holds frozen dataclasses. This module reads their annotatio
 | `X | None` | X, or the field is absent; `null` is absent too, as in protobuf's JSON |
 | `tuple[X, ...]` | a list |
 | `Mapping[str, X]` | an object with any keys |
+| `bytes` | base64 |
+| `Hidden`, `HiddenText` | base64, or plain text, that no message, `repr` or dump may show |
+| `int | str` | Kubernetes' IntOrString |
 | `Any` | any JSON value, bounded in depth and size by the source (protobuf's Struct) |
 | a dataclass | an object; `ONE_OF = (("a", "b"),)` allows one of each group at most |
 
 Field names are lowerCamelCase in YAML and snake_case here; `field(metadata={"name": ...})` says
-otherwise. A field without a default is required.
+otherwise, `"also"` names a second spelling. A field without a default is required.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import difflib
 import re
@@ -30,9 +35,12 @@ from functools import cache
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from controlplane.problem import Problem
+from controlplane.resources.hidden import Hidden
 
 #: A duration in seconds.
 Seconds = NewType("Seconds", float)
+#: Plain text in YAML that must be hidden (`Secret.stringData`).
+HiddenText = NewType("HiddenText", Hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,12 @@ class Range:
 
 Port = Annotated[int, Range(1, 65535)]
 UInt32 = Annotated[int, Range(0, 2**32 - 1)]
+UInt64 = Annotated[int, Range(0, 2**64 - 1)]
 Int32 = Annotated[int, Range(-(2**31), 2**31 - 1)]
 Percent = Annotated[float, Range(0, 100)]
+
+#: Type of `ONE_OF`: groups of attributes of which one may be given.
+OneOf = tuple[tuple[str, ...], ...]
 
 #: Reads a value at a path, adds to the problems, gives what it read (None where it could not).
 _Reader = Callable[[Any, str, list[Problem]], Any]
@@ -97,10 +109,14 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
     for one in dataclasses.fields(cls):
         name = one.metadata.get("name") or camel(one.name)
         # A schema may contain itself, so readers of fields are made when they are first used.
-        fields[name] = (one.name, cache(lambda hint=hints[one.name]: _reader(hint, strict)))
+        reader = cache(lambda hint=hints[one.name]: _reader(hint, strict))
+        fields[name] = (one.name, reader)
+        if also := one.metadata.get("also"):
+            fields[also] = (one.name, reader)
         missing = dataclasses.MISSING
         if one.default is missing and one.default_factory is missing:
             required.append(name)
+    names = {attribute: name for name, (attribute, _) in reversed(fields.items())}
     groups: tuple[tuple[str, ...], ...] = getattr(cls, "ONE_OF", ())
 
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
@@ -122,7 +138,7 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
             if fields[name][0] not in values
         ]
         for group in groups:
-            given_of = [camel(name) for name in group if name in values]
+            given_of = [names[name] for name in group if name in values]
             if len(given_of) > 1:
                 reason = f"{', '.join(given_of)} exclude each other; keep one"
                 problems.append(Problem(path, reason))
@@ -134,8 +150,9 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
 def _reader(hint: Any, strict: bool) -> _Reader:
     if hint is Any:
         return lambda value, path, problems: value
-    if hint is Seconds:
-        return _read_duration
+    special = _SPECIAL.get(hint) if isinstance(hint, (type, NewType)) else None
+    if special is not None:
+        return special
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _dataclass_reader(hint, strict)
     origin, arguments = get_origin(hint), get_args(hint)
@@ -145,13 +162,15 @@ def _reader(hint: Any, strict: bool) -> _Reader:
     if origin is Literal:
         return _enum(arguments)
     if origin in {Union, types.UnionType}:
+        if set(arguments) >= {int, str}:
+            return _read_int_or_str
         (inner,) = (one for one in arguments if one is not type(None))
         return _reader(inner, strict)
     if origin is tuple:
         return _list(_reader(arguments[0], strict))
     if origin in {Mapping, dict}:
         return _map(_reader(arguments[1], strict))
-    return {str: _read_str, bool: _read_bool, int: _read_int, float: _read_float}[hint]
+    raise TypeError(f"schemas have no fields of type {hint}")
 
 
 def _read_str(value: Any, path: str, problems: list[Problem]) -> Any:
@@ -190,6 +209,47 @@ def _read_duration(value: Any, path: str, problems: list[Problem]) -> Any:
     if seconds is None:
         problems.append(Problem(path, f"must be a duration like 1.5s or 500ms, is {_what(value)}"))
     return seconds
+
+
+def _read_int_or_str(value: Any, path: str, problems: list[Problem]) -> Any:
+    return value if isinstance(value, str) else _read_int(value, path, problems)
+
+
+def _read_bytes(value: Any, path: str, problems: list[Problem]) -> Any:
+    # Never shows the value: it may be a secret.
+    if not isinstance(value, str):
+        problems.append(Problem(path, "must be base64 in a string"))
+        return None
+    try:
+        # Line breaks are what `base64` and YAML's `|` make.
+        return base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        problems.append(Problem(path, "is no base64; encode it with `base64 -w0`"))
+        return None
+
+
+def _read_hidden(value: Any, path: str, problems: list[Problem]) -> Any:
+    decoded = _read_bytes(value, path, problems)
+    return None if decoded is None else Hidden(decoded)
+
+
+def _read_hidden_text(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, str):
+        return Hidden(value.encode())
+    problems.append(Problem(path, "must be a string; write it in quotes"))
+    return None
+
+
+_SPECIAL: dict[Any, _Reader] = {
+    str: _read_str,
+    bool: _read_bool,
+    int: _read_int,
+    float: _read_float,
+    bytes: _read_bytes,
+    Seconds: _read_duration,
+    Hidden: _read_hidden,
+    HiddenText: _read_hidden_text,
+}
 
 
 def _bounded(inner: _Reader, bounds: Range) -> _Reader:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 
 from controlplane.problem import Origin, Problem, Refused
-from controlplane.resources.schema import Range, Seconds, decode, parse_duration
+from controlplane.resources.hidden import Hidden
+from controlplane.resources.schema import HiddenText, Range, Seconds, decode, parse_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,62 @@ def test_what_is_wrong_and_where(value: Any, path: str, reason: str) -> None:
 def test_all_problems_are_told_at_once() -> None:
     _, problems = decode(Outer, {"weight": -1, "mode": "X"}, "spec")
     assert [one.path for one in problems] == ["spec.weight", "spec.mode", "spec.host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Special:
+    raw: bytes | None = field(default=None, metadata={"name": "bytes"})
+    text: str | None = None
+    target_port: int | str | None = None
+    mirror_percent: int | None = field(default=None, metadata={"also": "mirror_percent"})
+    secret: Mapping[str, Hidden] = field(default_factory=dict)
+    plain: HiddenText | None = None
+    ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = (("raw", "text"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ({"bytes": "aGk="}, Special(raw=b"hi")),
+        ({"bytes": "aG\nk="}, Special(raw=b"hi")),
+        ({"targetPort": "http"}, Special(target_port="http")),
+        ({"targetPort": 80}, Special(target_port=80)),
+        ({"mirrorPercent": 1}, Special(mirror_percent=1)),
+        ({"mirror_percent": 1}, Special(mirror_percent=1)),
+        ({"secret": {"tls.key": "aGk="}}, Special(secret={"tls.key": Hidden(b"hi")})),
+        ({"plain": "hi"}, Special(plain=HiddenText(Hidden(b"hi")))),
+    ],
+)
+def test_special_types(value: Any, result: Special) -> None:
+    assert decode(Special, value, "spec") == (result, [])
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "reason"),
+    [
+        ({"bytes": "a"}, "spec.bytes", "is no base64; encode it with `base64 -w0`"),
+        ({"bytes": "aGk=", "text": "x"}, "spec", "bytes, text exclude each other; keep one"),
+        ({"targetPort": 1.5}, "spec.targetPort", "must be a whole number, is 1.5"),
+        ({"secret": {"tls.key": "s3cret"}}, "spec.secret['tls.key']", "is no base64"),
+        ({"secret": {"tls.key": 12345}}, "spec.secret['tls.key']", "must be base64 in a string"),
+        ({"plain": 12345}, "spec.plain", "must be a string; write it in quotes"),
+    ],
+)
+def test_special_types_that_are_wrong(value: Any, path: str, reason: str) -> None:
+    result, (problem,) = decode(Special, value, "spec")
+    assert result is None
+    assert problem.path == path
+    assert problem.reason.startswith(reason)
+    assert "s3cret" not in problem.reason
+    assert "12345" not in problem.reason
+
+
+def test_hidden_values_do_not_show() -> None:
+    (secret, _) = decode(Special, {"secret": {"k": "aGk="}, "plain": "hi"}, "spec")
+    for shown in (repr(secret), str(secret.plain), f"{secret.plain}"):
+        assert "hi" not in shown
+        assert "***" in shown
+    assert secret.plain.reveal() == b"hi"
 
 
 def test_unknown_fields_of_kinds_that_are_not_strict_are_left_out() -> None:

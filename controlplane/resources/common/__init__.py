@@ -1,0 +1,1 @@
+"""Messages that more than one kind has, by topic."""

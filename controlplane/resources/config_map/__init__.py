@@ -1,0 +1,1 @@
+"""ConfigMap: schema, rules, translation."""

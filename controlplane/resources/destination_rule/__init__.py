@@ -1,0 +1,1 @@
+"""DestinationRule: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""Endpoints: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""Namespace: schema, rules, translation."""

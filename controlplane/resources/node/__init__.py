@@ -1,0 +1,1 @@
+"""Node: schema, rules, translation."""

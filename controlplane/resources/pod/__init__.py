@@ -1,0 +1,1 @@
+"""Pod: schema, rules, translation."""

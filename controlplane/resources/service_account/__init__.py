@@ -1,0 +1,1 @@
+"""ServiceAccount: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""ServiceEntry: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""Sidecar: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""VirtualService: schema, rules, translation."""

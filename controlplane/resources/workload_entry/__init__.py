@@ -1,0 +1,1 @@
+"""WorkloadEntry: schema, rules, translation."""

@@ -1,0 +1,1 @@
+"""WorkloadGroup: schema, rules, translation."""

@@ -12,6 +12,7 @@ A kind's `schema.py` holds frozen dataclasses. This module reads their annotatio
 | `X | None` | X, or the field is absent; `null` is absent too, as in protobuf's JSON |
 | `tuple[X, ...]` | a list |
 | `Mapping[str, X]` | an object with any keys |
+| `Mapping[int, X]`, `Mapping[Port, X]` | an object whose keys are numbers, quoted or not |
 | `bytes` | base64 |
 | `Hidden`, `HiddenText` | base64, or plain text, that no message, `repr` or dump may show |
 | `int | str` | Kubernetes' IntOrString |

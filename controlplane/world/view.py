@@ -60,6 +60,7 @@ class View:
     def node(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Node:
         """The node of a query; for those who watch it (`Graph.watch`)."""
         world = self._world
+        work = getattr(work, "__wrapped__", work)
         return world.graph.query(
             (work, arguments), lambda node: work(View(world, node), *arguments)
         )

@@ -114,7 +114,7 @@ def test_facts_are_inputs_too(world: World) -> None:
 
 def test_watched_nodes_are_reported_when_they_may_have_changed(world: World) -> None:
     view, graph = world.view(), world.graph
-    nodes = {name: view.node(shout.__wrapped__, (name,)) for name in "ab"}  # type: ignore[attr-defined]
+    nodes = {name: view.node(shout, (name,)) for name in "ab"}
     watcher = object()
     for node in nodes.values():
         graph.watch(node, watcher)
@@ -132,7 +132,7 @@ def test_watched_nodes_are_reported_when_they_may_have_changed(world: World) -> 
 def test_answers_that_nobody_wants_are_forgotten(world: World) -> None:
     sentence(world.view(), "a", "b")
     everything(world.view())
-    watched = world.view().node(everything.__wrapped__, ())  # type: ignore[attr-defined]
+    watched = world.view().node(everything, ())
     world.graph.watch(watched, self_watcher := object())
     for _ in range(10):
         world.change()

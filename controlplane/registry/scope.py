@@ -1,0 +1,129 @@
+"""What a sidecar sees: the services it may call, by Sidecar resources, exportTo and namespaces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controlplane.registry import mesh, services, workloads
+from controlplane.registry.model import Service
+from controlplane.registry.workloads import Labels
+from controlplane.resources.resource import Key, Resource
+from controlplane.translation.names import covers
+from controlplane.world.view import View, query
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Which hosts an egress listener admits, as (namespace, host) patterns."""
+
+    patterns: tuple[tuple[str, str], ...] = (("*", "*"),)
+
+    def admit(self, namespace: str, host: str) -> bool:
+        """Whether a host of a namespace is among them."""
+        return any(
+            space in {"*", namespace} and covers(pattern, host) for space, pattern in self.patterns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """Services that are reached in one way: on the ports of their own, or on one port."""
+
+    #: 0: the services' own ports.
+    port: int
+    protocol: str
+    #: Address to listen on; "" is the default.
+    bind: str
+    #: `DEFAULT`, `IPTABLES` or `NONE`.
+    capture: str
+    hosts: Hosts
+    services: tuple[Service, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """All that a sidecar may call."""
+
+    namespace: str
+    egress: tuple[Egress, ...]
+    #: The Sidecar resource that says so; None is the default.
+    sidecar: Key | None = None
+
+    def services(self) -> tuple[Service, ...]:
+        """Each service once, in order of host names."""
+        if len(self.egress) == 1:
+            return self.egress[0].services
+        found = {(one.host, one.namespace): one for each in self.egress for one in each.services}
+        return tuple(found[key] for key in sorted(found))
+
+
+@query
+def of_workload(view: View, namespace: str, labels: Labels) -> Scope:
+    """The scope of a sidecar. All sidecars that the same Sidecar resource chooses share it."""
+    return of_sidecar(view, namespace, sidecar(view, namespace, labels))
+
+
+@query
+def sidecar(view: View, namespace: str, labels: Labels) -> Key | None:
+    """The Sidecar resource of a workload: by its labels, of its namespace, of the mesh; the
+    oldest of each."""
+    own = view.resources("Sidecar", namespace)
+    for one in own:
+        selector = one.spec.workload_selector
+        if selector is not None and workloads.matches(workloads.pairs(selector.labels), labels):
+            return one.key
+    for one in (*own, *view.resources("Sidecar", mesh.root_namespace(view))):
+        if one.spec.workload_selector is None:
+            return one.key
+    return None
+
+
+@query
+def of_sidecar(view: View, namespace: str, key: Key | None) -> Scope:
+    """The scope that a Sidecar resource gives to workloads of a namespace."""
+    seen = services.visible(view, namespace)
+    resource: Resource[Any] | None = None if key is None else view.resource(*key)
+    if resource is None or not resource.spec.egress:
+        everywhere = Egress(0, "", "", "DEFAULT", Hosts(), seen)
+        return Scope(namespace, (everywhere,), None if resource is None else key)
+    return Scope(
+        namespace, tuple(_egress(one, namespace, seen) for one in resource.spec.egress), key
+    )
+
+
+@query
+def find(view: View, namespace: str, sidecar: Key | None, host: str) -> Service | None:
+    """The service of exactly this host name, if the scope has it."""
+    return _by_host(view, namespace, sidecar).get(host)
+
+
+@query
+def _by_host(view: View, namespace: str, sidecar: Key | None) -> dict[str, Service]:
+    return {one.host: one for one in of_sidecar(view, namespace, sidecar).services()}
+
+
+def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
+    hosts = Hosts(tuple(_pattern(one, namespace) for one in listener.hosts))
+    number = listener.port.number if listener.port else 0
+    chosen = tuple(
+        one
+        for one in seen
+        if hosts.admit(one.namespace, one.host)
+        # A listener with a port is for the services that have that port; HTTP listeners are for
+        # all, because a request names its service itself.
+        and (not number or one.port(number) or listener.port.protocol.upper().startswith("HTTP"))
+    )
+    return Egress(
+        port=number,
+        protocol=listener.port.protocol if listener.port else "",
+        bind=listener.bind,
+        capture=listener.capture_mode,
+        hosts=hosts,
+        services=chosen,
+    )
+
+
+def _pattern(text: str, namespace: str) -> tuple[str, str]:
+    space, _, host = text.partition("/")
+    return (namespace if space == "." else space, host.lower())

@@ -1,0 +1,43 @@
+"""Which mode holds for a port of a workload: port over workload over namespace over mesh."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from controlplane.registry import mesh, workloads
+from controlplane.registry.workloads import Labels
+from controlplane.resources.resource import Resource
+from controlplane.world.view import View, query
+
+Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
+
+
+@query
+def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
+    """The mode of one port of a workload (not of a service). Of several policies at one level the
+    oldest holds; UNSET inherits; nothing said is PERMISSIVE."""
+    root = mesh.root_namespace(view)
+    own = view.resources("PeerAuthentication", namespace)
+    of_workload = [one for one in own if _selects(one, labels)]
+    of_namespace = [one for one in own if _for_all(one)]
+    of_mesh = [one for one in view.resources("PeerAuthentication", root) if _for_all(one)]
+    said = [policy[0].spec.mtls for policy in (of_workload, of_namespace, of_mesh) if policy]
+    if of_workload:
+        said.insert(0, (of_workload[0].spec.port_level_mtls or {}).get(port))
+    for one in said:
+        if one is not None and one.mode != "UNSET":
+            chosen: Mode = one.mode
+            return chosen
+    return "PERMISSIVE"
+
+
+def _for_all(policy: Resource[Any]) -> bool:
+    selector = policy.spec.selector
+    return selector is None or not selector.match_labels
+
+
+def _selects(policy: Resource[Any], labels: Labels) -> bool:
+    selector = policy.spec.selector
+    return not _for_all(policy) and workloads.matches(
+        workloads.pairs(selector.match_labels), labels
+    )

@@ -1,0 +1,90 @@
+"""The HTTP routes of a VirtualService as Envoy's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from envoy.config.core.v3.base_pb2 import Metadata as EnvoyMetadata
+from envoy.config.route.v3.route_components_pb2 import Decorator, Route
+
+from controlplane.registry import workloads
+from controlplane.registry.workloads import Labels
+from controlplane.resources.resource import Key
+from controlplane.resources.virtual_service import action, match, policies, select
+from controlplane.resources.virtual_service.schema import HTTPMatchRequest, HTTPRoute
+from controlplane.world.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sends the requests, as far as routes depend on it."""
+
+    namespace: str
+    #: The Sidecar resource that gives the scope.
+    sidecar: Key | None
+    #: Those of its labels that matches ask for (`select.relevant`).
+    labels: Labels
+    #: `mesh`, or the names of the gateways that it serves, `namespace/name`.
+    gateways: tuple[str, ...] = (select.MESH,)
+
+
+def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:
+    """The routes of requests that came in on a port, in order, for one client. What comes behind a
+    route that takes everything can never be reached and is left out."""
+    found: list[Route] = []
+    for rule in select.routes(view, key):
+        for one in rule.match or (HTTPMatchRequest(),):
+            if not _for_client(one, port, client):
+                continue
+            built = _route(view, key, rule, one, port, client)
+            found.append(built)
+            if match.takes_everything(built.match):
+                return found
+    return found
+
+
+def _for_client(one: HTTPMatchRequest, port: int, client: Client) -> bool:
+    return (
+        (not one.port or one.port == port)
+        and (not one.source_namespace or one.source_namespace == client.namespace)
+        and workloads.matches(workloads.pairs(one.source_labels), client.labels)
+        and (not one.gateways or any(name in one.gateways for name in client.gateways))
+    )
+
+
+def _route(
+    view: View, key: Key, rule: HTTPRoute, one: HTTPMatchRequest, port: int, client: Client
+) -> Route:
+    name = ".".join(filter(None, (rule.name, one.name)))
+    built = Route(name=name, match=match.route_match(one))
+    if one.stat_prefix:
+        built.stat_prefix = one.stat_prefix
+    if rule.redirect is not None:
+        built.redirect.CopyFrom(action.redirect(rule.redirect, port))
+    elif rule.direct_response is not None:
+        built.direct_response.CopyFrom(action.direct_response(rule.direct_response))
+    else:
+        built.route.CopyFrom(action.forward(view, key, rule, one, port, client))
+        operation = built.route.cluster or rule.route[0].destination.host
+        built.decorator.CopyFrom(Decorator(operation=_operation(operation, one)))
+    action.change_headers(built, rule.headers)
+    policies.add(built, rule)
+    built.metadata.CopyFrom(_origin(key))
+    return built
+
+
+def _operation(cluster: str, one: HTTPMatchRequest) -> str:
+    """The name of spans, as Istio gives it: `host:port/path*`."""
+    _, port, _, host = cluster.split("|") if cluster.count("|") == 3 else ("", "", "", cluster)
+    path = "/*"
+    if one.uri is not None:
+        path = one.uri.exact or one.uri.regex or f"{one.uri.prefix}*"
+    return f"{host}:{port}{path}" if port else f"{host}{path}"
+
+
+def _origin(key: Key) -> EnvoyMetadata:
+    """Where a route came from, for people who read a dump."""
+    built = EnvoyMetadata()
+    path = f"/apis/networking.istio.io/v1/namespaces/{key.namespace}/virtual-service/{key.name}"
+    built.filter_metadata["istio"].update({"config": path})
+    return built

@@ -1,0 +1,1 @@
+"""From the world to Envoy's resources, with Istio's names. Pure: nothing here waits."""

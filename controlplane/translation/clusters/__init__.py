@@ -1,0 +1,1 @@
+"""Clusters: what CDS is answered with."""

@@ -1,0 +1,1 @@
+"""Listeners: what LDS is answered with."""

@@ -1,0 +1,45 @@
+"""The HTTP connection manager, as Istio sets it in each direction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.extensions.filters.http.grpc_stats.v3.config_pb2 import FilterConfig as GrpcStats
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+
+from controlplane.translation.durations import duration
+from controlplane.translation.pack import any_of
+
+NAME = "envoy.filters.network.http_connection_manager"
+
+
+def manager(stat_prefix: str, filters: Iterable[hcm.HttpFilter]) -> hcm.HttpConnectionManager:
+    """What both directions have in common. `filters` stand before the router."""
+    built = hcm.HttpConnectionManager(
+        stat_prefix=stat_prefix,
+        codec_type=hcm.HttpConnectionManager.AUTO,
+        stream_idle_timeout=duration(0),
+        upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+    )
+    built.use_remote_address.value = False
+    built.normalize_path.value = True
+    built.http_filters.extend(filters)
+    built.http_filters.append(
+        http_filter("envoy.filters.http.grpc_stats", GrpcStats(emit_filter_state=True))
+    )
+    built.http_filters.append(http_filter("envoy.filters.http.router", Router()))
+    return built
+
+
+def http_filter(name: str, config: object) -> hcm.HttpFilter:
+    """A filter of the connection manager."""
+    return hcm.HttpFilter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]
+
+
+def network_filter(name: str, config: object) -> Filter:
+    """A filter of a filter chain."""
+    return Filter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Route configurations: what RDS is answered with."""

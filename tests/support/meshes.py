@@ -1,0 +1,41 @@
+"""A world out of YAML, for tests of what is worked out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from controlplane.resources.kinds import KINDS
+from controlplane.resources.resource import Key, Metadata, Resource
+from controlplane.resources.schema import decode
+from controlplane.world.world import World
+
+
+def resources(text: str) -> list[Resource[Any]]:
+    """The resources of YAML documents, all of which must be right."""
+    documents = [one for one in yaml.load_all(text, yaml.CSafeLoader) if one]
+    return [_resource(one, index) for index, one in enumerate(documents)]
+
+
+def world(text: str) -> World:
+    """A world that has these resources."""
+    made = World()
+    made.change(resources(text))
+    return made
+
+
+def _resource(document: dict[str, Any], index: int) -> Resource[Any]:
+    kind = KINDS[document["apiVersion"], document["kind"]]
+    metadata = document["metadata"]
+    namespace = metadata.get("namespace", "default") if kind.namespaced else ""
+    body = document.get(kind.body, {}) if kind.body else document
+    spec, problems = decode(kind.spec, body, kind.body, strict=kind.strict)
+    labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
+    if not problems:
+        about = Metadata(namespace, metadata["name"], labels, annotations)
+        problems = [*kind.validate(spec, about)]
+    assert not problems, (metadata["name"], problems)
+    key = Key(kind.name, namespace, metadata["name"])
+    # In the order in which they are written, as if each had come a second later.
+    return Resource(key, spec, labels, annotations, created=float(index))

@@ -26,6 +26,14 @@ class Problem:
     reason: str
     #: 1-based line of the field in the file; 0 when it did not come from a file.
     line: int = 0
+    #: The resource is taken all the same.
+    warning: bool = False
+
+
+def shown(value: object) -> str:
+    """A value of the user's, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 class Refused(Exception):
@@ -57,4 +65,5 @@ class Refused(Exception):
         if not self.namespace and self.name:
             what += f" {self.name}"
         path = f"{problem.path}: " if problem.path else ""
-        return f"{where}{what}: {path}{problem.reason}"
+        severity = "warning: " if problem.warning else ""
+        return f"{where}{what}: {path}{severity}{problem.reason}"

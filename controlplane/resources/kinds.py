@@ -1,34 +1,96 @@
-"""Every kind that the control plane reads, by what a document says of itself."""
+"""Every kind that is read, by what YAML calls it and by what people type.
+
+A new kind is one import and one entry here, both in the order of the alphabet.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from controlplane.resources import (
     authorization_policy,
+    config_map,
+    deployment,
+    destination_rule,
+    endpoint_slice,
+    endpoints,
     envoy_filter,
+    gateway,
+    namespace,
+    node,
     peer_authentication,
+    pod,
     proxy_config,
     request_authentication,
+    secret,
+    service,
+    service_account,
+    service_entry,
+    sidecar,
     telemetry,
     traffic_extension,
+    virtual_service,
     wasm_plugin,
+    workload_entry,
+    workload_group,
 )
 from controlplane.resources.resource import Kind
 
 #: In alphabetical order.
 _ALL: tuple[Kind, ...] = (
     authorization_policy.KIND,
+    config_map.KIND,
+    deployment.KIND,
+    destination_rule.KIND,
+    endpoint_slice.KIND,
+    endpoints.KIND,
     envoy_filter.KIND,
+    gateway.KIND,
+    namespace.KIND,
+    node.KIND,
     peer_authentication.KIND,
+    pod.KIND,
     proxy_config.KIND,
     request_authentication.KIND,
+    secret.KIND,
+    service.KIND,
+    service_account.KIND,
+    service_entry.KIND,
+    sidecar.KIND,
     telemetry.KIND,
     traffic_extension.KIND,
+    virtual_service.KIND,
     wasm_plugin.KIND,
+    workload_entry.KIND,
+    workload_group.KIND,
 )
 
-#: By (apiVersion, kind).
-KINDS: Mapping[tuple[str, str], Kind] = {
-    (version, kind.name): kind for kind in _ALL for version in kind.api_versions()
-}
+#: By (apiVersion, kind), every served version.
+KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
+    {(version, kind.name): kind for kind in _ALL for version in kind.api_versions()}
+)
+
+
+def _names() -> Mapping[str, Kind]:
+    found: dict[str, Kind] = {}
+    for kind in _ALL:
+        plain = (kind.name.lower(), kind.plural, *kind.short)
+        # Where two groups have the same kind, the plain name is the first one's.
+        for name in plain:
+            found.setdefault(name, kind)
+        if kind.group:
+            for name in (kind.name.lower(), kind.plural):
+                found[f"{name}.{kind.group}"] = kind
+                for version in kind.versions:
+                    found[f"{name}.{version}.{kind.group}"] = kind
+    return MappingProxyType(found)
+
+
+_BY_NAME = _names()
+
+
+def by_name(text: str) -> Kind | None:
+    """`vs`, `virtualservices`, `VirtualService`, `virtualservices.networking.istio.io` (or
+    `.v1.networking.istio.io`); None if there is no such kind. Capitals do not matter."""
+    return _BY_NAME.get(text.lower())

@@ -39,7 +39,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
-from controlplane.problem import Problem
+from controlplane.problem import Problem, shown
 from controlplane.resources.hidden import Hidden
 
 #: A duration in seconds.
@@ -106,6 +106,8 @@ def camel(name: str) -> str:
 
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>h|ms|us|µs|ns|m|s)")
+#: Protobuf's bound of durations.
+_LONGEST = 315_576_000_000.0
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
@@ -151,11 +153,11 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
             known = fields.get(name) if isinstance(name, str) else None
             if known is None:
                 if strict:
-                    problems.append(Problem(_below(path, name), _unknown(name, fields)))
+                    problems.append(Problem(below(path, name), _unknown(name, fields)))
             elif given is not None:
-                values[known[0]] = known[1]()(given, _below(path, name), problems)
+                values[known[0]] = known[1]()(given, below(path, name), problems)
         problems += [
-            Problem(_below(path, name), "is required")
+            Problem(below(path, name), "is required")
             for name in required
             if fields[name][0] not in values
         ]
@@ -236,6 +238,8 @@ def _read_duration(value: Any, path: str, problems: list[Problem]) -> Any:
     seconds = parse_duration(value) if isinstance(value, str) else None
     if seconds is None:
         problems.append(Problem(path, f"must be a duration like 1.5s or 500ms, is {_what(value)}"))
+    elif abs(seconds) > _LONGEST:
+        problems.append(Problem(path, f"must be shorter than 10000 years, is {_what(value)}"))
     return seconds
 
 
@@ -363,7 +367,7 @@ def _map(key: _Reader, inner: _Reader) -> _Reader:
             if known in read_all:
                 problems.append(Problem(path, f"the key {known!r} is there twice"))
             elif known is not None:
-                read_all[known] = _present(inner, given, _below(path, name), problems)
+                read_all[known] = _present(inner, given, below(path, name), problems)
         return read_all
 
     return read
@@ -396,7 +400,8 @@ def _present(inner: _Reader, value: Any, path: str, problems: list[Problem]) -> 
     return inner(value, path, problems)
 
 
-def _below(path: str, name: object) -> str:
+def below(path: str, name: object) -> str:
+    """The path of a field or of a map's key: `spec.labels['a/b']`."""
     text = str(name)
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         return f"{path}[{text!r}]"
@@ -416,5 +421,4 @@ def _what(value: Any) -> str:
         return "a list"
     if value is None:
         return "empty"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shown(value)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from controlplane.registry.workloads import Labels
 from controlplane.registry import scope
+from controlplane.registry.workloads import Labels
 from controlplane.translation import endpoints, names
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters

@@ -1,1 +1,19 @@
-"""Service: schema, rules, translation."""
+"""Service: what it is called, its shape and its rules."""
+
+from controlplane.resources.resource import Kind
+from controlplane.resources.service.schema import Service
+from controlplane.resources.service.validate import validate
+
+__all__ = ["KIND"]
+
+KIND = Kind(
+    group="",
+    versions=("v1",),
+    name="Service",
+    plural="services",
+    short=("svc",),
+    spec=Service,
+    validate=validate,
+    body="",
+    strict=False,
+)

@@ -120,8 +120,8 @@ def direct_response(given: HTTPDirectResponse) -> DirectResponseAction:
     built = DirectResponseAction(status=given.status)
     if given.body is not None and given.body.string is not None:
         built.body.inline_string = given.body.string
-    elif given.body is not None and given.body.bytes is not None:
-        built.body.inline_bytes = given.body.bytes
+    elif given.body is not None and given.body.raw is not None:
+        built.body.inline_bytes = given.body.raw
     return built
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from controlplane.registry import mesh, services
+from controlplane.registry import mesh, scope, services
 from controlplane.registry.visibility import exported_to, sees
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.virtual_service.schema import HTTPMatchRequest, HTTPRoute
-from controlplane.registry import scope
 from controlplane.translation.names import covers
 from controlplane.world.view import View, query
 

@@ -10,10 +10,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
-from controlplane.registry import mesh, protocols
+from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
 from controlplane.resources.resource import Key
-from controlplane.registry import scope
 from controlplane.translation import names
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.listeners import addresses, manager

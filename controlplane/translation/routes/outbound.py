@@ -12,10 +12,9 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-from controlplane.registry import mesh, protocols
+from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
 from controlplane.resources.resource import Key
-from controlplane.registry import scope
 from controlplane.translation import names
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import joined, packed

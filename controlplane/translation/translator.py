@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from controlplane.registry import scope
 from controlplane.registry.workloads import Labels
+from controlplane.resources.virtual_service import select
+from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, names
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters
@@ -71,8 +73,10 @@ def all_listeners(
 @query
 def route(view: View, namespace: str, labels: Labels, name: str) -> Encoded | None:
     """RDS of a sidecar."""
-    sidecar = scope.sidecar(view, namespace, labels)
-    return routes.configuration(view, namespace, sidecar, name)
+    client = Client(
+        namespace, scope.sidecar(view, namespace, labels), select.relevant(view, labels)
+    )
+    return routes.configuration(view, client, name)
 
 
 @query

@@ -38,7 +38,7 @@ def add_auto_mutual_tls(
     view: View, cluster: Cluster, service: Service, port: Port, subset: str
 ) -> None:
     """Lets each host's metadata choose between mutual TLS and plaintext."""
-    if service.external or service.resolution == "ALIAS" or not mesh.config(view).auto_mtls:
+    if service.external or service.resolution == "ALIAS" or not mesh.config(view).enable_auto_mtls:
         return
     alpn = ["istio-peer-exchange", "istio"]
     if protocols.is_http2(port.protocol):

@@ -1,4 +1,4 @@
-"""Routes of what a sidecar sends: a virtual host for each service that its scope has."""
+"""Routes of what a sidecar sends: a virtual host for each host that its scope has."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
-from controlplane.resources.resource import Key
+from controlplane.resources.virtual_service import retries, select, translate
+from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import names
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import joined, packed
@@ -24,22 +25,28 @@ from controlplane.xds.translator import Encoded, encoded
 _VIRTUAL_HOSTS = RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number
 #: The routes of the listener that clients use as an HTTP proxy.
 HTTP_PROXY = "http_proxy"
+#: The port of hosts that a VirtualService names and no service has.
+_HTTP_PORT = 80
 
 
 @query
-def configuration(view: View, namespace: str, sidecar: Key | None, name: str) -> Encoded | None:
-    """The routes `name` (a port, or `http_proxy`) of workloads with this scope; None if there is
-    no such listener."""
+def configuration(view: View, client: Client, name: str) -> Encoded | None:
+    """The routes `name` (a port, or `http_proxy`) of workloads that are alike in `client`; None if
+    there is no such listener."""
     port = names.parse_port(name)
     if port is None and name != HTTP_PROXY:
         return None
-    seen = scope.of_sidecar(view, namespace, sidecar)
     hosts = [
-        virtual_host(view, service, one, namespace, port is None)
-        for service in seen.services()
+        virtual_host(view, service, one, client, port is None)
+        for service in scope.of_sidecar(view, client.namespace, client.sidecar).services()
         for one in service.ports
         if (port is None or one.number == port) and _routable(one)
     ]
+    if port in {None, _HTTP_PORT}:
+        hosts += [
+            _foreign(view, host, client, port is None)
+            for host in _hosts_without_service(view, client)
+        ]
     hosts.append(_anywhere_else(view))
     head = RouteConfiguration(name=name, max_direct_response_body_size_bytes={"value": 1048576})
     head.validate_clusters.value = False
@@ -48,48 +55,89 @@ def configuration(view: View, namespace: str, sidecar: Key | None, name: str) ->
 
 
 @query
-def virtual_host(view: View, service: Service, port: Port, client: str, with_port: bool) -> bytes:
+def virtual_host(
+    view: View, service: Service, port: Port, client: Client, with_port: bool
+) -> bytes:
     """One service on one port, packed. `with_port`: the listener is for all ports, so the host
     name must say which."""
     built = VirtualHost(
         name=f"{service.host}:{port.number}",
-        domains=_domains(view, service, port, client, with_port),
+        domains=_with_port(_domains(view, service, client.namespace), port.number, with_port),
         include_request_attempt_count=True,
     )
-    built.routes.append(_default_route(service, port))
+    key = select.for_host(view, client.namespace, client.sidecar, service.host)
+    routes = translate.routes(view, key, port.number, client) if key else []
+    built.routes.extend(routes or [_default_route(view, service, port)])
     return packed(built)
+
+
+def _foreign(view: View, host: str, client: Client, with_port: bool) -> bytes:
+    """A host that a VirtualService names and no service has."""
+    built = VirtualHost(
+        name=f"{host}:{_HTTP_PORT}",
+        domains=_with_port([host], _HTTP_PORT, with_port),
+        include_request_attempt_count=True,
+    )
+    key = select.for_host(view, client.namespace, client.sidecar, host)
+    if key is not None:
+        built.routes.extend(translate.routes(view, key, _HTTP_PORT, client))
+    return packed(built)
+
+
+@query
+def _hosts_without_service(view: View, client: Client) -> tuple[str, ...]:
+    named = select.for_sidecars(view, client.namespace, client.sidecar)
+    served = [
+        one.host for one in scope.of_sidecar(view, client.namespace, client.sidecar).services()
+    ]
+    known = frozenset(served)
+    return tuple(
+        sorted(
+            host
+            for host, key in named.items()
+            if host not in known
+            and select.routes(view, key)
+            and not (host.startswith("*") and any(names.covers(host, one) for one in served))
+        )
+    )
 
 
 def _routable(port: Port) -> bool:
     return protocols.is_http(port.protocol) or port.protocol == "auto"
 
 
-def _domains(view: View, service: Service, port: Port, client: str, with_port: bool) -> list[str]:
+def _domains(view: View, service: Service, client: str) -> list[str]:
     """Every way in which a client of a namespace may write the host."""
     hosts = [service.host]
     if service.kind == "Service":
-        suffix = f".svc.{mesh.domain(view)}"
-        short = service.host.removesuffix(suffix)
+        short = service.host.removesuffix(f".svc.{mesh.domain(view)}")
         if service.namespace == client:
             hosts.append(service.name)
         hosts += [f"{short}.svc", short]
     hosts += [one for one in service.addresses if "/" not in one]
     if not service.addresses and service.auto_address:
         hosts.append(service.auto_address)
-    if not with_port:
+    return hosts
+
+
+def _with_port(hosts: list[str], port: int, needed: bool) -> list[str]:
+    if not needed:
         return hosts
-    found = [f"{one}:{port.number}" for one in hosts]
-    return found + hosts if port.number == 80 else found
+    found = [f"{one}:{port}" for one in hosts]
+    return found + hosts if port == _HTTP_PORT else found
 
 
-def _default_route(service: Service, port: Port) -> Route:
-    return Route(
-        name="default",
-        match=RouteMatch(prefix="/"),
-        route=RouteAction(
-            cluster=names.outbound(port.number, "", service.host), timeout=duration(0)
-        ),
-    )
+def _default_route(view: View, service: Service, port: Port) -> Route:
+    built = Route(name="default", match=RouteMatch(prefix="/"))
+    cluster = names.outbound(port.number, "", service.host)
+    built.route.CopyFrom(RouteAction(cluster=cluster, timeout=duration(0)))
+    built.route.max_stream_duration.max_stream_duration.CopyFrom(duration(0))
+    built.route.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(0))
+    built.decorator.operation = f"{service.host}:{port.number}/*"
+    policy = retries.policy(None, mesh.config(view).default_http_retry_policy)
+    if policy is not None:
+        built.route.retry_policy.CopyFrom(policy)
+    return built
 
 
 def _anywhere_else(view: View) -> bytes:

@@ -5,11 +5,14 @@ A kind's `schema.py` holds frozen dataclasses. This module reads their annotatio
 | annotation | accepts |
 |---|---|
 | `str`, `bool`, `int`, `float` | the same; `Annotated[int, Range(0, 65535)]` bounds it |
+| `Annotated[X, Length(1, 16)]` | a string, list or object of such a length |
+| `Annotated[str, Pattern(regex, meaning)]` | a string that the whole of the expression matches |
 | `Literal["A", "B"]` | one of the names (an enum); a `""` default stands for not given |
 | `Seconds` | Go's and protobuf's durations: `1.5s`, `500ms`, `1h30m`; gives seconds |
 | `X | None` | X, or the field is absent; `null` is absent too, as in protobuf's JSON |
 | `tuple[X, ...]` | a list |
 | `Mapping[str, X]` | an object with any keys |
+| `Mapping[int, X]`, `Mapping[Port, X]` | an object whose keys are numbers, quoted or not |
 | `bytes` | base64 |
 | `Hidden`, `HiddenText` | base64, or plain text, that no message, `repr` or dump may show |
 | `int | str` | Kubernetes' IntOrString |
@@ -26,6 +29,7 @@ import base64
 import binascii
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -49,6 +53,23 @@ class Range:
 
     least: float
     most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """Bounds of a string's characters, a list's elements or an object's fields."""
+
+    least: int
+    most: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a string must look like, for machines and for people."""
+
+    regex: str
+    #: Ends the sentence "must be ...".
+    meaning: str
 
 
 Port = Annotated[int, Range(1, 65535)]
@@ -151,7 +172,7 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
 
 def _reader(hint: Any, strict: bool) -> _Reader:
     if hint is Any:
-        return lambda value, path, problems: value
+        return _read_any
     special = _SPECIAL.get(hint) if isinstance(hint, (type, NewType)) else None
     if special is not None:
         return special
@@ -159,8 +180,10 @@ def _reader(hint: Any, strict: bool) -> _Reader:
         return _dataclass_reader(hint, strict)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        bounds = next(one for one in arguments[1:] if isinstance(one, Range))
-        return _bounded(_reader(arguments[0], strict), bounds)
+        reader = _reader(arguments[0], strict)
+        for constraint in arguments[1:]:
+            reader = _CONSTRAINTS[type(constraint)](reader, constraint)
+        return reader
     if origin is Literal:
         return _enum(arguments)
     if origin in {Union, types.UnionType}:
@@ -171,8 +194,12 @@ def _reader(hint: Any, strict: bool) -> _Reader:
     if origin is tuple:
         return _list(_reader(arguments[0], strict))
     if origin in {Mapping, dict}:
-        return _map(_reader(arguments[1], strict))
+        return _map(_key_reader(arguments[0]), _reader(arguments[1], strict))
     raise TypeError(f"schemas have no fields of type {hint}")
+
+
+def _read_any(value: Any, path: str, problems: list[Problem]) -> Any:
+    return value
 
 
 def _read_str(value: Any, path: str, problems: list[Problem]) -> Any:
@@ -268,6 +295,43 @@ def _bounded(inner: _Reader, bounds: Range) -> _Reader:
     return read
 
 
+def _sized(inner: _Reader, bounds: Length) -> _Reader:
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        result = inner(value, path, problems)
+        if result is not None and not bounds.least <= len(result) <= bounds.most:
+            unit = "characters" if isinstance(result, str) else "entries"
+            if not result:
+                reason = "must not be empty"
+            elif bounds.most == math.inf:
+                reason = f"must have {bounds.least} {unit} at least, has {len(result)}"
+            else:
+                reason = f"must have {bounds.least} to {bounds.most} {unit}, has {len(result)}"
+            problems.append(Problem(path, reason))
+        return result
+
+    return read
+
+
+def _matching(inner: _Reader, pattern: Pattern) -> _Reader:
+    regex = re.compile(pattern.regex)
+
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        text = inner(value, path, problems)
+        if text is not None and not regex.fullmatch(text):
+            problems.append(Problem(path, f"must be {pattern.meaning}, is {_what(value)}"))
+        return text
+
+    return read
+
+
+#: How each of the things that `Annotated` may carry is held to.
+_CONSTRAINTS: dict[type, Callable[[_Reader, Any], _Reader]] = {
+    Range: _bounded,
+    Length: _sized,
+    Pattern: _matching,
+}
+
+
 def _enum(names: tuple[str, ...]) -> _Reader:
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
         if value in names:
@@ -291,25 +355,45 @@ def _list(inner: _Reader) -> _Reader:
     return read
 
 
-def _map(inner: _Reader) -> _Reader:
+def _map(key: _Reader, inner: _Reader) -> _Reader:
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
         if not isinstance(value, dict):
             problems.append(Problem(path, f"must be an object, is {_what(value)}"))
             return None
-        read_all: dict[str, Any] = {}
+        read_all: dict[Any, Any] = {}
         for name, given in value.items():
-            if isinstance(name, str):
-                read_all[name] = _present(inner, given, below(path, name), problems)
-            else:
-                reason = f"the key {name!r} must be a string; write it in quotes"
-                problems.append(Problem(path, reason))
+            known = key(name, path, problems)
+            if known in read_all:
+                problems.append(Problem(path, f"the key {known!r} is there twice"))
+            elif known is not None:
+                read_all[known] = _present(inner, given, below(path, name), problems)
         return read_all
 
     return read
 
 
+def _key_reader(hint: Any) -> _Reader:
+    if hint is str:
+        return _read_key
+    inner = _reader(hint, strict=True)
+
+    def read(value: Any, path: str, problems: list[Problem]) -> Any:
+        if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
+            value = int(value)
+        return inner(value, f"{path}[{value!r}]", problems)
+
+    return read
+
+
+def _read_key(value: Any, path: str, problems: list[Problem]) -> Any:
+    if isinstance(value, str):
+        return value
+    problems.append(Problem(path, f"the key {value!r} must be a string; write it in quotes"))
+    return None
+
+
 def _present(inner: _Reader, value: Any, path: str, problems: list[Problem]) -> Any:
-    if value is None:
+    if value is None and inner is not _read_any:
         problems.append(Problem(path, "is empty"))
         return None
     return inner(value, path, problems)

@@ -8,7 +8,16 @@ import pytest
 
 from controlplane.problem import Origin, Problem, Refused
 from controlplane.resources.hidden import Hidden
-from controlplane.resources.schema import HiddenText, Range, Seconds, decode, parse_duration
+from controlplane.resources.schema import (
+    HiddenText,
+    Length,
+    Pattern,
+    Port,
+    Range,
+    Seconds,
+    decode,
+    parse_duration,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,22 @@ def test_special_types(value: Any, result: Special) -> None:
     assert decode(Special, value, "spec") == (result, [])
 
 
+@dataclass(frozen=True, slots=True)
+class Constrained:
+    text: Annotated[str, Length(2, 4), Pattern("[a-z]+", "small letters")] = "ab"
+    some: Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 2)] = ("a",)
+    few: Annotated[Mapping[str, str], Length(0, 1)] = field(default_factory=dict)
+    ports: Mapping[Port, str] = field(default_factory=dict)
+    struct: Mapping[str, Any] | None = None
+
+
+def test_keys_may_be_numbers_and_structs_hold_nulls() -> None:
+    value = {"text": "abcd", "some": ["b"], "ports": {80: "a", "443": "b"}, "struct": {"x": None}}
+    result, problems = decode(Constrained, value, "spec")
+    assert problems == []
+    assert result == Constrained("abcd", ("b",), {}, {80: "a", 443: "b"}, {"x": None})
+
+
 @pytest.mark.parametrize(
     ("value", "path", "reason"),
     [
@@ -151,6 +176,28 @@ def test_hidden_values_do_not_show() -> None:
         assert "hi" not in shown
         assert "***" in shown
     assert secret.plain.reveal() == b"hi"
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "reason"),
+    [
+        ({"text": "a"}, "spec.text", "must have 2 to 4 characters, has 1"),
+        ({"text": ""}, "spec.text", "must not be empty"),
+        ({"text": "ABC"}, "spec.text", "must be small letters, is 'ABC'"),
+        ({"some": []}, "spec.some", "must not be empty"),
+        ({"some": [""]}, "spec.some[0]", "must not be empty"),
+        ({"some": ["a", "b", "c"]}, "spec.some", "must have 1 to 2 entries, has 3"),
+        ({"few": {"a": "b", "c": "d"}}, "spec.few", "must have 0 to 1 entries, has 2"),
+        ({"ports": {"http": "a"}}, "spec.ports['http']", "must be a whole number, is 'http'"),
+        ({"ports": {0: "a"}}, "spec.ports[0]", "must be from 1 to 65535, is 0"),
+        ({"ports": {80: "a", "80": "b"}}, "spec.ports", "the key 80 is there twice"),
+        ({"struct": []}, "spec.struct", "must be an object, is a list"),
+    ],
+)
+def test_constraints(value: Any, path: str, reason: str) -> None:
+    _, problems = decode(Constrained, value, "spec")
+    assert path in {one.path for one in problems}
+    assert any(one.reason.startswith(reason) for one in problems)
 
 
 def test_unknown_fields_of_kinds_that_are_not_strict_are_left_out() -> None:

@@ -1,0 +1,17 @@
+"""AuthorizationPolicy."""
+
+from controlplane.resources.authorization_policy.schema import AuthorizationPolicy
+from controlplane.resources.authorization_policy.validate import validate
+from controlplane.resources.resource import Kind
+
+KIND = Kind(
+    group="security.istio.io",
+    versions=("v1", "v1beta1"),
+    name="AuthorizationPolicy",
+    plural="authorizationpolicies",
+    short=("ap",),
+    spec=AuthorizationPolicy,
+    validate=validate,
+)
+
+__all__ = ["KIND"]

@@ -1,0 +1,17 @@
+"""ProxyConfig."""
+
+from controlplane.resources.proxy_config.schema import ProxyConfig
+from controlplane.resources.proxy_config.validate import validate
+from controlplane.resources.resource import Kind
+
+KIND = Kind(
+    group="networking.istio.io",
+    versions=("v1beta1",),
+    name="ProxyConfig",
+    plural="proxyconfigs",
+    short=(),
+    spec=ProxyConfig,
+    validate=validate,
+)
+
+__all__ = ["KIND"]

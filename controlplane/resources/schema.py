@@ -104,6 +104,17 @@ def camel(name: str) -> str:
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
+@cache
+def field_names(cls: type[Any]) -> Mapping[str, str]:
+    """The attribute of a schema's dataclass for each name that YAML may use."""
+    names: dict[str, str] = {}
+    for one in dataclasses.fields(cls):
+        names[one.metadata.get("name") or camel(one.name)] = one.name
+        if also := one.metadata.get("also"):
+            names[also] = one.name
+    return names
+
+
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>h|ms|us|µs|ns|m|s)")
 #: Protobuf's bound of durations.
 _LONGEST = 315_576_000_000.0

@@ -22,7 +22,7 @@ from controlplane.resources.authorization_policy.values import (
 )
 from controlplane.resources.common.target import check_selection
 from controlplane.resources.resource import Metadata
-from controlplane.resources.rules.metadata import DRY_RUN, annotations
+from controlplane.resources.rules.metadata import DRY_RUN, reserved
 from controlplane.resources.schema import below
 
 #: What Go's strconv.ParseBool takes.
@@ -36,7 +36,7 @@ _NOT_WITH_CUSTOM = frozenset(
 
 
 def validate(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata, dry_run=True)
+    yield from reserved(metadata, dry_run=True)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     yield from _action(spec)
     yield from _dry_run(spec, metadata)

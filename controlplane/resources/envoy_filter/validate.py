@@ -19,7 +19,7 @@ from controlplane.resources.envoy_filter.schema import (
 )
 from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import labels
-from controlplane.resources.rules.metadata import annotations
+from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.rules.regex import regex
 
 _LISTENER_CLASS = frozenset({"LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER"})
@@ -30,7 +30,7 @@ _CONNECTION_MANAGERS = frozenset(
 
 
 def validate(spec: EnvoyFilter, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata)
+    yield from reserved(metadata)
     reason = "patches Envoy's configuration, which may look different in any release; "
     yield Problem("", reason + "prefer other kinds, and try it after each upgrade", warning=True)
     if spec.workload_selector is not None:

@@ -84,7 +84,7 @@ def _overlaid(base: _T, given: _T, value: object) -> _T:
     """`base` with those fields of `given` that the value has."""
     if not isinstance(value, Mapping):
         return base
-    names = field_names(type(given))
+    names = field_names(type(given))  # type: ignore[arg-type]  # a class hashes
     changes: dict[str, Any] = {}
     for name, one in value.items():
         if one is not None:

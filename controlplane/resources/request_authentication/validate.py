@@ -11,11 +11,11 @@ from controlplane.resources.request_authentication.keys import private_keys, wro
 from controlplane.resources.request_authentication.schema import JwtRule, RequestAuthentication
 from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import numbers
-from controlplane.resources.rules.metadata import annotations
+from controlplane.resources.rules.metadata import reserved
 
 
 def validate(spec: RequestAuthentication, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     for index, rule in enumerate(spec.jwt_rules):
         yield from _rule(rule, f"spec.jwtRules[{index}]")

@@ -8,7 +8,7 @@ from controlplane.problem import Problem
 from controlplane.resources.common.target import check_selection
 from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import numbers
-from controlplane.resources.rules.metadata import annotations
+from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.schema import below
 from controlplane.resources.telemetry.schema import MetricsOverrides, Telemetry
 
@@ -17,7 +17,7 @@ _LONGEST_EXPRESSION = 16 * 1024
 
 
 def validate(spec: Telemetry, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     for index, tracing in enumerate(spec.tracing):
         if "" in tracing.custom_tags:

@@ -8,12 +8,12 @@ from controlplane.problem import Problem
 from controlplane.resources.common.target import check_selection
 from controlplane.resources.common.wasm import check_match, check_url, check_vm
 from controlplane.resources.resource import Metadata
-from controlplane.resources.rules.metadata import annotations
+from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.traffic_extension.schema import TrafficExtension
 
 
 def validate(spec: TrafficExtension, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs)
     if spec.wasm is None and spec.lua is None:
         yield Problem("spec", "has no filter; give it wasm or lua")

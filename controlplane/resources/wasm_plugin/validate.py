@@ -8,12 +8,12 @@ from controlplane.problem import Problem
 from controlplane.resources.common.target import check_selection
 from controlplane.resources.common.wasm import check_match, check_url, check_vm
 from controlplane.resources.resource import Metadata
-from controlplane.resources.rules.metadata import annotations
+from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.wasm_plugin.schema import WasmPlugin
 
 
 def validate(spec: WasmPlugin, metadata: Metadata) -> Iterator[Problem]:
-    yield from annotations(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     yield from check_url(spec.url, "spec.url")
     yield from check_vm(spec.vm_config, "spec.vmConfig")

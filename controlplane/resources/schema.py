@@ -16,7 +16,6 @@ A kind's `schema.py` holds frozen dataclasses. This module reads their annotatio
 | `bytes` | base64 |
 | `Hidden`, `HiddenText` | base64, or plain text, that no message, `repr` or dump may show |
 | `int | str` | Kubernetes' IntOrString |
-| `Mapping[int, X]`, `Mapping[Port, X]` | an object whose keys are numbers, quoted or not |
 | `Any` | any JSON value, bounded in depth and size by the source (protobuf's Struct) |
 | a dataclass | an object; `ONE_OF = (("a", "b"),)` allows one of each group at most |
 
@@ -103,6 +102,17 @@ def camel(name: str) -> str:
     """`http2_max_requests` is `http2MaxRequests`."""
     first, *rest = name.split("_")
     return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+@cache
+def field_names(cls: type[Any]) -> Mapping[str, str]:
+    """The attribute of a schema's dataclass for each name that YAML may use."""
+    names: dict[str, str] = {}
+    for one in dataclasses.fields(cls):
+        names[one.metadata.get("name") or camel(one.name)] = one.name
+        if also := one.metadata.get("also"):
+            names[also] = one.name
+    return names
 
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>h|ms|us|µs|ns|m|s)")

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from controlplane.resources.common.target import (
-    PolicySelector,
-    PolicyTargetReference,
-    TargetReferences,
-)
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.common.target import PolicyTargetReference, TargetReferences
 from controlplane.resources.schema import Length
 
 Action = Literal["ALLOW", "DENY", "AUDIT", "CUSTOM"]

@@ -20,14 +20,14 @@ from controlplane.resources.authorization_policy.values import (
     check_service_accounts,
     check_trust_domains,
 )
-from controlplane.resources.common.metadata import DRY_RUN, check_metadata
-from controlplane.resources.common.target import check_selection, warn_of_selector
+from controlplane.resources.common.target import check_selection
 from controlplane.resources.resource import Metadata
+from controlplane.resources.rules.metadata import DRY_RUN, reserved
+from controlplane.resources.schema import below
 
 #: What Go's strconv.ParseBool takes.
-_BOOLEANS = frozenset(
-    ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"]
-)
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 #: Keys of `when` that need what CUSTOM, which runs before authentication, does not have.
 _NOT_WITH_CUSTOM = frozenset(
@@ -36,7 +36,7 @@ _NOT_WITH_CUSTOM = frozenset(
 
 
 def validate(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]:
-    yield from check_metadata(metadata, dry_run=True)
+    yield from reserved(metadata, dry_run=True)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     yield from _action(spec)
     yield from _dry_run(spec, metadata)
@@ -44,12 +44,12 @@ def validate(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]
         yield from _rule(rule, f"spec.rules[{index}]")
         if spec.action == "CUSTOM":
             yield from _custom_rule(rule, f"spec.rules[{index}]")
+    if spec.action == "DENY":
+        yield from _wide_deny(spec)
 
 
-def warnings(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]:
-    yield from warn_of_selector(spec.selector)
-    if spec.action != "DENY":
-        return
+def _wide_deny(spec: AuthorizationPolicy) -> Iterator[Problem]:
+    """A DENY rule for connections that are not HTTP is what is left of it: perhaps everything."""
     for index, rule in enumerate(spec.rules):
         sources = [one.source for one in rule.from_ if one.source is not None]
         operations = [one.operation for one in rule.to if one.operation is not None]
@@ -61,7 +61,7 @@ def warnings(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]
                 "has attributes of HTTP only, so that it denies every TCP connection of the "
                 "workloads; name the ports in to.operation.ports"
             )
-            yield Problem(f"spec.rules[{index}]", reason)
+            yield Problem(f"spec.rules[{index}]", reason, warning=True)
 
 
 def _knows_tcp(source: Source) -> bool:
@@ -96,10 +96,10 @@ def _dry_run(spec: AuthorizationPolicy, metadata: Metadata) -> Iterator[Problem]
     value = metadata.annotations.get(DRY_RUN)
     if value is None:
         return
-    path = f"metadata.annotations[{DRY_RUN!r}]"
+    path = below("metadata.annotations", DRY_RUN)
     if spec.action not in {"ALLOW", "DENY"}:
         yield Problem(path, f"is for ALLOW and DENY only, not for {spec.action}; leave it out")
-    elif value not in _BOOLEANS:
+    elif value not in _TRUE | _FALSE:
         yield Problem(path, f"must be 'true' or 'false', is {value!r}")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from controlplane.problem import Problem
-from controlplane.resources.common.address import is_address, is_block
+from controlplane.resources.rules import addresses
 
 #: Characters of a path segment beside templates: RFC 3986's pchar.
 _LITERAL = re.compile(r"[-a-zA-Z0-9._~%!$&'()+,;:@=]+")
@@ -23,9 +23,7 @@ def check_not_empty(values: Iterable[str], path: str) -> Iterator[Problem]:
 
 def check_ips(values: Iterable[str], path: str) -> Iterator[Problem]:
     for index, value in enumerate(values):
-        if not (is_block(value) if "/" in value else is_address(value)):
-            reason = f"must be an address like 10.0.0.1 or a block like 10.0.0.0/8, is {value!r}"
-            yield Problem(f"{path}[{index}]", reason)
+        yield from addresses.subnet(value, f"{path}[{index}]")
 
 
 def check_ports(values: Iterable[str], path: str) -> Iterator[Problem]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 from controlplane.problem import Problem
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.rules import labels
 from controlplane.resources.schema import Length, Pattern
 
 _GROUP = Pattern(
@@ -14,16 +16,6 @@ _GROUP = Pattern(
     "the name of an API group, or left out for the core group",
 )
 _KIND = Pattern(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?", "the name of a kind")
-
-#: Values of a selector's labels, as Kubernetes bounds them.
-LabelValues = Mapping[str, Annotated[str, Length(0, 63)]]
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySelector:
-    """`type.v1beta1.WorkloadSelector`: a workload has all these labels."""
-
-    match_labels: Annotated[LabelValues, Length(0, 4096)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +61,16 @@ def check_selection(
     ]
     if len(given) > 1:
         yield Problem(path, f"{', '.join(given)} exclude each other; keep one")
-    if selector is not None:
-        yield from check_labels(selector.match_labels, f"{path}.selector.matchLabels")
+    yield from check_selector(selector, path)
     if target_ref is not None:
         yield from check_target(target_ref, f"{path}.targetRef")
     yield from check_targets(target_refs, f"{path}.targetRefs")
 
 
-def check_labels(labels: Mapping[str, str], path: str) -> Iterator[Problem]:
-    """Labels are compared, never matched: `*` would mean nothing but itself."""
-    for key, value in labels.items():
-        if not key:
-            yield Problem(path, f"the key of the value {value!r} is empty; name a label")
-        if "*" in key or "*" in value:
-            reason = f"{key}={value} has a wildcard; labels are compared exactly, leave it out"
-            yield Problem(path, reason)
+def check_selector(selector: PolicySelector | None, path: str = "spec") -> Iterator[Problem]:
+    """The rules of a selector by itself."""
+    if selector is not None:
+        yield from labels.selector(selector.match_labels, f"{path}.selector.matchLabels")
 
 
 def check_targets(targets: Iterable[PolicyTargetReference], path: str) -> Iterator[Problem]:
@@ -102,10 +89,3 @@ def check_target(target: PolicyTargetReference, path: str) -> Iterator[Problem]:
             f"{what} cannot be referred to; use a Service, networking.istio.io/ServiceEntry, "
             "gateway.networking.k8s.io/Gateway or gateway.networking.k8s.io/GatewayClass",
         )
-
-
-def warn_of_selector(selector: PolicySelector | None, path: str = "spec") -> Iterator[Problem]:
-    """A selector without labels selects everything, which is seldom meant."""
-    if selector is not None and not selector.match_labels:
-        reason = "selects all workloads; give it labels, or leave it out to say so"
-        yield Problem(f"{path}.selector", reason)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from controlplane.resources.common.target import LabelValues, TargetReferences
-from controlplane.resources.schema import Int32, Length, Port, UInt32
+from controlplane.resources.common.selector import WorkloadSelector
+from controlplane.resources.common.target import TargetReferences
+from controlplane.resources.schema import Int32, Port, UInt32
 
 ApplyTo = Literal[
     "INVALID",
@@ -35,13 +36,6 @@ PatchOperation = Literal[
     "REPLACE",
     "MERGE_AND_REPLACE_LIST",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadLabels:
-    """`networking.v1alpha3.WorkloadSelector`: a workload has all these labels."""
-
-    labels: Annotated[LabelValues, Length(0, 256)] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +154,7 @@ class ConfigPatch:
 
 @dataclass(frozen=True, slots=True)
 class EnvoyFilter:
-    workload_selector: WorkloadLabels | None = None
+    workload_selector: WorkloadSelector | None = None
     target_refs: TargetReferences = ()
     config_patches: tuple[ConfigPatch, ...] = ()
     #: The smallest first; those of the root namespace before those of the workload's.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from google.protobuf import message
 
-from controlplane.problem import Problem
-from controlplane.resources.common.metadata import check_metadata
-from controlplane.resources.common.target import check_labels, check_targets
+from controlplane.problem import Problem, shown
+from controlplane.resources.common.target import check_targets
 from controlplane.resources.envoy_filter.names import current_name
 from controlplane.resources.envoy_filter.objects import Unreadable, build
 from controlplane.resources.envoy_filter.schema import (
@@ -20,35 +18,28 @@ from controlplane.resources.envoy_filter.schema import (
     Patch,
 )
 from controlplane.resources.resource import Metadata
+from controlplane.resources.rules import labels
+from controlplane.resources.rules.metadata import reserved
+from controlplane.resources.rules.regex import regex
 
 _LISTENER_CLASS = frozenset({"LISTENER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER"})
 _ROUTE_CLASS = frozenset({"ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"})
 _CONNECTION_MANAGERS = frozenset(
     {"envoy.filters.network.http_connection_manager", "envoy.http_connection_manager"}
 )
-#: Versions are short; a long expression costs and serves nobody.
-_LONGEST_VERSION = 1024
 
 
 def validate(spec: EnvoyFilter, metadata: Metadata) -> Iterator[Problem]:
-    yield from check_metadata(metadata)
+    yield from reserved(metadata)
+    reason = "patches Envoy's configuration, which may look different in any release; "
+    yield Problem("", reason + "prefer other kinds, and try it after each upgrade", warning=True)
     if spec.workload_selector is not None:
         if spec.target_refs:
             yield Problem("spec", "workloadSelector, targetRefs exclude each other; keep one")
-        yield from check_labels(spec.workload_selector.labels, "spec.workloadSelector.labels")
+        yield from labels.selector(spec.workload_selector.labels, "spec.workloadSelector.labels")
     yield from check_targets(spec.target_refs, "spec.targetRefs")
     for index, patch in enumerate(spec.config_patches):
         yield from _config_patch(patch, f"spec.configPatches[{index}]")
-
-
-def warnings(spec: EnvoyFilter, metadata: Metadata) -> Iterator[Problem]:
-    reason = "patches Envoy's configuration, which may look different in any release; "
-    yield Problem("", reason + "prefer other kinds, and try it after each upgrade")
-    if spec.workload_selector is not None and not spec.workload_selector.labels:
-        reason = "selects all workloads of the namespace; give it labels, or leave it out"
-        yield Problem("spec.workloadSelector", reason)
-    for index, patch in enumerate(spec.config_patches):
-        yield from _patch_warnings(patch, f"spec.configPatches[{index}]")
 
 
 def _config_patch(patch: ConfigPatch, path: str) -> Iterator[Problem]:
@@ -72,8 +63,8 @@ def _match(patch: ConfigPatch, match: ConfigObjectMatch, path: str) -> Iterator[
     waypoint = match.context == "WAYPOINT"
     if waypoint != (match.waypoint is not None):
         yield Problem(path, "context WAYPOINT and the match waypoint go together")
-    if match.proxy is not None:
-        yield from _version(match.proxy.proxy_version, f"{path}.proxy.proxyVersion")
+    if match.proxy is not None and match.proxy.proxy_version:
+        yield from regex(match.proxy.proxy_version, f"{path}.proxy.proxyVersion")
     if waypoint:
         return
     given = [
@@ -102,6 +93,11 @@ def _match(patch: ConfigPatch, match: ConfigObjectMatch, path: str) -> Iterator[
 
 
 def _filter(apply_to: str, match: FilterMatch, path: str) -> Iterator[Problem]:
+    if apply_to in {"LISTENER", "FILTER_CHAIN"}:
+        yield Problem(path, f"has no effect with applyTo {apply_to}", warning=True)
+    yield from _deprecated(match.name, f"{path}.name")
+    if match.sub_filter is not None:
+        yield from _deprecated(match.sub_filter.name, f"{path}.subFilter.name")
     if not match.name:
         yield Problem(f"{path}.name", "is required")
     elif match.sub_filter is not None:
@@ -114,49 +110,21 @@ def _filter(apply_to: str, match: FilterMatch, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.subFilter.name", "is required")
 
 
-def _version(expression: str, path: str) -> Iterator[Problem]:
-    if len(expression) > _LONGEST_VERSION:
-        reason = f"has {len(expression)} characters; {_LONGEST_VERSION} are the most"
-        yield Problem(path, reason)
-        return
-    try:
-        re.compile(expression)
-    except (re.error, OverflowError, RecursionError) as error:
-        yield Problem(path, f"is no regular expression: {error}")
-
-
 def _value(apply_to: str, patch: Patch, path: str) -> Iterator[Problem]:
     try:
-        build(apply_to, patch.value or {})
+        built = build(apply_to, patch.value or {})
     except Unreadable as error:
         yield Problem(path + error.path, error.reason)
-
-
-def _patch_warnings(patch: ConfigPatch, path: str) -> Iterator[Problem]:
-    chain = patch.match.listener.filter_chain if patch.match and patch.match.listener else None
-    match = chain.filter if chain is not None else None
-    if match is not None and patch.apply_to in _LISTENER_CLASS:
-        where = f"{path}.match.listener.filterChain.filter"
-        if patch.apply_to in {"LISTENER", "FILTER_CHAIN"}:
-            yield Problem(where, f"has no effect with applyTo {patch.apply_to}")
-        yield from _deprecated(match.name, f"{where}.name")
-        if match.sub_filter is not None:
-            yield from _deprecated(match.sub_filter.name, f"{where}.subFilter.name")
-    if patch.patch is None or patch.patch.value is None or patch.apply_to == "INVALID":
         return
-    try:
-        built = build(patch.apply_to, patch.patch.value)
-    except Unreadable:
-        return  # `validate` tells it.
     for name in _without_typed_config(built):
-        reason = f"the extension {name!r} has no typed_config; Envoy finds none by name alone"
-        yield Problem(f"{path}.patch.value", reason)
+        reason = f"the extension {shown(name)} has no typed_config; Envoy finds none by name alone"
+        yield Problem(path, reason, warning=True)
 
 
 def _deprecated(name: str, path: str) -> Iterator[Problem]:
     new = current_name(name)
     if new is not None:
-        yield Problem(path, f"{name} is deprecated; use {new}")
+        yield Problem(path, f"{name} is deprecated; use {new}", warning=True)
 
 
 def _without_typed_config(built: message.Message) -> Iterator[str]:

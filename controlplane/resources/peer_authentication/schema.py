@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from controlplane.resources.common.target import PolicySelector
+from controlplane.resources.common.selector import PolicySelector
 from controlplane.resources.schema import Length, Port
 
 #: UNSET inherits: the port's from the workload's, that from the namespace's, that from the mesh's.

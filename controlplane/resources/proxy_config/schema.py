@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from controlplane.resources.common.target import PolicySelector
+from controlplane.resources.common.selector import PolicySelector
 from controlplane.resources.schema import Length, Range
 
 

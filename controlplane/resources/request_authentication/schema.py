@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
-from controlplane.resources.common.target import (
-    PolicySelector,
-    PolicyTargetReference,
-    TargetReferences,
-)
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.common.target import PolicyTargetReference, TargetReferences
 from controlplane.resources.schema import Length, Pattern, Seconds
 
 _Text = Annotated[str, Length(1)]
@@ -35,9 +32,7 @@ class ClaimToHeader:
 class JwtRule:
     issuer: Annotated[str, Length(1)] | None = None
     audiences: tuple[_Text, ...] = ()
-    jwks_uri: _Uri | None = None
-    #: The field's other spelling, which Istio serves as well. `uri` is either.
-    jwks_uri_as_in_proto: _Uri | None = field(default=None, metadata={"name": "jwks_uri"})
+    jwks_uri: _Uri | None = field(default=None, metadata={"also": "jwks_uri"})
     #: The keys themselves, as JSON text.
     jwks: str | None = None
     from_headers: tuple[JwtHeader, ...] = ()
@@ -50,12 +45,7 @@ class JwtRule:
     timeout: Seconds | None = None
     space_delimited_claims: Annotated[tuple[_Text, ...], Length(0, 64)] = ()
 
-    ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = (("jwks_uri", "jwks_uri_as_in_proto", "jwks"),)
-
-    @property
-    def uri(self) -> str | None:
-        """Where the keys are, in whichever spelling it was given."""
-        return self.jwks_uri or self.jwks_uri_as_in_proto
+    ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = (("jwks_uri", "jwks"),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
-from controlplane.resources.common.target import (
-    PolicySelector,
-    PolicyTargetReference,
-    TargetReferences,
-)
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.common.target import PolicyTargetReference, TargetReferences
 from controlplane.resources.schema import Length, Percent, Seconds
 
 Mode = Literal["CLIENT_AND_SERVER", "CLIENT", "SERVER"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controlplane.problem import Problem
-from controlplane.resources.common.metadata import check_metadata
-from controlplane.resources.common.target import check_selection, warn_of_selector
+from controlplane.resources.common.target import check_selection
 from controlplane.resources.resource import Metadata
+from controlplane.resources.rules import numbers
+from controlplane.resources.rules.metadata import reserved
+from controlplane.resources.schema import below
 from controlplane.resources.telemetry.schema import MetricsOverrides, Telemetry
 
 #: CEL is handed on as text; Envoy compiles it. No expression that somebody wrote is longer.
@@ -15,41 +17,40 @@ _LONGEST_EXPRESSION = 16 * 1024
 
 
 def validate(spec: Telemetry, metadata: Metadata) -> Iterator[Problem]:
-    yield from check_metadata(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs, spec.target_ref)
     for index, tracing in enumerate(spec.tracing):
         if "" in tracing.custom_tags:
             yield Problem(f"spec.tracing[{index}].customTags", "a tag has no name; give it one")
     for index, metrics in enumerate(spec.metrics):
-        interval = metrics.reporting_interval
-        if interval is not None and interval < 0.001:
-            yield Problem(f"spec.metrics[{index}].reportingInterval", "must be 1ms or more")
+        yield from numbers.duration(
+            metrics.reporting_interval, f"spec.metrics[{index}].reportingInterval"
+        )
         for place, override in enumerate(metrics.overrides):
             yield from _overrides(override, f"spec.metrics[{index}].overrides[{place}]")
     for index, logging in enumerate(spec.access_logging):
         if logging.filter is not None:
             path = f"spec.accessLogging[{index}].filter.expression"
             yield from _expression(logging.filter.expression, path)
+    yield from _without_effect(spec)
 
 
-def warnings(spec: Telemetry, metadata: Metadata) -> Iterator[Problem]:
-    yield from warn_of_selector(spec.selector)
+def _without_effect(spec: Telemetry) -> Iterator[Problem]:
     if len(spec.tracing) > 1:
-        yield Problem("spec.tracing[1]", "only the first entry of tracing is used")
+        reason = "only the first entry of tracing is used"
+        yield Problem("spec.tracing[1]", reason, warning=True)
     for index, tracing in enumerate(spec.tracing):
         if len(tracing.providers) > 1:
             reason = "only the first provider of tracing is used"
-            yield Problem(f"spec.tracing[{index}].providers[1]", reason)
-    for index, metrics in enumerate(spec.metrics):
-        for place, override in enumerate(metrics.overrides):
-            if "" in override.tag_overrides:
-                path = f"spec.metrics[{index}].overrides[{place}].tagOverrides"
-                yield Problem(path, "a tag has no name; give it one")
+            yield Problem(f"spec.tracing[{index}].providers[1]", reason, warning=True)
 
 
 def _overrides(override: MetricsOverrides, path: str) -> Iterator[Problem]:
     for name, tag in override.tag_overrides.items():
-        where = f"{path}.tagOverrides[{name!r}].value"
+        where = f"{below(f'{path}.tagOverrides', name)}.value"
+        if not name:
+            reason = "a tag has no name; give it one"
+            yield Problem(f"{path}.tagOverrides", reason, warning=True)
         if tag.operation == "REMOVE" and tag.value is not None:
             yield Problem(where, "has no meaning when the operation is REMOVE; leave it out")
         elif tag.operation == "UPSERT" and not tag.value:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from controlplane.resources.common.target import PolicySelector, TargetReferences
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.common.target import TargetReferences
 from controlplane.resources.common.wasm import (
     FailStrategy,
     PluginName,

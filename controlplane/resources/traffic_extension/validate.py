@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controlplane.problem import Problem
-from controlplane.resources.common.metadata import check_metadata
-from controlplane.resources.common.target import check_selection, warn_of_selector
+from controlplane.resources.common.target import check_selection
 from controlplane.resources.common.wasm import check_match, check_url, check_vm
 from controlplane.resources.resource import Metadata
+from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.traffic_extension.schema import TrafficExtension
 
 
 def validate(spec: TrafficExtension, metadata: Metadata) -> Iterator[Problem]:
-    yield from check_metadata(metadata)
+    yield from reserved(metadata)
     yield from check_selection(spec.selector, spec.target_refs)
     if spec.wasm is None and spec.lua is None:
         yield Problem("spec", "has no filter; give it wasm or lua")
@@ -21,7 +21,3 @@ def validate(spec: TrafficExtension, metadata: Metadata) -> Iterator[Problem]:
         yield from check_url(spec.wasm.url, "spec.wasm.url")
         yield from check_vm(spec.wasm.vm_config, "spec.wasm.vmConfig")
     yield from check_match(spec.match, "spec.match")
-
-
-def warnings(spec: TrafficExtension, metadata: Metadata) -> Iterator[Problem]:
-    yield from warn_of_selector(spec.selector)

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from controlplane.resources.common.target import (
-    PolicySelector,
-    PolicyTargetReference,
-    TargetReferences,
-)
+from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.common.target import PolicyTargetReference, TargetReferences
 from controlplane.resources.common.wasm import (
     FailStrategy,
     PluginName,

@@ -134,6 +134,22 @@ def test_special_types(value: Any, result: Special) -> None:
     assert decode(Special, value, "spec") == (result, [])
 
 
+@dataclass(frozen=True, slots=True)
+class Constrained:
+    text: Annotated[str, Length(2, 4), Pattern("[a-z]+", "small letters")] = "ab"
+    some: Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 2)] = ("a",)
+    few: Annotated[Mapping[str, str], Length(0, 1)] = field(default_factory=dict)
+    ports: Mapping[Port, str] = field(default_factory=dict)
+    struct: Mapping[str, Any] | None = None
+
+
+def test_keys_may_be_numbers_and_structs_hold_nulls() -> None:
+    value = {"text": "abcd", "some": ["b"], "ports": {80: "a", "443": "b"}, "struct": {"x": None}}
+    result, problems = decode(Constrained, value, "spec")
+    assert problems == []
+    assert result == Constrained("abcd", ("b",), {}, {80: "a", 443: "b"}, {"x": None})
+
+
 @pytest.mark.parametrize(
     ("value", "path", "reason"),
     [
@@ -160,22 +176,6 @@ def test_hidden_values_do_not_show() -> None:
         assert "hi" not in shown
         assert "***" in shown
     assert secret.plain.reveal() == b"hi"
-
-
-@dataclass(frozen=True, slots=True)
-class Constrained:
-    text: Annotated[str, Length(2, 4), Pattern("[a-z]+", "small letters")] = "ab"
-    some: Annotated[tuple[Annotated[str, Length(1)], ...], Length(1, 2)] = ("a",)
-    few: Annotated[Mapping[str, str], Length(0, 1)] = field(default_factory=dict)
-    ports: Mapping[Port, str] = field(default_factory=dict)
-    struct: Mapping[str, Any] | None = None
-
-
-def test_keys_may_be_numbers_and_structs_hold_nulls() -> None:
-    value = {"text": "abcd", "some": ["b"], "ports": {80: "a", "443": "b"}, "struct": {"x": None}}
-    result, problems = decode(Constrained, value, "spec")
-    assert problems == []
-    assert result == Constrained("abcd", ("b",), {}, {80: "a", 443: "b"}, {"x": None})
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,22 @@ class ConsistentHashLB:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendUtilizationLB:
+    """Weights from the load that hosts report (ORCA)."""
+
+    #: None is 10 s.
+    weight_stabilization_period: Seconds | None = None
+    #: None is 3 min.
+    weight_expiration_period: Seconds | None = None
+    #: None is 1 s.
+    weight_update_period: Seconds | None = None
+    #: 100 counts a share of errors as much as the same share of load.
+    error_utilization_penalty_percent: UInt32 = 0
+    #: None is `application_utilization`; `named_metrics.x` for entries of maps.
+    metric_names_for_computing_utilization: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LocalityDistribute:
     """Weights of the localities that clients in `from` use; they sum to 100."""
 
@@ -100,7 +116,7 @@ class ZoneAwareLoadBalancerSetting:
     enabled: bool | None = None
     failover: tuple[LocalityFailover, ...] = ()
     failover_priority: tuple[str, ...] = ()
-    min_cluster_size: Annotated[int, Range(1, 2**64 - 1)] | None = None
+    min_cluster_size: Annotated[int, Range(1, 2**32 - 1)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +135,10 @@ class LoadBalancerSettings:
 
     simple: SimpleLB | None = None
     consistent_hash: ConsistentHashLB | None = None
+    backend_utilization: BackendUtilizationLB | None = None
     locality_lb_setting: LocalityLoadBalancerSetting | None = None
     zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
     #: Deprecated: `warmup.duration`.
     warmup_duration_secs: Seconds | None = None
     warmup: WarmupConfiguration | None = None
-    ONE_OF: ClassVar[OneOf] = (("simple", "consistent_hash"),)
+    ONE_OF: ClassVar[OneOf] = (("simple", "consistent_hash", "backend_utilization"),)

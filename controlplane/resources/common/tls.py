@@ -47,6 +47,10 @@ class ServerTLSSettings:
     min_protocol_version: TLSProtocol = "TLS_AUTO"
     max_protocol_version: TLSProtocol = "TLS_AUTO"
     cipher_suites: tuple[str, ...] = ()
+    #: None is Envoy's list.
+    ecdh_curves: tuple[str, ...] = ()
+    #: Replaces what the port's protocol offers.
+    alpn_protocols: tuple[str, ...] = ()
     insecure_skip_verify: bool | None = None
 
 
@@ -59,6 +63,8 @@ class ClientTLSSettings:
     private_key: str = ""
     ca_certificates: str = ""
     credential_name: str = ""
+    #: Secret or ConfigMap with the CA alone.
+    ca_cert_credential_name: str = ""
     subject_alt_names: tuple[str, ...] = ()
     sni: str = ""
     insecure_skip_verify: bool | None = None

@@ -28,6 +28,8 @@ class OutlierDetection:
     min_health_percent: Int32 = 0
     #: Statuses that count as errors.
     outlier_detection_http_error_codes: tuple[Annotated[int, Range(100, 599)], ...] = ()
+    #: A share of failures that ejects although successes are in between; None is 85.
+    failure_percentage_threshold: Annotated[int, Range(0, 100)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

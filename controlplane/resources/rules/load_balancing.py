@@ -7,6 +7,7 @@ from math import isqrt
 
 from controlplane.problem import Problem, shown
 from controlplane.resources.common.load_balancer import (
+    BackendUtilizationLB,
     ConsistentHashLB,
     LoadBalancerSettings,
     LocalityFailover,
@@ -36,6 +37,8 @@ def load_balancer(
         return
     if given.consistent_hash is not None:
         yield from _consistent_hash(given.consistent_hash, f"{path}.consistentHash")
+    if given.backend_utilization is not None:
+        yield from _utilization(given.backend_utilization, f"{path}.backendUtilization")
     if given.locality_lb_setting is not None and given.zone_aware_lb_setting is not None:
         yield Problem(path, "localityLbSetting, zoneAwareLbSetting exclude each other; keep one")
     yield from locality(given.locality_lb_setting, f"{path}.localityLbSetting", outliers=outliers)
@@ -81,6 +84,21 @@ def _consistent_hash(given: ConsistentHashLB, path: str) -> Iterator[Problem]:
             yield Problem(at, f"must be a prime number below {_LARGEST_MAGLEV}, is {size}")
         elif not _is_prime(size):
             yield Problem(at, f"must be a prime number (65537 is Envoy's default), is {size}")
+
+
+def _utilization(given: BackendUtilizationLB, path: str) -> Iterator[Problem]:
+    for name, seconds in (
+        ("weightStabilizationPeriod", given.weight_stabilization_period),
+        ("weightExpirationPeriod", given.weight_expiration_period),
+    ):
+        yield from numbers.duration(seconds, f"{path}.{name}", zero=True)
+    update = given.weight_update_period
+    if update is not None and update < 0.1:
+        yield Problem(f"{path}.weightUpdatePeriod", f"must be at least 100ms, is {update:g}s")
+    for index, metric in enumerate(given.metric_names_for_computing_utilization):
+        if not metric:
+            at = f"{path}.metricNamesForComputingUtilization[{index}]"
+            yield Problem(at, "must not be empty")
 
 
 def _is_prime(number: int) -> bool:

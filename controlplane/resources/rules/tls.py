@@ -27,6 +27,9 @@ _CIPHERS = frozenset(
         "ECDHE-RSA-CHACHA20-POLY1305",
     }
 )
+_CURVES = frozenset(
+    {"P-224", "P-256", "P-384", "P-521", "X25519", "X25519Kyber768Draft00", "X25519MLKEM768"}
+)
 _VERSIONS = ("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
 
 
@@ -35,6 +38,7 @@ def server_tls(tls: ServerTLSSettings | None, path: str) -> Iterator[Problem]:
     if tls is None:
         return
     yield from _ciphers(tls, path)
+    yield from _curves_and_alpn(tls, path)
     if 0 < _VERSIONS.index(tls.max_protocol_version) < _VERSIONS.index(tls.min_protocol_version):
         reason = f"is below minProtocolVersion {tls.min_protocol_version}; raise it"
         yield Problem(f"{path}.maxProtocolVersion", reason)
@@ -118,17 +122,39 @@ def _ciphers(tls: ServerTLSSettings, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.minProtocolVersion", reason, warning=True)
 
 
+def _curves_and_alpn(tls: ServerTLSSettings, path: str) -> Iterator[Problem]:
+    for index, curve in enumerate(tls.ecdh_curves):
+        if curve not in _CURVES:
+            reason = f"{shown(curve)} is no curve; use one of {', '.join(sorted(_CURVES))}"
+            yield Problem(f"{path}.ecdhCurves[{index}]", reason)
+    for index, protocol in enumerate(tls.alpn_protocols):
+        # The length is one byte on the wire.
+        if not 1 <= len(protocol.encode(errors="replace")) <= 255:
+            yield Problem(f"{path}.alpnProtocols[{index}]", "must have 1 to 255 bytes")
+
+
 def client_tls(tls: ClientTLSSettings | None, path: str, namespace: str) -> Iterator[Problem]:
     """TLS towards hosts."""
     if tls is None:
         return
     yield from _config_map(tls.credential_name, f"{path}.credentialName", namespace)
     if tls.insecure_skip_verify and tls.mode in {"SIMPLE", "MUTUAL"}:
-        checks = {"caCertificates": tls.ca_certificates, "subjectAltNames": tls.subject_alt_names}
+        checks: dict[str, object] = {
+            "caCertificates": tls.ca_certificates,
+            "caCertCredentialName": tls.ca_cert_credential_name,
+            "subjectAltNames": tls.subject_alt_names,
+        }
         if tls.mode == "SIMPLE":
             checks["credentialName"] = tls.credential_name
         for name in (name for name, value in checks.items() if value):
             yield Problem(f"{path}.{name}", "checks nothing with insecureSkipVerify; keep one")
+    ca_name = tls.ca_cert_credential_name
+    yield from _config_map(ca_name, f"{path}.caCertCredentialName", namespace)
+    if ca_name and tls.mode not in {"SIMPLE", "MUTUAL"}:
+        reason = f"has no effect with mode {tls.mode}; remove it or choose SIMPLE or MUTUAL"
+        yield Problem(f"{path}.caCertCredentialName", reason)
+    if ca_name and tls.ca_certificates:
+        yield Problem(f"{path}.caCertificates", "is what caCertCredentialName names; keep one")
     if tls.mode not in {"SIMPLE", "MUTUAL"}:
         return
     if tls.credential_name:

@@ -9,6 +9,7 @@ import yaml
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.resource import Key, Metadata, Resource
 from controlplane.resources.schema import decode
+from controlplane.world.proxy import Locality, Proxy
 from controlplane.world.world import World
 
 
@@ -39,3 +40,13 @@ def _resource(document: dict[str, Any], index: int) -> Resource[Any]:
     key = Key(kind.name, namespace, metadata["name"])
     # In the order in which they are written, as if each had come a second later.
     return Resource(key, spec, labels, annotations, created=float(index))
+
+
+def proxy(text: str) -> Proxy:
+    """A sidecar, from the fields of `Proxy` in YAML; labels and metadata as objects."""
+    fields = yaml.load(text, yaml.CSafeLoader)
+    for name in ("labels", "metadata"):
+        fields[name] = tuple(sorted(fields.get(name, {}).items()))
+    fields["addresses"] = tuple(fields["addresses"])
+    fields["locality"] = Locality(*fields.get("locality", ()))
+    return Proxy(**{"type": "sidecar", **fields})

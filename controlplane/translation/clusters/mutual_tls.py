@@ -72,6 +72,7 @@ def workload_context(alpn: list[str], sans: tuple[str, ...]) -> CommonTlsContext
     )
     combined = context.combined_validation_context
     combined.validation_context_sds_secret_config.CopyFrom(secret(ROOTS))
+    combined.default_validation_context.SetInParent()
     for san in sans:
         matcher = combined.default_validation_context.match_typed_subject_alt_names.add()
         matcher.san_type = matcher.URI

@@ -1,0 +1,60 @@
+"""Golden files of the translation: a mesh and a proxy in, all that the proxy is sent out.
+
+A case is a folder of `translation`: `mesh.yaml`, `proxy.yaml`, and `expected.yaml`, which
+`UPDATE_GOLDEN=1` writes anew. What is expected must also be what the stock Envoy takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf.json_format import MessageToDict
+
+from mesh import api
+from tests.support import meshes, translated
+from tests.support.proxies import envoy_binary
+
+CASES = sorted(one.parent for one in Path(__file__).parent.glob("translation/*/mesh.yaml"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_a_proxy_is_sent(case: Path) -> None:
+    sent = translated.everything(
+        meshes.world((case / "mesh.yaml").read_text()),
+        meshes.proxy((case / "proxy.yaml").read_text()),
+    )
+    text = _text({kind: [_plain(one) for one in messages] for kind, messages in sent.items()})
+    expected = case / "expected.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        expected.write_text(text)
+    assert text == expected.read_text(), "UPDATE_GOLDEN=1 accepts the difference"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_stock_envoy_takes_it(case: Path, tmp_path: Path) -> None:
+    sent = translated.everything(
+        meshes.world((case / "mesh.yaml").read_text()),
+        meshes.proxy((case / "proxy.yaml").read_text()),
+    )
+    problems = translated.envoy_validates(envoy_binary(), sent, tmp_path)
+    assert problems == ""
+
+
+def _plain(message: Any) -> Any:
+    return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _text(sent: dict[str, Any]) -> str:
+    names = {
+        api.CLUSTER: "clusters",
+        api.ENDPOINT: "endpoints",
+        api.LISTENER: "listeners",
+        api.ROUTE: "routes",
+    }
+    named = json.loads(json.dumps({names[kind]: found for kind, found in sent.items()}))
+    return yaml.safe_dump(named, sort_keys=False, width=100)

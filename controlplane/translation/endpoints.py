@@ -8,8 +8,10 @@ from envoy.config.core.v3.health_check_pb2 import HealthStatus
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
-from controlplane.registry import services
+from controlplane.registry import services, workloads
 from controlplane.registry.model import Endpoint, Service
+from controlplane.registry.workloads import Labels
+from controlplane.resources.destination_rule.schema import Subset
 from controlplane.translation import names
 from controlplane.translation.pack import packed
 from controlplane.world.proxy import Locality
@@ -24,11 +26,15 @@ _HEALTH = {
 
 
 @query
-def assignment(view: View, service: Service, port: int, subset: str) -> Encoded:
-    """The hosts of a cluster, by locality."""
+def assignment(
+    view: View, service: Service, port: int, subset: str, labels: Labels = ()
+) -> Encoded:
+    """The hosts of a cluster, by locality. `labels`: those of the subset."""
     name = names.outbound(port, subset, service.host)
     built = ClusterLoadAssignment(cluster_name=name)
-    for locality, hosts in _by_locality(services.endpoints(view, service, port)):
+    found = services.endpoints(view, service, port)
+    chosen = [one for one in found if workloads.matches(labels, one.labels)]
+    for locality, hosts in _by_locality(chosen):
         group: LocalityLbEndpoints = built.endpoints.add()
         if any(locality):
             group.locality.region, group.locality.zone, group.locality.sub_zone = locality
@@ -36,6 +42,11 @@ def assignment(view: View, service: Service, port: int, subset: str) -> Encoded:
         for one in hosts:
             _fill(group.lb_endpoints.add(), one)
     return encoded(name, packed(built))
+
+
+def subset_labels(subset: Subset | None) -> Labels:
+    """What hosts of a subset have; nothing for "all of the service"."""
+    return workloads.pairs(subset.labels) if subset else ()
 
 
 def _by_locality(found: Iterable[Endpoint]) -> list[tuple[Locality, list[Endpoint]]]:

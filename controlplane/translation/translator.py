@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from controlplane.registry import scope
 from controlplane.registry.workloads import Labels
+from controlplane.resources.destination_rule import select as destination_rules
 from controlplane.resources.virtual_service import select
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, names
@@ -46,13 +47,14 @@ def all_clusters(
 ) -> tuple[Encoded, ...]:
     """CDS of a sidecar."""
     seen = scope.of_workload(view, namespace, labels)
+    relevant = destination_rules.relevant(view, labels)
     return (
         *fixed.outbound(view),
         *fixed.inbound(view),
         *(
             cluster
             for service in seen.services()
-            for cluster in outbound_clusters.clusters(view, service, namespace)
+            for cluster in outbound_clusters.clusters(view, service, namespace, relevant)
         ),
         *inbound_clusters.clusters(view, namespace, workload, labels, capture),
     )
@@ -73,9 +75,8 @@ def all_listeners(
 @query
 def route(view: View, namespace: str, labels: Labels, name: str) -> Encoded | None:
     """RDS of a sidecar."""
-    client = Client(
-        namespace, scope.sidecar(view, namespace, labels), select.relevant(view, labels)
-    )
+    asked_for = {*select.relevant(view, labels), *destination_rules.relevant(view, labels)}
+    client = Client(namespace, scope.sidecar(view, namespace, labels), tuple(sorted(asked_for)))
     return routes.configuration(view, client, name)
 
 
@@ -88,7 +89,14 @@ def assignment(view: View, namespace: str, labels: Labels, name: str) -> Encoded
     service = scope.find(view, namespace, scope.sidecar(view, namespace, labels), asked.host)
     if service is None or service.port(asked.port) is None:
         return None
-    return endpoints.assignment(view, service, asked.port, asked.subset)
+    labels_of_subset: Labels = ()
+    if asked.subset:
+        relevant = destination_rules.relevant(view, labels)
+        subset = destination_rules.rule(view, service, namespace, relevant).subset(asked.subset)
+        if subset is None:
+            return None
+        labels_of_subset = endpoints.subset_labels(subset)
+    return endpoints.assignment(view, service, asked.port, asked.subset, labels_of_subset)
 
 
 @query

@@ -16,9 +16,11 @@ from envoy.config.route.v3.route_components_pb2 import (
 from envoy.type.v3.percent_pb2 import FractionalPercent
 
 from controlplane.registry import mesh, services
+from controlplane.registry.model import Service
 from controlplane.resources.common.destination import Destination
 from controlplane.resources.common.headers import HeaderOperations, Headers
 from controlplane.resources.common.percent import Percent
+from controlplane.resources.destination_rule import hashing
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import retries
 from controlplane.resources.virtual_service.schema import (
@@ -70,6 +72,7 @@ def forward(
         )
         mirror.runtime_fraction.default_value.CopyFrom(fraction(percentage))
         mirror.trace_sampled.value = False
+    built.hash_policy.extend(_hash_policies(view, key, rule, port, client))
     if len(rule.route) == 1:
         only = rule.route[0]
         built.cluster = cluster(view, key, only.destination, port, client)
@@ -89,11 +92,8 @@ def cluster(view: View, key: Key, destination: Destination, port: int, client: C
     """The cluster of a destination. Without a port: the only one that the service has, or that on
     which the request came."""
     host = services.qualified(destination.host, key.namespace, mesh.domain(view))
-    number = destination.port.number if destination.port else 0
-    if not number:
-        service = services.find(view, host, client.namespace)
-        number = service.ports[0].number if service and len(service.ports) == 1 else port
-    return names.outbound(number, destination.subset, host)
+    service = services.find(view, host, client.namespace)
+    return names.outbound(_port(service, destination, port), destination.subset, host)
 
 
 def redirect(given: HTTPRedirect, port: int) -> RedirectAction:
@@ -135,6 +135,30 @@ def fraction(percentage: Percent | None) -> FractionalPercent:
     """A share, to a millionth; none given is all."""
     value = 100.0 if percentage is None else percentage.value
     return FractionalPercent(numerator=round(value * 10_000), denominator=FractionalPercent.MILLION)
+
+
+def _port(service: Service | None, destination: Destination, port: int) -> int:
+    if destination.port and destination.port.number:
+        return destination.port.number
+    return service.ports[0].number if service and len(service.ports) == 1 else port
+
+
+def _hash_policies(
+    view: View, key: Key, rule: HTTPRoute, port: int, client: Client
+) -> list[RouteAction.HashPolicy]:
+    found: list[RouteAction.HashPolicy] = []
+    for one in rule.route:
+        host = services.qualified(one.destination.host, key.namespace, mesh.domain(view))
+        service = services.find(view, host, client.namespace)
+        if service is None:
+            continue
+        number = _port(service, one.destination, port)
+        hashed = hashing.of_destination(
+            view, service, number, one.destination.subset, client.namespace, client.labels
+        )
+        if hashed is not None and hashed not in found:
+            found.append(hashed)
+    return found
 
 
 def _share(

@@ -22,7 +22,7 @@ class Client:
     namespace: str
     #: The Sidecar resource that gives the scope.
     sidecar: Key | None
-    #: Those of its labels that matches ask for (`select.relevant`).
+    #: Those of its labels that matches and selectors ask for.
     labels: Labels
     #: `mesh`, or the names of the gateways that it serves, `namespace/name`.
     gateways: tuple[str, ...] = (select.MESH,)

@@ -9,7 +9,7 @@ from controlplane.registry import mesh, protocols, proxies
 from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
 from controlplane.translation import names
-from controlplane.translation.clusters.protocol_options import use_http2
+from controlplane.translation.clusters import protocol_options
 from controlplane.translation.durations import duration
 from controlplane.translation.listeners.addresses import Capture, socket_address
 from controlplane.translation.pack import packed
@@ -44,5 +44,5 @@ def _cluster(view: View, offer: Offer, capture: Capture) -> Encoded:
         built.lb_policy = Cluster.CLUSTER_PROVIDED
         built.upstream_bind_config.CopyFrom(BindConfig(source_address=_SOURCE))
     if protocols.is_http2(offer.port.protocol):
-        use_http2(built)
+        protocol_options.http2(built)
     return encoded(name, packed(built))

@@ -8,9 +8,11 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from controlplane.registry import mesh, protocols
 from controlplane.registry.model import Port, Service
+from controlplane.registry.workloads import Labels
+from controlplane.resources.destination_rule import policy, select, translate
+from controlplane.resources.destination_rule.select import Rule
 from controlplane.translation import endpoints, names
-from controlplane.translation.clusters.mutual_tls import add_auto_mutual_tls
-from controlplane.translation.clusters.protocol_options import use_http2
+from controlplane.translation.clusters import tls
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
 from controlplane.world.view import View, query
@@ -20,22 +22,31 @@ ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
 
 
 @query
-def clusters(view: View, service: Service, client: str) -> tuple[Encoded, ...]:
-    """All clusters of a service, for clients of the namespace `client`."""
+def clusters(view: View, service: Service, client: str, labels: Labels) -> tuple[Encoded, ...]:
+    """All clusters of a service, for clients of the namespace `client`; `labels`: those that
+    selectors of DestinationRules ask for."""
+    rule = select.rule(view, service, client, labels)
     return tuple(
-        cluster(view, service, port, "", client) for port in service.ports if port.protocol != "udp"
+        cluster(view, service, port, subset, rule)
+        for port in service.ports
+        if port.protocol != "udp"
+        for subset in ("", *(one.name for one in rule.subsets))
     )
 
 
 @query
-def cluster(view: View, service: Service, port: Port, subset: str, client: str) -> Encoded:
+def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -> Encoded:
     """One cluster, named `outbound|PORT|SUBSET|HOST`."""
-    del client
+    config = mesh.config(view)
     name = names.outbound(port.number, subset, service.host)
+    chosen = rule.subset(subset)
+    holds = policy.of_port(
+        config, rule.policy, chosen.traffic_policy if chosen else None, port.number
+    )
     built = Cluster(
         name=name,
         lb_policy=Cluster.LEAST_REQUEST,
-        connect_timeout=duration(mesh.config(view).connect_timeout),
+        connect_timeout=duration(config.connect_timeout),
     )
     match service.resolution:
         case "EDS":
@@ -46,14 +57,13 @@ def cluster(view: View, service: Service, port: Port, subset: str, client: str) 
             built.type = Cluster.ORIGINAL_DST
             built.lb_policy = Cluster.CLUSTER_PROVIDED
         case "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "ALIAS":
-            built.type = (
-                Cluster.LOGICAL_DNS
-                if service.resolution == "DNS_ROUND_ROBIN"
-                else Cluster.STRICT_DNS
-            )
-            assignment = endpoints.assignment(view, service, port.number, subset)
+            one_address = service.resolution == "DNS_ROUND_ROBIN"
+            built.type = Cluster.LOGICAL_DNS if one_address else Cluster.STRICT_DNS
+            built.dns_refresh_rate.CopyFrom(duration(config.dns_refresh_rate))
+            built.respect_dns_ttl = True
+            labels = endpoints.subset_labels(chosen)
+            assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
-    if protocols.is_http2(port.protocol):
-        use_http2(built)
-    add_auto_mutual_tls(view, built, service, port, subset)
+    translate.apply(built, holds, config, http2=protocols.is_http2(port.protocol))
+    tls.add(view, built, service, port, subset, holds.tls)
     return encoded(name, packed(built))

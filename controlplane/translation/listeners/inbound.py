@@ -25,11 +25,11 @@ from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import mode
 from controlplane.translation import names
-from controlplane.translation.clusters.mutual_tls import workload_context
 from controlplane.translation.listeners import addresses, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import inbound as routes
+from controlplane.translation.tls import workload_context
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 

@@ -14,6 +14,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
+from controlplane.resources.destination_rule import hashing
 from controlplane.resources.virtual_service import retries, select, translate
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import names
@@ -67,7 +68,7 @@ def virtual_host(
     )
     key = select.for_host(view, client.namespace, client.sidecar, service.host)
     routes = translate.routes(view, key, port.number, client) if key else []
-    built.routes.extend(routes or [_default_route(view, service, port)])
+    built.routes.extend(routes or [_default_route(view, service, port, client)])
     return packed(built)
 
 
@@ -127,7 +128,7 @@ def _with_port(hosts: list[str], port: int, needed: bool) -> list[str]:
     return found + hosts if port == _HTTP_PORT else found
 
 
-def _default_route(view: View, service: Service, port: Port) -> Route:
+def _default_route(view: View, service: Service, port: Port, client: Client) -> Route:
     built = Route(name="default", match=RouteMatch(prefix="/"))
     cluster = names.outbound(port.number, "", service.host)
     built.route.CopyFrom(RouteAction(cluster=cluster, timeout=duration(0)))
@@ -137,6 +138,9 @@ def _default_route(view: View, service: Service, port: Port) -> Route:
     policy = retries.policy(None, mesh.config(view).default_http_retry_policy)
     if policy is not None:
         built.route.retry_policy.CopyFrom(policy)
+    hashed = hashing.of_destination(view, service, port.number, "", client.namespace, client.labels)
+    if hashed is not None:
+        built.route.hash_policy.append(hashed)
     return built
 
 

@@ -1,0 +1,143 @@
+"""TLS towards the hosts of a cluster: what a DestinationRule says, or Istio's auto mTLS.
+
+With auto mTLS every host whose endpoint metadata says `tlsMode: istio` is spoken to in mutual TLS,
+every other one in plaintext, so that workloads get their sidecars one after the other.
+"""
+
+from __future__ import annotations
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
+    CommonTlsContext,
+    UpstreamTlsContext,
+)
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.struct_pb2 import Struct
+
+from controlplane.registry import mesh, protocols, services
+from controlplane.registry.model import Port, Service
+from controlplane.resources.common.tls import ClientTLSSettings
+from controlplane.translation import names
+from controlplane.translation.pack import any_of
+from controlplane.translation.tls import secret, socket, workload_context
+from controlplane.world.view import View, query
+
+
+def add(
+    view: View,
+    cluster: Cluster,
+    service: Service,
+    port: Port,
+    subset: str,
+    given: ClientTLSSettings | None,
+) -> None:
+    """Gives a cluster its transport sockets. `given`: the policy's `tls`."""
+    if given is None:
+        if not service.external and service.resolution != "ALIAS":
+            _auto(view, cluster, service, port, subset)
+        return
+    match given.mode:
+        case "DISABLE":
+            return
+        case "ISTIO_MUTUAL":
+            cluster.transport_socket.CopyFrom(_mutual(view, service, port, subset, given))
+        case _:
+            cluster.transport_socket.CopyFrom(_origination(port, service, given))
+
+
+@query
+def identities(view: View, service: Service) -> tuple[str, ...]:
+    """The SPIFFE identities that hosts of a service may have: those of its workloads, and those
+    that its ServiceEntry names."""
+    domain = mesh.trust_domain(view)
+    found = {
+        names.spiffe(domain, one.namespace, one.service_account)
+        for port in service.ports
+        for one in services.endpoints(view, service, port.number)
+        if one.service_account
+    }
+    return tuple(sorted(found | set(service.subject_alt_names)))
+
+
+def _auto(view: View, cluster: Cluster, service: Service, port: Port, subset: str) -> None:
+    if not mesh.config(view).enable_auto_mtls:
+        return
+    chosen = cluster.transport_socket_matches.add(name="tlsMode-istio", match=_match("istio"))
+    chosen.transport_socket.CopyFrom(_mutual(view, service, port, subset, None))
+    plain = cluster.transport_socket_matches.add(name="tlsMode-disabled", match=Struct())
+    plain.transport_socket.CopyFrom(
+        TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=any_of(RawBuffer()))
+    )
+
+
+def _mutual(
+    view: View, service: Service, port: Port, subset: str, given: ClientTLSSettings | None
+) -> TransportSocket:
+    """The mesh's own TLS, with the workload's certificate."""
+    alpn = ["istio-peer-exchange", "istio"]
+    if protocols.is_http2(port.protocol):
+        alpn.append("h2")
+    sans = (given.subject_alt_names if given else ()) or identities(view, service)
+    sni = (given.sni if given else "") or names.sni(port.number, subset, service.host)
+    return socket(UpstreamTlsContext(sni=sni, common_tls_context=workload_context(alpn, sans)))
+
+
+def _origination(port: Port, service: Service, given: ClientTLSSettings) -> TransportSocket:
+    """TLS with a server that is not of the mesh: SIMPLE, or MUTUAL with a certificate of ours."""
+    context = CommonTlsContext()
+    if protocols.is_http2(port.protocol):
+        context.alpn_protocols.append("h2")
+    elif protocols.is_http(port.protocol):
+        context.alpn_protocols.append("http/1.1")
+    if given.mode == "MUTUAL":
+        _certificate(context, given)
+    _validation(context, given)
+    sni = given.sni
+    if not sni and not service.host.startswith("*"):
+        sni = service.host
+    return socket(UpstreamTlsContext(sni=sni, common_tls_context=context))
+
+
+def _certificate(context: CommonTlsContext, given: ClientTLSSettings) -> None:
+    if given.credential_name:
+        name = f"kubernetes://{given.credential_name}"
+        context.tls_certificate_sds_secret_configs.append(secret(name))
+        return
+    chain = DataSource(filename=given.client_certificate)
+    context.tls_certificates.add(
+        certificate_chain=chain, private_key=DataSource(filename=given.private_key)
+    )
+
+
+def _validation(context: CommonTlsContext, given: ClientTLSSettings) -> None:
+    if given.insecure_skip_verify:
+        context.validation_context.SetInParent()
+        return
+    if given.credential_name:
+        combined = context.combined_validation_context
+        combined.validation_context_sds_secret_config.CopyFrom(
+            secret(f"kubernetes://{given.credential_name}-cacert")
+        )
+        checks = combined.default_validation_context
+        checks.SetInParent()
+    else:
+        checks = context.validation_context
+        if given.ca_certificates:
+            checks.trusted_ca.filename = given.ca_certificates
+        else:
+            # Istio: the roots of the operating system, so that a server is always verified.
+            checks.system_root_certs.SetInParent()
+    if given.ca_crl:
+        checks.crl.filename = given.ca_crl
+    for san in given.subject_alt_names:
+        matcher = checks.match_typed_subject_alt_names.add()
+        matcher.san_type = matcher.URI if "://" in san else matcher.DNS
+        matcher.matcher.CopyFrom(StringMatcher(exact=san))
+
+
+def _match(mode: str) -> Struct:
+    match = Struct()
+    match.update({"tlsMode": mode})
+    return match

@@ -1,0 +1,49 @@
+"""The workload's own certificate and roots, as both sides of mutual TLS use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.base_pb2 import TransportSocket
+from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ConfigSource
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
+from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.message import Message
+
+from controlplane.translation.pack import any_of
+
+#: The secrets of a workload.
+CERTIFICATE, ROOTS = "default", "ROOTCA"
+_ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
+
+
+def secret(name: str) -> SdsSecretConfig:
+    """A secret over SDS. Istio waits for it as long as it takes."""
+    built = SdsSecretConfig(name=name, sds_config=_ADS)
+    built.sds_config.initial_fetch_timeout.SetInParent()
+    return built
+
+
+def workload_context(alpn: Iterable[str], sans: Iterable[str]) -> CommonTlsContext:
+    """The workload's certificate, its roots, and whom it trusts (nobody named: every identity that
+    the roots vouch for)."""
+    context = CommonTlsContext(
+        alpn_protocols=alpn, tls_certificate_sds_secret_configs=[secret(CERTIFICATE)]
+    )
+    versions = context.tls_params
+    versions.tls_minimum_protocol_version = versions.TLSv1_2
+    versions.tls_maximum_protocol_version = versions.TLSv1_3
+    combined = context.combined_validation_context
+    combined.validation_context_sds_secret_config.CopyFrom(secret(ROOTS))
+    combined.default_validation_context.SetInParent()
+    for san in sans:
+        matcher = combined.default_validation_context.match_typed_subject_alt_names.add()
+        matcher.san_type = matcher.URI
+        matcher.matcher.CopyFrom(StringMatcher(exact=san))
+    return context
+
+
+def socket(context: Message) -> TransportSocket:
+    """TLS with this context."""
+    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=any_of(context))

@@ -35,7 +35,7 @@ def _resource(document: dict[str, Any], index: int) -> Resource[Any]:
     labels, annotations = metadata.get("labels", {}), metadata.get("annotations", {})
     if not problems:
         about = Metadata(namespace, metadata["name"], labels, annotations)
-        problems = [*kind.validate(spec, about)]
+        problems = [one for one in kind.validate(spec, about) if not one.warning]
     assert not problems, (metadata["name"], problems)
     key = Key(kind.name, namespace, metadata["name"])
     # In the order in which they are written, as if each had come a second later.

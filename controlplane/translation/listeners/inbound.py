@@ -25,7 +25,7 @@ from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import mode
 from controlplane.translation import names
-from controlplane.translation.listeners import addresses, manager
+from controlplane.translation.listeners import addresses, authorization, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import inbound as routes
@@ -46,11 +46,14 @@ def listeners(
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     found = proxies.offers(view, namespace, workload, labels, (capture.address,))
     offers = {one.target: one for one in reversed(found)}
+    http = authorization.http_filters(view, namespace, labels)
+    tcp = authorization.network_filters(view, namespace, labels)
     chains = {
-        port: _chains(one, mode(view, namespace, labels, port)) for port, one in offers.items()
+        port: _chains(one, mode(view, namespace, labels, port), http, tcp)
+        for port, one in offers.items()
     }
     if capture.mode != "NONE":
-        return (_one(_virtual(chains)),)
+        return (_one(_virtual(chains, tcp)),)
     return tuple(_one(_opened(port, chains[port], capture)) for port in sorted(chains))
 
 
@@ -58,7 +61,7 @@ def _one(listener: Listener) -> Encoded:
     return encoded(listener.name, packed(listener))
 
 
-def _virtual(chains: dict[int, list[FilterChain]]) -> Listener:
+def _virtual(chains: dict[int, list[FilterChain]], checks: list[Filter]) -> Listener:
     built = _listener("virtualInbound", "0.0.0.0", addresses.INBOUND_PORT)
     built.use_original_dst.value = False
     built.listener_filters.insert(
@@ -103,10 +106,13 @@ def _listener(name: str, address: str, port: int) -> Listener:
     )
 
 
-def _chains(offer: Offer, mode: str) -> list[FilterChain]:
+def _chains(
+    offer: Offer, mode: str, http_checks: list[hcm.HttpFilter], checks: list[Filter]
+) -> list[FilterChain]:
     """The chains of one port: mutual TLS, plaintext, or both."""
     http = protocols.is_http(offer.port.protocol)
-    filters = [_http(offer) if http else _tcp(names.inbound(offer.target))]
+    as_bytes = [*checks, _tcp(names.inbound(offer.target))]
+    filters = [_http(offer, http_checks)] if http else as_bytes
     found = []
     if mode != "DISABLE":
         chain = FilterChain(filters=filters, transport_socket=_tls(http))
@@ -120,7 +126,7 @@ def _chains(offer: Offer, mode: str) -> list[FilterChain]:
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         found.append(plain)
         if mode == "PERMISSIVE":
-            foreign = FilterChain(filters=[_tcp(names.inbound(offer.target))])
+            foreign = FilterChain(filters=as_bytes)
             foreign.filter_chain_match.transport_protocol = "tls"
             found.append(foreign)
     for chain, kind in zip(found, ("mtls", "plain", "tls"), strict=False):
@@ -136,10 +142,10 @@ def _tls(http: bool) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=any_of(context))
 
 
-def _http(offer: Offer) -> Filter:
+def _http(offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(f"inbound_0.0.0.0_{offer.target}", ())
+    connection = manager.manager(f"inbound_0.0.0.0_{offer.target}", checks)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"

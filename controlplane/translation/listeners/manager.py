@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
+from envoy.extensions.filters.http.fault.v3.fault_pb2 import HTTPFault
 from envoy.extensions.filters.http.grpc_stats.v3.config_pb2 import FilterConfig as GrpcStats
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -13,6 +15,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import any_of
+
+_GRPC_STATS = GrpcStats(emit_filter_state=True)
+_GRPC_STATS.stats_for_all_methods.value = False
 
 NAME = "envoy.filters.network.http_connection_manager"
 
@@ -28,10 +33,14 @@ def manager(stat_prefix: str, filters: Iterable[hcm.HttpFilter]) -> hcm.HttpConn
     built.use_remote_address.value = False
     built.normalize_path.value = True
     built.http_filters.extend(filters)
-    built.http_filters.append(
-        http_filter("envoy.filters.http.grpc_stats", GrpcStats(emit_filter_state=True))
+    built.http_filters.extend(
+        (
+            http_filter("envoy.filters.http.grpc_stats", _GRPC_STATS),
+            http_filter("envoy.filters.http.fault", HTTPFault()),
+            http_filter("envoy.filters.http.cors", Cors()),
+            http_filter("envoy.filters.http.router", Router()),
+        )
     )
-    built.http_filters.append(http_filter("envoy.filters.http.router", Router()))
     return built
 
 

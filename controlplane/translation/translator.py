@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from controlplane.registry import scope
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
-from controlplane.resources.virtual_service import select
+from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import endpoints, names
+from controlplane.translation import endpoints, gateways, names, secrets
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters
 from controlplane.translation.clusters import outbound as outbound_clusters
+from controlplane.translation.listeners import gateway as gateway_listeners
 from controlplane.translation.listeners import inbound as inbound_listeners
 from controlplane.translation.listeners import outbound as outbound_listeners
 from controlplane.translation.listeners.addresses import Capture, capture
+from controlplane.translation.routes import gateway as gateway_routes
 from controlplane.translation.routes import outbound as routes
 from controlplane.world.graph import Node
 from controlplane.world.proxy import Proxy
@@ -22,67 +26,86 @@ from controlplane.xds.translator import Encoded
 from mesh import api
 
 
+@dataclass(frozen=True, slots=True)
+class Who:
+    """What of a proxy everything that it is sent depends on. Proxies that are alike share it."""
+
+    #: `sidecar` or `router`.
+    type: str
+    namespace: str
+    workload: str
+    labels: Labels
+    capture: Capture
+
+
 class IstioTranslator:
-    """`xds.translator.Translator`, for sidecars."""
+    """`xds.translator.Translator`, for sidecars and gateways."""
 
     def everything(self, view: View, type_url: str, proxy: Proxy) -> Node:
-        what = (proxy.namespace, _workload(proxy), proxy.labels, capture(proxy))
         if type_url == api.CLUSTER:
-            return view.node(all_clusters, what)
+            return view.node(all_clusters, (_who(proxy),))
         if type_url == api.LISTENER:
-            return view.node(all_listeners, what)
+            return view.node(all_listeners, (_who(proxy),))
         return view.node(nothing, ())
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
             return view.node(assignment, (proxy.namespace, proxy.labels, name))
         if type_url == api.ROUTE:
-            return view.node(route, (proxy.namespace, proxy.labels, name))
+            return view.node(route, (_who(proxy), name))
+        if type_url == api.SECRET and proxy.type == "router":
+            return view.node(secrets.secret, (proxy.namespace, name))
         return view.node(absent, ())
 
 
 @query
-def all_clusters(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
-) -> tuple[Encoded, ...]:
-    """CDS of a sidecar."""
-    seen = scope.of_workload(view, namespace, labels)
-    relevant = destination_rules.relevant(view, labels)
+def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
+    """CDS of a proxy."""
+    seen = scope.of_workload(view, who.namespace, who.labels).services()
+    relevant = destination_rules.relevant(view, who.labels)
+    found = [*fixed.outbound(view)]
+    for service in seen:
+        found += outbound_clusters.clusters(view, service, who.namespace, relevant)
+    if who.type == "sidecar":
+        found += fixed.inbound(view)
+        found += inbound_clusters.clusters(
+            view, who.namespace, who.workload, who.labels, who.capture
+        )
+    return tuple(found)
+
+
+@query
+def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
+    """LDS of a proxy."""
+    if who.type == "router":
+        return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
+    sidecar = scope.sidecar(view, who.namespace, who.labels)
     return (
-        *fixed.outbound(view),
-        *fixed.inbound(view),
-        *(
-            cluster
-            for service in seen.services()
-            for cluster in outbound_clusters.clusters(view, service, namespace, relevant)
-        ),
-        *inbound_clusters.clusters(view, namespace, workload, labels, capture),
+        *outbound_listeners.listeners(view, who.namespace, sidecar, who.capture),
+        *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
     )
 
 
 @query
-def all_listeners(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
-) -> tuple[Encoded, ...]:
-    """LDS of a sidecar."""
-    sidecar = scope.sidecar(view, namespace, labels)
-    return (
-        *outbound_listeners.listeners(view, namespace, sidecar, capture),
-        *inbound_listeners.listeners(view, namespace, workload, labels, capture),
+def route(view: View, who: Who, name: str) -> Encoded | None:
+    """RDS of a proxy."""
+    asked_for = tuple(
+        sorted(
+            {
+                *virtual_services.relevant(view, who.labels),
+                *destination_rules.relevant(view, who.labels),
+            }
+        )
     )
-
-
-@query
-def route(view: View, namespace: str, labels: Labels, name: str) -> Encoded | None:
-    """RDS of a sidecar."""
-    asked_for = {*select.relevant(view, labels), *destination_rules.relevant(view, labels)}
-    client = Client(namespace, scope.sidecar(view, namespace, labels), tuple(sorted(asked_for)))
-    return routes.configuration(view, client, name)
+    if who.type == "router":
+        return gateway_routes.configuration(view, _gates(view, who), who.namespace, asked_for, name)
+    sidecar = scope.sidecar(view, who.namespace, who.labels)
+    return routes.configuration(view, Client(who.namespace, sidecar, asked_for), name)
 
 
 @query
 def assignment(view: View, namespace: str, labels: Labels, name: str) -> Encoded | None:
-    """EDS: the hosts of a cluster that the sidecar's scope has."""
+    """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
     if asked is None:
         return None
@@ -112,5 +135,11 @@ def absent(view: View) -> None:
     del view
 
 
-def _workload(proxy: Proxy) -> str:
-    return proxy.id.partition(".")[0]
+def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
+    addresses = (who.capture.address,) if who.capture.address else ()
+    return gateways.gates(view, who.namespace, who.workload, who.labels, addresses)
+
+
+def _who(proxy: Proxy) -> Who:
+    workload = proxy.id.partition(".")[0]
+    return Who(proxy.type, proxy.namespace, workload, proxy.labels, capture(proxy))

@@ -45,6 +45,36 @@ def for_host(view: View, namespace: str, sidecar: Key | None, host: str) -> Key 
 
 
 @query
+def for_gateways(
+    view: View, gateways: tuple[str, ...], namespace: str
+) -> tuple[tuple[str, Key], ...]:
+    """(full host name, VirtualService) of those that are bound to one of the gateways
+    (`namespace/name`) and visible in the namespace of their proxies; the oldest first."""
+    wanted = frozenset(gateways)
+    return tuple(
+        (services.qualified(host, resource.namespace, mesh.domain(view)), resource.key)
+        for resource in view.resources("VirtualService")
+        if not wanted.isdisjoint(_gateways(resource)) and sees(_exported(view, resource), namespace)
+        for host in resource.spec.hosts
+    )
+
+
+def gateway(name: str, namespace: str) -> str:
+    """`namespace/name` of a gateway as a resource of `namespace` writes it; `mesh` is itself."""
+    return name if "/" in name or name == MESH else f"{namespace}/{name}"
+
+
+def _gateways(resource: Resource[Any]) -> set[str]:
+    spec = resource.spec
+    named = set(spec.gateways)
+    for routes in (spec.http, spec.tls, spec.tcp):
+        for route in routes:
+            for match in route.match:
+                named.update(match.gateways)
+    return {gateway(name, resource.namespace) for name in named}
+
+
+@query
 def routes(view: View, key: Key) -> tuple[HTTPRoute, ...]:
     """The HTTP routes of a VirtualService, with those of its delegates in their places."""
     resource = view.resource(*key)

@@ -34,7 +34,7 @@ def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:
     found: list[Route] = []
     for rule in select.routes(view, key):
         for one in rule.match or (HTTPMatchRequest(),):
-            if not _for_client(one, port, client):
+            if not _for_client(one, key.namespace, port, client):
                 continue
             built = _route(view, key, rule, one, port, client)
             found.append(built)
@@ -43,12 +43,13 @@ def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:
     return found
 
 
-def _for_client(one: HTTPMatchRequest, port: int, client: Client) -> bool:
+def _for_client(one: HTTPMatchRequest, namespace: str, port: int, client: Client) -> bool:
+    named = {select.gateway(name, namespace) for name in one.gateways}
     return (
         (not one.port or one.port == port)
         and (not one.source_namespace or one.source_namespace == client.namespace)
         and workloads.matches(workloads.pairs(one.source_labels), client.labels)
-        and (not one.gateways or any(name in one.gateways for name in client.gateways))
+        and (not named or not named.isdisjoint(client.gateways))
     )
 
 

@@ -129,7 +129,7 @@ class Publisher:
             if self.world.revision != self.revision:
                 await self._quiet()
             try:
-                await self._round()
+                await self.round()
             except Exception:
                 # A mistake of ours must not end all pushes; the next change tries again.
                 LOG.exception("a push failed; streams keep what they have")
@@ -155,7 +155,8 @@ class Publisher:
                 return
             self._wake.clear()
 
-    async def _round(self) -> None:
+    async def round(self) -> None:
+        """Works out what has changed, now, and hands it out."""
         began = self._last_round = self.now()
         first_change, self._first_change = self._first_change, 0.0
         changed, revision = await self._work_out()

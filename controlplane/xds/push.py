@@ -19,7 +19,7 @@ from controlplane.xds.topic import EVERYTHING, Topic
 from controlplane.xds.wire import Responses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from controlplane.world.graph import Node
     from controlplane.world.world import World
@@ -56,7 +56,7 @@ class Publisher:
         self.responses = Responses(options.limits.cached_bytes)
         self.differences = Differences()
         self.endpoint_names = EndpointNames()
-        self.now = monotonic
+        self.now: Callable[[], float] = monotonic
         self._translator = translator
         self._debounce = options.debounce
         self._epoch = epoch
@@ -135,20 +135,20 @@ class Publisher:
                 LOG.exception("a push failed; streams keep what they have")
                 self._new |= set(self._topics.values())
 
+    def due(self) -> float:
+        """When what has changed is to leave."""
+        due = min(self._last_change + self._debounce.quiet, self._first_change + self._debounce.cap)
+        if self._new:
+            # A newcomer has nothing at all: it does not wait for quiet.
+            due = min(due, self._last_round + self._debounce.quiet)
+        return due
+
     async def _quiet(self) -> None:
         """Until nothing has changed for a while, or one has waited long enough."""
         if not self._first_change:
             # Nobody has said so; count from here.
             self._first_change = self._last_change = self.now()
-        while True:
-            due = min(
-                self._last_change + self._debounce.quiet, self._first_change + self._debounce.cap
-            )
-            if self._new:
-                due = min(due, self._last_round + self._debounce.quiet)
-            left = due - self.now()
-            if left <= 0:
-                return
+        while (left := self.due() - self.now()) > 0:
             try:
                 await asyncio.wait_for(self._wake.wait(), left)
             except TimeoutError:
@@ -162,7 +162,7 @@ class Publisher:
         changed, revision = await self._work_out()
         if first_change:
             self.board.debounced(began - first_change)
-        await self._commit(changed, revision, first_change or began)
+        await self._commit(changed, revision, first_change)
         if self.world.revision >= self._collected + COLLECT_EVERY:
             self._collected = self.world.revision
             self.world.graph.collect(COLLECT_EVERY)

@@ -148,7 +148,7 @@ class DiscoveryService:
             connection.close()
 
     async def _refuse(self, context: Context, full: Full) -> None:
-        self._board.metrics.refused.labels(full.reason).inc()
+        self._board.metrics.refused(full.reason)
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
 
 

@@ -152,11 +152,12 @@ class Board:
 
     def failed(self, topic: Topic) -> None:
         """A query raised; its streams keep what they have."""
-        self.metrics.internal_errors.inc()
+        self.metrics.failed()
         LOG.error("%s cannot be worked out, what was sent stays: %s", topic.name, topic.error)
 
     def committed(self, told: Iterable[Stream], since: float) -> None:
-        """A revision has been handed out to these streams; it began with a change at `since`."""
+        """A revision has been handed out to these streams; it began with a change at `since`, or
+        (0) with newcomers."""
         now = self._now()
         for stream in told:
             stream.behind_since = stream.behind_since or since
@@ -227,7 +228,7 @@ def verdict(stream: Stream, revision: int) -> Verdict:
             return Verdict(stream.proxy, State.ERROR, f"{name}: {'; '.join(errors)}")
         if one.refusal is not None and one.refusal.revision >= revision:
             return Verdict(stream.proxy, State.ERROR, f"{name}: {one.refusal.text}")
-        if not one.synced(revision):
+        if not one.clean and not one.synced(revision):
             (late if one.sent_at else never).append(f"{name}: {_lacks(one)}")
     if stream.publisher.revision < revision:
         late.append(f"revision {revision} is not worked out yet")

@@ -57,7 +57,9 @@ class FakeTranslator:
         return view.node(named.__wrapped__, (type_url, proxy.namespace, name))  # type: ignore[attr-defined]
 
 
-def resource(type_url: str, name: str, body: bytes | Exception, namespace: str = "") -> Resource[Any]:
+def resource(
+    type_url: str, name: str, body: bytes | Exception, namespace: str = ""
+) -> Resource[Any]:
     """One Envoy resource; an exception instead of a body makes the translation fail."""
     return Resource(Key(type_url, namespace, name), body)
 

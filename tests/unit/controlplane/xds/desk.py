@@ -46,9 +46,7 @@ class Desk:
         self.world = World()
         self.options = Options(limits=limits or Limits())
         self.board = Board(Metrics("test"), monotonic)
-        self.publisher = Publisher(
-            self.world, FakeTranslator(), self.options, self.board, EPOCH
-        )
+        self.publisher = Publisher(self.world, FakeTranslator(), self.options, self.board, EPOCH)
 
     async def put(self, type_url: str, *names: str, body: bytes | Exception = b"") -> None:
         """Resources of these names; pushes."""
@@ -63,9 +61,7 @@ class Desk:
         remove(self.world, type_url, *names)
         await self.publisher.round()
 
-    def client(
-        self, *, delta: bool = True, proxy: Proxy | None = None, only: str = ""
-    ) -> Client:
+    def client(self, *, delta: bool = True, proxy: Proxy | None = None, only: str = "") -> Client:
         return Client(self, delta=delta, proxy=proxy or sidecar(), only=only)
 
 

@@ -110,7 +110,9 @@ async def test_one_response_of_a_type_is_under_way_and_newer_state_coalesces() -
     await client.ack(first)
     second = await client.take(E)
     assert sorted(names(second)) == ["a", "b"]
-    assert {one.name: one.resource.value for one in second.resources}["a"] == b"\x12\x00\x00\x00\x00"
+    assert {one.name: one.resource.value for one in second.resources}[
+        "a"
+    ] == b"\x12\x00\x00\x00\x00"
     assert client.get() is None
 
 
@@ -131,7 +133,7 @@ async def test_a_stale_nonce_acknowledges_nothing_but_what_it_wants_counts() -> 
     await client.ack(second)
     assert names(await client.take(E)) == ["b"]
     text = desk.board.metrics.text().decode()
-    assert 'pilot_xds_expired_nonce_total{type="eds"} 1.0' in text
+    assert 'pilot_xds_expired_nonce{type="eds"} 1.0' in text
 
 
 @played

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -91,8 +92,6 @@ async def test_routes_do_not_wait_for_endpoints_that_are_not_there() -> None:
 
 @played
 async def test_routes_wait_for_endpoints_that_nobody_asks_for_only_so_long() -> None:
-    import asyncio
-
     desk = Desk(Limits(patience_seconds=0.0))
     client = await settled(desk)
     await desk.put_all(cluster("b"), resource(R, "80", b"\x22\x00"))
@@ -197,7 +196,7 @@ async def test_a_service_of_one_type_serves_that_type() -> None:
     client = desk.client(only=C)
     await client.say(C)
     assert names(await client.take(C)) == ["a"]
-    with pytest.raises(BadRequest, match="serves .*Cluster only"):
+    with pytest.raises(BadRequest, match=r"serves .*Cluster only"):
         await client.say(L)
 
 

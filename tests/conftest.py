@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Tests start proxies while a gRPC server runs here: gRPC's own handlers of fork() would run in the
+# child, before it becomes the proxy, and fail there.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,7 +23,7 @@ class ClockService:
 
     def __init__(self, port: int) -> None:
         try:
-            import grpc  # type: ignore[import-untyped]
+            import grpc
         except ModuleNotFoundError:
             raise Failed("grpcio is missing: pip install 'fastmesh[control]'") from None
         self.ready = threading.Semaphore(0)

@@ -1,0 +1,1 @@
+"""`mesh bench control`: what a thousand connected sidecars cost the control plane."""

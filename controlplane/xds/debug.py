@@ -1,0 +1,134 @@
+"""A small HTTP server on loopback: `/ready`, `/metrics`, `/debug/syncz`. GET only, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+from controlplane.xds import type_urls
+from controlplane.xds.options import is_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from controlplane.xds.status import Board, ProxyStatus, TypeStatus
+
+#: At the same time; the next one waits in the kernel's queue.
+CONNECTIONS = 16
+HEAD = 16 * 1024
+SECONDS = 10.0
+
+_JSON, _TEXT = "application/json", "text/plain; version=0.0.4; charset=utf-8"
+_REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found",
+            405: "Method Not Allowed", 503: "Service Unavailable"}  # fmt: skip
+
+
+class DebugServer:
+    """Answers one request a connection."""
+
+    def __init__(self, board: Board, ready: Callable[[], bool]) -> None:
+        self._board = board
+        self._ready = ready
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._server: asyncio.Server | None = None
+
+    async def start(self, address: str) -> int:
+        """Binds `host:port`; returns the port."""
+        host, _, port = address.rpartition(":")
+        self._server = await asyncio.start_server(
+            self._serve, host.strip("[]"), int(port), limit=HEAD
+        )
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with self._places, asyncio.timeout(SECONDS):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                status, kind, body = self._answer(head)
+                writer.write(
+                    f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {kind}\r\n"
+                    f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
+                    + body
+                )
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            # Who sends no request in time, or too large a one, gets no answer.
+            pass
+        finally:
+            writer.close()
+
+    def _answer(self, head: str) -> tuple[int, str, bytes]:
+        first, *lines = head.split("\r\n")
+        match first.split(" "):
+            case [method, target, _]:
+                pass
+            case _:
+                return 400, _TEXT, b"not an HTTP request\n"
+        host = next((one[5:].strip() for one in lines if one[:5].lower() == "host:"), "")
+        # A web page could point its own name at 127.0.0.1 (DNS rebinding).
+        if not is_local(host if ":" in host.rpartition("]")[2] else f"{host}:0"):
+            return 403, _TEXT, b"this port is served on loopback names only\n"
+        if method != "GET":
+            return 405, _TEXT, b"GET only\n"
+        match target.partition("?")[0]:
+            case "/ready":
+                return (200, _TEXT, b"ready\n") if self._ready() else (503, _TEXT, b"not ready\n")
+            case "/metrics":
+                return 200, _TEXT, self._board.metrics.text()
+            case "/debug/syncz":
+                report = [_proxy(one) for one in self._board.report()]
+                return 200, _JSON, json.dumps(report, indent=1).encode() + b"\n"
+        return 404, _TEXT, b"/ready /metrics /debug/syncz\n"
+
+
+#: istiod's prefixes in `/debug/syncz`.
+_PREFIXES = {
+    type_urls.CLUSTER: "cluster",
+    type_urls.LISTENER: "listener",
+    type_urls.ROUTE: "route",
+    type_urls.ENDPOINT: "endpoint",
+    type_urls.EXTENSION: "extensionconfig",
+}
+
+
+def _proxy(one: ProxyStatus) -> dict[str, Any]:
+    """istiod's keys, and ours under `types`."""
+    proxy = one.proxy
+    found: dict[str, Any] = {
+        "cluster_id": proxy.cluster,
+        "proxy": proxy.id,
+        "proxy_type": proxy.type,
+        "istio_version": proxy.meta("ISTIO_VERSION"),
+        "identity": one.identity,
+        "protocol": "delta" if one.delta else "sotw",
+        "connected_seconds": round(one.connected_age, 3),
+    }
+    for status in one.types:
+        if prefix := _PREFIXES.get(status.type_url):
+            found[f"{prefix}_sent"] = str(status.sent or "")
+            found[f"{prefix}_acked"] = str(status.acked or "")
+    found["types"] = {type_urls.short(status.type_url): _type(status) for status in one.types}
+    return found
+
+
+def _type(status: TypeStatus) -> dict[str, Any]:
+    return {
+        "state": str(status.state),
+        "text": status.text,
+        "sent": status.sent,
+        "acked": status.acked,
+        "sent_seconds_ago": _age(status.sent_age),
+        "answered_seconds_ago": _age(status.answered_age),
+        "refused": dict(status.refused),
+        "resources": status.resources,
+    }
+
+
+def _age(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)

@@ -1,0 +1,127 @@
+"""The discovery server: puts its parts together, begins and ends them."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from controlplane.xds.admission import Admission
+from controlplane.xds.csds import ClientStatusService
+from controlplane.xds.debug import DebugServer
+from controlplane.xds.metrics import Metrics
+from controlplane.xds.options import Options
+from controlplane.xds.peer import Door
+from controlplane.xds.push import Publisher
+from controlplane.xds.service import DiscoveryService
+from controlplane.xds.status import Board
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from controlplane.world.world import World
+    from controlplane.xds.identity import Authenticator
+    from controlplane.xds.status import ProxyStatus, Verdict
+    from controlplane.xds.translator import Translator
+
+VERSION = "1.0"
+
+
+class DiscoveryServer:
+    """Serves a world. Everything runs on the loop that calls `start`; the world must be changed on
+    that loop, each time followed by `changed`."""
+
+    def __init__(
+        self,
+        world: World,
+        translator: Translator,
+        authenticator: Authenticator,
+        options: Options,
+        *,
+        version: str = VERSION,
+    ) -> None:
+        self._options = options
+        self._board = Board(Metrics(version), monotonic)
+        epoch = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._publisher = Publisher(world, translator, options, self._board, epoch)
+        self._door = Door(authenticator, trust_plaintext=options.trust_plaintext)
+        self._services = DiscoveryService(
+            self._publisher, self._board, Admission(options.limits), self._door, options.limits
+        )
+        self._debug = DebugServer(self._board, lambda: self._serving)
+        self._server: grpc.aio.Server | None = None
+        self._pushes: asyncio.Task[None] | None = None
+        self._serving = False
+        #: Bound ports, 0 where there is none (a unix socket has none).
+        self.secure_port = 0
+        self.plaintext_port = 0
+        self.debug_port = 0
+
+    async def start(self, *others: grpc.GenericRpcHandler) -> None:
+        """Binds and serves; `others` are further services on the same ports (the CA's). Raises
+        RuntimeError or OSError if a port cannot be bound."""
+        options = self._options
+        server = self._server = grpc.aio.server(options=_channel_options(options))
+        status = ClientStatusService(self._board, self._door, options)
+        server.add_generic_rpc_handlers((*self._services.handlers(), *status.handlers(), *others))
+        if options.plaintext:
+            self.plaintext_port = server.add_insecure_port(options.plaintext)
+        if options.secure:
+            assert options.credentials is not None
+            self.secure_port = server.add_secure_port(options.secure, options.credentials)
+        self._pushes = asyncio.get_running_loop().create_task(self._publisher.run())
+        await server.start()
+        if options.debug:
+            self.debug_port = await self._debug.start(options.debug)
+        self._serving = True
+
+    async def stop(self, grace: float) -> None:
+        """Ends all streams with UNAVAILABLE; calls that do not end within `grace` are cut."""
+        self._serving = False
+        self._services.end("this control plane is stopping")
+        if self._server is not None:
+            await self._server.stop(grace)
+        if self._pushes is not None:
+            self._pushes.cancel()
+        await self._debug.stop()
+
+    async def changed(self) -> None:
+        """To be called after `world.change(...)`."""
+        self._publisher.changed()
+
+    @property
+    def revision(self) -> int:
+        """The world's revision that proxies are told."""
+        return self._publisher.revision
+
+    def status(self) -> list[ProxyStatus]:
+        """Every connected proxy and what it has."""
+        return self._board.report()
+
+    async def wait(self, revision: int, timeout: float) -> Sequence[Verdict]:
+        """Until all proxies have acknowledged `revision` or refused it: see `Board.wait`."""
+        return await self._board.wait(revision, timeout)
+
+
+def _channel_options(options: Options) -> list[tuple[str, int]]:
+    keepalive, limits = options.keepalive, options.limits
+    return [
+        ("grpc.keepalive_time_ms", int(keepalive.interval * 1000)),
+        ("grpc.keepalive_timeout_ms", int(keepalive.timeout * 1000)),
+        ("grpc.keepalive_permit_without_calls", 1),
+        # Clients ping as well; more often than this is abuse.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+        ("grpc.max_connection_age_ms", int(keepalive.connection_age * 1000)),
+        ("grpc.max_connection_age_grace_ms", int(keepalive.connection_grace * 1000)),
+        ("grpc.max_receive_message_length", limits.request_bytes),
+        # Ours are as large as the mesh makes them.
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", limits.header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.header_bytes),
+        # One server must not share the port with another in silence.
+        ("grpc.so_reuseport", 0),
+    ]

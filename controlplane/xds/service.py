@@ -1,0 +1,225 @@
+"""The discovery services on gRPC: bytes in, bytes out; one coroutine reads a stream, and another
+writes while there is something to write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from controlplane.xds import node, request, type_urls
+from controlplane.xds.admission import Full
+from controlplane.xds.identity import Unauthenticated
+from controlplane.xds.node import Impostor
+from controlplane.xds.request import BadRequest
+from controlplane.xds.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from controlplane.xds.admission import Admission, Place
+    from controlplane.xds.identity import Identity
+    from controlplane.xds.options import Limits
+    from controlplane.xds.peer import Door
+    from controlplane.xds.push import Publisher
+    from controlplane.xds.request import Request
+    from controlplane.xds.status import Board
+
+    Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
+    Handler: TypeAlias = Callable[[Any, Any], Awaitable[None]]
+
+LOG = logging.getLogger(__name__)
+
+#: Service, its state-of-the-world method, its delta method, the one type it serves.
+SERVICES = (
+    ("discovery.v3.AggregatedDiscoveryService", "StreamAggregatedResources",
+     "DeltaAggregatedResources", ""),
+    ("cluster.v3.ClusterDiscoveryService", "StreamClusters", "DeltaClusters", type_urls.CLUSTER),
+    ("endpoint.v3.EndpointDiscoveryService", "StreamEndpoints", "DeltaEndpoints",
+     type_urls.ENDPOINT),
+    ("listener.v3.ListenerDiscoveryService", "StreamListeners", "DeltaListeners",
+     type_urls.LISTENER),
+    ("route.v3.RouteDiscoveryService", "StreamRoutes", "DeltaRoutes", type_urls.ROUTE),
+    ("secret.v3.SecretDiscoveryService", "StreamSecrets", "DeltaSecrets", type_urls.SECRET),
+    ("extension.v3.ExtensionConfigDiscoveryService", "StreamExtensionConfigs",
+     "DeltaExtensionConfigs", type_urls.EXTENSION),
+)  # fmt: skip
+
+
+class DiscoveryService:
+    """All streams of a server."""
+
+    def __init__(
+        self, publisher: Publisher, board: Board, admission: Admission, door: Door, limits: Limits
+    ) -> None:
+        self._publisher = publisher
+        self._board = board
+        self._admission = admission
+        self._door = door
+        self._limits = limits
+        self._connections: set[Connection] = set()
+
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """For `grpc.aio.Server.add_generic_rpc_handlers`."""
+        return tuple(
+            grpc.method_handlers_generic_handler(
+                f"envoy.service.{service}",
+                {
+                    sotw: grpc.stream_stream_rpc_method_handler(self._method(only, delta=False)),
+                    delta: grpc.stream_stream_rpc_method_handler(self._method(only, delta=True)),
+                },
+            )
+            for service, sotw, delta, only in SERVICES
+        )
+
+    def end(self, reason: str) -> None:
+        """Ends all streams with UNAVAILABLE: clients go to another control plane, or come back."""
+        for connection in self._connections:
+            connection.end(reason)
+
+    def _method(self, only: str, *, delta: bool) -> Handler:
+        async def serve(_: object, context: Context) -> None:
+            await self._serve(context, only, delta=delta)
+
+        return serve
+
+    async def _serve(self, context: Context, only: str, *, delta: bool) -> None:
+        try:
+            self._admission.enter()
+        except Full as full:
+            await self._refuse(context, full)
+        try:
+            identity = await self._door.identity(context)
+            if identity is not None:
+                self._admission.identify(identity)
+            try:
+                await self._connection(context, identity, only, delta=delta)
+            finally:
+                if identity is not None:
+                    self._admission.forget(identity)
+        except Full as full:
+            await self._refuse(context, full)
+        except Unauthenticated as error:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except Impostor as error:
+            LOG.warning("%s: %s", context.peer(), error)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        except BadRequest as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        finally:
+            self._admission.leave()
+
+    async def _connection(
+        self, context: Context, identity: Identity | None, only: str, *, delta: bool
+    ) -> None:
+        parse = request.delta if delta else request.sotw
+        try:
+            data = await asyncio.wait_for(context.read(), self._limits.first_request_seconds)
+        except TimeoutError:
+            seconds = self._limits.first_request_seconds
+            raise BadRequest(f"no request within {seconds:g} s") from None
+        if data is grpc.aio.EOF:
+            return
+        first = parse(data)
+        if first.node is None:
+            raise BadRequest("the first request of a stream must have a node")
+        proxy = node.proxy(first.node, identity, self._limits.node_bytes)
+        self._board.metrics.waiting.set(self._admission.waiting + 1)
+        place = await self._admission.place()
+        self._board.metrics.waiting.set(self._admission.waiting)
+        connection = Connection(context, place)
+        stream = connection.stream = Stream(
+            proxy, identity, self._publisher, self._board, self._limits, connection.wake,
+            delta=delta, only=only,
+        )  # fmt: skip
+        self._connections.add(connection)
+        self._board.connected(stream)
+        try:
+            stream.receive(first)
+            # Not held for as long as the stream lives: a node is large.
+            del first, data
+            await connection.serve(parse)
+        finally:
+            self._connections.discard(connection)
+            self._board.gone(stream)
+            connection.close()
+
+    async def _refuse(self, context: Context, full: Full) -> None:
+        self._board.metrics.refused(full.reason)
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(full))
+
+
+class Connection:
+    """A stream and the gRPC call that carries it."""
+
+    __slots__ = ("_context", "_ended", "_place", "_task", "_writer", "stream")
+
+    stream: Stream
+
+    def __init__(self, context: Context, place: Place) -> None:
+        self._context = context
+        self._place: Place | None = place
+        self._task: asyncio.Task[Any] | None = asyncio.current_task()
+        self._writer: asyncio.Task[None] | None = None
+        self._ended = ""
+
+    async def serve(self, parse: Callable[[bytes], Request]) -> None:
+        """Reads until the client ends the stream."""
+        context, stream = self._context, self.stream
+        try:
+            while (data := await context.read()) is not grpc.aio.EOF:
+                stream.receive(parse(data))
+                if self._place is not None and _settled(stream):
+                    self._release()
+        except asyncio.CancelledError:
+            if not self._ended:
+                raise
+            await context.abort(grpc.StatusCode.UNAVAILABLE, self._ended)
+
+    def wake(self) -> None:
+        """Writes what there is to write, unless that is being done."""
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    def end(self, reason: str) -> None:
+        """Ends the stream with UNAVAILABLE."""
+        if self._task is not None:
+            self._ended = reason
+            self._task.cancel()
+
+    def close(self) -> None:
+        """Gives back all that the stream holds."""
+        self._task = None
+        self._release()
+        if self._writer is not None:
+            self._writer.cancel()
+        self.stream.close()
+
+    async def _write(self) -> None:
+        try:
+            while (response := self.stream.next()) is not None:
+                await self._context.write(response)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001  # gRPC has no one name for a client that is gone
+            LOG.debug("%s: cannot write: %s", self._context.peer(), error)
+            self.end("the stream is broken")
+        finally:
+            self._writer = None
+        if self._place is not None and _settled(self.stream):
+            self._release()
+
+    def _release(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.release()
+
+
+def _settled(stream: Stream) -> bool:
+    """Has the newcomer its first full state? Listeners are what Envoy asks for last."""
+    return stream.clean and (
+        type_urls.LISTENER in stream.subscriptions or type_urls.CLUSTER not in stream.subscriptions
+    )

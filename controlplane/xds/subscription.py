@@ -1,0 +1,248 @@
+"""What one stream wants of one type, what it holds, what is under way and what it refused.
+
+The rules that both protocols share; `delta` and `sotw` have those of each. No I/O: a stream asks
+`take` for what to send and tells `sent` and `answer`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+from controlplane.xds import type_urls
+from controlplane.xds.topic import EVERYTHING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from controlplane.xds.push import Publisher
+    from controlplane.xds.request import Request
+    from controlplane.xds.stream import Stream
+    from controlplane.xds.topic import Topic
+    from controlplane.xds.translator import Encoded
+
+
+#: What stands between names in the text of a refusal.
+_WORDS = re.compile(r"[\s'\",;()\[\]]+")
+
+
+class Batch(NamedTuple):
+    """What one response says."""
+
+    resources: Sequence[Encoded]
+    removed: Sequence[str]
+    #: Nothing is kept back: who acknowledges this has the revision whole.
+    complete: bool
+    #: Those of `resources` that the client did not have like this.
+    news: Sequence[Encoded]
+
+
+class Flight(NamedTuple):
+    """A response that the client has not answered."""
+
+    nonce: str
+    revision: int
+    batch: Batch
+    at: float
+
+
+class Refusal(NamedTuple):
+    """The newest NACK."""
+
+    text: str
+    #: The world's revision that the refused response told.
+    revision: int
+    at: float
+    #: Names that the text names, with the versions refused; "" if it names none.
+    resources: dict[str, str]
+
+
+class Subscription(ABC):
+    """One type of one stream."""
+
+    __slots__ = (
+        "acked", "acked_revision", "answered_at", "base", "dirty", "first", "flight", "forced",
+        "held", "must_answer", "names", "news", "nonce", "refusal", "sent_at", "sent_revision",
+        "stream", "type_url", "whole", "whole_dirty",
+    )  # fmt: skip
+
+    def __init__(self, stream: Stream, type_url: str) -> None:
+        self.stream = stream
+        self.type_url = type_url
+        #: Followed by wildcard, and by name.
+        self.whole: Topic | None = None
+        self.names: dict[str, Topic] = {}
+        #: What the client holds: by wildcard as it was sent, by name with versions.
+        self.base: tuple[Encoded, ...] = ()
+        self.held: dict[str, str] = {}
+        #: What may have changed since, and names that are sent even if they have not.
+        self.whole_dirty = False
+        self.dirty: set[str] = set()
+        self.forced: set[str] = set()
+        #: A response is owed even if there is nothing to say.
+        self.must_answer = False
+        #: Something has come up since `take` was last asked.
+        self.news = False
+        self.first = True
+        self.flight: Flight | None = None
+        #: Of the newest response; "" before there is one.
+        self.nonce = ""
+        self.refusal: Refusal | None = None
+        self.sent_at = 0.0
+        self.sent_revision = 0
+        self.answered_at = 0.0
+        #: Is there a response that was acknowledged (not refused)? Then of which revision.
+        self.acked_revision = 0
+        #: The revision that the client is known to have whole, while something is under way.
+        self.acked = 0
+
+    # -- what clients ask for --
+
+    @abstractmethod
+    def request(self, request: Request) -> None:
+        """A request of this type: an answer to a response, a change of what is wanted, or both."""
+
+    @abstractmethod
+    def take(self, *, removals: bool) -> Batch | None:
+        """What to send now, if anything; it counts as sent. Without `removals` nothing leaves that
+        the client would have to give up."""
+
+    def answer(self, request: Request) -> bool:
+        """Notes an ACK or a NACK. False: the nonce is not that of the newest response."""
+        if not request.nonce:
+            return True
+        if request.nonce != self.nonce:
+            self.stream.board.expired(self)
+            return False
+        flight = self.flight
+        if flight is not None:
+            self.flight = None
+            self.answered_at = self.stream.now()
+            if flight.batch.complete:
+                self.acked = flight.revision
+            if request.error is not None:
+                self._refuse(flight, request.error)
+            else:
+                self.acked_revision = flight.revision
+                self._accept(flight.batch)
+            self.stream.answered(self, flight, refused=request.error is not None)
+        return True
+
+    def follow(self, name: str, topic: Topic) -> None:
+        """Wants `name`, or all by EVERYTHING. Whatever is there of it is to be sent."""
+        self.start()
+        if name == EVERYTHING:
+            self.whole = topic
+            self.whole_dirty = True
+        else:
+            self.names[name] = topic
+            self.dirty.add(name)
+
+    def leave(self, name: str) -> None:
+        """Wants `name` no more."""
+        topic = self.names.pop(name, None)
+        if topic is None:
+            return
+        self.publisher.leave(self, topic)
+        self.held.pop(name, None)
+        self.dirty.discard(name)
+        self.forced.discard(name)
+        self.settle_refusal((name,))
+
+    def leave_everything(self) -> None:
+        """The wildcard ends; names stay."""
+        if self.whole is not None:
+            self.publisher.leave(self, self.whole)
+        self.whole, self.base, self.whole_dirty, self.must_answer = None, (), False, False
+
+    def close(self) -> None:
+        for topic in self.names.values():
+            self.publisher.leave(self, topic)
+        self.names = {}
+        self.leave_everything()
+
+    def force(self, name: str) -> None:
+        """The client needs `name` again, unchanged as it may be."""
+        if name in self.names:
+            self.start()
+            self.forced.add(name)
+
+    # -- what the push tells --
+
+    @property
+    def publisher(self) -> Publisher:
+        return self.stream.publisher
+
+    def touch(self, topic: Topic) -> None:
+        """The topic has another value."""
+        self.start()
+        if topic is self.whole:
+            self.whole_dirty = True
+        else:
+            self.dirty.add(topic.name)
+
+    def start(self) -> None:
+        """Something is about to be under way: until here the client had all."""
+        self.news = True
+        if self.clean and self.nonce:
+            self.acked = self.publisher.revision
+
+    @property
+    def pending(self) -> bool:
+        """Is there something to be sent (or found to be equal)?"""
+        return self.whole_dirty or bool(self.dirty) or bool(self.forced) or self.must_answer
+
+    @property
+    def clean(self) -> bool:
+        return self.flight is None and not self.pending
+
+    def synced(self, revision: int) -> bool:
+        """Does the client have all that the world had at `revision`?"""
+        return (self.publisher.revision if self.clean else self.acked) >= revision
+
+    def sent(self, nonce: str, batch: Batch) -> None:
+        self.nonce = nonce
+        self.sent_at = self.stream.now()
+        self.sent_revision = self.publisher.revision
+        self.flight = Flight(nonce, self.sent_revision, batch, self.sent_at)
+        # What is owed of the wildcard is owed until there is a value to tell.
+        self.must_answer = self.must_answer and self.whole is not None and not self.whole.ready
+
+    @property
+    def has_all(self) -> bool:
+        """Of a clean one: was anything of what it wants ever there?"""
+        return bool(self.sent_at or self.held or self.base)
+
+    @property
+    def full_state(self) -> bool:
+        return self.type_url in type_urls.WHOLE
+
+    def errors(self) -> list[str]:
+        """Why some of what the client has is not the newest that the world gives."""
+        topics = [*self.names.values(), *([self.whole] if self.whole else [])]
+        return [f"{topic.name}: {topic.error}" for topic in topics if topic.error is not None]
+
+    def settle_refusal(self, names: Iterable[str]) -> None:
+        """These names are no longer what was refused."""
+        if self.refusal is None:
+            return
+        for name in names:
+            self.refusal.resources.pop(name, None)
+        if not self.refusal.resources:
+            self.refusal = None
+
+    def _refuse(self, flight: Flight, text: str) -> None:
+        words = set(_WORDS.split(text))
+        words |= {word.rstrip(":.") for word in words}
+        told = flight.batch.resources
+        # A refusal of nothing in particular ends with the next acknowledgement: "".
+        refused = {one.name: one.version for one in told if one.name in words} or {"": ""}
+        if self.refusal is not None:
+            refused = {**self.refusal.resources, **refused}
+        self.refusal = Refusal(text, flight.revision, self.answered_at, refused)
+
+    def _accept(self, batch: Batch) -> None:
+        if self.refusal is not None:
+            names = [one.name for one in batch.resources]
+            self.settle_refusal([*names, *batch.removed, ""])

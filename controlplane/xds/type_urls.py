@@ -1,0 +1,33 @@
+"""The types that are served, the order in which they leave, and what Istio calls them."""
+
+from __future__ import annotations
+
+PREFIX = "type.googleapis.com/"
+CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
+ENDPOINT = PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
+LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
+ROUTE = PREFIX + "envoy.config.route.v3.RouteConfiguration"
+SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
+EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
+NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
+
+#: Make before break: what others refer to comes first. Types that are not here follow.
+ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)
+#: An empty first request asks for all of these, and a state-of-the-world response holds all that
+#: the client may have: what is absent is gone. Of other types a response holds what is new.
+WHOLE = frozenset({CLUSTER, LISTENER})
+
+_SHORT = {
+    CLUSTER: "cds",
+    ENDPOINT: "eds",
+    LISTENER: "lds",
+    ROUTE: "rds",
+    SECRET: "sds",
+    EXTENSION: "ecds",
+    NAMES: "nds",
+}
+
+
+def short(type_url: str) -> str:
+    """`cds`, as in Istio's metrics; the message's name for types that have no such name."""
+    return _SHORT.get(type_url) or type_url.rpartition(".")[2]

@@ -24,16 +24,17 @@ class Door:
     async def identity(self, context: grpc.aio.ServicerContext[Any, Any]) -> Identity | None:
         """Who calls; None on a trusted port, where what is claimed counts. Raises
         Unauthenticated."""
-        peer = _peer(context)
-        if not peer.secure and self._trust_plaintext:
+        who = peer(context)
+        if not who.secure and self._trust_plaintext:
             return None
         try:
-            return await self._authenticator.authenticate(peer)
+            return await self._authenticator.authenticate(who)
         except Unauthenticated as error:
-            raise Unauthenticated(f"{error} (from {peer.address})") from None
+            raise Unauthenticated(f"{error} (from {who.address})") from None
 
 
-def _peer(context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
+def peer(context: grpc.aio.ServicerContext[Any, Any]) -> Peer:
+    """What the call brings along as proof."""
     proofs = context.auth_context()
     transport = proofs.get("transport_security_type", [b""])[0]
     token = ""

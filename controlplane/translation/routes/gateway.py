@@ -27,6 +27,7 @@ def configuration(
     built.max_direct_response_body_size_bytes.value = 1048576
     built.validate_clusters.value = False
     hosts: dict[str, VirtualHost] = {}
+    added: set[tuple[str, Key]] = set()
     found = False
     for gate in gates:
         servers = [one for one in gate.servers if is_http(one) and route_name(gate, one) == name]
@@ -36,7 +37,9 @@ def configuration(
             bound = select.for_gateways(view, client.gateways, namespace)
             for host, key in bound:
                 served = server.narrowed(key.namespace, host)
-                if served:
+                # Two servers may serve a host in common, `*` and `a.example.com`.
+                if served and (served, key) not in added:
+                    added.add((served, key))
                     _add(view, hosts, served, key, gate.port, client)
             if server.server.tls is not None and server.server.tls.https_redirect:
                 _redirect(hosts, server.hosts, gate.port)

@@ -18,6 +18,7 @@ somebody else does not trust yet, or no longer:
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -135,7 +136,8 @@ def new_root(organisation: str) -> tuple[x509.Certificate, ec.EllipticCurvePriva
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"fastmesh root {_stamp()}"),
+            # Two roots of one name would be taken for each other while a root rolls.
+            x509.NameAttribute(NameOID.COMMON_NAME, f"fastmesh root {secrets.token_hex(8)}"),
         ]
     )
     now = datetime.now(UTC)
@@ -290,7 +292,3 @@ def _ca_usage() -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _stamp() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d}"

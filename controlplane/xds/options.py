@@ -64,6 +64,9 @@ class Options:
     #: TLS, istiod's 15012: needs `credentials`.
     secure: str = ""
     credentials: grpc.ServerCredentials | None = None
+    #: TLS for those who have no certificate yet and show a token: needs `join_credentials`.
+    join: str = ""
+    join_credentials: grpc.ServerCredentials | None = None
     #: Without TLS, istiod's 15010: loopback or a unix socket only.
     plaintext: str = ""
     #: For development: on the plaintext port a node is what it claims to be, and may see the
@@ -80,6 +83,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.secure and self.credentials is None:
             raise ValueError(f"the secure port {self.secure} needs a certificate (credentials)")
+        if self.join and self.join_credentials is None:
+            raise ValueError(f"the join port {self.join} needs a certificate (join_credentials)")
         if self.plaintext and not is_local(self.plaintext):
             raise ValueError(
                 f"the plaintext port {self.plaintext} would show tokens and configuration to the"

@@ -58,6 +58,7 @@ class DiscoveryServer:
         self._serving = False
         #: Bound ports, 0 where there is none (a unix socket has none).
         self.secure_port = 0
+        self.join_port = 0
         self.plaintext_port = 0
         self.debug_port = 0
 
@@ -73,6 +74,9 @@ class DiscoveryServer:
         if options.secure:
             assert options.credentials is not None
             self.secure_port = server.add_secure_port(options.secure, options.credentials)
+        if options.join:
+            assert options.join_credentials is not None
+            self.join_port = server.add_secure_port(options.join, options.join_credentials)
         self._pushes = asyncio.get_running_loop().create_task(self._publisher.run())
         await server.start()
         if options.debug:

@@ -8,6 +8,7 @@ objects above all, are refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -88,7 +89,7 @@ class _Frame:
 
 class _Composer:
     def __init__(self, text: str, budget: Budget) -> None:
-        self._next = CParser(text).get_event
+        self._next: Callable[[], Any] = CParser(text).get_event
         self._budget = budget
         #: Finished values by anchor, with what each cost.
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -99,9 +100,10 @@ class _Composer:
         if type(self._next()) is StreamEndEvent:
             return None, 0
         value, line = self._document()
-        event: Any = self._next()
+        event = self._next()
+        begins = event.start_mark.line
         if type(event) is DocumentStartEvent:
-            raise Malformed(event.start_mark.line, "a document begins here without a line of ---")
+            raise Malformed(begins, "a document begins here without a line of ---")
         return value, line
 
     def _document(self) -> tuple[Any, int]:
@@ -109,7 +111,7 @@ class _Composer:
         result: Any = None
         first = -1
         while True:
-            event: Any = self._next()
+            event = self._next()
             kind = type(event)
             if kind is DocumentEndEvent:
                 return result, first

@@ -160,8 +160,10 @@ class _Reading:
             Problem(one.path, one.reason, one.line or self._document.line_of(one.path))
             for one in self._problems
         ]
+        problems.sort(key=lambda problem: problem.line)
         what = head.kind or "document"
-        return Refused(what, head.namespace, head.name, problems, self._document.origin)
+        namespace = head.namespace if head.name else ""
+        return Refused(what, namespace, head.name, problems, self._document.origin)
 
     def _kind(self) -> Kind | None:
         value, head = self._document.value, self._header

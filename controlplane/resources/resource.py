@@ -74,6 +74,11 @@ class Kind:
         prefix = f"{self.group}/" if self.group else ""
         return tuple(prefix + version for version in self.versions)
 
+    @property
+    def secret(self) -> bool:
+        """What its fields hold is shown to nobody who did not ask for it, files of it are 0600."""
+        return (self.group, self.name) == ("", "Secret")
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:

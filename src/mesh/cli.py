@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 USAGE = """usage: mesh COMMAND [flags]
 
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
+  apply     write configuration: mesh apply -f FILE (- is the standard input)
+  get       show configuration: mesh get virtualservices [NAME] [-o yaml]
+  delete    remove configuration: mesh delete virtualservice NAME
   demo      upstreams, a proxy and traffic, explained step by step (--once: check and end)
   bench     measure against Envoy, nginx and HAProxy
   control   the control plane (comes with the next release)
@@ -34,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from controlplane.app import main as control
 
         return control(rest)
+    if command in {"apply", "get", "delete"}:
+        return _configuration(command, rest)
     if command in {"version", "--version"}:
         from mesh import __version__
 
@@ -52,6 +57,16 @@ def _bench(rest: list[str]) -> int:
 
     code: int = bench(rest)
     return code
+
+
+def _configuration(command: str, rest: list[str]) -> int:
+    if command == "apply":
+        from controlplane.commands.apply import main
+    elif command == "get":
+        from controlplane.commands.get import main
+    else:
+        from controlplane.commands.delete import main
+    return main(rest)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The commands of `mesh` that read and write configuration, in kubectl's words."""

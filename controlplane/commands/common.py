@@ -1,0 +1,105 @@
+"""What the commands share: flags, the folder, the kinds, how errors are said."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from controlplane.problem import Refused
+from controlplane.resources.resource import Key, Kind
+from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
+from controlplane.sources.store import Store, StoreError
+
+#: Names the folder, as KUBECONFIG does its file.
+VARIABLE: Final = "MESH_CONFIG"
+#: Without a flag and the variable. Like `~/.kube/config`, the same from wherever one stands.
+DEFAULT_FOLDER: Final = os.path.join("~", ".mesh", "config")
+
+
+class CommandError(Exception):
+    """The command cannot go on; `str()` says why."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong flags are exit code 1, as with kubectl."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}\n{self.format_usage()}", end="", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def parser(name: str, description: str) -> Parser:
+    """With the flags that all have."""
+    made = Parser(prog=f"mesh {name}", description=description, allow_abbrev=False, add_help=True)
+    made.add_argument(
+        "--config",
+        metavar="DIR",
+        help=f"the folder of configuration (else ${VARIABLE}, else {DEFAULT_FOLDER})",
+    )
+    made.add_argument(
+        "-n",
+        "--namespace",
+        metavar="NS",
+        help=f"the namespace (else {DEFAULT_NAMESPACE})",
+    )
+    return made
+
+
+def run(command: Callable[[], int]) -> int:
+    """Runs a command; what goes wrong in the ways that are foreseen is said, without a trace."""
+    try:
+        return command()
+    except (CommandError, StoreError) as error:
+        say(str(error))
+    except ExceptionGroup as group:
+        refused, others = group.split(Refused)
+        if others is not None:
+            raise
+        for one in refused.exceptions if refused is not None else ():
+            say(str(one))
+    except BrokenPipeError:
+        # Whoever reads has had enough; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def say(message: str) -> None:
+    """Tells what went wrong."""
+    print(message, file=sys.stderr)
+
+
+def tell(message: str) -> None:
+    """Tells what was done, at once: who reads it may count on it."""
+    print(message, flush=True)
+
+
+def known_kinds() -> Kinds:
+    """All kinds of `controlplane.resources`."""
+    kinds: Kinds = importlib.import_module("controlplane.resources.kinds").KINDS
+    return kinds
+
+
+def store(config: str | None, kinds: Kinds) -> Store:
+    """The folder's."""
+    folder = config or os.environ.get(VARIABLE) or os.path.expanduser(DEFAULT_FOLDER)
+    return Store(folder, kinds)
+
+
+def resource_name(kind: Kind) -> str:
+    """`virtualservice.networking.istio.io`, as kubectl writes it; `service` for the core group."""
+    return f"{kind.name.lower()}.{kind.group}" if kind.group else kind.name.lower()
+
+
+def plural_name(kind: Kind) -> str:
+    """`virtualservices.networking.istio.io`"""
+    return f"{kind.plural}.{kind.group}" if kind.group else kind.plural
+
+
+def not_found(key: Key, kind: Kind, folder: str) -> str:
+    """What is said of an object that is not there."""
+    where = f" in namespace {key.namespace}" if kind.namespaced else ""
+    return f'{plural_name(kind)} "{key.name}" not found{where} ({folder})'

@@ -1,0 +1,84 @@
+"""Writing a file so that it is whole or not there, whenever the machine stops."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Final
+
+_MARK: Final = ".mesh-write"
+
+
+def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+    """Replaces a file by renaming. When it returns the data is on the disk; until the rename
+    readers see the old file, and never a part of the new. Raises OSError.
+
+    `owner`, user and group, keeps whose it is, as far as that is allowed.
+    """
+    directory, name = os.path.split(path)
+    # A hidden name: nobody reads it as configuration.
+    temporary = os.path.join(directory, f".{name[:100]}.{secrets.token_hex(4)}{_MARK}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            # The umask does not count where a mode was decided upon.
+            os.fchmod(file.fileno(), mode)
+            if owner is not None and owner != (os.geteuid(), os.getegid()):
+                _give(file.fileno(), owner)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        _unlink(temporary)
+        raise
+    sync_directory(directory)
+
+
+def remove(path: str) -> None:
+    """Removes a file; when it returns that is on the disk."""
+    os.unlink(path)
+    sync_directory(os.path.dirname(path))
+
+
+def make_directory(path: str) -> None:
+    """Makes a folder and those above it, each on the disk when it returns."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path) or "."
+    make_directory(parent)
+    try:
+        os.mkdir(path)
+    except FileExistsError:
+        return
+    sync_directory(parent)
+
+
+def sync_directory(path: str) -> None:
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sweep(directory: str) -> None:
+    """Removes what a writer that was killed has left. Only for who holds the lock of the folder."""
+    with os.scandir(directory) as entries:
+        left = [one.path for one in entries if one.name.endswith(_MARK) and one.name[0] == "."]
+    for path in left:
+        _unlink(path)
+
+
+def _give(descriptor: int, owner: tuple[int, int]) -> None:
+    try:
+        os.fchown(descriptor, *owner)
+    except PermissionError:
+        pass  # Only root may; the file is the writer's then, as with any editor.
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

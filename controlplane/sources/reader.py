@@ -1,0 +1,337 @@
+"""A document to a resource, or everything that is wrong with it, each with its line."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from controlplane.problem import Problem, Refused
+from controlplane.resources.resource import Key, Kind, Metadata, Resource
+from controlplane.resources.schema import decode
+from controlplane.sources.document import Document
+
+#: What can be read: (apiVersion, kind) to its kind.
+Kinds = Mapping[tuple[str, str], Kind]
+
+#: Where objects live that name no namespace.
+DEFAULT_NAMESPACE: Final = "default"
+
+#: Fields of `metadata` that an API server writes and nobody else: taken, and left out.
+SERVERS_OWN: Final = (
+    "uid",
+    "generation",
+    "selfLink",
+    "managedFields",
+    "ownerReferences",
+    "finalizers",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "resourceVersion",
+)
+
+#: Of all annotations of one object together, as in Kubernetes.
+_MOST_ANNOTATIONS: Final = 256 << 10
+
+
+class Header(NamedTuple):
+    """What a document says that it is, right or wrong."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+def read(
+    document: Document, kinds: Kinds, *, namespace: str = DEFAULT_NAMESPACE, created: float = 0.0
+) -> Resource[Any]:
+    """The resource. Raises Refused with all that is wrong.
+
+    `namespace` is for those that name none; `created`, seconds since 1970, for those that do not
+    say when they were created.
+    """
+    return _Reading(document, kinds, namespace).resource(created)
+
+
+def header(document: Document, kinds: Kinds, namespace: str = DEFAULT_NAMESPACE) -> Header:
+    """What can be said of a document before it is read; "" for what it does not say."""
+    value = document.value
+    metadata = value.get("metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    api_version, kind = _text(value.get("apiVersion")), _text(value.get("kind"))
+    known = kinds.get((api_version, kind))
+    if known is not None and not known.namespaced:
+        where = ""
+    else:
+        where = _text(metadata.get("namespace")) or namespace
+    return Header(api_version, kind, where, _text(metadata.get("name")))
+
+
+def key(document: Document, kinds: Kinds, namespace: str = DEFAULT_NAMESPACE) -> Key | None:
+    """What a document is about, if it is of a kind that is known and has a name: it may be wrong
+    in everything else."""
+    head = header(document, kinds, namespace)
+    if (head.api_version, head.kind) not in kinds or not head.name:
+        return None
+    return Key(head.kind, head.namespace, head.name)
+
+
+def version(value: Mapping[str, Any]) -> str:
+    """The `resourceVersion` of an object: equal for equal objects. What an API server adds does not
+    count."""
+    counted = {name: one for name, one in value.items() if name not in {"status", "metadata"}}
+    metadata = value.get("metadata")
+    if isinstance(metadata, dict):
+        counted["metadata"] = {
+            name: one
+            for name, one in metadata.items()
+            if name not in SERVERS_OWN and one not in ({}, None)
+        }
+    text = json.dumps(counted, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def parse_timestamp(text: str) -> float | None:
+    """Seconds since 1970 of RFC 3339; None if it is none."""
+    if not _RFC3339.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        return moment.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[-+]\d\d:\d\d)", re.ASCII
+)
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_QUALIFIED: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+_METADATA: Final = (
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "creationTimestamp",
+    "generateName",
+    *SERVERS_OWN,
+)
+
+
+class _Reading:
+    """One document on its way."""
+
+    def __init__(self, document: Document, kinds: Kinds, namespace: str) -> None:
+        self._document = document
+        self._kinds = kinds
+        self._header = header(document, kinds, namespace)
+        self._default_namespace = namespace
+        self._problems: list[Problem] = []
+
+    def resource(self, created: float) -> Resource[Any]:
+        kind = self._kind()
+        metadata, at = self._metadata(kind)
+        spec = self._spec(kind, metadata) if kind is not None else None
+        if self._problems or kind is None:
+            raise self._refused()
+        return Resource(
+            Key(kind.name, metadata.namespace, metadata.name),
+            spec,
+            metadata.labels,
+            metadata.annotations,
+            created if at is None else at,
+            version(self._document.value),
+            self._document.origin,
+        )
+
+    def _problem(self, path: str, reason: str) -> None:
+        self._problems.append(Problem(path, reason))
+
+    def _refused(self) -> Refused:
+        head = self._header
+        problems = [
+            Problem(one.path, one.reason, one.line or self._document.line_of(one.path))
+            for one in self._problems
+        ]
+        problems.sort(key=lambda problem: problem.line)
+        what = head.kind or "document"
+        namespace = head.namespace if head.name else ""
+        return Refused(what, namespace, head.name, problems, self._document.origin)
+
+    def _kind(self) -> Kind | None:
+        value, head = self._document.value, self._header
+        known = self._kinds.get((head.api_version, head.kind))
+        if known is not None:
+            return known
+        missing = [name for name in ("apiVersion", "kind") if not _text(value.get(name))]
+        for name in missing:
+            given = value.get(name)
+            self._problem(name, "is required" if given is None else "must be a string")
+        if not missing:
+            self._problem(*_unknown_kind(head, self._kinds))
+        return None
+
+    def _metadata(self, kind: Kind | None) -> tuple[Metadata, float | None]:
+        """With the moment of its creation, if it says so."""
+        given = self._document.value.get("metadata")
+        if not isinstance(given, dict):
+            self._problem("metadata", "is required" if given is None else "must be an object")
+            return Metadata(self._header.namespace, "", {}, {}), None
+        for name in given:
+            if name not in _METADATA:
+                self._problem(_below("metadata", name), _unknown(name, _METADATA))
+        if given.get("generateName") is not None:
+            self._problem("metadata.generateName", "is not taken; give it a name")
+        name = self._name(given)
+        namespace = self._namespace(given, kind)
+        labels = self._strings(given, "labels", _label_value)
+        annotations = self._strings(given, "annotations", None)
+        if sum(len(one) + len(other) for one, other in annotations.items()) > _MOST_ANNOTATIONS:
+            self._problem("metadata.annotations", f"are more than {_MOST_ANNOTATIONS >> 10} KiB")
+        return Metadata(namespace, name, labels, annotations), self._created(given)
+
+    def _name(self, given: dict[str, Any]) -> str:
+        name = given.get("name")
+        if name is None:
+            if given.get("generateName") is None:
+                self._problem("metadata.name", "is required")
+        elif not isinstance(name, str):
+            self._problem("metadata.name", "must be a string; write it in quotes")
+        elif len(name) > 253 or not _SUBDOMAIN.fullmatch(name):
+            reason = "must be a DNS subdomain: a-z, 0-9, '-' and '.', 253 characters at most"
+            self._problem("metadata.name", reason)
+        else:
+            return name
+        return ""
+
+    def _namespace(self, given: dict[str, Any], kind: Kind | None) -> str:
+        namespace = given.get("namespace")
+        if kind is not None and not kind.namespaced:
+            if namespace:
+                self._problem("metadata.namespace", f"a {kind.name} has none; remove it")
+            return ""
+        if namespace is None or namespace == "":
+            return self._default_namespace
+        if not isinstance(namespace, str):
+            self._problem("metadata.namespace", "must be a string; write it in quotes")
+        elif not _LABEL.fullmatch(namespace):
+            reason = "must be a DNS label: a-z, 0-9 and '-', 63 characters at most"
+            self._problem("metadata.namespace", reason)
+        else:
+            return namespace
+        return ""
+
+    def _strings(
+        self, given: dict[str, Any], field: str, check: Callable[[str], str] | None
+    ) -> dict[str, str]:
+        """Labels or annotations."""
+        path = f"metadata.{field}"
+        value = given.get(field)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._problem(path, "must be an object")
+            return {}
+        for name, text in value.items():
+            if reason := _qualified_name(name):
+                self._problem(_below(path, name), reason)
+            if not isinstance(text, str):
+                self._problem(_below(path, name), "must be a string; write it in quotes")
+            elif check is not None and (reason := check(text)):
+                self._problem(_below(path, name), reason)
+        return dict(value)
+
+    def _created(self, given: dict[str, Any]) -> float | None:
+        stamp = given.get("creationTimestamp")
+        if stamp is None:
+            return None
+        moment = parse_timestamp(stamp) if isinstance(stamp, str) else None
+        if moment is None:
+            self._problem("metadata.creationTimestamp", "must be a time like 2026-11-27T01:00:00Z")
+        return moment
+
+    def _spec(self, kind: Kind, metadata: Metadata) -> Any:
+        value = self._document.value
+        if kind.body:
+            body = value.get(kind.body)
+            if kind.strict:
+                allowed = ("apiVersion", "kind", "metadata", kind.body, "status")
+                for name in value:
+                    if name not in allowed:
+                        self._problem(_below("", name), _unknown(name, allowed))
+        else:
+            without = ("apiVersion", "kind", "metadata", "status")
+            body = {name: one for name, one in value.items() if name not in without}
+        given = {} if body is None else body
+        spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
+        if kind.secret:
+            problems = [_silent(problem) for problem in problems]
+        self._problems += problems
+        if problems:
+            return None
+        self._problems += kind.validate(spec, metadata)
+        return spec
+
+
+def _silent(problem: Problem) -> Problem:
+    """Of a Secret: what stands there is not shown, for it may be the secret."""
+    for separator in (", is ", "; is "):
+        said, found, _ = problem.reason.partition(separator)
+        if found:
+            return Problem(problem.path, f"{said}; what it is is not shown", problem.line)
+    return problem
+
+
+def _unknown_kind(head: Header, kinds: Kinds) -> tuple[str, str]:
+    """(path, reason)"""
+    served = [api_version for api_version, kind in kinds if kind == head.kind]
+    if served:
+        reason = f"{_short(head.api_version)} has no {head.kind}; it is {' or '.join(served)}"
+        return "apiVersion", reason
+    names = sorted({kind for _, kind in kinds})
+    near = difflib.get_close_matches(head.kind[:100], names, n=1)
+    guess = f"did you mean {near[0]}? " if near else ""
+    known = f"known are {', '.join(names)}"
+    return "kind", f"there is no kind {_short(head.kind)}; {guess}{known}"
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name[:100], known, n=1)
+    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _qualified_name(name: str) -> str:
+    """What is wrong with the name of a label or an annotation; "" if nothing is."""
+    prefix, slash, rest = name.rpartition("/")
+    if slash and (len(prefix) > 253 or not _SUBDOMAIN.fullmatch(prefix)):
+        return "what is before '/' must be a DNS subdomain"
+    if not _QUALIFIED.fullmatch(rest):
+        return "its name must be letters, digits, '-', '_' and '.', 63 characters at most"
+    return ""
+
+
+def _label_value(text: str) -> str:
+    if text and not _QUALIFIED.fullmatch(text):
+        return "must be letters, digits, '-', '_' and '.', 63 characters at most"
+    return ""
+
+
+def _below(path: str, name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        return f"{path}[{name!r}]"
+    return f"{path}.{name}" if path else name
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

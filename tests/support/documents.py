@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
+import yaml
 
 from controlplane.problem import Problem
 from controlplane.resources.kinds import KINDS
-from controlplane.resources.resource import Metadata
+from controlplane.resources.resource import Kind, Metadata
 from controlplane.resources.schema import decode
 
 
@@ -32,3 +36,27 @@ def problems_of(document: dict[str, Any]) -> list[str]:
     return [
         f"{one.path}: {'warning: ' if one.warning else ''}{one.reason}" for one in read(document)[1]
     ]
+
+
+def cases(beside: str, kind: Kind) -> list[Any]:
+    """Parameters (document, lines) of the `cases.yaml` beside a test file.
+
+    Its entries have `case`, `body` (the spec, or all of it for kinds without), `metadata` where it
+    matters, and `want`: the lines.
+    """
+    found = yaml.safe_load((Path(beside).parent / "cases.yaml").read_text())
+    parameters = []
+    for one in found:
+        document = {
+            "apiVersion": kind.api_versions()[0],
+            "kind": kind.name,
+            "metadata": {"name": "a", "namespace": "default", **one.get("metadata", {})},
+        }
+        if kind.body:
+            document[kind.body] = one["body"]
+        else:
+            body = dict(one["body"])
+            document["metadata"] |= body.pop("metadata", {})
+            document |= body
+        parameters.append(pytest.param(document, one["want"], id=one["case"]))
+    return parameters

@@ -172,9 +172,9 @@ def test_special_types_that_are_wrong(value: Any, path: str, reason: str) -> Non
 
 def test_hidden_values_do_not_show() -> None:
     (secret, _) = decode(Special, {"secret": {"k": "aGk="}, "plain": "hi"}, "spec")
-    for shown in (repr(secret), str(secret.plain), f"{secret.plain}"):
-        assert "hi" not in shown
-        assert "***" in shown
+    for text in (repr(secret), str(secret.plain), f"{secret.plain}"):
+        assert "hi" not in text
+        assert "***" in text
     assert secret.plain.reveal() == b"hi"
 
 

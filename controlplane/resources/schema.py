@@ -299,7 +299,7 @@ def _bounded(inner: _Reader, bounds: Range) -> _Reader:
         number = inner(value, path, problems)
         # The comparison is written so that NaN fails it.
         if number is not None and not bounds.least <= number <= bounds.most:
-            reason = f"must be from {bounds.least:g} to {bounds.most:g}, is {number}"
+            reason = f"must be from {bounds.least} to {bounds.most}, is {number}"
             problems.append(Problem(path, reason))
         return number
 

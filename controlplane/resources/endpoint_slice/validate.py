@@ -19,7 +19,8 @@ def validate(spec: EndpointSlice, meta: Metadata) -> Iterator[Problem]:
             yield Problem(at, "must not be empty")
         for number, address in enumerate(endpoint.addresses):
             yield from _address(address, spec.address_type, f"{at}[{number}]")
-    yield from kubernetes.unique_names((port.name for port in spec.ports), "ports")
+    port_names = (port.name for port in spec.ports)
+    yield from kubernetes.unique_names(port_names, "ports", one_empty=True)
     for index, port in enumerate(spec.ports):
         yield from kubernetes.port_protocol(port.protocol, f"ports[{index}].protocol")
 

@@ -27,12 +27,15 @@ def port_protocol(text: str, path: str) -> Iterator[Problem]:
         yield Problem(path, f"must be TCP, UDP or SCTP, is {shown(text)}")
 
 
-def unique_names(given: Iterable[str], path: str) -> Iterator[Problem]:
-    """Names of ports: all different, and none empty where there are several."""
+def unique_names(given: Iterable[str], path: str, *, one_empty: bool = False) -> Iterator[Problem]:
+    """Names of ports: all different, and none empty where there are several.
+
+    `one_empty`: "" is a name like others.
+    """
     listed = list(given)
     seen: dict[str, int] = {}
     for index, name in enumerate(listed):
-        if not name and len(listed) > 1:
+        if not name and len(listed) > 1 and not one_empty:
             yield Problem(f"{path}[{index}].name", "is required where there are several ports")
         elif seen.setdefault(name, index) != index:
             reason = f"{shown(name)} is the name of [{seen[name]}] as well; rename it"

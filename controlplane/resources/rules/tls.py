@@ -66,7 +66,8 @@ def server_tls(tls: ServerTLSSettings | None, path: str) -> Iterator[Problem]:
     if tls.mode not in {"SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"}:
         return
     if tls.credential_name and tls.ca_crl:
-        yield Problem(f"{path}.caCrl", "belongs into the secret of credentialName, as key ca.crl")
+        reason = "has no effect with credentialName; put it into the secret, as key ca.crl"
+        yield Problem(f"{path}.caCrl", reason, warning=True)
     if tls.credential_name or tls.credential_names:
         return
     yield from _files(tls, path)

@@ -121,8 +121,8 @@ def _static(spec: ServiceEntry) -> Iterator[Problem]:
 def _dns(spec: ServiceEntry) -> Iterator[Problem]:
     if not spec.endpoints:
         for index, host in enumerate(spec.hosts):
-            if "*" in host:
-                reason = f"a wildcard cannot be resolved by {spec.resolution}; add endpoints"
+            if names.is_wildcard_domain(host) and not names.is_fqdn(host):
+                reason = f"{shown(host)} cannot be resolved by {spec.resolution}; add endpoints"
                 yield Problem(f"spec.hosts[{index}]", reason)
     if spec.resolution == "DNS_ROUND_ROBIN" and len(spec.endpoints) > 1:
         reason = f"DNS_ROUND_ROBIN has one endpoint at most, here are {len(spec.endpoints)}"

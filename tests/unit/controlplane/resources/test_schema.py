@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
 
-from controlplane.problem import Origin, Problem, Refused
+from controlplane.problem import Origin, Problem, Refused, shown
 from controlplane.resources.hidden import Hidden
 from controlplane.resources.schema import (
     HiddenText,
@@ -172,9 +172,9 @@ def test_special_types_that_are_wrong(value: Any, path: str, reason: str) -> Non
 
 def test_hidden_values_do_not_show() -> None:
     (secret, _) = decode(Special, {"secret": {"k": "aGk="}, "plain": "hi"}, "spec")
-    for shown in (repr(secret), str(secret.plain), f"{secret.plain}"):
-        assert "hi" not in shown
-        assert "***" in shown
+    for text in (repr(secret), str(secret.plain), f"{secret.plain}"):
+        assert "hi" not in text
+        assert "***" in text
     assert secret.plain.reveal() == b"hi"
 
 
@@ -225,3 +225,15 @@ def test_a_refusal_says_the_place_first() -> None:
         "a.yaml:7: VirtualService default/a: spec.host: is required\n"
         "a.yaml:3: VirtualService default/a: is too large"
     )
+
+
+def test_a_warning_says_so() -> None:
+    problems = [Problem("spec.a", "is deprecated", warning=True), Problem("spec.b", "is required")]
+    assert str(Refused("Gateway", "default", "a", problems)) == (
+        "Gateway default/a: spec.a: warning: is deprecated\nGateway default/a: spec.b: is required"
+    )
+
+
+def test_values_are_shown_short() -> None:
+    assert shown("a") == "'a'"
+    assert shown("x" * 100) == "'" + "x" * 56 + "..."

@@ -46,7 +46,17 @@ def test_the_stock_envoy_takes_it(case: Path, tmp_path: Path) -> None:
 
 
 def _plain(message: Any) -> Any:
-    return MessageToDict(message, preserving_proto_field_name=True)
+    return _ordered(MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _ordered(value: Any) -> Any:
+    """Maps of protobuf have no order of their own: the name first, then the alphabet."""
+    if isinstance(value, list):
+        return [_ordered(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    keys = sorted(value, key=lambda key: (key not in {"@type", "name"}, key))
+    return {key: _ordered(value[key]) for key in keys}
 
 
 def _text(sent: dict[str, Any]) -> str:
@@ -56,5 +66,6 @@ def _text(sent: dict[str, Any]) -> str:
         api.LISTENER: "listeners",
         api.ROUTE: "routes",
     }
+    # Through JSON, because protobuf's strings and numbers are not all Python's own.
     named = json.loads(json.dumps({names[kind]: found for kind, found in sent.items()}))
     return yaml.safe_dump(named, sort_keys=False, width=100)

@@ -1,14 +1,112 @@
-"""The entry of `mesh control`."""
+"""The life of `mesh control`: sources, world, discovery, certificates, until it is told to end."""
 
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
 import sys
+from pathlib import Path
+
+from controlplane.commands.flags import DEFAULT_STATE, config_folder, state_folder
+from controlplane.control import Control, Settings
+
+_LOG = logging.getLogger("controlplane")
 
 
 def main(argv: list[str]) -> int:
-    """Says that there is no control plane yet. Exit code 2, so that no script takes it for one."""
-    del argv
-    print(
-        "mesh control: the control plane is not part of this release; it comes with the next one."
-        "\nThe sidecar takes its configuration from files: mesh proxy -c envoy.yaml",
-        file=sys.stderr,
+    """`mesh control`. Exit code 0 when it was told to end, 1 when it cannot serve."""
+    options = _options(argv)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
     )
-    return 2
+    try:
+        settings = Settings(
+            config=config_folder(options.config),
+            state=state_folder(options.state),
+            secure=options.secure_address,
+            join=options.join_address,
+            debug=options.debug_address,
+            plaintext=options.plaintext_address,
+            trust_plaintext=options.trust_plaintext,
+            mesh_config=Path(options.mesh_config) if options.mesh_config else None,
+            names=tuple(options.name),
+        )
+        asyncio.run(_serve(settings))
+    except (OSError, RuntimeError, ValueError) as error:
+        print(f"mesh control: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    control = Control(settings)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    async with control:
+        _LOG.info("serving: %s", control.addresses())
+        waiting = loop.create_task(ended.wait())
+        failing = loop.create_task(control.failed())
+        done, _ = await asyncio.wait({waiting, failing}, return_when=asyncio.FIRST_COMPLETED)
+        for task in {waiting, failing} - done:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        if failing in done:
+            failing.result()
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="mesh control",
+        description="The control plane: Istio's configuration in, xDS and certificates out.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="DIR", help="the folder of configuration")
+    parser.add_argument(
+        "--state", metavar="DIR", help=f"keys, tokens, audit log (else {DEFAULT_STATE})"
+    )
+    parser.add_argument(
+        "--secure-address",
+        metavar="HOST:PORT",
+        default="127.0.0.1:15012",
+        help="xDS and certificates, for those who have a certificate (%(default)s)",
+    )
+    parser.add_argument(
+        "--join-address",
+        metavar="HOST:PORT",
+        default="127.0.0.1:15011",
+        help="certificates for those who have a token (%(default)s)",
+    )
+    parser.add_argument(
+        "--debug-address",
+        metavar="HOST:PORT",
+        default="127.0.0.1:15014",
+        help="status and metrics over HTTP, on loopback (%(default)s)",
+    )
+    parser.add_argument(
+        "--plaintext-address", metavar="HOST:PORT", default="", help="xDS without TLS, on loopback"
+    )
+    parser.add_argument(
+        "--trust-plaintext",
+        action="store_true",
+        help="for development: a node of the plaintext port is what it claims to be",
+    )
+    parser.add_argument("--mesh-config", metavar="FILE", help="MeshConfig in YAML")
+    parser.add_argument(
+        "--name",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a DNS name or address under which clients reach it; may be given again",
+    )
+    parser.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warning", "error")
+    )
+    return parser.parse_args(argv)

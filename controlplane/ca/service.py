@@ -10,12 +10,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from controlplane.ca import messages, signing
+from controlplane.ca import signing
 from controlplane.ca.audit import Audit
 from controlplane.ca.authority import Authority
 from controlplane.ca.limits import Limits
 from controlplane.xds.identity import Authenticator, Peer, Unauthenticated
 from controlplane.xds.peer import peer
+from mesh.api import certificates
 
 _MAX_SECONDS = int(signing.MAX_LIFE.total_seconds())
 
@@ -43,11 +44,11 @@ class CertificateService:
         """For a server of grpc.aio."""
         create = grpc.unary_unary_rpc_method_handler(
             self._create,
-            request_deserializer=messages.Request.FromString,
-            response_serializer=messages.Response.SerializeToString,
+            request_deserializer=certificates.Request.FromString,
+            response_serializer=certificates.Response.SerializeToString,
         )
         handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(
-            messages.SERVICE, {"CreateCertificate": create}
+            certificates.SERVICE, {"CreateCertificate": create}
         )
         return handler
 
@@ -77,7 +78,7 @@ class CertificateService:
             # What is not in the audit log must not be given out.
             reason = f"the audit log cannot be written: {error.strerror}"
             await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
-        return messages.Response(cert_chain=chain)
+        return certificates.Response(cert_chain=chain)
 
     def _sign(self, request: bytes, identity: Any, life: timedelta, who: Peer) -> tuple[str, ...]:
         signed = signing.sign(self._authority(), request, identity, life)

@@ -30,6 +30,14 @@ class World:
         """The world as it is now, for the push and for tests."""
         return View(self, None)
 
+    def names(self) -> list[Key]:
+        """What names all resources."""
+        return [
+            Key(kind, namespace, name)
+            for kind, held in self._kinds.items()
+            for namespace, name in held
+        ]
+
     def change(
         self,
         updated: Iterable[Resource[Any]] = (),

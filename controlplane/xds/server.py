@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from controlplane.world.world import World
     from controlplane.xds.identity import Authenticator
-    from controlplane.xds.status import ProxyStatus, Verdict
+    from controlplane.xds.status import Presence, ProxyStatus, Verdict
     from controlplane.xds.translator import Translator
 
 VERSION = "1.0"
@@ -43,9 +43,11 @@ class DiscoveryServer:
         options: Options,
         *,
         version: str = VERSION,
+        presence: Presence | None = None,
     ) -> None:
+        """`presence` is told which proxies are connected."""
         self._options = options
-        self._board = Board(Metrics(version), monotonic)
+        self._board = Board(Metrics(version), monotonic, presence)
         epoch = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._publisher = Publisher(world, translator, options, self._board, epoch)
         self._door = Door(authenticator, trust_plaintext=options.trust_plaintext)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from controlplane.xds import type_urls
 
@@ -73,11 +73,24 @@ class Verdict(NamedTuple):
     reason: str
 
 
+class Presence(Protocol):
+    """Somebody who wants to know which proxies are connected."""
+
+    def came(self, proxy: Proxy) -> None:
+        """A stream has begun; a proxy may have several."""
+
+    def left(self, proxy: Proxy) -> None:
+        """A stream has ended."""
+
+
 class Board:
     """All streams, and those who wait for them."""
 
-    def __init__(self, metrics: Metrics, now: Callable[[], float]) -> None:
+    def __init__(
+        self, metrics: Metrics, now: Callable[[], float], presence: Presence | None = None
+    ) -> None:
         self.metrics = metrics
+        self._presence = presence
         self.streams: set[Stream] = set()
         self._now = now
         self._waiting: set[_Waiting] = set()
@@ -107,10 +120,14 @@ class Board:
     def connected(self, stream: Stream) -> None:
         self.streams.add(stream)
         self.metrics.connected.set(len(self.streams))
+        if self._presence is not None:
+            self._presence.came(stream.proxy)
 
     def gone(self, stream: Stream) -> None:
         self.streams.discard(stream)
         self.metrics.connected.set(len(self.streams))
+        if self._presence is not None:
+            self._presence.left(stream.proxy)
         for waiting in self._waiting:
             waiting.streams.discard(stream)
             waiting.look()

@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 
 USAGE = """usage: mesh COMMAND [flags]
 
+  control   the control plane: configuration in, xDS and certificates out
+  run       a program in the mesh: mesh run --join FILE --service NAME --port N -- CMD
+  token     what a workload needs to join: mesh token create --service-account NAME -o FILE
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
   apply     write configuration: mesh apply -f FILE (- is the standard input)
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
   delete    remove configuration: mesh delete virtualservice NAME
   demo      upstreams, a proxy and traffic, explained step by step (--once: check and end)
   bench     measure against Envoy, nginx and HAProxy
-  control   the control plane (comes with the next release)
   version   print the version"""
 
 
@@ -39,6 +41,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return control(rest)
     if command in {"apply", "get", "delete"}:
         return _configuration(command, rest)
+    if command == "run":
+        from controlplane.commands.run import main as run
+
+        return run(rest)
+    if command == "token":
+        from controlplane.commands.token import main as token
+
+        return token(rest)
     if command in {"version", "--version"}:
         from mesh import __version__
 

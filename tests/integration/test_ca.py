@@ -15,7 +15,6 @@ import grpc.aio
 import pytest
 from cryptography import x509
 
-from controlplane.ca import messages
 from controlplane.ca.audit import Audit
 from controlplane.ca.authenticate import WorkloadAuthenticator
 from controlplane.ca.authority import roll
@@ -24,9 +23,10 @@ from controlplane.ca.limits import Limits
 from controlplane.ca.service import CertificateService
 from controlplane.ca.serving import ServingCertificate
 from controlplane.ca.tokens import Tokens
+from mesh.api import certificates
 from tests.support.requests import key, key_pem, request
 
-_METHOD = f"/{messages.SERVICE}/CreateCertificate"
+_METHOD = f"/{certificates.SERVICE}/CreateCertificate"
 
 
 @dataclass
@@ -87,10 +87,10 @@ async def create(
     async with channel:
         call: Any = channel.unary_unary(
             _METHOD,
-            request_serializer=messages.Request.SerializeToString,
-            response_deserializer=messages.Response.FromString,
+            request_serializer=certificates.Request.SerializeToString,
+            response_deserializer=certificates.Response.FromString,
         )
-        asked = messages.Request(csr=csr.decode(), validity_duration=3600)
+        asked = certificates.Request(csr=csr.decode(), validity_duration=3600)
         response = await call(asked, metadata=metadata, timeout=10)
         return list(response.cert_chain)
 

@@ -66,7 +66,8 @@ def route_names(listener: Any) -> list[str]:
 def envoy_validates(envoy: Path, sent: dict[str, list[Any]], directory: Path) -> str:
     """What `envoy --mode validate` says against it; "" if it takes it."""
     clusters = [_plain(one) for one in sent[api.CLUSTER]]
-    clusters.append({"name": "xds", "type": "STATIC", "load_assignment": {"cluster_name": "xds"}})
+    for name in ("xds", "sds-grpc"):
+        clusters.append({"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name}})
     listeners = [_plain(one) for one in sent[api.LISTENER]]
     listeners += [_plain(_with_routes(one, index)) for index, one in enumerate(sent[api.ROUTE])]
     config = {

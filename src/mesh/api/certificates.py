@@ -1,5 +1,7 @@
 """The messages of `istio.v1.auth.IstioCertificateService`, which no package on PyPI carries.
 
+Needs protobuf, so `mesh.api` itself does not import it.
+
 Field numbers are the protocol's (istio/api, security/v1alpha1/ca.proto).
 """
 

@@ -1,0 +1,44 @@
+"""Addresses and ports for workloads that share a machine.
+
+Every workload has an address of its own on loopback (all of 127.0.0.0/8 is there without setting
+anything up), so that each can have the ports that its service promises.
+"""
+
+from __future__ import annotations
+
+import socket
+from hashlib import blake2b
+
+#: 127.64.0.0/10 is ours: nobody uses it by habit.
+_FIRST, _SIZE = 64, 64 * 256 * 254
+_TRIES = 64
+
+
+def free_address(name: str, ports: tuple[int, ...]) -> str:
+    """An address on which all these ports are free: by the name's hash, so that it stays the same
+    from run to run; taken ones are passed over. Raises OSError."""
+    start = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
+    for step in range(_TRIES):
+        slot = (start + step * 7919) % _SIZE
+        address = f"127.{_FIRST + slot // (256 * 254)}.{slot // 254 % 256}.{slot % 254 + 1}"
+        if all(_is_free(address, port) for port in ports):
+            return address
+    raise OSError(f"no address for {name}: {_TRIES} were tried and have its ports in use")
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that nobody has now."""
+    with socket.socket() as one:
+        one.bind((address, 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((address, port))
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,146 @@
+"""`mesh run --service NAME --port N -- CMD`: a program of this machine, in the mesh."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from controlplane.agent import join
+from controlplane.agent.ports import free_port
+from controlplane.agent.run import Failed, Plan, default_proxy, run
+from controlplane.translation.names import parse_port
+
+_USAGE = "mesh run --join FILE --service NAME [--port N] [flags] -- COMMAND [ARGUMENT...]"
+
+
+class _Wrong(Exception):
+    """A flag cannot be taken; `str()` says which and why."""
+
+
+def main(argv: list[str]) -> int:
+    """The program's exit code, or 1 if it could not be run."""
+    options = _options(argv)
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format=f"mesh run [{options.service}]: %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return asyncio.run(run(_plan(options)))
+    except (_Wrong, join.BadJoin, Failed, OSError) as error:
+        print(f"mesh run [{options.service}]: {error}", file=sys.stderr)
+        return 1
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    if not options.command:
+        raise _Wrong(f"no command; write {_USAGE}")
+    outer, inner = [], []
+    for text in options.port:
+        port, _, application = text.partition(":")
+        outer.append(_port(port, "--port"))
+        chosen = free_port() if application == "auto" else _port(application or port, "--port")
+        inner.append(chosen)
+    name = options.name or f"{options.service}-{options.version}"
+    labels = {"app": options.service, "version": options.version, **_labels(options.label)}
+    read = join.read(Path(options.join))
+    egress = tuple(_egress(one, read.namespace) for one in options.egress)
+    return Plan(
+        join=read,
+        name=name,
+        labels=labels,
+        ports=tuple(outer),
+        application_ports=tuple(inner),
+        command=tuple(_with_port(options.command, inner)),
+        proxy=tuple(shlex.split(options.proxy)) if options.proxy else default_proxy(),
+        egress=egress,
+        address=options.address,
+        http_proxy_port=options.http_proxy_port,
+        admin_port=options.admin_port,
+        drain_seconds=options.drain_seconds,
+    )
+
+
+def _with_port(command: list[str], ports: list[int]) -> list[str]:
+    """`{port}` in the command is the program's port."""
+    first = str(ports[0]) if ports else ""
+    return [word.replace("{port}", first) for word in command]
+
+
+def _port(text: str, flag: str) -> int:
+    number = parse_port(text)
+    if number is None:
+        raise _Wrong(f"{flag} {text}: must be a port from 1 to 65535")
+    return number
+
+
+def _labels(given: list[str]) -> dict[str, str]:
+    found = {}
+    for one in given:
+        key, separator, value = one.partition("=")
+        if not (key and separator):
+            raise _Wrong(f"--label {one}: write KEY=VALUE")
+        found[key] = value
+    return found
+
+
+def _egress(text: str, namespace: str) -> tuple[int, str]:
+    """`20001=ratings:9080`, a short name in the workload's namespace."""
+    local, separator, remote = text.partition("=")
+    host, colon, port = remote.rpartition(":")
+    if not (separator and colon and host):
+        raise _Wrong(f"--egress {text}: write LOCAL_PORT=HOST:PORT")
+    full = host if "." in host else f"{host}.{namespace}.svc.cluster.local"
+    return _port(local, "--egress"), f"{full}:{_port(port, '--egress')}"
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    own, command = argv, []
+    if "--" in argv:
+        place = argv.index("--")
+        own, command = argv[:place], argv[place + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="mesh run",
+        usage=_USAGE,
+        description="Run a program with a sidecar. Its requests go through the HTTP proxy that"
+        " http_proxy names; PORT is the port on which it is to listen on 127.0.0.1.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--join", metavar="FILE", required=True, help="made by `mesh token create`")
+    parser.add_argument("--service", metavar="NAME", required=True, help="the label app")
+    parser.add_argument("--version", metavar="NAME", default="v1", help="the label version (v1)")
+    parser.add_argument("--name", help="of the workload (SERVICE-VERSION)")
+    parser.add_argument(
+        "--port",
+        metavar="N[:M]",
+        action="append",
+        default=[],
+        help="the service's port, and the program's where it is another (auto: a free one)",
+    )
+    parser.add_argument("--label", metavar="KEY=VALUE", action="append", default=[])
+    parser.add_argument(
+        "--egress",
+        metavar="PORT=HOST:PORT",
+        action="append",
+        default=[],
+        help="a port on 127.0.0.1 for one service, for what is not HTTP",
+    )
+    parser.add_argument("--address", default="", help="of the workload (one on loopback)")
+    parser.add_argument("--http-proxy-port", type=int, default=0, metavar="N")
+    parser.add_argument("--admin-port", type=int, default=0, metavar="N")
+    parser.add_argument("--drain-seconds", type=float, default=10.0, metavar="S")
+    parser.add_argument(
+        "--proxy",
+        metavar="COMMAND",
+        default=os.environ.get("MESH_PROXY", ""),
+        help="another sidecar than ours, Envoy's for one",
+    )
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning"))
+    options = parser.parse_args(own)
+    options.command = command
+    return options

@@ -1,0 +1,75 @@
+"""`mesh token create`: what a workload needs to join, in one file that can be used once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from controlplane.agent.join import Join
+from controlplane.ca.authority import Unusable, load
+from controlplane.ca.tokens import JOIN_LIFE, Invalid, Tokens
+from controlplane.commands.flags import state_folder
+from controlplane.resources.schema import parse_duration
+
+
+def main(argv: list[str]) -> int:
+    """Exit code 0 if the file was written, else 1."""
+    options = _options(argv)
+    life = parse_duration(options.life)
+    if life is None or life <= 0:
+        return _refuse(f"--life {options.life}: is no duration; write 1h or 30m")
+    state = state_folder(options.state)
+    try:
+        authority = load(state / "ca", options.trust_domain)
+        token = Tokens(state / "tokens", options.trust_domain).new_join(
+            options.namespace, options.service_account, life
+        )
+        join = Join(
+            control=options.control,
+            join=options.join,
+            roots=authority.roots_pem().decode(),
+            namespace=options.namespace,
+            service_account=options.service_account,
+            trust_domain=options.trust_domain,
+            token=token,
+        )
+        _write(options.output, join.to_json())
+    except (Unusable, Invalid, OSError) as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _write(output: str, body: bytes) -> None:
+    if output == "-":
+        sys.stdout.buffer.write(body + b"\n")
+        sys.stdout.flush()
+        return
+    # Whoever reads it may join as this workload.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with os.fdopen(os.open(Path(output), flags, 0o600), "wb") as file:
+        file.write(body)
+
+
+def _options(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="mesh token",
+        description="Make a join file for one workload. It can be used once: keep it as a secret.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("action", choices=("create",))
+    parser.add_argument("-n", "--namespace", default="default")
+    parser.add_argument("--service-account", metavar="NAME", default="default")
+    parser.add_argument("--life", metavar="DURATION", default=f"{int(JOIN_LIFE)}s")
+    parser.add_argument("--state", metavar="DIR", help="the control plane's state folder")
+    parser.add_argument("--control", metavar="HOST:PORT", default="127.0.0.1:15012")
+    parser.add_argument("--join", metavar="HOST:PORT", default="127.0.0.1:15011")
+    parser.add_argument("--trust-domain", default="cluster.local")
+    parser.add_argument("-o", "--output", metavar="FILE", default="-", help="- is standard output")
+    return parser.parse_args(argv)
+
+
+def _refuse(message: str) -> int:
+    print(f"mesh token: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,220 @@
+"""One control plane: follows its sources, keeps the world, serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+from controlplane.ca.audit import Audit
+from controlplane.ca.authenticate import WorkloadAuthenticator
+from controlplane.ca.holder import Holder
+from controlplane.ca.limits import Limits
+from controlplane.ca.service import CertificateService
+from controlplane.ca.serving import ServingCertificate
+from controlplane.ca.tokens import Tokens
+from controlplane.problem import Refused
+from controlplane.registration import RegistrationService
+from controlplane.resources import mesh_config
+from controlplane.resources.kinds import KINDS
+from controlplane.resources.mesh_config import MeshConfig
+from controlplane.resources.resource import Key
+from controlplane.sources.folder import Folder
+from controlplane.sources.merge import Merged
+from controlplane.sources.registered import Registered
+from controlplane.sources.source import Change, Gone
+from controlplane.translation.translator import IstioTranslator
+from controlplane.world.world import World
+from controlplane.xds.options import Options
+from controlplane.xds.server import DiscoveryServer
+
+_LOG = logging.getLogger(__name__)
+#: How often the authority's files are looked at.
+_ROOT_SECONDS = 2.0
+_MESH_CONFIG = Key("ConfigMap", "istio-system", "istio")
+_MESH_KEY = "mesh"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may choose. Addresses are HOST:PORT, port 0 is any; "" is none."""
+
+    config: Path
+    state: Path
+    secure: str = "127.0.0.1:0"
+    join: str = "127.0.0.1:0"
+    debug: str = "127.0.0.1:0"
+    plaintext: str = ""
+    trust_plaintext: bool = False
+    #: A file with MeshConfig, under what the ConfigMap `istio-system/istio` says.
+    mesh_config: Path | None = None
+    #: Names and addresses under which clients reach us, besides loopback's.
+    names: tuple[str, ...] = ()
+
+
+class Control:
+    """As a context it serves. Everything runs on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises OSError, ValueError or ca.authority.Unusable for what cannot be used."""
+        self._settings = settings
+        self._base = _file(settings.mesh_config)
+        self._config = self._base
+        domain = self._base.trust_domain
+        settings.config.mkdir(parents=True, exist_ok=True)
+        settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.world = World()
+        self.authority = Holder(settings.state / "ca", domain)
+        self.tokens = Tokens(settings.state / "tokens", domain)
+        self._registered = Registered()
+        self._folder = Folder(str(settings.config), KINDS)
+        self._source = Merged((self._folder, self._registered))
+        #: All that is refused now.
+        self.refused: tuple[Refused, ...] = ()
+        self._tasks: list[asyncio.Task[None]] = []
+        authenticator = WorkloadAuthenticator(
+            frozenset({domain, *self._base.trust_domain_aliases}), self.tokens
+        )
+        self._certificates = CertificateService(
+            self.authority.current, authenticator, Audit(settings.state / "audit.jsonl"), Limits()
+        )
+        self._registration = RegistrationService(self._registered, authenticator)
+        own = ServingCertificate(self.authority.current, self._names(domain))
+        self.server = DiscoveryServer(
+            self.world,
+            IstioTranslator(),
+            authenticator,
+            Options(
+                secure=settings.secure,
+                credentials=own.mutual() if settings.secure else None,
+                join=settings.join,
+                join_credentials=own.one_sided() if settings.join else None,
+                plaintext=settings.plaintext,
+                trust_plaintext=settings.trust_plaintext,
+                debug=settings.debug,
+            ),
+            presence=self._registered,
+        )
+
+    async def __aenter__(self) -> Self:
+        listing = await self._source.list()
+        self._refuse(listing.refused)
+        self.world.change(listing.resources)
+        self._follow_mesh_config(force=True)
+        await self.server.start(self._certificates.handler(), self._registration.handler())
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self._follow(listing.version)),
+            loop.create_task(self._watch_roots()),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.server.stop(1.0)
+        await self._source.close()
+        await self._folder.close()
+
+    async def failed(self) -> None:
+        """Returns never; raises what ended a part that must not end."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+    def addresses(self) -> str:
+        """Where it serves, for people."""
+        server = self.server
+        found = {
+            "xDS": server.secure_port,
+            "join": server.join_port,
+            "plaintext xDS": server.plaintext_port,
+            "status": server.debug_port,
+        }
+        ports = ", ".join(f"{what} on port {port}" for what, port in found.items() if port)
+        return f"{ports}; configuration from {self._settings.config}"
+
+    def _names(self, domain: str) -> tuple[str, ...]:
+        own = ("localhost", "127.0.0.1", "::1", "istiod.istio-system.svc")
+        identity = f"spiffe://{domain}/ns/istio-system/sa/istiod"
+        return tuple(dict.fromkeys((*own, identity, *self._settings.names)))
+
+    async def _follow(self, version: str) -> None:
+        """The world after the sources, for ever."""
+        while True:
+            try:
+                async for change in self._source.watch(version):
+                    version = change.version
+                    await self._apply(change)
+            except Gone:
+                listing = await self._source.list()
+                version = listing.version
+                held = {one.key for one in listing.resources}
+                gone = tuple(key for key in self.world.names() if key not in held)
+                await self._apply(Change(listing.resources, gone, listing.refused, version))
+
+    async def _apply(self, change: Change) -> None:
+        self._refuse(change.refused)
+        self.world.change(change.updated, change.removed)
+        touched = {*(one.key for one in change.updated), *change.removed}
+        if _MESH_CONFIG in touched:
+            self._follow_mesh_config()
+        await self.server.changed()
+
+    def _refuse(self, refused: tuple[Refused, ...]) -> None:
+        for one in refused:
+            if one not in self.refused:
+                for line in str(one).splitlines():
+                    _LOG.warning("refused: %s", line)
+        self.refused = refused
+
+    def _follow_mesh_config(self, *, force: bool = False) -> None:
+        """MeshConfig from the file and the ConfigMap; what cannot be taken changes nothing."""
+        resource = self.world.view().resource(*_MESH_CONFIG)
+        text = resource.spec.data.get(_MESH_KEY, "") if resource is not None else ""
+        where = f"{resource.origin if resource else ''} ConfigMap istio-system/istio: data.mesh"
+        chosen = _overlaid(text, self._base, where) if text else self._base
+        if chosen is None or (chosen == self._config and not force):
+            return
+        if chosen.trust_domain != self._base.trust_domain:
+            _LOG.warning("%s: trustDomain changes with a restart and --mesh-config only", where)
+        self._config = chosen
+        self.world.change(facts={"mesh-config": chosen})
+
+    async def _watch_roots(self) -> None:
+        while True:
+            await asyncio.sleep(_ROOT_SECONDS)
+            if self.authority.refresh():
+                _LOG.info("the authority has changed: %r", self.authority.current())
+
+
+def _file(path: Path | None) -> MeshConfig:
+    if path is None:
+        return MeshConfig()
+    found = _overlaid(path.read_text(encoding="utf-8"), MeshConfig(), str(path))
+    if found is None:
+        raise ValueError(f"{path}: is no MeshConfig (the log says why)")
+    return found
+
+
+def _overlaid(text: str, base: MeshConfig, where: str) -> MeshConfig | None:
+    try:
+        value: Any = yaml.load(text, yaml.CSafeLoader) or {}
+    except yaml.YAMLError as error:
+        _LOG.warning("%s: is no YAML: %s", where, " ".join(str(error).split()))
+        return None
+    chosen, problems = mesh_config.apply(value, base)
+    for problem in problems:
+        _LOG.warning("%s: %s: %s", where, problem.path, problem.reason)
+    return chosen

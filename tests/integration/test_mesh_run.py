@@ -1,0 +1,164 @@
+"""Programs in the mesh: mutual TLS, splits, policies, leaving, restarts, as users see them."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.mesh import Mesh, Workload, until
+from tests.support.proxies import ENVOY
+
+SERVICES = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec:
+  ports: [{port: 9080, name: http}]
+  selector: {app: reviews}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+"""
+SUBSETS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews}
+spec:
+  host: reviews
+  subsets:
+  - {name: v1, labels: {version: v1}}
+  - {name: v2, labels: {version: v2}}
+"""
+
+
+def split(first: int, second: int) -> str:
+    return f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: reviews}}
+spec:
+  hosts: [reviews]
+  http:
+  - match: [{{headers: {{end-user: {{exact: jason}}}}}}]
+    route: [{{destination: {{host: reviews, subset: v2}}}}]
+  - route:
+    - {{destination: {{host: reviews, subset: v1}}, weight: {first}}}
+    - {{destination: {{host: reviews, subset: v2}}, weight: {second}}}
+"""
+
+
+ONLY_PRODUCTPAGE = """
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: reviews}
+spec:
+  selector: {matchLabels: {app: reviews}}
+  rules:
+  - from: [{source: {principals: [cluster.local/ns/default/sa/productpage]}}]
+    to: [{operation: {methods: [GET]}}]
+"""
+
+
+@pytest.fixture(scope="module", params=[ENVOY])
+def mesh(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mesh]:
+    with Mesh(tmp_path_factory.mktemp("mesh"), request.param) as running:
+        running.write("services.yaml", SERVICES)
+        yield running
+
+
+def test_a_mesh_from_nothing(mesh: Mesh) -> None:
+    """One after the other, because a mesh is costly to start: each step is a state of the mesh."""
+    for version in ("v1", "v2"):
+        mesh.run("reviews", "--port", "9080:auto", version=version)
+    page = mesh.run("productpage", command=["sleep", "600"])
+    intern = mesh.run("intern", command=["sleep", "600"])
+    until(lambda: page.get("reviews:9080")[0] == 200, "reviews does not answer", mesh.log)
+
+    # Mutual TLS: the application is told who calls, and nobody without a certificate gets in.
+    _, answer = page.get("reviews:9080", "/who")
+    told = answer["headers"]["x-forwarded-client-cert"]
+    assert "URI=spiffe://cluster.local/ns/default/sa/productpage" in told
+    assert "By=spiffe://cluster.local/ns/default/sa/reviews" in told
+
+    # Routes by header and by weight follow a change of the file.
+    mesh.write("subsets.yaml", SUBSETS)
+    mesh.write("split.yaml", split(100, 0))
+    until(lambda: seen(page) == {"reviews-v1"}, "the split is not followed", mesh.log)
+    assert page.get("reviews:9080", headers={"end-user": "jason"})[1]["name"] == "reviews-v2"
+    mesh.write("split.yaml", split(0, 100))
+    until(lambda: seen(page) == {"reviews-v2"}, "the split is not followed", mesh.log)
+
+    # Who may not is told so, by the sidecar of the one that is called.
+    mesh.write("policy.yaml", ONLY_PRODUCTPAGE)
+    until(lambda: intern.get("reviews:9080")[0] == 403, "the policy is not followed", mesh.log)
+    assert intern.get("reviews:9080")[1] == "RBAC: access denied"
+    assert page.get("reviews:9080")[0] == 200
+    # Connections of before the policy are drained, not cut.
+    until(
+        lambda: page.get("reviews:9080", method="DELETE")[0] == 403,
+        "the policy is not followed",
+        mesh.log,
+    )
+
+    # What is wrong is refused, and changes nothing.
+    mesh.write("split.yaml", split(100, 0).replace("weight", "wieght"))
+    until(lambda: "did you mean weight?" in mesh.log("control"), "nothing is said", mesh.log)
+    assert seen(page) == {"reviews-v2"}
+    states = [one["types"] for one in mesh.debug("/debug/syncz")]
+    assert len(states) == 4
+    assert {kind["state"] for types in states for kind in types.values()} <= {"SYNCED", "NOT SENT"}
+
+
+def test_certificates_renew_under_traffic(mesh: Mesh) -> None:
+    page, reviews = mesh.workloads["productpage-v1"], mesh.workloads["reviews-v2"]
+    statuses = set()
+    for _ in range(3):
+        before = mesh.log(reviews.name).count("a new certificate")
+        reviews.process.send_signal(signal.SIGUSR2)
+        until(
+            lambda before=before: mesh.log(reviews.name).count("a new certificate") > before,
+            "no new certificate",
+            mesh.log,
+        )
+        statuses.add(page.get("reviews:9080")[0])
+    assert statuses == {200}
+    audit = (mesh.state / "audit.jsonl").read_text()
+    assert audit.count("sa/reviews") >= 5
+    assert "PRIVATE" not in audit
+
+
+def test_a_program_that_leaves_costs_no_request(mesh: Mesh) -> None:
+    page = mesh.workloads["productpage-v1"]
+    mesh.write("split.yaml", SERVICES)
+    third = mesh.run("reviews", "--port", "9080:auto", version="v3")
+    (mesh.config / "split.yaml").unlink()
+    until(lambda: "reviews-v3" in seen(page), "v3 gets no requests", mesh.log)
+    third.process.terminate()
+    statuses: Counter[int] = Counter()
+    while third.process.poll() is None:
+        statuses[page.get("reviews:9080")[0]] += 1
+    statuses.update(page.get("reviews:9080")[0] for _ in range(50))
+    assert set(statuses) == {200}
+    assert "reviews-v3" not in seen(page)
+
+
+def test_the_mesh_serves_while_the_control_plane_is_away(mesh: Mesh) -> None:
+    page = mesh.workloads["productpage-v1"]
+    mesh.control.kill()
+    mesh.control.wait()
+    assert {page.get("reviews:9080")[0] for _ in range(20)} == {200}
+    mesh.start_control()
+    until(lambda: len(mesh.debug("/debug/syncz")) == 4, "sidecars do not come back", mesh.log)
+    assert {page.get("reviews:9080")[0] for _ in range(20)} == {200}
+
+
+def seen(page: Workload) -> set[str]:
+    """Who answers, in twenty requests."""
+    return {page.get("reviews:9080")[1]["name"] for _ in range(20)}

@@ -71,7 +71,7 @@ class Control:
         self.world = World()
         self.authority = Holder(settings.state / "ca", domain)
         self.tokens = Tokens(settings.state / "tokens", domain)
-        self._registered = Registered()
+        self._registered = Registered(settings.state / "registered.json")
         self._folder = Folder(str(settings.config), KINDS)
         self._source = Merged((self._folder, self._registered))
         #: All that is refused now.

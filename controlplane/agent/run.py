@@ -32,6 +32,7 @@ from mesh.api import registration
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02
 _RPC_SECONDS = 5.0
+_AGAIN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class _Workload:
 
     async def _serve(self, ended: asyncio.Event, sidecar: Child, program: Child) -> int:
         loop = asyncio.get_running_loop()
+        again = loop.create_task(self._say_again())
         waiting = {
             loop.create_task(ended.wait()): None,
             loop.create_task(sidecar.wait()): sidecar,
@@ -140,6 +142,7 @@ class _Workload:
         done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
+        again.cancel()
         if self._plan.ports:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await self._say(registration.LEAVING)
@@ -149,6 +152,13 @@ class _Workload:
             return await program.wait()
         await asyncio.sleep(self._plan.leave_seconds)
         return 0
+
+    async def _say_again(self) -> None:
+        """A control plane that has lost its state must hear it again."""
+        while self._plan.ports:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self._say(registration.READY)
 
     async def _start_sidecar(self) -> Child:
         plan, join = self._plan, self._plan.join

@@ -4,16 +4,24 @@ auto-registration, until it has been gone for a while.
 A sidecar asks for it by its node's metadata: `AUTO_REGISTER: "true"` at once, `"on-ready"` when its
 agent says that the application takes requests. Namespace and service account of the entry are
 those that it has proved.
+
+What is registered is on disk before it is told, so that a restart of the control plane takes no
+workload out of the mesh: its sidecar has a minute to come back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
 
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.workload_entry.schema import WorkloadEntry
+from controlplane.sources import durable
 from controlplane.sources.history import History
 from controlplane.sources.source import Change, Listing
 from controlplane.world.proxy import Proxy
@@ -21,14 +29,20 @@ from controlplane.xds.identity import Identity
 
 #: How long an entry outlives its connection (Istio: 10 s): a reconnect must not cost traffic.
 GRACE = 10.0
+#: How long it has to come back after a restart of ours.
+RESTART = 60.0
 _MOST_WAITING = 10_000
+_LOG = logging.getLogger(__name__)
 _MUTUAL_TLS = "security.istio.io/tlsMode"
 
 
 class Registered:
     """The source. Of one event loop, which also calls `came` and `left`."""
 
-    def __init__(self, grace: float = GRACE) -> None:
+    def __init__(self, path: Path | None = None, grace: float = GRACE) -> None:
+        """`path`: where to keep it; None keeps nothing. Raises ValueError for a file that is none
+        of ours."""
+        self._path = path
         self._grace = grace
         self._history = History()
         self._entries: dict[Key, Resource[WorkloadEntry]] = {}
@@ -38,13 +52,27 @@ class Registered:
         #: How many streams of a workload there are; a reconnect may come before the old one ends.
         self._streams: dict[Key, int] = {}
         self._leaving: dict[Key, asyncio.TimerHandle] = {}
+        self._begun = False
 
     @property
     def name(self) -> str:
         return "connected sidecars"
 
     async def list(self) -> Listing:
+        self._begin()
         return Listing(tuple(self._entries.values()), (), self._history.version)
+
+    def _begin(self) -> None:
+        """Reads what was kept; those who do not come back in time are taken out."""
+        if self._path is None or self._begun:
+            return
+        self._begun = True
+        loop = asyncio.get_running_loop()
+        for entry in _load(self._path):
+            self._entries[entry.key] = entry
+            self._ready.add(entry.key)
+            if entry.key not in self._streams:
+                self._leaving[entry.key] = loop.call_later(RESTART, self._remove, entry.key)
 
     async def watch(self, version: str) -> AsyncIterator[Change]:
         async for change in self._history.after(version):
@@ -85,8 +113,7 @@ class Registered:
         """It will soon take no more: nobody is to send it any. Raises PermissionError."""
         key = self._own(identity, name)
         self._ready.discard(key)
-        if self._entries.pop(key, None) is not None:
-            self._history.add((), (key,), ())
+        self._drop(key)
 
     def _own(self, identity: Identity, name: str) -> Key:
         key = _key(identity.namespace, name)
@@ -105,15 +132,46 @@ class Registered:
         held = self._entries.get(key)
         if held is None or held.spec != entry.spec:
             self._entries[key] = entry
+            self._keep()
             self._history.add((entry,), (), ())
+
+    def _keep(self) -> None:
+        if self._path is None:
+            return
+        kept = [
+            [one.namespace, one.name, one.created, asdict(one.spec)]
+            for one in self._entries.values()
+        ]
+        try:
+            durable.write(str(self._path), json.dumps(kept).encode(), 0o600)
+        except OSError as error:
+            # The mesh goes on; a restart would know less.
+            _LOG.error("%s: registrations are not kept: %s", self._path, error.strerror)
 
     def _remove(self, key: Key) -> None:
         self._leaving.pop(key, None)
         self._streams.pop(key, None)
         self._proxies.pop(key, None)
         self._ready.discard(key)
+        self._drop(key)
+
+    def _drop(self, key: Key) -> None:
         if self._entries.pop(key, None) is not None:
+            self._keep()
             self._history.add((), (key,), ())
+
+
+def _load(path: Path) -> list[Resource[WorkloadEntry]]:
+    try:
+        kept = json.loads(path.read_bytes())
+        return [
+            Resource(Key("WorkloadEntry", namespace, name), WorkloadEntry(**spec), created=created)
+            for namespace, name, created, spec in kept
+        ]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: holds no registrations ({error}); remove it") from error
 
 
 def _key(namespace: str, name: str) -> Key:

@@ -14,7 +14,7 @@ Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
 
 @query
 def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
-    """The mode of one port of a workload (not of a service). Of several policies at one level the
+    """The mode of one port of a workload (not of a service; 0 is any other port). Of several policies at one level the
     oldest holds; UNSET inherits; nothing said is PERMISSIVE."""
     root = mesh.root_namespace(view)
     own = view.resources("PeerAuthentication", namespace)
@@ -29,6 +29,15 @@ def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
             chosen: Mode = one.mode
             return chosen
     return "PERMISSIVE"
+
+
+@query
+def ports_with_mode(view: View, namespace: str, labels: Labels) -> frozenset[int]:
+    """The ports of a workload for which its policy says something of its own."""
+    for one in view.resources("PeerAuthentication", namespace):
+        if _selects(one, labels):
+            return frozenset(one.spec.port_level_mtls or ())
+    return frozenset()
 
 
 def _for_all(policy: Resource[Any]) -> bool:

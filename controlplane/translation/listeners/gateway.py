@@ -9,7 +9,6 @@ from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     CommonTlsContext,
@@ -93,7 +92,7 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
     name = route_name(gate, one)
     checks = authorization.http_filters(view, namespace, labels)
-    built = manager.manager(f"outbound_0.0.0.0_{gate.target}", checks)
+    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", checks)
     # The edge of the mesh: the client is whoever connects, whatever headers say.
     built.use_remote_address.value = True
     built.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
@@ -112,13 +111,7 @@ def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) ->
     checks = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
-        proxy = TcpProxy(stat_prefix=route.stat_prefix)
-        if len(route.clusters) == 1:
-            proxy.cluster = route.clusters[0][0]
-        else:
-            for name, weight in route.clusters:
-                proxy.weighted_clusters.clusters.add(name=name, weight=weight)
-        forward = manager.network_filter("envoy.filters.network.tcp_proxy", proxy)
+        forward = manager.tcp_proxy(view, route.clusters, route.stat_prefix)
         chain = FilterChain(filters=[*checks, forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):

@@ -17,19 +17,18 @@ from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
 from controlplane.registry import protocols, proxies
 from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
-from controlplane.resources.peer_authentication.translate import mode
+from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
 from controlplane.translation import names
 from controlplane.translation.listeners import addresses, authorization, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import inbound as routes
-from controlplane.translation.tls import workload_context
+from controlplane.translation.tls import socket, workload_context
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
@@ -46,22 +45,34 @@ def listeners(
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     found = proxies.offers(view, namespace, workload, labels, (capture.address,))
     offers = {one.target: one for one in reversed(found)}
-    http = authorization.http_filters(view, namespace, labels)
-    tcp = authorization.network_filters(view, namespace, labels)
-    chains = {
-        port: _chains(one, mode(view, namespace, labels, port), http, tcp)
-        for port, one in offers.items()
-    }
-    if capture.mode != "NONE":
-        return (_one(_virtual(chains, tcp)),)
-    return tuple(_one(_opened(port, chains[port], capture)) for port in sorted(chains))
+    requests = authorization.http_filters(view, namespace, labels)
+    connections = authorization.network_filters(view, namespace, labels)
+    chains: list[FilterChain] = []
+    opened: dict[int, list[FilterChain]] = {}
+    for port, offer in sorted(offers.items()):
+        as_bytes = [*connections, _tcp(view, names.inbound(port))]
+        is_http = protocols.is_http(offer.port.protocol)
+        filters = [_http(view, offer, requests)] if is_http else as_bytes
+        held = mode(view, namespace, labels, port)
+        opened[port] = _secured(str(port), held, filters, as_bytes, http=is_http)
+        chains += _for_port(port, opened[port])
+    if capture.mode == "NONE":
+        return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
+    # Ports that belong to no service are the application's too, and no way around the policies.
+    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH)]
+    for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
+        held = mode(view, namespace, labels, port)
+        chains += _for_port(port, _secured(str(port), held, anywhere, anywhere, http=False))
+    held = mode(view, namespace, labels, 0)
+    chains += _secured("virtualInbound-catchall", held, anywhere, anywhere, http=False)
+    return (_one(_virtual(view, chains)),)
 
 
 def _one(listener: Listener) -> Encoded:
     return encoded(listener.name, packed(listener))
 
 
-def _virtual(chains: dict[int, list[FilterChain]], checks: list[Filter]) -> Listener:
+def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
     built = _listener("virtualInbound", "0.0.0.0", addresses.INBOUND_PORT)
     built.use_original_dst.value = False
     built.listener_filters.insert(
@@ -74,16 +85,10 @@ def _virtual(chains: dict[int, list[FilterChain]], checks: list[Filter]) -> List
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": addresses.INBOUND_PORT}),
-            filters=[_tcp(names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE)],
         )
     )
-    for port in sorted(chains):
-        for chain in chains[port]:
-            chain.filter_chain_match.destination_port.value = port
-            built.filter_chains.append(chain)
-    built.filter_chains.append(
-        FilterChain(name="virtualInbound-catchall-tcp", filters=[_tcp(names.INBOUND_PASSTHROUGH)])
-    )
+    built.filter_chains.extend(chains)
     return built
 
 
@@ -106,32 +111,33 @@ def _listener(name: str, address: str, port: int) -> Listener:
     )
 
 
-def _chains(
-    offer: Offer, mode: str, http_checks: list[hcm.HttpFilter], checks: list[Filter]
-) -> list[FilterChain]:
-    """The chains of one port: mutual TLS, plaintext, or both."""
-    http = protocols.is_http(offer.port.protocol)
-    as_bytes = [*checks, _tcp(names.inbound(offer.target))]
-    filters = [_http(offer, http_checks)] if http else as_bytes
+def _for_port(port: int, chains: list[FilterChain]) -> list[FilterChain]:
     found = []
-    if mode != "DISABLE":
-        chain = FilterChain(filters=filters, transport_socket=_tls(http))
-        chain.filter_chain_match.transport_protocol = "tls"
-        if mode == "PERMISSIVE":
-            # Other TLS is the application's own: it is passed on as it is.
-            chain.filter_chain_match.application_protocols.extend(_MESH_ALPN)
-        found.append(chain)
-    if mode != "STRICT":
-        plain = FilterChain(filters=filters)
-        plain.filter_chain_match.transport_protocol = "raw_buffer"
-        found.append(plain)
-        if mode == "PERMISSIVE":
-            foreign = FilterChain(filters=as_bytes)
-            foreign.filter_chain_match.transport_protocol = "tls"
-            found.append(foreign)
-    for chain, kind in zip(found, ("mtls", "plain", "tls"), strict=False):
-        chain.name = f"{offer.target}-{kind}"
+    for chain in chains:
+        one = FilterChain()
+        one.CopyFrom(chain)
+        one.filter_chain_match.destination_port.value = port
+        found.append(one)
     return found
+
+
+def _secured(
+    name: str, mode: Mode, filters: list[Filter], as_bytes: list[Filter], *, http: bool
+) -> list[FilterChain]:
+    """The chains of one port by its mode. `as_bytes`: for TLS that is not the mesh's, which the
+    application ends itself."""
+    if mode == "DISABLE":
+        return [FilterChain(name=f"{name}-plain", filters=filters)]
+    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(http))
+    mutual.filter_chain_match.transport_protocol = "tls"
+    if mode == "STRICT":
+        return [mutual]
+    mutual.filter_chain_match.application_protocols.extend(_MESH_ALPN)
+    plain = FilterChain(name=f"{name}-plain", filters=filters)
+    plain.filter_chain_match.transport_protocol = "raw_buffer"
+    foreign = FilterChain(name=f"{name}-tls", filters=as_bytes)
+    foreign.filter_chain_match.transport_protocol = "tls"
+    return [mutual, plain, foreign]
 
 
 def _tls(http: bool) -> TransportSocket:
@@ -139,13 +145,13 @@ def _tls(http: bool) -> TransportSocket:
         common_tls_context=workload_context(_HTTP_ALPN if http else _TCP_ALPN, ())
     )
     context.require_client_certificate.value = True
-    return TransportSocket(name="envoy.transport_sockets.tls", typed_config=any_of(context))
+    return socket(context)
 
 
-def _http(offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
+def _http(view: View, offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(f"inbound_0.0.0.0_{offer.target}", checks)
+    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", checks)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"
@@ -153,7 +159,5 @@ def _http(offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(cluster: str) -> Filter:
-    return manager.network_filter(
-        "envoy.filters.network.tcp_proxy", TcpProxy(stat_prefix=cluster, cluster=cluster)
-    )
+def _tcp(view: View, cluster: str) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),))

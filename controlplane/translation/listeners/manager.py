@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.http.cors.v3.cors_pb2 import Cors
@@ -12,9 +12,12 @@ from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from controlplane.translation.durations import duration
+from controlplane.translation.listeners import access_log
 from controlplane.translation.pack import any_of
+from controlplane.world.view import View
 
 _GRPC_STATS = GrpcStats(emit_filter_state=True)
 _GRPC_STATS.stats_for_all_methods.value = False
@@ -22,7 +25,9 @@ _GRPC_STATS.stats_for_all_methods.value = False
 NAME = "envoy.filters.network.http_connection_manager"
 
 
-def manager(stat_prefix: str, filters: Iterable[hcm.HttpFilter]) -> hcm.HttpConnectionManager:
+def manager(
+    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter]
+) -> hcm.HttpConnectionManager:
     """What both directions have in common. `filters` stand before the router."""
     built = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix,
@@ -30,6 +35,7 @@ def manager(stat_prefix: str, filters: Iterable[hcm.HttpFilter]) -> hcm.HttpConn
         stream_idle_timeout=duration(0),
         upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
     )
+    built.access_log.extend(access_log.loggers(view))
     built.use_remote_address.value = False
     built.normalize_path.value = True
     built.http_filters.extend(filters)
@@ -52,3 +58,15 @@ def http_filter(name: str, config: object) -> hcm.HttpFilter:
 def network_filter(name: str, config: object) -> Filter:
     """A filter of a filter chain."""
     return Filter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]
+
+
+def tcp_proxy(view: View, clusters: Sequence[tuple[str, int]], stat_prefix: str = "") -> Filter:
+    """Bytes to a cluster, or to several by weight."""
+    proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
+    proxy.access_log.extend(access_log.loggers(view))
+    if len(clusters) == 1:
+        proxy.cluster = clusters[0][0]
+    else:
+        for name, weight in clusters:
+            proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    return network_filter("envoy.filters.network.tcp_proxy", proxy)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
-from envoy.config.listener.v3.listener_components_pb2 import FilterChain, FilterChainMatch
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
-from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
@@ -30,7 +29,7 @@ def listeners(
     """All of them, for workloads of a namespace with this scope."""
     found = _opened(view, capture) if capture.mode == "NONE" else [_catch_all(view)]
     if capture.mode != "NONE":
-        found += _intercepted(scope.of_sidecar(view, namespace, sidecar).services())
+        found += _intercepted(view, scope.of_sidecar(view, namespace, sidecar).services())
     return tuple(encoded(one.name, packed(one)) for one in found)
 
 
@@ -46,16 +45,16 @@ def _catch_all(view: View) -> Listener:
             filter_chain_match=FilterChainMatch(
                 destination_port={"value": addresses.OUTBOUND_PORT}
             ),
-            filters=[_tcp(names.BLACK_HOLE, names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE)],
         )
     )
     built.filter_chains.append(
-        FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(anywhere, anywhere)])
+        FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(view, anywhere)])
     )
     return built
 
 
-def _intercepted(seen: tuple[Service, ...]) -> list[Listener]:
+def _intercepted(view: View, seen: tuple[Service, ...]) -> list[Listener]:
     """Listeners without sockets, one for each HTTP port and one for each address of a TCP port."""
     found: dict[str, Listener] = {}
     for service in seen:
@@ -63,11 +62,11 @@ def _intercepted(seen: tuple[Service, ...]) -> list[Listener]:
             if protocols.is_http(port.protocol):
                 name = f"0.0.0.0_{port.number}"
                 if name not in found:
-                    found[name] = _http(name, "0.0.0.0", port.number, str(port.number))
+                    found[name] = _http(view, name, "0.0.0.0", port.number, str(port.number))
             elif port.protocol != "udp":
                 for address in _virtual_addresses(service):
                     name = f"{address}_{port.number}"
-                    found.setdefault(name, _tcp_listener(name, address, service, port))
+                    found.setdefault(name, _tcp_listener(view, name, address, service, port))
     for one in found.values():
         one.bind_to_port.value = False
     return [found[name] for name in sorted(found)]
@@ -81,13 +80,13 @@ def _opened(view: View, capture: Capture) -> list[Listener]:
         given = f"127.0.0.1:{mesh.config(view).proxy_http_port}"
     proxy = addresses.split(given)
     if proxy is not None:
-        found.append(_http(f"{proxy[0]}_{proxy[1]}", *proxy, HTTP_PROXY))
+        found.append(_http(view, f"{proxy[0]}_{proxy[1]}", *proxy, HTTP_PROXY))
     for local, host, port in capture.egress:
         address = addresses.split(local)
         if address is not None:
             cluster = names.outbound(port, "", host)
             built = _listener(f"{address[0]}_{address[1]}", *address)
-            built.filter_chains.append(FilterChain(filters=[_tcp(cluster, cluster)]))
+            built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
             found.append(built)
     return found
 
@@ -100,9 +99,9 @@ def _listener(name: str, address: str, port: int) -> Listener:
     )
 
 
-def _http(name: str, address: str, port: int, routes: str) -> Listener:
+def _http(view: View, name: str, address: str, port: int, routes: str) -> Listener:
     built = _listener(name, address, port)
-    connection = manager.manager(f"outbound_{name}", ())
+    connection = manager.manager(view, f"outbound_{name}", ())
     connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
     built.filter_chains.append(
         FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
@@ -110,17 +109,15 @@ def _http(name: str, address: str, port: int, routes: str) -> Listener:
     return built
 
 
-def _tcp_listener(name: str, address: str, service: Service, port: Port) -> Listener:
+def _tcp_listener(view: View, name: str, address: str, service: Service, port: Port) -> Listener:
     built = _listener(name, address, port.number)
     cluster = names.outbound(port.number, "", service.host)
-    built.filter_chains.append(FilterChain(filters=[_tcp(cluster, cluster)]))
+    built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
     return built
 
 
-def _tcp(stat_prefix: str, cluster: str) -> object:
-    return manager.network_filter(
-        "envoy.filters.network.tcp_proxy", TcpProxy(stat_prefix=stat_prefix, cluster=cluster)
-    )
+def _tcp(view: View, cluster: str) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),))
 
 
 def _virtual_addresses(service: Service) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Plan:
     join: Join
     #: Of the workload: `reviews-v1`.
     name: str
+    #: `sidecar`, or `router`: a gateway, which has no program.
+    type: str
     labels: dict[str, str]
     #: On which the mesh reaches the program; () for one that only calls.
     ports: tuple[int, ...]
@@ -119,6 +121,9 @@ class _Workload:
         try:
             if not await self._until(ended, sidecar, self._sidecar_is_ready, "the sidecar"):
                 return 0
+            if not plan.command:
+                _LOG.info("%s is in the mesh at %s", plan.name, self._address)
+                return await self._serve(ended, sidecar, None)
             program = await Child.start(plan.command[0], list(plan.command), self._environment())
             if not await self._until(ended, program, self._program_is_ready, plan.command[0]):
                 return await program.wait() if not program.running else 0
@@ -131,14 +136,15 @@ class _Workload:
                 await program.end(plan.drain_seconds)
             await sidecar.end(plan.drain_seconds)
 
-    async def _serve(self, ended: asyncio.Event, sidecar: Child, program: Child) -> int:
+    async def _serve(self, ended: asyncio.Event, sidecar: Child, program: Child | None) -> int:
         loop = asyncio.get_running_loop()
         again = loop.create_task(self._say_again())
-        waiting = {
+        waiting: dict[asyncio.Task[Any], Child | None] = {
             loop.create_task(ended.wait()): None,
             loop.create_task(sidecar.wait()): sidecar,
-            loop.create_task(program.wait()): program,
         }
+        if program is not None:
+            waiting[loop.create_task(program.wait())] = program
         done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
@@ -148,7 +154,7 @@ class _Workload:
                 await self._say(registration.LEAVING)
         if any(waiting[task] is sidecar for task in done):
             raise Failed(f"the sidecar has ended by itself, with {await sidecar.wait()}")
-        if any(waiting[task] is program for task in done):
+        if program is not None and not program.running:
             return await program.wait()
         await asyncio.sleep(self._plan.leave_seconds)
         return 0
@@ -171,7 +177,7 @@ class _Workload:
             "FASTMESH_EGRESS": ",".join(f"127.0.0.1:{port}={to}" for port, to in plan.egress),
         }
         proxy = Proxy(
-            "sidecar", plan.name, join.namespace, join.service_account, self._address,
+            plan.type, plan.name, join.namespace, join.service_account, self._address,
             plan.labels, metadata,
         )  # fmt: skip
         config = bootstrap(proxy, join.control, join.trust_domain, self._secrets, self._admin)

@@ -38,7 +38,9 @@ def main(argv: list[str]) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
-    if not options.command:
+    if options.gateway and options.command:
+        raise _Wrong("a gateway runs no program; leave the command out")
+    if not options.command and not options.gateway:
         raise _Wrong(f"no command; write {_USAGE}")
     outer, inner = [], []
     for text in options.port:
@@ -53,6 +55,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(
         join=read,
         name=name,
+        type="router" if options.gateway else "sidecar",
         labels=labels,
         ports=tuple(outer),
         application_ports=tuple(inner),
@@ -121,6 +124,11 @@ def _options(argv: list[str]) -> argparse.Namespace:
         action="append",
         default=[],
         help="the service's port, and the program's where it is another (auto: a free one)",
+    )
+    parser.add_argument(
+        "--gateway",
+        action="store_true",
+        help="no program: the ports of the Gateways that select the labels",
     )
     parser.add_argument("--label", metavar="KEY=VALUE", action="append", default=[])
     parser.add_argument(

@@ -14,8 +14,8 @@ Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
 
 @query
 def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
-    """The mode of one port of a workload (not of a service; 0 is any other port). Of several policies at one level the
-    oldest holds; UNSET inherits; nothing said is PERMISSIVE."""
+    """The mode of one port of a workload (not of a service; 0 is any other port). Of several
+    policies at one level the oldest holds; UNSET inherits; nothing said is PERMISSIVE."""
     root = mesh.root_namespace(view)
     own = view.resources("PeerAuthentication", namespace)
     of_workload = [one for one in own if _selects(one, labels)]

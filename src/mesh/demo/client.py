@@ -7,6 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 
 class Client:
@@ -15,9 +16,11 @@ class Client:
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
 
-    def get(self, path: str) -> tuple[int, dict[str, str], str]:
-        """(status, headers, body)"""
-        self._connection.request("GET", path)
+    def get(
+        self, path: str, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        """(status, headers, body). `path` may be a whole URL, for a proxy."""
+        self._connection.request("GET", path, headers=headers or {})
         response = self._connection.getresponse()
         body = response.read().decode()
         return response.status, {k.lower(): v for k, v in response.getheaders()}, body
@@ -33,7 +36,7 @@ class Load:
     """
 
     def __init__(
-        self, port: int, path: str, kind: Callable[[dict[str, str]], str], connections: int = 4
+        self, port: int, path: str, kind: Callable[[dict[str, Any]], str], connections: int = 4
     ) -> None:
         self.answers: Counter[str] = Counter()
         self.lost: list[str] = []

@@ -79,9 +79,8 @@ def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     """LDS of a proxy."""
     if who.type == "router":
         return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
-    sidecar = scope.sidecar(view, who.namespace, who.labels)
     return (
-        *outbound_listeners.listeners(view, who.namespace, sidecar, who.capture),
+        *outbound_listeners.listeners(view, _client(view, who), who.capture),
         *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
     )
 
@@ -89,18 +88,12 @@ def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
 @query
 def route(view: View, who: Who, name: str) -> Encoded | None:
     """RDS of a proxy."""
-    asked_for = tuple(
-        sorted(
-            {
-                *virtual_services.relevant(view, who.labels),
-                *destination_rules.relevant(view, who.labels),
-            }
-        )
-    )
+    client = _client(view, who)
     if who.type == "router":
-        return gateway_routes.configuration(view, _gates(view, who), who.namespace, asked_for, name)
-    sidecar = scope.sidecar(view, who.namespace, who.labels)
-    return routes.configuration(view, Client(who.namespace, sidecar, asked_for), name)
+        return gateway_routes.configuration(
+            view, _gates(view, who), who.namespace, client.labels, name
+        )
+    return routes.configuration(view, client, name)
 
 
 @query
@@ -133,6 +126,16 @@ def nothing(view: View) -> tuple[Encoded, ...]:
 def absent(view: View) -> None:
     """A name that means nothing."""
     del view
+
+
+def _client(view: View, who: Who) -> Client:
+    """What of a proxy its routes depend on."""
+    asked_for = {
+        *virtual_services.relevant(view, who.labels),
+        *destination_rules.relevant(view, who.labels),
+    }
+    sidecar = scope.sidecar(view, who.namespace, who.labels)
+    return Client(who.namespace, sidecar, tuple(sorted(asked_for)))
 
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:

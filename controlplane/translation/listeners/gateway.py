@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from envoy.config.core.v3.base_pb2 import DataSource, TrafficDirection, TransportSocket
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
@@ -24,7 +23,8 @@ from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.gateways import Gate, ends_tls, is_http, route_name
 from controlplane.translation.listeners import addresses, authorization, manager
-from controlplane.translation.pack import any_of, packed
+from controlplane.translation.listeners.sniffing import tls_inspector
+from controlplane.translation.pack import packed
 from controlplane.translation.tls import secret, socket, workload_context
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
@@ -55,11 +55,7 @@ def _listener(gate: Gate) -> Listener:
         traffic_direction=TrafficDirection.OUTBOUND,
     )
     if any(one.server.port.protocol.upper() in {"HTTPS", "TLS"} for one in gate.servers):
-        built.listener_filters.append(
-            ListenerFilter(
-                name="envoy.filters.listener.tls_inspector", typed_config=any_of(TlsInspector())
-            )
-        )
+        built.listener_filters.append(tls_inspector())
     return built
 
 

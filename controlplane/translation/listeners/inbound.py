@@ -13,7 +13,6 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
-from envoy.extensions.filters.listener.tls_inspector.v3.tls_inspector_pb2 import TlsInspector
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
@@ -26,6 +25,7 @@ from controlplane.resources.peer_authentication.translate import Mode, mode, por
 from controlplane.translation import names
 from controlplane.translation.listeners import addresses, authorization, manager
 from controlplane.translation.listeners.addresses import Capture
+from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import inbound as routes
 from controlplane.translation.tls import socket, workload_context
@@ -33,7 +33,9 @@ from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
 #: What sidecars say in ALPN when they speak mutual TLS to each other.
-_MESH_ALPN = ("istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2")
+_MESH_TCP_ALPN = ("istio-peer-exchange", "istio")
+_MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+_MESH_ALPN = (*_MESH_TCP_ALPN, *_MESH_HTTP_ALPN)
 _HTTP_ALPN = ["h2", "http/1.1"]
 _TCP_ALPN = ["istio-peer-exchange", "h2", "http/1.1"]
 
@@ -51,10 +53,14 @@ def listeners(
     opened: dict[int, list[FilterChain]] = {}
     for port, offer in sorted(offers.items()):
         as_bytes = [*connections, _tcp(view, names.inbound(port))]
-        is_http = protocols.is_http(offer.port.protocol)
-        filters = [_http(view, offer, requests)] if is_http else as_bytes
         held = mode(view, namespace, labels, port)
-        opened[port] = _secured(str(port), held, filters, as_bytes, http=is_http)
+        as_requests = [_http(view, offer, requests)]
+        if offer.port.protocol == "auto":
+            opened[port] = _sniffed(str(port), held, as_requests, as_bytes)
+        elif protocols.is_http(offer.port.protocol):
+            opened[port] = _secured(str(port), held, as_requests, as_bytes, http=True)
+        else:
+            opened[port] = _secured(str(port), held, as_bytes, as_bytes, http=False)
         chains += _for_port(port, opened[port])
     if capture.mode == "NONE":
         return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
@@ -89,13 +95,26 @@ def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
         )
     )
     built.filter_chains.extend(chains)
+    _inspect_http(built)
     return built
 
 
 def _opened(port: int, chains: Iterable[FilterChain], capture: Capture) -> Listener:
     built = _listener(f"{capture.address}_{port}", capture.address, port)
     built.filter_chains.extend(chains)
+    _inspect_http(built)
     return built
+
+
+def _inspect_http(listener: Listener) -> None:
+    """Looks at the first bytes, where a chain depends on it: it costs a wait for them."""
+    asked = any(
+        one in PLAIN_HTTP
+        for chain in listener.filter_chains
+        for one in chain.filter_chain_match.application_protocols
+    )
+    if asked:
+        listener.listener_filters.append(http_inspector())
 
 
 def _listener(name: str, address: str, port: int) -> Listener:
@@ -103,11 +122,7 @@ def _listener(name: str, address: str, port: int) -> Listener:
         name=name,
         address=addresses.socket_address(address, port),
         traffic_direction=TrafficDirection.INBOUND,
-        listener_filters=[
-            ListenerFilter(
-                name="envoy.filters.listener.tls_inspector", typed_config=any_of(TlsInspector())
-            )
-        ],
+        listener_filters=[tls_inspector()],
     )
 
 
@@ -122,22 +137,47 @@ def _for_port(port: int, chains: list[FilterChain]) -> list[FilterChain]:
 
 
 def _secured(
-    name: str, mode: Mode, filters: list[Filter], as_bytes: list[Filter], *, http: bool
+    name: str,
+    mode: Mode,
+    filters: list[Filter],
+    as_bytes: list[Filter],
+    *,
+    http: bool,
+    alpn: tuple[str, ...] = _MESH_ALPN,
 ) -> list[FilterChain]:
     """The chains of one port by its mode. `as_bytes`: for TLS that is not the mesh's, which the
-    application ends itself."""
+    application ends itself; `alpn`: what tells the mesh's from it."""
     if mode == "DISABLE":
         return [FilterChain(name=f"{name}-plain", filters=filters)]
     mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(http))
     mutual.filter_chain_match.transport_protocol = "tls"
     if mode == "STRICT":
         return [mutual]
-    mutual.filter_chain_match.application_protocols.extend(_MESH_ALPN)
+    mutual.filter_chain_match.application_protocols.extend(alpn)
     plain = FilterChain(name=f"{name}-plain", filters=filters)
     plain.filter_chain_match.transport_protocol = "raw_buffer"
     foreign = FilterChain(name=f"{name}-tls", filters=as_bytes)
     foreign.filter_chain_match.transport_protocol = "tls"
     return [mutual, plain, foreign]
+
+
+def _sniffed(
+    name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
+) -> list[FilterChain]:
+    """The chains of a port whose protocol is found out: inside mutual TLS by what the client's
+    sidecar says in ALPN, in plaintext from the first bytes (`http_inspector`)."""
+    requests = FilterChain(
+        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(True)
+    )
+    requests.filter_chain_match.transport_protocol = "tls"
+    requests.filter_chain_match.application_protocols.extend(_MESH_HTTP_ALPN)
+    found = [] if mode == "DISABLE" else [requests]
+    if mode != "STRICT":
+        plain = FilterChain(name=f"{name}-plain-http", filters=as_requests)
+        plain.filter_chain_match.transport_protocol = "raw_buffer"
+        plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
+        found.append(plain)
+    return found + _secured(name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
 
 
 def _tls(http: bool) -> TransportSocket:

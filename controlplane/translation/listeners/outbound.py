@@ -11,11 +11,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
-from controlplane.resources.resource import Key
+from controlplane.resources.authorization_policy.matchers import cidr
+from controlplane.resources.virtual_service import layer4, select
+from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import names
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.listeners import addresses, manager
 from controlplane.translation.listeners.addresses import Capture
+from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
 from controlplane.translation.pack import packed
 from controlplane.translation.routes.outbound import HTTP_PROXY
 from controlplane.world.view import View, query
@@ -23,13 +26,11 @@ from controlplane.xds.translator import Encoded, encoded
 
 
 @query
-def listeners(
-    view: View, namespace: str, sidecar: Key | None, capture: Capture
-) -> tuple[Encoded, ...]:
-    """All of them, for workloads of a namespace with this scope."""
+def listeners(view: View, client: Client, capture: Capture) -> tuple[Encoded, ...]:
+    """All of them, for workloads that are alike in `client`."""
     found = _opened(view, capture) if capture.mode == "NONE" else [_catch_all(view)]
     if capture.mode != "NONE":
-        found += _intercepted(view, scope.of_sidecar(view, namespace, sidecar).services())
+        found += _intercepted(view, client)
     return tuple(encoded(one.name, packed(one)) for one in found)
 
 
@@ -54,10 +55,10 @@ def _catch_all(view: View) -> Listener:
     return built
 
 
-def _intercepted(view: View, seen: tuple[Service, ...]) -> list[Listener]:
+def _intercepted(view: View, client: Client) -> list[Listener]:
     """Listeners without sockets, one for each HTTP port and one for each address of a TCP port."""
     found: dict[str, Listener] = {}
-    for service in seen:
+    for service in scope.of_sidecar(view, client.namespace, client.sidecar).services():
         for port in service.ports:
             if protocols.is_http(port.protocol):
                 name = f"0.0.0.0_{port.number}"
@@ -66,7 +67,8 @@ def _intercepted(view: View, seen: tuple[Service, ...]) -> list[Listener]:
             elif port.protocol != "udp":
                 for address in _virtual_addresses(service):
                     name = f"{address}_{port.number}"
-                    found.setdefault(name, _tcp_listener(view, name, address, service, port))
+                    if name not in found:
+                        found[name] = _bytes(view, name, address, service, port, client)
     for one in found.values():
         one.bind_to_port.value = False
     return [found[name] for name in sorted(found)]
@@ -101,16 +103,38 @@ def _listener(name: str, address: str, port: int) -> Listener:
 
 def _http(view: View, name: str, address: str, port: int, routes: str) -> Listener:
     built = _listener(name, address, port)
-    connection = manager.manager(view, f"outbound_{name}", ())
-    connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
-    built.filter_chains.append(
-        FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
-    )
+    built.filter_chains.append(_http_chain(view, f"outbound_{name}", routes))
     return built
 
 
-def _tcp_listener(view: View, name: str, address: str, service: Service, port: Port) -> Listener:
+def _http_chain(view: View, stat_prefix: str, routes: str) -> FilterChain:
+    connection = manager.manager(view, stat_prefix, ())
+    connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
+    return FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
+
+
+def _bytes(
+    view: View, name: str, address: str, service: Service, port: Port, client: Client
+) -> Listener:
+    """One address of a service. A port that does not say its protocol is looked at: HTTP gets
+    routes, all else goes where TLS and TCP routes say, or to the service."""
     built = _listener(name, address, port.number)
+    if port.protocol == "auto":
+        built.listener_filters.append(http_inspector())
+        requests = _http_chain(view, f"outbound_{name}", f"{service.host}:{port.number}")
+        requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
+        built.filter_chains.append(requests)
+    key = select.for_host(view, client.namespace, client.sidecar, service.host)
+    forwards = layer4.of_resource(view, key, port.number, client) if key else []
+    if any(one.server_names for one in forwards):
+        built.listener_filters.insert(0, tls_inspector())
+    for one in forwards:
+        chain = FilterChain(filters=[manager.tcp_proxy(view, one.clusters, one.stat_prefix)])
+        chain.filter_chain_match.server_names.extend(one.server_names)
+        chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
+        built.filter_chains.append(chain)
+        if not (one.server_names or one.subnets):
+            return built
     cluster = names.outbound(port.number, "", service.host)
     built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
     return built

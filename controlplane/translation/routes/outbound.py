@@ -36,7 +36,7 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
     there is no such listener."""
     port = names.parse_port(name)
     if port is None and name != HTTP_PROXY:
-        return None
+        return _of_one_service(view, client, name)
     hosts = [
         virtual_host(view, service, one, client, port is None)
         for service in scope.of_sidecar(view, client.namespace, client.sidecar).services()
@@ -48,11 +48,25 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
             _foreign(view, host, client, port is None)
             for host in _hosts_without_service(view, client)
         ]
-    hosts.append(_anywhere_else(view))
+    return _joined(view, name, hosts, ignore_port=port is not None)
+
+
+def _of_one_service(view: View, client: Client, name: str) -> Encoded | None:
+    """`host:port`: HTTP that was found on a port of one service which does not say what it is."""
+    host, _, number = name.rpartition(":")
+    service = scope.find(view, client.namespace, client.sidecar, host)
+    port = service.port(names.parse_port(number) or 0) if service else None
+    if service is None or port is None:
+        return None
+    only = [virtual_host(view, service, port, client, False)]
+    return _joined(view, name, only, ignore_port=True)
+
+
+def _joined(view: View, name: str, hosts: list[bytes], *, ignore_port: bool) -> Encoded:
     head = RouteConfiguration(name=name, max_direct_response_body_size_bytes={"value": 1048576})
     head.validate_clusters.value = False
-    head.ignore_port_in_host_matching = port is not None
-    return encoded(name, joined(packed(head), _VIRTUAL_HOSTS, hosts))
+    head.ignore_port_in_host_matching = ignore_port
+    return encoded(name, joined(packed(head), _VIRTUAL_HOSTS, [*hosts, _anywhere_else(view)]))
 
 
 @query

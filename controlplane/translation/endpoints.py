@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from envoy.config.core.v3.health_check_pb2 import HealthStatus
 from envoy.config.endpoint.v3.endpoint_components_pb2 import LbEndpoint, LocalityLbEndpoints
@@ -11,12 +12,17 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from controlplane.registry import services, workloads
 from controlplane.registry.model import Endpoint, Service
 from controlplane.registry.workloads import Labels
+from controlplane.resources.destination_rule.locality import Preference, matches, priority
 from controlplane.resources.destination_rule.schema import Subset
 from controlplane.translation import names
 from controlplane.translation.pack import packed
 from controlplane.world.proxy import Locality
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
+
+#: Shares are whole numbers; divided among localities they must stay so.
+_SCALE = 100
+EVERYWHERE = Preference()
 
 _HEALTH = {
     "HEALTHY": HealthStatus.HEALTHY,
@@ -27,20 +33,27 @@ _HEALTH = {
 
 @query
 def assignment(
-    view: View, service: Service, port: int, subset: str, labels: Labels = ()
+    view: View,
+    service: Service,
+    port: int,
+    subset: str,
+    labels: Labels = (),
+    wanted: Preference = EVERYWHERE,
 ) -> Encoded:
-    """The hosts of a cluster, by locality. `labels`: those of the subset."""
+    """The hosts of a cluster, by priority and locality. `labels`: those of the subset; `wanted`:
+    which localities the client prefers."""
     name = names.outbound(port, subset, service.host)
     built = ClusterLoadAssignment(cluster_name=name)
     found = services.endpoints(view, service, port)
     chosen = [one for one in found if workloads.matches(labels, one.labels)]
-    for locality, hosts in _by_locality(chosen):
-        group: LocalityLbEndpoints = built.endpoints.add()
-        if any(locality):
-            group.locality.region, group.locality.zone, group.locality.sub_zone = locality
-        group.load_balancing_weight.value = sum(one.weight for one in hosts)
-        for one in hosts:
-            _fill(group.lb_endpoints.add(), one)
+    for group in _groups(chosen, wanted):
+        locality: LocalityLbEndpoints = built.endpoints.add(priority=group.priority)
+        if any(group.locality):
+            place = locality.locality
+            place.region, place.zone, place.sub_zone = group.locality
+        locality.load_balancing_weight.value = group.weight
+        for one in group.hosts:
+            _fill(locality.lb_endpoints.add(), one)
     return encoded(name, packed(built))
 
 
@@ -49,11 +62,47 @@ def subset_labels(subset: Subset | None) -> Labels:
     return workloads.pairs(subset.labels) if subset else ()
 
 
-def _by_locality(found: Iterable[Endpoint]) -> list[tuple[Locality, list[Endpoint]]]:
-    groups: dict[Locality, list[Endpoint]] = {}
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The hosts of one locality and priority."""
+
+    priority: int
+    locality: Locality
+    weight: int
+    hosts: tuple[Endpoint, ...]
+
+
+def _groups(found: Iterable[Endpoint], wanted: Preference) -> list[_Group]:
+    held: dict[tuple[int, Locality], list[Endpoint]] = {}
     for one in found:
-        groups.setdefault(one.locality, []).append(one)
-    return sorted(groups.items())
+        far = priority(wanted, one.locality, one.labels) if wanted.nearest_first else 0
+        held.setdefault((far, one.locality), []).append(one)
+    # Envoy wants priorities without gaps.
+    order = {far: index for index, far in enumerate(sorted({far for far, _ in held}))}
+    groups = [
+        _Group(order[far], locality, sum(one.weight for one in hosts), tuple(hosts))
+        for (far, locality), hosts in sorted(held.items())
+    ]
+    return _shared(groups, wanted.shares) if wanted.shares else groups
+
+
+def _shared(groups: list[_Group], shares: tuple[tuple[str, int], ...]) -> list[_Group]:
+    """Localities by given shares. Those that one pattern covers divide its share by their hosts'
+    weights; a locality belongs to the most specific pattern."""
+    members: dict[str, list[_Group]] = {}
+    for group in groups:
+        covering = [pattern for pattern, _ in shares if matches(pattern, group.locality)]
+        if covering:
+            members.setdefault(max(covering, key=len), []).append(group)
+    found = []
+    for pattern, share in shares:
+        own = members.get(pattern, [])
+        total = sum(group.weight for group in own)
+        for group in own:
+            weight = round(share * group.weight / total * _SCALE)
+            if weight:
+                found.append(replace(group, weight=weight))
+    return sorted(found, key=lambda group: group.locality)
 
 
 def _fill(host: LbEndpoint, one: Endpoint) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from controlplane.registry import scope
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
+from controlplane.resources.destination_rule.locality import preference
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, gateways, names, secrets
@@ -20,7 +21,7 @@ from controlplane.translation.listeners.addresses import Capture, capture
 from controlplane.translation.routes import gateway as gateway_routes
 from controlplane.translation.routes import outbound as routes
 from controlplane.world.graph import Node
-from controlplane.world.proxy import Proxy
+from controlplane.world.proxy import Locality, Proxy
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded
 from mesh import api
@@ -50,7 +51,8 @@ class IstioTranslator:
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
-            return view.node(assignment, (proxy.namespace, proxy.labels, name))
+            what = (proxy.namespace, proxy.labels, proxy.locality, name)
+            return view.node(assignment, what)
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
         if type_url == api.SECRET and proxy.type == "router":
@@ -97,7 +99,9 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
 
 
 @query
-def assignment(view: View, namespace: str, labels: Labels, name: str) -> Encoded | None:
+def assignment(
+    view: View, namespace: str, labels: Labels, locality: Locality, name: str
+) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
     if asked is None:
@@ -105,14 +109,16 @@ def assignment(view: View, namespace: str, labels: Labels, name: str) -> Encoded
     service = scope.find(view, namespace, scope.sidecar(view, namespace, labels), asked.host)
     if service is None or service.port(asked.port) is None:
         return None
-    labels_of_subset: Labels = ()
-    if asked.subset:
-        relevant = destination_rules.relevant(view, labels)
-        subset = destination_rules.rule(view, service, namespace, relevant).subset(asked.subset)
-        if subset is None:
-            return None
-        labels_of_subset = endpoints.subset_labels(subset)
-    return endpoints.assignment(view, service, asked.port, asked.subset, labels_of_subset)
+    rule = destination_rules.rule(
+        view, service, namespace, destination_rules.relevant(view, labels)
+    )
+    subset = rule.subset(asked.subset)
+    if asked.subset and subset is None:
+        return None
+    wanted = preference(view, service, asked.port, asked.subset, rule, locality, labels)
+    return endpoints.assignment(
+        view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted
+    )
 
 
 @query

@@ -1,0 +1,104 @@
+"""Which localities a client's requests go to, in which shares and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from controlplane.registry import mesh
+from controlplane.registry.model import Service
+from controlplane.registry.workloads import Labels
+from controlplane.resources.common.load_balancer import LocalityLoadBalancerSetting
+from controlplane.resources.destination_rule import policy
+from controlplane.resources.destination_rule.select import Rule
+from controlplane.world.proxy import NOWHERE, Locality
+from controlplane.world.view import View, query
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What holds for one client. The default is: all localities alike."""
+
+    #: The client's; NOWHERE where it does not matter, so that clients share.
+    locality: Locality = NOWHERE
+    #: Share of each locality pattern, `region/zone/*`; localities that none covers get nothing.
+    shares: tuple[tuple[str, int], ...] = ()
+    #: Region to region: where to go when the client's own is not healthy.
+    failover: tuple[tuple[str, str], ...] = ()
+    #: Labels, with the client's values, the most important first; in place of localities.
+    labels: tuple[tuple[str, str], ...] = ()
+    #: Whether nearer hosts come first.
+    nearest_first: bool = False
+
+
+_NONE = Preference()
+
+
+@query
+def preference(
+    view: View,
+    service: Service,
+    port: int,
+    subset: str,
+    rule: Rule,
+    locality: Locality,
+    labels: Labels,
+) -> Preference:
+    """The preference of a client. Nearer hosts come first only where outlier detection tells when
+    to leave them (so Istio requires), or where the Service asks for it (`trafficDistribution`)."""
+    config = mesh.config(view)
+    chosen = rule.subset(subset)
+    holds = policy.of_port(config, rule.policy, chosen.traffic_policy if chosen else None, port)
+    balancer = holds.load_balancer
+    setting = balancer.locality_lb_setting if balancer else None
+    setting = setting or config.locality_lb_setting
+    if setting.enabled is False or locality == NOWHERE:
+        return _NONE
+    for one in setting.distribute:
+        if matches(one.from_, locality):
+            return Preference(shares=tuple(sorted(one.to.items())))
+    if service.traffic_distribution in {"PreferClose", "PreferSameZone"}:
+        return Preference(locality=locality, nearest_first=True)
+    if holds.outlier_detection is None or setting.distribute:
+        return _NONE
+    return _failover(setting, locality, labels)
+
+
+def matches(pattern: str, locality: Locality) -> bool:
+    """Whether `region/zone/subzone`, each part or all behind a part `*`, covers a locality."""
+    for part, own in zip(pattern.split("/"), locality, strict=False):
+        if part == "*":
+            return True
+        if part != own:
+            return False
+    return True
+
+
+def priority(wanted: Preference, locality: Locality, labels: Labels) -> int:
+    """How far a host is: 0 is nearest."""
+    if wanted.labels:
+        have = dict(labels)
+        for index, (name, value) in enumerate(wanted.labels):
+            if have.get(name) != value:
+                return len(wanted.labels) - index
+        return 0
+    own = wanted.locality
+    if locality.region != own.region:
+        return 3 if (own.region, locality.region) in wanted.failover else 4
+    if locality.zone != own.zone:
+        return 2
+    return 0 if locality.subzone == own.subzone else 1
+
+
+def _failover(
+    setting: LocalityLoadBalancerSetting, locality: Locality, labels: Labels
+) -> Preference:
+    if setting.failover_priority:
+        have = dict(labels)
+        pairs = []
+        for one in setting.failover_priority:
+            # `label`: the client's own value; `label=value`: that value.
+            name, given, value = one.partition("=")
+            pairs.append((name, value if given else have.get(name, "")))
+        return Preference(labels=tuple(pairs), nearest_first=True)
+    pairs = [(one.from_, one.to) for one in setting.failover]
+    return Preference(locality=locality, failover=tuple(pairs), nearest_first=True)

@@ -8,6 +8,10 @@ from controlplane.registry import scope
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
 from controlplane.resources.destination_rule.locality import preference
+from controlplane.resources.envoy_filter.clusters import patched as patch_clusters
+from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
+from controlplane.resources.envoy_filter.routes import patched as patch_routes
+from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, gateways, names, secrets
@@ -73,12 +77,16 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
         found += inbound_clusters.clusters(
             view, who.namespace, who.workload, who.labels, who.capture
         )
-    return tuple(found)
+    return tuple(patch_clusters(view, found, who.type, who.namespace, who.labels))
 
 
 @query
 def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     """LDS of a proxy."""
+    return patch_listeners(view, _listeners(view, who), who.type, who.namespace, who.labels)
+
+
+def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "router":
         return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
     return (
@@ -92,10 +100,12 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
     """RDS of a proxy."""
     client = _client(view, who)
     if who.type == "router":
-        return gateway_routes.configuration(
+        found = gateway_routes.configuration(
             view, _gates(view, who), who.namespace, client.labels, name
         )
-    return routes.configuration(view, client, name)
+        return patch_routes(view, found, GATEWAY, who.namespace, who.labels)
+    found = routes.configuration(view, client, name)
+    return patch_routes(view, found, OUTBOUND, who.namespace, who.labels)
 
 
 @query

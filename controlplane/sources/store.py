@@ -126,12 +126,11 @@ class Store:
     def read(self) -> list[Stored]:
         """All objects that have a name, good or not, by path. Of two of one name the first."""
         self._refresh()
-        return [
-            one
-            for path in sorted(self._index.files)
-            for one in self._index.files[path].stored
-            if self._index.places[one.key][0] == path
-        ]
+        found: dict[Key, Stored] = {}
+        for path in sorted(self._index.files):
+            for one in self._index.files[path].stored:
+                found.setdefault(one.key, one)
+        return list(found.values())
 
     def refused(self) -> list[Refused]:
         """What the last `read` could not take."""

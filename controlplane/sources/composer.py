@@ -61,7 +61,9 @@ def compose(text: str, budget: Budget) -> tuple[Any, int]:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Malformed(mark.line if mark else 0, reason) from None
+        # What is missed at the end is missed on the last line.
+        last = text.rstrip("\n").count("\n")
+        raise Malformed(min(mark.line, last) if mark else 0, reason) from None
     except YAMLError as error:
         # libyaml's reader: a character that YAML does not allow. Its message shows it as a number.
         raise Malformed(0, str(getattr(error, "reason", "") or "is no YAML")) from None

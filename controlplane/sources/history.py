@@ -13,7 +13,6 @@ from controlplane.problem import Refused
 from controlplane.resources.resource import Key, Resource
 from controlplane.sources.source import Change, Gone
 
-
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 

@@ -218,8 +218,22 @@ def test_no_bytes_raise(data: bytes) -> None:
 #: Pieces of YAML: what they make together is nearly right.
 PIECES = st.lists(
     st.sampled_from(
-        ["a", ": ", "\n", "- ", "---\n", "{", "}", "[", "]", "&x ", "*x", "<<", "!!str ", "'", '"']
-        + [
+        [
+            "a",
+            ": ",
+            "\n",
+            "- ",
+            "---\n",
+            "{",
+            "}",
+            "[",
+            "]",
+            "&x ",
+            "*x",
+            "<<",
+            "!!str ",
+            "'",
+            '"',
             "#c\n",
             "  ",
             "|\n",

@@ -118,13 +118,17 @@ sepc: {}
         (8, "metadata.labels.app: must be a string; write it in quotes"),
         (
             9,
-            "metadata.labels['-bad']: its name must be letters, digits, '-', '_'"
-            " and '.', 63 characters at most",
+            (
+                "metadata.labels['-bad']: its name must be letters, digits, '-', '_'"
+                " and '.', 63 characters at most"
+            ),
         ),
         (
             9,
-            "metadata.labels['-bad']: must be letters, digits, '-', '_' and '.',"
-            " 63 characters at most",
+            (
+                "metadata.labels['-bad']: must be letters, digits, '-', '_' and '.',"
+                " 63 characters at most"
+            ),
         ),
         (10, "metadata.labels['Bad/x']: what is before '/' must be a DNS subdomain"),
         (11, "metadata.annotations: must be an object"),

@@ -95,8 +95,10 @@ def test_the_first_of_two_files_wins(shown: Shown) -> None:
     shown.write("b.yaml", route("one", "b"))
     assert names(shown.write("a.yaml", route("one", "a"))) == (["one"], [])
     assert shown.refused() == [
-        f"b.yaml:1: Route default/one: is there twice; the one of {shown.root}/a.yaml:1 counts,"
-        " remove one of them"
+        (
+            f"b.yaml:1: Route default/one: is there twice; the one of {shown.root}/a.yaml:1 counts,"
+            " remove one of them"
+        )
     ]
     shown.write("a.yaml", "# nothing\n")
     assert shown.hosts() == {"one": "b"}

@@ -17,7 +17,7 @@ from tests.support.kinds import KINDS, ROUTE, SECRET, ZONE
         "routes",
         "rt",
         "routes.test.mesh",
-        "rt.test.mesh",
+        "route.test.mesh",
         "route.v1beta1.test.mesh",
     ],
 )

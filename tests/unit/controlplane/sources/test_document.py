@@ -45,7 +45,7 @@ def test_a_mistake_costs_its_own_document_only() -> None:
     contents = read(b"a: 1\n---\nb: [\n---\nc: 3\n---\n- x\n---\nd: 4\n", "f")
     assert [one.value for one in contents.documents] == [{"a": 1}, {"c": 3}, {"d": 4}]
     first, second = map(str, contents.refused)
-    assert first.startswith("f:4: document: while parsing a flow")
+    assert first.startswith("f:3: document: while parsing a flow")
     assert second == "f:7: document: must be an object with apiVersion, kind and metadata"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +19,8 @@ from controlplane.sources.document import Document
 
 #: What can be read: (apiVersion, kind) to its kind.
 Kinds = Mapping[tuple[str, str], Kind]
+
+_LOG: Final = logging.getLogger(__name__)
 
 #: Where objects live that name no namespace.
 DEFAULT_NAMESPACE: Final = "default"
@@ -282,12 +285,16 @@ class _Reading:
             without = ("apiVersion", "kind", "metadata", "status")
             body = {name: one for name, one in value.items() if name not in without}
         given = {} if body is None else body
-        spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
+        try:
+            spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
+            if not problems:
+                problems = list(kind.validate(spec, metadata))
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not stop all others
+            _LOG.exception("%s: cannot be read", self._document.origin)
+            what = type(error).__name__
+            problems = [Problem(kind.body, f"we fail to read it ({what}, see the log); report it")]
         self._problems += problems
-        if problems:
-            return None
-        self._problems += kind.validate(spec, metadata)
-        return spec
+        return spec if not problems or all(one.warning for one in problems) else None
 
 
 def _unknown_kind(head: Header, kinds: Kinds) -> tuple[str, str]:

@@ -145,15 +145,12 @@ class Clock:
 
     settled = False
 
-    def __init__(self, interval: float = INTERVAL) -> None:
-        self._interval = interval
-
     def follow(self, directories: set[str]) -> bool:
         del directories
         return False
 
     async def changes(self) -> set[str] | None:
-        await asyncio.sleep(self._interval)
+        await asyncio.sleep(INTERVAL)
         return None
 
     def close(self) -> None:

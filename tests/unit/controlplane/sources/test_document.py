@@ -206,7 +206,7 @@ def test_many_json_objects_cost_their_length() -> None:
     st.binary(max_size=200)
     | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
 )
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_no_bytes_raise(data: bytes) -> None:
     contents = read(data, "f")
     for one in contents.documents:
@@ -251,7 +251,7 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 def test_no_pieces_of_yaml_raise(text: str) -> None:
     contents = read(text.encode(), "f")
     for one in contents.documents:
@@ -260,7 +260,7 @@ def test_no_pieces_of_yaml_raise(text: str) -> None:
 
 
 @given(PIECES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_chunks_are_the_text(text: str) -> None:
     found = list(chunks(text))
     assert "".join(one.text for one in found) == text

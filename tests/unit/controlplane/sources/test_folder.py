@@ -20,6 +20,11 @@ from tests.support.kinds import KINDS, route
 LONG = 30
 
 
+@pytest.fixture(autouse=True)
+def _fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher, "INTERVAL", 0.01)
+
+
 class Watched:
     """A folder and what its watch says."""
 

@@ -77,7 +77,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_differences_add_up_to_what_is_seen(
     steps: list[tuple[int, dict[Key, int] | None, bool]],
 ) -> None:

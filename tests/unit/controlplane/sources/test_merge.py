@@ -128,7 +128,7 @@ STEPS = st.lists(
 
 
 @given(STEPS, STEPS)
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_changes_add_up_to_the_merged_state(
     before: list[tuple[int, str, int | None]], after: list[tuple[int, str, int | None]]
 ) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controlplane.problem import Refused
+from controlplane.problem import Problem, Refused
 from controlplane.resources.hidden import Hidden
-from controlplane.resources.resource import Key, Resource
+from controlplane.resources.resource import Key, Metadata, Resource
 from controlplane.sources import document, reader
-from tests.support.kinds import KINDS, Destination, RouteSpec, SecretSpec, ZoneSpec, route
+from tests.support.kinds import KINDS, ROUTE, Destination, RouteSpec, SecretSpec, ZoneSpec, route
 
 
 def one(text: str) -> document.Document:
@@ -185,6 +186,19 @@ def test_warnings_do_not_refuse() -> None:
     assert reader.read_with_warnings(one(route("a")), KINDS)[1] is None
 
 
+def test_a_mistake_of_ours_costs_one_resource_only(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(spec: Any, metadata: Metadata) -> list[Problem]:
+        raise KeyError("ours")
+
+    kinds = {("test.mesh/v1", "Route"): dataclasses.replace(ROUTE, validate=broken)}
+    with pytest.raises(Refused) as caught:
+        reader.read(one(route("a")), kinds)
+    assert str(caught.value) == (
+        "f.yaml:5: Route default/a: spec: we fail to read it (KeyError, see the log); report it"
+    )
+    assert "Traceback" in caplog.text
+
+
 def test_versions_follow_the_meaning() -> None:
     version = read(route("a")).version
     assert read("# c\n" + route("a", uid="1", labels="{}") + "status: {}\n").version == version
@@ -244,7 +258,7 @@ JSON = st.recursive(
         optional={"status": JSON, "data": JSON, "x": JSON},
     )
 )
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_nothing_raises_but_refused(value: dict[str, Any]) -> None:
     chunk = document.Chunk("", 0, 0, 1)
     given_ = document.Document(value, "f", 1, chunk)

@@ -120,6 +120,28 @@ def test_a_file_counts_when_it_is_closed(tmp_path: Path) -> None:
             file.seek(0)
             file.write(route("one", "b"))
         assert await one.change() == (["one"], [])
+        with open(tmp_path / "c.yaml", "w", encoding="utf-8") as file:
+            file.write("kind: [")
+            file.flush()
+            one.move_in("b.yaml", route("two", "b"))
+            assert await one.change() == (["two"], [])
+            assert (await one.folder.list()).refused == ()
+            file.seek(0)
+            file.write(route("three"))
+        assert await one.change() == (["three"], [])
+
+    watched(tmp_path, body)
+
+
+def test_links_count_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".one").write_text(route("one"))
+    (tmp_path / ".two").write_text(route("two"))
+
+    async def body(one: Watched) -> None:
+        os.link(tmp_path / ".one", tmp_path / "a.yaml")
+        assert await one.change() == (["one"], [])
+        (tmp_path / "b.yaml").symlink_to(".two")
+        assert await one.change() == (["two"], [])
 
     watched(tmp_path, body)
 

@@ -274,3 +274,30 @@ def test_nothing_raises_but_refused(value: dict[str, Any]) -> None:
     if refused is not None:
         assert str(refused)
         assert all(problem.line >= 1 for problem in refused.problems)
+
+
+WHOLE = (
+    route("a", labels="{app: x}", annotations="{b: c}")
+    + "  routes:\n  - {host: a, weight: 1}\n  headers: &h {a: b}\n  anything: *h\n"
+)
+
+
+@given(
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 12),
+    st.text(st.sampled_from("-:{}[]&*!|>'\"#%@`,? \n\tay1~.<"), max_size=8) | st.text(max_size=3),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_text_raises_but_refused(at: int, length: int, piece: str) -> None:
+    text = WHOLE[:at] + piece + WHOLE[at + length :]
+    contents = document.read(text.encode("utf-8", "replace"), "f.yaml")
+    read_or_refused = list(contents.refused)
+    for found in contents.documents:
+        try:
+            reader.read(found, KINDS)
+        except Refused as why:
+            read_or_refused.append(why)
+    lines = text.count("\n") + 1
+    for refused in read_or_refused:
+        assert str(refused)
+        assert all(1 <= problem.line <= lines for problem in refused.problems)

@@ -91,6 +91,23 @@ def test_while_a_document_has_no_name_what_is_missing_stays(shown: Shown) -> Non
     assert shown.hosts() == {"one": "a"}
 
 
+def test_a_kind_that_is_misspelt_keeps_what_it_was(shown: Shown) -> None:
+    shown.write("a.yaml", route("one"), route("two"))
+    wrong = route("one").replace("kind: Route", "kind: Rout")
+    for text in (wrong, "# again\n" + wrong):
+        assert names(shown.write("a.yaml", text, route("two"))) == ([], [])
+        assert shown.hosts() == {"one": "a", "two": "a"}
+    assert names(shown.write("a.yaml", wrong)) == ([], ["two"])
+    assert names(shown.write("a.yaml", route("one", "b"))) == (["one"], [])
+
+
+def test_what_is_of_a_kind_of_others_keeps_nothing(shown: Shown) -> None:
+    other = "apiVersion: other/v1\nkind: Other\nmetadata: {name: one}\n"
+    nameless = "apiVersion: kustomize/v1\nkind: Kustomization\n"
+    shown.write("a.yaml", route("one"), other, nameless)
+    assert names(shown.write("a.yaml", other, nameless)) == ([], ["one"])
+
+
 def test_the_first_of_two_files_wins(shown: Shown) -> None:
     shown.write("b.yaml", route("one", "b"))
     assert names(shown.write("a.yaml", route("one", "a"))) == (["one"], [])

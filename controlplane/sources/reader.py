@@ -261,7 +261,7 @@ class _Reading:
                 self._problem(_below(path, name), "must be a string; write it in quotes")
             elif check is not None and (reason := check(text)):
                 self._problem(_below(path, name), reason)
-        return dict(value)
+        return {name: text for name, text in value.items() if isinstance(text, str)}
 
     def _created(self, given: dict[str, Any]) -> float | None:
         stamp = given.get("creationTimestamp")

@@ -97,6 +97,14 @@ def test_what_is_refused_says_where_and_why(text: str, says: str) -> None:
     assert says in refusal(text)
 
 
+def test_lines_are_those_of_editors() -> None:
+    text = "é: 1\r\nb: 'x\u2028\x85'\r\n☃:\r\n  c: 😀\n---\nd: \u2028\n"
+    document = read(text.encode(), "f").documents[0]
+    assert [document.line_of(path) for path in ("é", "b", "☃.c")] == [1, 2, 4]
+    assert refusal(text + "e: *x\n").startswith("f:7: document: the alias")
+    assert refusal(text + "é☃: \x01\n").startswith("f:7: document: control characters")
+
+
 def test_what_is_no_utf8() -> None:
     assert refusal(b"a: 1\nb: \xff\n") == "f:2: document: is not UTF-8"
 

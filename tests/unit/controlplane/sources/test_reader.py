@@ -171,6 +171,7 @@ def test_rules_of_the_kind_have_lines() -> None:
             "apiVersion: test.mesh/v1\nkind: Route\nmetadata: {name: a, namespace: 1}",
             "f.yaml:3: Route default/a: metadata.namespace: must be a string; write it in quotes",
         ),
+        (route("a", annotations="{a: , b: [1]}"), "metadata.annotations.a: must be a string"),
         (route("a", annotations="{a: " + "x" * 300_000 + "}"), "are more than 256 KiB"),
     ],
 )

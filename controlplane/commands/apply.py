@@ -59,6 +59,8 @@ def _apply(options: argparse.Namespace, kinds: Kinds) -> int:
     code = 0
     for one in results:
         if isinstance(one, Result):
+            if one.warnings:
+                common.say(one.warnings)
             name = f"{common.resource_name(one.kind)}/{one.key.name}"
             common.tell(f"{name} {one.outcome}{' (dry run)' if dry else ''}")
         else:

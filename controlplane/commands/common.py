@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -79,8 +78,9 @@ def tell(message: str) -> None:
 
 def known_kinds() -> Kinds:
     """All kinds of `controlplane.resources`."""
-    kinds: Kinds = importlib.import_module("controlplane.resources.kinds").KINDS
-    return kinds
+    from controlplane.resources.kinds import KINDS
+
+    return KINDS
 
 
 def store(config: str | None, kinds: Kinds) -> Store:

@@ -6,6 +6,8 @@ import difflib
 from typing import NamedTuple
 
 from controlplane.commands.common import CommandError
+from controlplane.problem import shown
+from controlplane.resources.kinds import names
 from controlplane.resources.resource import Kind
 from controlplane.sources.reader import Kinds
 
@@ -20,14 +22,14 @@ class Named(NamedTuple):
 def find_kind(word: str, kinds: Kinds) -> Kind:
     """By its name, its plural or a short name in any case, with or without group and version.
     Raises CommandError."""
-    by_word = _words(kinds)
+    by_word = names(kinds.values())
     kind = by_word.get(word.lower())
     if kind is not None:
         return kind
     near = difflib.get_close_matches(word.lower()[:100], by_word, n=1)
     guess = f"; did you mean {near[0]}?" if near else ""
-    names = ", ".join(sorted({one.plural for one in kinds.values()}))
-    raise CommandError(f"there is no kind {word!r}{guess}; known are {names}")
+    known = ", ".join(sorted({one.plural for one in kinds.values()}))
+    raise CommandError(f"there is no kind {shown(word)}{guess}; known are {known}")
 
 
 def asked(words: list[str], kinds: Kinds) -> list[Named]:
@@ -40,20 +42,8 @@ def asked(words: list[str], kinds: Kinds) -> list[Named]:
                 raise CommandError(f"{word!r} is not KIND/NAME, as the others are")
             found.append(Named(find_kind(kind, kinds), (name,)))
         return found
-    first, *names = words
+    first, *objects = words
     several = [find_kind(word, kinds) for word in first.split(",") if word]
     if not several:
         raise CommandError("name a kind")
-    return [Named(kind, tuple(names)) for kind in several]
-
-
-def _words(kinds: Kinds) -> dict[str, Kind]:
-    words: dict[str, Kind] = {}
-    for kind in kinds.values():
-        for word in (kind.plural, kind.name.lower(), *kind.short):
-            words.setdefault(word, kind)
-            if kind.group:
-                words[f"{word}.{kind.group}"] = kind
-                for version in kind.versions:
-                    words[f"{word}.{version}.{kind.group}"] = kind
-    return words
+    return [Named(kind, tuple(objects)) for kind in several]

@@ -5,7 +5,7 @@ A new kind is one import and one entry here, both in the order of the alphabet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from controlplane.resources import (
@@ -72,9 +72,10 @@ KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
 )
 
 
-def _names() -> Mapping[str, Kind]:
+def names(kinds: Iterable[Kind]) -> Mapping[str, Kind]:
+    """Kinds by all that people may type, in small letters."""
     found: dict[str, Kind] = {}
-    for kind in _ALL:
+    for kind in kinds:
         plain = (kind.name.lower(), kind.plural, *kind.short)
         # Where two groups have the same kind, the plain name is the first one's.
         for name in plain:
@@ -87,7 +88,7 @@ def _names() -> Mapping[str, Kind]:
     return MappingProxyType(found)
 
 
-_BY_NAME = _names()
+_BY_NAME = names(_ALL)
 
 
 def by_name(text: str) -> Kind | None:

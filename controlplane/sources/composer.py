@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from yaml._yaml import CParser
-from yaml.error import MarkedYAMLError, YAMLError
+from yaml.error import MarkedYAMLError
 from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -24,16 +24,20 @@ from yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from yaml.reader import ReaderError
 
 from controlplane.sources import scalars
 
 
 class Malformed(Exception):
-    """A document that cannot be read: the 0-based line within it, and why."""
+    """A document that cannot be read: where in its text, and why.
 
-    def __init__(self, line: int, reason: str) -> None:
+    Places are characters, not lines: to libyaml U+2028 and U+0085 begin lines, to editors not.
+    """
+
+    def __init__(self, at: int, reason: str) -> None:
         super().__init__(reason)
-        self.line = line
+        self.at = at
         self.reason = reason
 
 
@@ -44,27 +48,29 @@ class Budget:
     nodes: int
     depth: int
 
-    def spend(self, nodes: int, line: int) -> None:
+    def spend(self, nodes: int, at: int) -> None:
         """Raises Malformed when nothing is left."""
         self.nodes -= nodes
         if self.nodes < 0:
             raise Malformed(
-                line, "too many values, aliases counted with all that they stand for; split it"
+                at, "too many values, aliases counted with all that they stand for; split it"
             )
 
 
 def compose(text: str, budget: Budget) -> tuple[Any, int]:
-    """The value of the one document in `text`, and the 0-based line on which it begins. The value
+    """The value of the one document in `text`, and the character with which it begins. The value
     is None when there is nothing. Raises Malformed."""
     try:
         return _Composer(text, budget).compose()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Malformed(mark.line if mark else 0, reason) from None
-    except YAMLError as error:
-        # libyaml's reader: a character that YAML does not allow. Its message shows it as a number.
-        raise Malformed(0, str(getattr(error, "reason", "") or "is no YAML")) from None
+        # What is missed at the end is missed on the last line.
+        raise Malformed(min(mark.index, len(text.rstrip())) if mark else 0, reason) from None
+    except ReaderError as error:
+        # A character that YAML does not allow, at that byte.
+        before = text.encode()[: error.position].decode(errors="ignore")
+        raise Malformed(len(before), error.reason) from None
 
 
 _PREFIX: Final = "tag:yaml.org,2002:"
@@ -74,14 +80,14 @@ _CONTAINERS: Final = {MappingStartEvent: _PREFIX + "map", SequenceStartEvent: _P
 class _Frame:
     """A container that is being filled."""
 
-    __slots__ = ("anchor", "at", "items", "key", "mapping", "merged")
+    __slots__ = ("anchor", "before", "items", "key", "mapping", "merged")
 
-    def __init__(self, mapping: bool, anchor: str | None, at: int) -> None:
+    def __init__(self, mapping: bool, anchor: str | None, before: int) -> None:
         self.mapping = mapping
         self.items: Any = {} if mapping else []
         self.anchor = anchor
         #: The budget when it began: what it cost is known when it ends.
-        self.at = at
+        self.before = before
         self.key: str | None = None
         #: What `<<` brought.
         self.merged: list[dict[str, Any]] | None = None
@@ -99,12 +105,12 @@ class _Composer:
         self._next()  # the start of the stream
         if type(self._next()) is StreamEndEvent:
             return None, 0
-        value, line = self._document()
+        value, at = self._document()
         event = self._next()
-        begins = event.start_mark.line
+        begins = event.start_mark.index
         if type(event) is DocumentStartEvent:
             raise Malformed(begins, "a document begins here without a line of ---")
-        return value, line
+        return value, at
 
     def _document(self) -> tuple[Any, int]:
         stack, budget = self._stack, self._budget
@@ -115,41 +121,41 @@ class _Composer:
             kind = type(event)
             if kind is DocumentEndEvent:
                 return result, first
-            line = event.start_mark.line
+            at = event.start_mark.index
             if first < 0:
-                first = line
+                first = at
             if kind is MappingStartEvent or kind is SequenceStartEvent:
-                self._open(event, kind is MappingStartEvent, line)
+                self._open(event, kind is MappingStartEvent, at)
                 continue
             if kind is ScalarEvent:
                 budget.nodes -= 1
                 if budget.nodes < 0:
-                    budget.spend(0, line)  # raises
+                    budget.spend(0, at)  # raises
                 frame = stack[-1] if stack else None
                 if frame is not None and frame.mapping and frame.key is None:
-                    self._key(frame, event, line)
+                    self._key(frame, event, at)
                     continue
-                value = _scalar(event, line)
+                value = _scalar(event, at)
                 if event.anchor:
                     self._anchors[event.anchor] = (value, 1)
             elif kind is AliasEvent:
-                value = self._alias(event, line)
+                value = self._alias(event, at)
             else:
                 value = self._close(kind is MappingEndEvent)
             if stack:
-                _place(stack[-1], value, line)
+                _place(stack[-1], value, at)
             else:
                 result = value
 
-    def _open(self, event: Any, mapping: bool, line: int) -> None:
+    def _open(self, event: Any, mapping: bool, at: int) -> None:
         stack = self._stack
-        self._budget.spend(1, line)
+        self._budget.spend(1, at)
         if len(stack) >= self._budget.depth:
-            raise Malformed(line, f"nested deeper than {self._budget.depth}")
+            raise Malformed(at, f"nested deeper than {self._budget.depth}")
         if stack and stack[-1].mapping and stack[-1].key is None:
-            raise Malformed(line, "a key must be a string, is an object or a list")
+            raise Malformed(at, "a key must be a string, is an object or a list")
         if event.tag and event.tag not in {"!", _CONTAINERS[type(event)]}:
-            raise Malformed(line, f"the tag {_shown(event.tag)} is not taken; leave it out")
+            raise Malformed(at, f"the tag {_shown(event.tag)} is not taken; leave it out")
         if event.anchor:
             # Until it is finished, an alias to it would contain itself.
             self._anchors.pop(event.anchor, None)
@@ -163,52 +169,52 @@ class _Composer:
                 for name, one in brought.items():
                     value.setdefault(name, one)
         if frame.anchor:
-            self._anchors[frame.anchor] = (value, frame.at - self._budget.nodes)
+            self._anchors[frame.anchor] = (value, frame.before - self._budget.nodes)
         return value
 
-    def _alias(self, event: Any, line: int) -> Any:
+    def _alias(self, event: Any, at: int) -> Any:
         if event.anchor not in self._anchors:
             within = any(frame.anchor == event.anchor for frame in self._stack)
             why = "contains itself" if within else "was not defined above"
-            raise Malformed(line, f"the alias *{event.anchor} {why}")
+            raise Malformed(at, f"the alias *{event.anchor} {why}")
         value, cost = self._anchors[event.anchor]
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.mapping and frame.key is None and not isinstance(value, str):
-            raise Malformed(line, "a key must be a string")
-        self._budget.spend(cost, line)
+            raise Malformed(at, "a key must be a string")
+        self._budget.spend(cost, at)
         return value
 
-    def _key(self, frame: _Frame, event: Any, line: int) -> None:
+    def _key(self, frame: _Frame, event: Any, at: int) -> None:
         plain = event.implicit[0] and event.tag is None
         if plain and event.value == "<<":
             name = "<<"
             if frame.merged is not None:
-                raise Malformed(line, "the key << is there twice; give it a list")
+                raise Malformed(at, "the key << is there twice; give it a list")
             frame.merged = []
         else:
-            value = _scalar(event, line)
+            value = _scalar(event, at)
             found = scalars.key(value)
             if found is None:
                 what = "null" if value is None else event.value
-                raise Malformed(line, f"the key {what} must be a string; write it in quotes")
+                raise Malformed(at, f"the key {what} must be a string; write it in quotes")
             name = found
             if event.anchor:
                 self._anchors[event.anchor] = (value, 1)
-            _refuse_twice(frame, name, line)
+            _refuse_twice(frame, name, at)
         frame.key = name
 
 
-def _place(frame: _Frame, value: Any, line: int) -> None:
+def _place(frame: _Frame, value: Any, at: int) -> None:
     if not frame.mapping:
         frame.items.append(value)
     elif frame.key is None:
         # An alias that stands for a key.
-        _refuse_twice(frame, value, line)
+        _refuse_twice(frame, value, at)
         frame.key = value
     elif frame.key == "<<" and frame.merged is not None and not frame.merged:
         brought = value if isinstance(value, list) else [value]
         if not brought or not all(isinstance(one, dict) for one in brought):
-            raise Malformed(line, "<< takes an object or a list of objects")
+            raise Malformed(at, "<< takes an object or a list of objects")
         frame.merged = brought
         frame.key = None
     else:
@@ -216,12 +222,12 @@ def _place(frame: _Frame, value: Any, line: int) -> None:
         frame.key = None
 
 
-def _refuse_twice(frame: _Frame, name: str, line: int) -> None:
+def _refuse_twice(frame: _Frame, name: str, at: int) -> None:
     if name in frame.items:
-        raise Malformed(line, f"the key {_shown(name)} is there twice")
+        raise Malformed(at, f"the key {_shown(name)} is there twice")
 
 
-def _scalar(event: Any, line: int) -> scalars.Scalar:
+def _scalar(event: Any, at: int) -> scalars.Scalar:
     text: str = event.value
     tag: str | None = event.tag
     try:
@@ -231,15 +237,15 @@ def _scalar(event: Any, line: int) -> scalars.Scalar:
             return text
         value = scalars.resolve(text)
     except scalars.NotFinite:
-        raise Malformed(line, f"{text} is no number that JSON has") from None
+        raise Malformed(at, f"{text} is no number that JSON has") from None
     if tag == _PREFIX + "float" and type(value) is int:
         return float(value)
     for name, allowed in (("bool", bool), ("int", int), ("float", float), ("null", type(None))):
         if tag == _PREFIX + name:
             if type(value) is allowed:
                 return value
-            raise Malformed(line, f"what is tagged !!{name} is none")
-    raise Malformed(line, f"the tag {_shown(tag)} is not taken; leave it out")
+            raise Malformed(at, f"what is tagged !!{name} is none")
+    raise Malformed(at, f"the tag {_shown(tag)} is not taken; leave it out")
 
 
 def _shown(text: str) -> str:

@@ -71,15 +71,17 @@ class Folder:
             yield change
 
     async def close(self) -> None:
-        """Stops watching."""
-        for task in (self._begun, self._task):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
-        if self._watcher is not None:
-            self._watcher.close()
-            self._watcher = None
+        """Stops watching. Raises what watching failed with, if it did."""
+        try:
+            for task in (self._begun, self._task):
+                if task is not None:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+        finally:
+            if self._watcher is not None:
+                self._watcher.close()
+                self._watcher = None
 
     async def __aenter__(self) -> Self:
         await self._begin()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key, Resource
 from controlplane.sources.source import Change, Gone
+
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
 
 
 class History:
@@ -59,7 +62,7 @@ class History:
     async def after(self, version: str) -> AsyncIterator[Change]:
         """What happens after `version`, for ever. Raises Gone, or what the source failed with."""
         life, _, digits = version.partition(".")
-        if life != self._life or not digits.isdecimal() or int(digits) > self._newest:
+        if life != self._life or not _NUMBER.fullmatch(digits) or int(digits) > self._newest:
             raise Gone(version)
         seen = int(digits)
         while True:

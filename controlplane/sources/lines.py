@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from bisect import bisect_left
 from typing import Final
 
 import yaml
@@ -33,25 +34,29 @@ class Lines:
         self._first = first
         self._root: Node | None = None
         self._composed = False
+        #: Where lines end.
+        self._ends: list[int] = []
 
     def of(self, path: str, otherwise: int = 0) -> int:
         """The 1-based line of the field, or of the nearest that is there above it; `otherwise`
         when there is none (the text is JSON that YAML cannot read)."""
         if not self._composed:
             self._composed = True
+            self._ends = [match.start() for match in re.finditer("\n", self._text)]
             try:
                 self._root = yaml.compose(self._text, Loader=yaml.CSafeLoader)
             except yaml.YAMLError:
                 self._root = None
         if self._root is None:
             return otherwise
-        node, line = self._root, int(self._root.start_mark.line)
+        node, at = self._root, int(self._root.start_mark.index)
         for step in steps(path):
             below = _below(node, step)
             if below is None:
                 break
-            node, line = below
-        return self._first + line
+            node, at = below
+        # Not libyaml's line: to it U+2028 begins one as well.
+        return self._first + bisect_left(self._ends, at)
 
 
 def steps(path: str) -> list[Step]:
@@ -78,14 +83,14 @@ def _below(node: Node, step: Step) -> tuple[Node, int] | None:
         if step >= len(node.value):
             return None
         item: Node = node.value[step]
-        return item, int(item.start_mark.line)
+        return item, int(item.start_mark.index)
     if not isinstance(node, MappingNode):
         return None
     merged: list[Node] = []
     for key, value in node.value:
         name = _name(key)
         if name == str(step):
-            return value, int(key.start_mark.line)
+            return value, int(key.start_mark.index)
         if name == "<<":
             merged += value.value if isinstance(value, SequenceNode) else [value]
     for one in merged:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from controlplane.problem import Problem, Refused
+from controlplane.problem import Problem, Refused, shown
 from controlplane.resources.resource import Key, Kind, Metadata, Resource
 from controlplane.resources.schema import decode
 from controlplane.sources.document import Document
 
 #: What can be read: (apiVersion, kind) to its kind.
 Kinds = Mapping[tuple[str, str], Kind]
+
+_LOG: Final = logging.getLogger(__name__)
 
 #: Where objects live that name no namespace.
 DEFAULT_NAMESPACE: Final = "default"
@@ -56,6 +60,14 @@ def read(
     say when they were created.
     """
     return _Reading(document, kinds, namespace).resource(created)
+
+
+def read_with_warnings(
+    document: Document, kinds: Kinds, *, namespace: str = DEFAULT_NAMESPACE
+) -> tuple[Resource[Any], Refused | None]:
+    """The resource, and what its kind warns of although it is taken: said as `Refused` says it."""
+    reading = _Reading(document, kinds, namespace)
+    return reading.resource(0.0), reading.warnings()
 
 
 def header(document: Document, kinds: Kinds, namespace: str = DEFAULT_NAMESPACE) -> Header:
@@ -139,7 +151,7 @@ class _Reading:
         kind = self._kind()
         metadata, at = self._metadata(kind)
         spec = self._spec(kind, metadata) if kind is not None else None
-        if self._problems or kind is None:
+        if kind is None or any(not problem.warning for problem in self._problems):
             raise self._refused()
         return Resource(
             Key(kind.name, metadata.namespace, metadata.name),
@@ -151,13 +163,16 @@ class _Reading:
             self._document.origin,
         )
 
+    def warnings(self) -> Refused | None:
+        return self._refused() if self._problems else None
+
     def _problem(self, path: str, reason: str) -> None:
         self._problems.append(Problem(path, reason))
 
     def _refused(self) -> Refused:
         head = self._header
         problems = [
-            Problem(one.path, one.reason, one.line or self._document.line_of(one.path))
+            replace(one, line=one.line or self._document.line_of(one.path))
             for one in self._problems
         ]
         problems.sort(key=lambda problem: problem.line)
@@ -246,7 +261,7 @@ class _Reading:
                 self._problem(_below(path, name), "must be a string; write it in quotes")
             elif check is not None and (reason := check(text)):
                 self._problem(_below(path, name), reason)
-        return dict(value)
+        return {name: text for name, text in value.items() if isinstance(text, str)}
 
     def _created(self, given: dict[str, Any]) -> float | None:
         stamp = given.get("creationTimestamp")
@@ -270,36 +285,29 @@ class _Reading:
             without = ("apiVersion", "kind", "metadata", "status")
             body = {name: one for name, one in value.items() if name not in without}
         given = {} if body is None else body
-        spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
-        if kind.secret:
-            problems = [_silent(problem) for problem in problems]
+        try:
+            spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
+            if not problems:
+                problems = list(kind.validate(spec, metadata))
+        except Exception as error:  # noqa: BLE001  # a mistake of ours must not stop all others
+            _LOG.exception("%s: cannot be read", self._document.origin)
+            what = type(error).__name__
+            problems = [Problem(kind.body, f"we fail to read it ({what}, see the log); report it")]
         self._problems += problems
-        if problems:
-            return None
-        self._problems += kind.validate(spec, metadata)
-        return spec
-
-
-def _silent(problem: Problem) -> Problem:
-    """Of a Secret: what stands there is not shown, for it may be the secret."""
-    for separator in (", is ", "; is "):
-        said, found, _ = problem.reason.partition(separator)
-        if found:
-            return Problem(problem.path, f"{said}; what it is is not shown", problem.line)
-    return problem
+        return spec if not problems or all(one.warning for one in problems) else None
 
 
 def _unknown_kind(head: Header, kinds: Kinds) -> tuple[str, str]:
     """(path, reason)"""
     served = [api_version for api_version, kind in kinds if kind == head.kind]
     if served:
-        reason = f"{_short(head.api_version)} has no {head.kind}; it is {' or '.join(served)}"
+        reason = f"{shown(head.api_version)} has no {head.kind}; it is {' or '.join(served)}"
         return "apiVersion", reason
     names = sorted({kind for _, kind in kinds})
     near = difflib.get_close_matches(head.kind[:100], names, n=1)
     guess = f"did you mean {near[0]}? " if near else ""
     known = f"known are {', '.join(names)}"
-    return "kind", f"there is no kind {_short(head.kind)}; {guess}{known}"
+    return "kind", f"there is no kind {shown(head.kind)}; {guess}{known}"
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
@@ -327,10 +335,6 @@ def _below(path: str, name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         return f"{path}[{name!r}]"
     return f"{path}.{name}" if path else name
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,8 @@
 """What the files of a folder hold: read when told so, the last good state kept. No waiting here.
 
-While a file has a part that cannot be read, what was read from it before and is not in it now
-still counts: the part may be just that. A resource that was good and is wrong now stays as it was.
+A resource that was good and is wrong now stays as it was. While a file has a part that cannot be
+read, what was read from it before and is not in it now still counts: the part may be just that. So
+it is with an object of an unknown kind, if something of its name is missed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Shelf:
         self._layers: Layers[str] = Layers()
         self._signatures: dict[str, tree.Signature] = {}
         self._unsettled: dict[str, tree.Signature] = {}
+        #: By file, objects of unknown kinds that stand for nothing that we knew.
+        self._strangers: dict[str, set[reader.Header]] = {}
         self._first = True
 
     def look(self, paths: set[str]) -> Difference | None:
@@ -130,10 +133,15 @@ class Shelf:
         refused = list(contents.refused)
         # Something may be what is missed.
         uncertain = bool(refused)
+        unknown: set[reader.Header] = set()
         for one in contents.documents:
             key = reader.key(one, self._kinds)
             if key is None:
-                uncertain = True
+                head = reader.header(one, self._kinds)
+                if _is_unknown(head, self._kinds):
+                    unknown.add(head)
+                else:
+                    uncertain = True
             elif key in resources:
                 refused.append(duplicate(key, str(resources[key].origin), one.origin))
                 continue
@@ -147,13 +155,26 @@ class Shelf:
                 refused.append(why)
                 if key is not None and key in old:
                     resources[key] = old[key]
-        if uncertain:
-            resources = {**old, **resources}
+        missed = old.keys() - resources.keys()
+        kept = missed if uncertain else self._misspelt(path, unknown, missed)
+        resources.update((key, old[key]) for key in kept)
         for key, resource in resources.items():
             # The same object, if it means the same and stands where it stood.
             if key in old and old[key] == resource and old[key].origin == resource.origin:
                 resources[key] = old[key]
         return Layer(path, resources, tuple(refused))
+
+    def _misspelt(self, path: str, unknown: set[reader.Header], missed: set[Key]) -> set[Key]:
+        """Of what is missed, that which stands there under a kind that we do not know."""
+        before = self._strangers.get(path, set())
+        kept: set[Key] = set()
+        self._strangers[path] = set()
+        for head in unknown:
+            same = {key for key in missed if _same_name(key, head)} if head not in before else set()
+            kept |= same
+            if not same:
+                self._strangers[path].add(head)
+        return kept
 
     def _keep(self, path: str, refused: Refused) -> None:
         """It cannot be read now."""
@@ -164,6 +185,7 @@ class Shelf:
         self._layers.drop(path)
         self._signatures.pop(path, None)
         self._unsettled.pop(path, None)
+        self._strangers.pop(path, None)
 
 
 def read_file(path: str, most: int) -> tuple[os.stat_result, bytes]:
@@ -176,6 +198,15 @@ def read_file(path: str, most: int) -> tuple[os.stat_result, bytes]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "is no regular file", path)
         return status, file.read(most + 1)
+
+
+def _is_unknown(head: reader.Header, kinds: reader.Kinds) -> bool:
+    said = head.api_version and head.kind
+    return bool(said) and (head.api_version, head.kind) not in kinds
+
+
+def _same_name(key: Key, head: reader.Header) -> bool:
+    return key.name == head.name and key.namespace in {"", head.namespace}
 
 
 def _below_one_of(path: str, folders: dict[str, Refused]) -> bool:

@@ -13,6 +13,7 @@ validated: a machine that stops in between leaves some written, each of them who
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -82,6 +83,8 @@ class Result:
     outcome: Outcome
     #: As it is now; as it was, if it was deleted.
     version: str
+    #: What its kind warns of although it was taken, a line each.
+    warnings: str = ""
 
 
 @dataclass(slots=True)
@@ -126,12 +129,11 @@ class Store:
     def read(self) -> list[Stored]:
         """All objects that have a name, good or not, by path. Of two of one name the first."""
         self._refresh()
-        return [
-            one
-            for path in sorted(self._index.files)
-            for one in self._index.files[path].stored
-            if self._index.places[one.key][0] == path
-        ]
+        found: dict[Key, Stored] = {}
+        for path in sorted(self._index.files):
+            for one in self._index.files[path].stored:
+                found.setdefault(one.key, one)
+        return list(found.values())
 
     def refused(self) -> list[Refused]:
         """What the last `read` could not take."""
@@ -156,9 +158,9 @@ class Store:
         wanted = self._validated(documents, namespace)
         with self._locked(make=True) if not dry_run else contextlib.nullcontext():
             self._refresh()
-            for key, one in wanted:
+            for key, one, warnings in wanted:
                 try:
-                    yield self._put(key, one, dry_run)
+                    yield dataclasses.replace(self._put(key, one, dry_run), warnings=warnings)
                 except StoreError as error:
                     yield error
 
@@ -177,12 +179,13 @@ class Store:
 
     def _validated(
         self, documents: Iterable[Document], namespace: str
-    ) -> list[tuple[Key, Document]]:
-        wanted: list[tuple[Key, Document]] = []
+    ) -> list[tuple[Key, Document, str]]:
+        wanted: list[tuple[Key, Document, str]] = []
         refused: list[Exception] = []
         for one in documents:
             try:
-                wanted.append((reader.read(one, self._kinds, namespace=namespace).key, one))
+                resource, warned = reader.read_with_warnings(one, self._kinds, namespace=namespace)
+                wanted.append((resource.key, one, str(warned) if warned else ""))
             except Refused as why:
                 refused.append(why)
         if refused:

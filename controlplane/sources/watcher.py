@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 from typing import Final, Protocol
 
 from inotify_simple import INotify, flags
@@ -124,8 +125,18 @@ class Kernel:
                 # `..data` is what Kubernetes swaps when a mount changes.
                 everything = everything or not _ours(event.name)
             elif not tree.hidden(event.name) and tree.holds_documents(event.name):
-                found |= {os.path.join(path, event.name) for path in paths}
+                below = {os.path.join(path, event.name) for path in paths}
+                if not event.mask & flags.CREATE or any(map(self._is_whole, below)):
+                    found |= below
         return None if everything else found
+
+    def _is_whole(self, path: str) -> bool:
+        """Whether what has just been made is a link: a new file counts when it is closed."""
+        try:
+            status = os.lstat(os.path.join(self._root, path))
+        except OSError:
+            return False
+        return not stat.S_ISREG(status.st_mode) or status.st_nlink > 1
 
     def _forget(self, path: str) -> None:
         watch = self._folders.pop(path)
@@ -145,15 +156,12 @@ class Clock:
 
     settled = False
 
-    def __init__(self, interval: float = INTERVAL) -> None:
-        self._interval = interval
-
     def follow(self, directories: set[str]) -> bool:
         del directories
         return False
 
     async def changes(self) -> set[str] | None:
-        await asyncio.sleep(self._interval)
+        await asyncio.sleep(INTERVAL)
         return None
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controlplane.problem import Problem
+from controlplane.resources.hidden import Hidden
 from controlplane.resources.resource import Kind, Metadata
 
 
@@ -32,12 +33,14 @@ class ZoneSpec:
 @dataclass(frozen=True, slots=True)
 class SecretSpec:
     type: str = "Opaque"
-    data: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Hidden] = field(default_factory=dict)
 
 
 def _route_rules(spec: RouteSpec, metadata: Metadata) -> Iterable[Problem]:
     if metadata.name == "forbidden":
         yield Problem("metadata.name", "is forbidden")
+    if len(spec.hosts) > 5:
+        yield Problem("spec.hosts", "are many", warning=True)
     for index, one in enumerate(spec.routes):
         if one.weight > 100:
             yield Problem(f"spec.routes[{index}].weight", "is over 100")

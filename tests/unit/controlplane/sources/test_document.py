@@ -45,7 +45,7 @@ def test_a_mistake_costs_its_own_document_only() -> None:
     contents = read(b"a: 1\n---\nb: [\n---\nc: 3\n---\n- x\n---\nd: 4\n", "f")
     assert [one.value for one in contents.documents] == [{"a": 1}, {"c": 3}, {"d": 4}]
     first, second = map(str, contents.refused)
-    assert first.startswith("f:4: document: while parsing a flow")
+    assert first.startswith("f:3: document: while parsing a flow")
     assert second == "f:7: document: must be an object with apiVersion, kind and metadata"
 
 
@@ -95,6 +95,14 @@ def test_anchors_and_merges() -> None:
 )
 def test_what_is_refused_says_where_and_why(text: str, says: str) -> None:
     assert says in refusal(text)
+
+
+def test_lines_are_those_of_editors() -> None:
+    text = "é: 1\r\nb: 'x\u2028\x85'\r\n☃:\r\n  c: 😀\n---\nd: \u2028\n"
+    document = read(text.encode(), "f").documents[0]
+    assert [document.line_of(path) for path in ("é", "b", "☃.c")] == [1, 2, 4]
+    assert refusal(text + "e: *x\n").startswith("f:7: document: the alias")
+    assert refusal(text + "é☃: \x01\n").startswith("f:7: document: control characters")
 
 
 def test_what_is_no_utf8() -> None:
@@ -206,7 +214,7 @@ def test_many_json_objects_cost_their_length() -> None:
     st.binary(max_size=200)
     | st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))
 )
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_no_bytes_raise(data: bytes) -> None:
     contents = read(data, "f")
     for one in contents.documents:
@@ -218,8 +226,22 @@ def test_no_bytes_raise(data: bytes) -> None:
 #: Pieces of YAML: what they make together is nearly right.
 PIECES = st.lists(
     st.sampled_from(
-        ["a", ": ", "\n", "- ", "---\n", "{", "}", "[", "]", "&x ", "*x", "<<", "!!str ", "'", '"']
-        + [
+        [
+            "a",
+            ": ",
+            "\n",
+            "- ",
+            "---\n",
+            "{",
+            "}",
+            "[",
+            "]",
+            "&x ",
+            "*x",
+            "<<",
+            "!!str ",
+            "'",
+            '"',
             "#c\n",
             "  ",
             "|\n",
@@ -237,7 +259,7 @@ PIECES = st.lists(
 
 
 @given(PIECES)
-@settings(max_examples=1_000)
+@settings(max_examples=1_000, deadline=None)
 def test_no_pieces_of_yaml_raise(text: str) -> None:
     contents = read(text.encode(), "f")
     for one in contents.documents:
@@ -246,7 +268,7 @@ def test_no_pieces_of_yaml_raise(text: str) -> None:
 
 
 @given(PIECES)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_chunks_are_the_text(text: str) -> None:
     found = list(chunks(text))
     assert "".join(one.text for one in found) == text

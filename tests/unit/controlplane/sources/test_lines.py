@@ -79,6 +79,7 @@ def test_steps(path: str, expected: list[Step]) -> None:
 
 
 @given(st.text(max_size=40))
+@settings(deadline=None)
 def test_no_path_raises(path: str) -> None:
     assert 2 <= Lines(TEXT, 1).of(path) <= 15
 
@@ -117,7 +118,7 @@ def _starts(value: Any, line: int) -> tuple[list[int], int]:
 
 
 @given(st.dictionaries(KEYS, TREES, min_size=1, max_size=3))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_path_of_a_document_has_its_line(value: dict[str, Any]) -> None:
     text = json.dumps(value, indent=1)
     (document,) = read(f"---\n# yaml\n{text}\n".encode(), "f").documents

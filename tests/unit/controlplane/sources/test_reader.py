@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controlplane.problem import Refused
-from controlplane.resources.resource import Key, Resource
+from controlplane.problem import Problem, Refused
+from controlplane.resources.hidden import Hidden
+from controlplane.resources.resource import Key, Metadata, Resource
 from controlplane.sources import document, reader
-from tests.support.kinds import KINDS, Destination, RouteSpec, SecretSpec, ZoneSpec, route
+from tests.support.kinds import KINDS, ROUTE, Destination, RouteSpec, SecretSpec, ZoneSpec, route
 
 
 def one(text: str) -> document.Document:
@@ -76,13 +78,13 @@ def test_cluster_scoped_kinds_have_no_namespace() -> None:
 
 def test_a_kind_without_spec_and_strictness() -> None:
     text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {k: dg==}\nimmutable: true\n"
-    assert read(text).spec == SecretSpec(data={"k": "dg=="})
+    assert read(text).spec == SecretSpec(data={"k": Hidden(b"v")})
 
 
 def test_secrets_are_not_shown() -> None:
     text = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\ndata: {k: 123456, l: [x]}\n"
     said = problems(text)
-    assert "data.k: must be a string; what it is is not shown" in said
+    assert "f.yaml:4: Secret default/a: data.k: must be " in said
     assert "123456" not in said
 
 
@@ -108,21 +110,39 @@ spec:
   root: x
 sepc: {}
 """
+    expected = [
+        (
+            4,
+            "metadata.name: must be a DNS subdomain: a-z, 0-9, '-' and '.', 253 characters at most",
+        ),
+        (5, "metadata.namespace: must be a DNS label: a-z, 0-9 and '-', 63 characters at most"),
+        (6, "metadata.lables: there is no such field; did you mean labels?"),
+        (8, "metadata.labels.app: must be a string; write it in quotes"),
+        (
+            9,
+            (
+                "metadata.labels['-bad']: its name must be letters, digits, '-', '_'"
+                " and '.', 63 characters at most"
+            ),
+        ),
+        (
+            9,
+            (
+                "metadata.labels['-bad']: must be letters, digits, '-', '_' and '.',"
+                " 63 characters at most"
+            ),
+        ),
+        (10, "metadata.labels['Bad/x']: what is before '/' must be a DNS subdomain"),
+        (11, "metadata.annotations: must be an object"),
+        (12, "metadata.creationTimestamp: must be a time like 2026-11-27T01:00:00Z"),
+        (13, "metadata.generateName: is not taken; give it a name"),
+        (15, "spec.hosts[0]: must be a string, is 1; write it in quotes: '1'"),
+        (17, "spec.routes[0].host: is required"),
+        (18, "spec.root: there is no such field; did you mean routes?"),
+        (19, "sepc: there is no such field; did you mean spec?"),
+    ]
     assert problems(text).splitlines() == [
-        "f.yaml:4: Route a.b/Upper: metadata.name: must be a DNS subdomain: a-z, 0-9, '-' and '.', 253 characters at most",
-        "f.yaml:5: Route a.b/Upper: metadata.namespace: must be a DNS label: a-z, 0-9 and '-', 63 characters at most",
-        "f.yaml:6: Route a.b/Upper: metadata.lables: there is no such field; did you mean labels?",
-        "f.yaml:8: Route a.b/Upper: metadata.labels.app: must be a string; write it in quotes",
-        "f.yaml:9: Route a.b/Upper: metadata.labels['-bad']: its name must be letters, digits, '-', '_' and '.', 63 characters at most",
-        "f.yaml:9: Route a.b/Upper: metadata.labels['-bad']: must be letters, digits, '-', '_' and '.', 63 characters at most",
-        "f.yaml:10: Route a.b/Upper: metadata.labels['Bad/x']: what is before '/' must be a DNS subdomain",
-        "f.yaml:11: Route a.b/Upper: metadata.annotations: must be an object",
-        "f.yaml:12: Route a.b/Upper: metadata.creationTimestamp: must be a time like 2026-11-27T01:00:00Z",
-        "f.yaml:13: Route a.b/Upper: metadata.generateName: is not taken; give it a name",
-        "f.yaml:15: Route a.b/Upper: spec.hosts[0]: must be a string, is 1; write it in quotes: '1'",
-        "f.yaml:17: Route a.b/Upper: spec.routes[0].host: is required",
-        "f.yaml:18: Route a.b/Upper: spec.root: there is no such field; did you mean routes?",
-        "f.yaml:19: Route a.b/Upper: sepc: there is no such field; did you mean spec?",
+        f"f.yaml:{line}: Route a.b/Upper: {said}" for line, said in expected
     ]
 
 
@@ -141,8 +161,7 @@ def test_rules_of_the_kind_have_lines() -> None:
         ("apiVersion: v1\nkind: Rout", "known are Route, Secret, Zone"),
         (
             "apiVersion: test.mesh/v9\nkind: Route",
-            "f.yaml:1: Route: apiVersion: test.mesh/v9 has no Route; it is test.mesh/v1 or"
-            " test.mesh/v1beta1",
+            "f.yaml:1: Route: apiVersion: 'test.mesh/v9' has no Route; it is test.mesh/v1 or",
         ),
         ("apiVersion: test.mesh/v1\nkind: Route\nmetadata: 1", "metadata: must be an object"),
         ("apiVersion: test.mesh/v1\nkind: Route", "metadata: is required"),
@@ -152,11 +171,33 @@ def test_rules_of_the_kind_have_lines() -> None:
             "apiVersion: test.mesh/v1\nkind: Route\nmetadata: {name: a, namespace: 1}",
             "f.yaml:3: Route default/a: metadata.namespace: must be a string; write it in quotes",
         ),
+        (route("a", annotations="{a: , b: [1]}"), "metadata.annotations.a: must be a string"),
         (route("a", annotations="{a: " + "x" * 300_000 + "}"), "are more than 256 KiB"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, says: str) -> None:
     assert says in problems(text)
+
+
+def test_warnings_do_not_refuse() -> None:
+    document = one(route("a").replace("[a]", "[a, b, c, d, e, f]"))
+    resource, warned = reader.read_with_warnings(document, KINDS)
+    assert resource == reader.read(document, KINDS)
+    assert str(warned) == "f.yaml:6: Route default/a: spec.hosts: warning: are many"
+    assert reader.read_with_warnings(one(route("a")), KINDS)[1] is None
+
+
+def test_a_mistake_of_ours_costs_one_resource_only(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(spec: Any, metadata: Metadata) -> list[Problem]:
+        raise KeyError("ours")
+
+    kinds = {("test.mesh/v1", "Route"): dataclasses.replace(ROUTE, validate=broken)}
+    with pytest.raises(Refused) as caught:
+        reader.read(one(route("a")), kinds)
+    assert str(caught.value) == (
+        "f.yaml:5: Route default/a: spec: we fail to read it (KeyError, see the log); report it"
+    )
+    assert "Traceback" in caplog.text
 
 
 def test_versions_follow_the_meaning() -> None:
@@ -218,7 +259,7 @@ JSON = st.recursive(
         optional={"status": JSON, "data": JSON, "x": JSON},
     )
 )
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 def test_nothing_raises_but_refused(value: dict[str, Any]) -> None:
     chunk = document.Chunk("", 0, 0, 1)
     given_ = document.Document(value, "f", 1, chunk)
@@ -234,3 +275,30 @@ def test_nothing_raises_but_refused(value: dict[str, Any]) -> None:
     if refused is not None:
         assert str(refused)
         assert all(problem.line >= 1 for problem in refused.problems)
+
+
+WHOLE = (
+    route("a", labels="{app: x}", annotations="{b: c}")
+    + "  routes:\n  - {host: a, weight: 1}\n  headers: &h {a: b}\n  anything: *h\n"
+)
+
+
+@given(
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 12),
+    st.text(st.sampled_from("-:{}[]&*!|>'\"#%@`,? \n\tay1~.<"), max_size=8) | st.text(max_size=3),
+)
+@settings(max_examples=500, deadline=None)
+def test_no_text_raises_but_refused(at: int, length: int, piece: str) -> None:
+    text = WHOLE[:at] + piece + WHOLE[at + length :]
+    contents = document.read(text.encode("utf-8", "replace"), "f.yaml")
+    read_or_refused = list(contents.refused)
+    for found in contents.documents:
+        try:
+            reader.read(found, KINDS)
+        except Refused as why:
+            read_or_refused.append(why)
+    lines = text.count("\n") + 1
+    for refused in read_or_refused:
+        assert str(refused)
+        assert all(1 <= problem.line <= lines for problem in refused.problems)

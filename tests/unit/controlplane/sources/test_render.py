@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from controlplane.sources import render
@@ -30,6 +30,7 @@ VALUES = st.recursive(
 @example({"a": "\ttab\nx"})
 @example({"a": "x\n\n\n"})
 @example({"": {"\x85": "\ufeff"}})
+@settings(deadline=None)
 def test_yaml_reads_back(value: dict[str, Any]) -> None:
     contents = read(render.to_yaml(value).encode(), "f")
     assert contents.refused == ()
@@ -37,6 +38,7 @@ def test_yaml_reads_back(value: dict[str, Any]) -> None:
 
 
 @given(st.dictionaries(TEXT, VALUES, max_size=4))
+@settings(deadline=None)
 def test_json_reads_back(value: dict[str, Any]) -> None:
     contents = read(render.to_json(value).encode(), "f")
     assert contents.refused == ()

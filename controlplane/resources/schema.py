@@ -309,14 +309,15 @@ def _bounded(inner: _Reader, bounds: Range) -> _Reader:
 def _sized(inner: _Reader, bounds: Length) -> _Reader:
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
         result = inner(value, path, problems)
-        if result is not None and not bounds.least <= len(result) <= bounds.most:
-            unit = "characters" if isinstance(result, str) else "entries"
-            if not result:
+        # What was given counts: an entry that is wrong was told already.
+        if result is not None and not bounds.least <= len(value) <= bounds.most:
+            unit = "characters" if isinstance(value, str) else "entries"
+            if not value:
                 reason = "must not be empty"
             elif bounds.most == math.inf:
-                reason = f"must have {bounds.least} {unit} at least, has {len(result)}"
+                reason = f"must have {bounds.least} {unit} at least, has {len(value)}"
             else:
-                reason = f"must have {bounds.least} to {bounds.most} {unit}, has {len(result)}"
+                reason = f"must have {bounds.least} to {bounds.most} {unit}, has {len(value)}"
             problems.append(Problem(path, reason))
         return result
 

@@ -11,6 +11,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pool, json_format, message, message_factory
 
+from controlplane.problem import shown
+
 #: The message that each `applyTo` patches.
 MESSAGES: Mapping[str, str] = {
     "LISTENER": "envoy.config.listener.v3.Listener",
@@ -29,6 +31,9 @@ MESSAGES: Mapping[str, str] = {
 #: Packages whose modules may be imported because a patch names a type of theirs.
 _ROOTS = frozenset({"envoy", "xds", "udpa", "opentelemetry"})
 
+#: The protobufs still have its messages, Envoy does not.
+_VERSION_2 = re.compile(r"/envoy\..*\.v2(?:alpha\d*|beta\d*)?\.")
+
 
 class Unreadable(Exception):
     """The value is no such message."""
@@ -43,12 +48,12 @@ class Unreadable(Exception):
 def build(apply_to: str, value: Mapping[str, Any]) -> message.Message:
     """The message that `applyTo` patches, with the fields of the value. Raises Unreadable."""
     for path, url in type_urls(value):
+        if _VERSION_2.search(url):
+            reason = f"the type {shown(url)} is of version 2 of Envoy's API, which is gone; "
+            raise Unreadable(path, reason + "use the v3 type")
         if not _load(url.rpartition("/")[2]):
-            hint = ""
-            if ".v2." in url or "config.filter" in url:
-                hint = "; version 2 of Envoy's API is gone, use the v3 type"
-            reason = f"the type {url} is not among Envoy's protobufs that this release has"
-            raise Unreadable(path, reason + hint)
+            reason = f"the type {shown(url)} is not among Envoy's protobufs that this release has"
+            raise Unreadable(path, reason)
     name = MESSAGES[apply_to]
     _load(name)
     descriptor = descriptor_pool.Default().FindMessageTypeByName(name)

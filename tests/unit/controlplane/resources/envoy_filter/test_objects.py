@@ -108,9 +108,7 @@ def test_unreadable(apply_to: str, value: dict[str, Any], path: str, reason: str
     assert "Available Fields" not in caught.value.reason
 
 
-@pytest.mark.parametrize(
-    "name", ["os.path.Path", "antigravity.A", "envoy.no.such.Thing", "..A", ""]
-)
+@pytest.mark.parametrize("name", ["os.path.Path", "antigravity.A", "envoy.no.such.A", "..A", ""])
 def test_names_of_types_import_nothing_but_protobufs(name: str) -> None:
     value = {"typed_config": {"@type": f"type.googleapis.com/{name}"}}
     with pytest.raises(Unreadable):

@@ -6,6 +6,10 @@ import yaml
 from controlplane.resources.mesh_config import apply
 
 
+def _provider(provider: str) -> str:
+    return f"extensionProviders: [{{name: a, {provider}}}]"
+
+
 @pytest.mark.parametrize(
     ("text", "path", "reason"),
     [
@@ -110,26 +114,24 @@ from controlplane.resources.mesh_config import apply
             "is required",
         ),
         (
-            "extensionProviders: [{name: a, envoyExtAuthzHttp: {service: a.b, port: 1, "
-            "pathPrefix: check}}]",
+            _provider("envoyExtAuthzHttp: {service: a.b, port: 1, pathPrefix: check}"),
             "extensionProviders[3].envoyExtAuthzHttp.pathPrefix",
             "must begin with /",
         ),
         (
-            "extensionProviders: [{name: a, envoyExtAuthzGrpc: {service: a.b, port: 1, "
-            "statusOnError: '600'}}]",
+            _provider("envoyExtAuthzGrpc: {service: a.b, port: 1, statusOnError: '600'}"),
             "extensionProviders[3].envoyExtAuthzGrpc.statusOnError",
             "must be an HTTP status like 503",
         ),
         (
-            "extensionProviders: [{name: a, opentelemetry: {service: a.b, port: 1, http: {}, "
-            "grpc: {}}}]",
+            _provider("opentelemetry: {service: a.b, port: 1, http: {}, grpc: {}}"),
             "extensionProviders[3].opentelemetry",
             "http, grpc exclude each other",
         ),
         (
-            "extensionProviders: [{name: a, opentelemetry: {service: a.b, port: 1, http: "
-            "{headers: [{name: a, value: b, envName: C}]}}}]",
+            _provider(
+                "opentelemetry: {service: a.b, port: 1, http: {headers: [{name: a, value: b, envName: C}]}}"
+            ),
             "extensionProviders[0].opentelemetry.http.headers[0]",
             "value, envName exclude each other",
         ),

@@ -50,6 +50,7 @@ def test_every_field() -> None:
                 transportProtocol: tls
                 applicationProtocols: h2
                 destinationPort: 80
+                transportSocket: envoy.transport_sockets.tls
                 filter:
                   name: envoy.filters.network.http_connection_manager
                   subFilter: {name: envoy.filters.http.router}
@@ -97,6 +98,7 @@ def test_every_field() -> None:
                             transport_protocol="tls",
                             application_protocols="h2",
                             destination_port=80,
+                            transport_socket="envoy.transport_sockets.tls",
                             filter=FilterMatch(
                                 "envoy.filters.network.http_connection_manager",
                                 SubFilterMatch("envoy.filters.http.router"),

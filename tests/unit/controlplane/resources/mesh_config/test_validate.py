@@ -130,9 +130,9 @@ def _provider(provider: str) -> str:
         ),
         (
             _provider(
-                "opentelemetry: {service: a.b, port: 1, http: {headers: [{name: a, value: b, envName: C}]}}"
+                "zipkin: {service: a.b, port: 1, headers: [{name: a, value: b, envName: C}]}"
             ),
-            "extensionProviders[0].opentelemetry.http.headers[0]",
+            "extensionProviders[0].zipkin.headers[0]",
             "value, envName exclude each other",
         ),
     ],

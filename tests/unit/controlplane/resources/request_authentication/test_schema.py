@@ -35,6 +35,7 @@ def test_every_field() -> None:
           forwardOriginalToken: true
           timeout: 2.5s
           spaceDelimitedClaims: [roles]
+          presence: REQUIRED
         """,
     )
     assert (errors, warnings) == ([], [])
@@ -53,6 +54,7 @@ def test_every_field() -> None:
                 forward_original_token=True,
                 timeout=Seconds(2.5),
                 space_delimited_claims=("roles",),
+                presence="REQUIRED",
             ),
         ),
     )

@@ -1,0 +1,67 @@
+"""DestinationRules for hosts that there are not, and subsets without workloads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from controlplane.analysis import codes
+from controlplane.analysis.analyzer import Analyzer
+from controlplane.analysis.collection import Collection
+from controlplane.analysis.finding import Finding, found
+from controlplane.analysis.hosts import Hosts
+from controlplane.analysis.workloads import KINDS, matches, workloads
+
+_REGION = "topology.kubernetes.io/region"
+_ZONE = "topology.kubernetes.io/zone"
+_SUBZONE = "topology.istio.io/subzone"
+_HOSTNAME = "kubernetes.io/hostname"
+
+
+def _run(collection: Collection) -> Iterator[Finding]:
+    hosts = Hosts(collection)
+    all_labels = list(_labels(collection))
+    know_workloads = collection.knows(*KINDS)
+    for one in collection.of("DestinationRule"):
+        host = hosts.find(one.spec.host, one.namespace, one.spec.export_to)
+        if host is None:
+            if collection.knows("Service", "ServiceEntry"):
+                yield found(
+                    codes.UNKNOWN_DESTINATION_RULE_HOST, one.key, "spec.host", host=one.spec.host
+                )
+            continue
+        own = list(host.endpoints)
+        if host.selector:
+            own += [
+                labels
+                for namespace, labels in all_labels
+                if namespace == host.namespace and matches(host.selector, labels)
+            ]
+        # Endpoints may come from elsewhere: DNS, Endpoints that somebody writes.
+        if not own and not (host.selector and know_workloads):
+            continue
+        for index, subset in enumerate(one.spec.subsets):
+            if not any(matches(subset.labels, labels) for labels in own):
+                path = f"spec.subsets[{index}]"
+                yield found(codes.SUBSET_WITHOUT_WORKLOADS, one.key, path, subset=subset.name)
+
+
+def _labels(collection: Collection) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Namespace and labels of the workloads; with where they run, which subsets may go by."""
+    nodes = {one.name: one.labels for one in collection.of("Node")}
+    for one in workloads(collection):
+        labels = dict(one.labels)
+        if one.pod is not None and one.pod.node_name:
+            node = nodes.get(one.pod.node_name, {})
+            for name in (_REGION, _ZONE, _SUBZONE):
+                if name in node:
+                    labels[name] = node[name]
+            labels[_HOSTNAME] = one.pod.node_name
+        yield one.namespace, labels
+
+
+ANALYZER = Analyzer(
+    name="destinationrule.SubsetSelectPodAnalyzer",
+    description="DestinationRules for unknown hosts, subsets without workloads",
+    codes=(codes.SUBSET_WITHOUT_WORKLOADS, codes.UNKNOWN_DESTINATION_RULE_HOST),
+    run=_run,
+)

@@ -1,4 +1,4 @@
-"""DestinationRules for hosts that there are not, and subsets without workloads."""
+"""DestinationRules for hosts that there are not, and subsets in use that have no workloads."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from controlplane.analysis import codes
 from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
+from controlplane.analysis.destinations import destinations
 from controlplane.analysis.finding import Finding, found
-from controlplane.analysis.hosts import Hosts
+from controlplane.analysis.hosts import Hosts, fqdn
 from controlplane.analysis.workloads import KINDS, matches, workloads
 
 _REGION = "topology.kubernetes.io/region"
@@ -21,6 +22,11 @@ def _run(collection: Collection) -> Iterator[Finding]:
     hosts = Hosts(collection)
     all_labels = list(_labels(collection))
     know_workloads = collection.knows(*KINDS)
+    used = {
+        (fqdn(place.destination.host, one.namespace), place.destination.subset)
+        for one in collection.of("VirtualService")
+        for place in destinations(one.spec)
+    }
     for one in collection.of("DestinationRule"):
         host = hosts.find(one.spec.host, one.namespace, one.spec.export_to)
         if host is None:
@@ -39,7 +45,11 @@ def _run(collection: Collection) -> Iterator[Finding]:
         # Endpoints may come from elsewhere: DNS, Endpoints that somebody writes.
         if not own and not (host.selector and know_workloads):
             continue
+        name = fqdn(one.spec.host, one.namespace)
         for index, subset in enumerate(one.spec.subsets):
+            # Nobody is harmed by a subset that nobody uses yet.
+            if (name, subset.name) not in used:
+                continue
             if not any(matches(subset.labels, labels) for labels in own):
                 path = f"spec.subsets[{index}]"
                 yield found(codes.SUBSET_WITHOUT_WORKLOADS, one.key, path, subset=subset.name)

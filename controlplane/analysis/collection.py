@@ -22,12 +22,12 @@ class Collection:
         mesh: MeshConfig | None = None,
         networks: MeshNetworks | None = None,
     ) -> None:
-        """`problems`: what each kind's rules say to a resource; those that are refused are not
+        """`problems`: what each kind's rules say to a resource; those that cannot be read are not
         among the resources. `assumed`: what is taken to be there besides, unless it is given."""
         self.problems = dict(problems or {})
         self.mesh = mesh or MeshConfig()
         self.networks = networks or MeshNetworks()
-        self._given = frozenset(key.kind for key in resources)
+        self._given = frozenset(key.kind for key in (*resources, *self.problems))
         self._by_key: dict[Key, Resource[Any]] = {one.key: one for one in assumed}
         self._by_key.update(resources)
         self._by_kind: dict[str, list[Resource[Any]]] = {}
@@ -42,13 +42,14 @@ class Collection:
         return self._by_key.get(Key(kind, namespace, name))
 
     def exists(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether there is such a resource, one that is refused among them."""
+        """Whether there is such a resource, one that cannot be read among them."""
         key = Key(kind, namespace, name)
         return key in self._by_key or key in self.problems
+
+    def unreadable(self, kind: str) -> tuple[Key, ...]:
+        """Those of a kind that are there and cannot be read."""
+        return tuple(key for key in self.problems if key.kind == kind and key not in self._by_key)
 
     def knows(self, *kinds: str) -> bool:
         """Whether one of the kinds was given, so that one that is missing means something."""
         return any(kind in self._given for kind in kinds)
-
-    def is_assumed(self, resource: Resource[Any]) -> bool:
-        return resource.key.kind not in self._given or resource.origin is None

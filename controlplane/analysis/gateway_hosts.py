@@ -1,11 +1,14 @@
-"""Hosts of a Gateway's servers, and which VirtualServices may use them."""
+"""A Gateway's workloads, the hosts of its servers, and which VirtualServices may use them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from controlplane.analysis import codes
+from controlplane.analysis.finding import Finding, found
 from controlplane.analysis.hosts import ALL, LOCAL, covers
+from controlplane.analysis.workloads import written
 from controlplane.resources.gateway.schema import Server
 from controlplane.resources.resource import Resource
 
@@ -37,3 +40,14 @@ def reference(name: str, namespace: str) -> tuple[str, str]:
     """Namespace and name of what a VirtualService calls a gateway."""
     its, slash, rest = name.partition("/")
     return (its, rest) if slash else (namespace, name)
+
+
+def no_workloads(gateway: Resource[Any]) -> Finding:
+    """Its labels select nothing. More than one analyzer finds it; it is told once."""
+    return found(
+        codes.REFERENCED_RESOURCE_NOT_FOUND,
+        gateway.key,
+        "spec.selector",
+        what="selector",
+        name=written(gateway.spec.selector),
+    )

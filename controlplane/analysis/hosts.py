@@ -48,7 +48,8 @@ def covers(wildcard: str, host: str) -> bool:
 class Host:
     """A service behind a host name."""
 
-    ports: tuple[int, ...]
+    #: None where they cannot be read.
+    ports: tuple[int, ...] | None
     namespace: str = ""
     #: Labels of its workloads, which are in its namespace; none selects none.
     selector: Mapping[str, str] = field(default_factory=dict)
@@ -100,3 +101,5 @@ def _all(collection: Collection) -> Iterator[tuple[str, str, Host]]:
         names = [name.strip() for name in said.split(",") if name.strip()]
         for scope in exported(names, one.namespace):
             yield scope, fqdn(one.name, one.namespace), service
+    for key in collection.unreadable("Service"):
+        yield ALL, fqdn(key.name, key.namespace), Host(None, key.namespace)

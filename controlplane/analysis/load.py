@@ -23,6 +23,8 @@ _OURS = ("istio.io",)
 #: Keys of the ConfigMap `istio`.
 _MESH, _NETWORKS = "mesh", "meshNetworks"
 _CONFIG_MAP = "istio"
+#: Namespaces of Kubernetes itself, which no mesh reaches.
+_IGNORED = frozenset({"kube-system", "kube-public", "kube-node-lease", "local-path-storage"})
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class _Loading:
     """Files on their way into a collection."""
 
     def __init__(self, kinds: Kinds, namespace: str) -> None:
-        self._warnings: list[Problem] = []
+        self._said: list[Problem] = []
         self._kinds: Kinds = {name: self._listening(kind) for name, kind in kinds.items()}
         self._namespace = namespace
         self._resources: dict[Key, Resource[Any]] = {}
@@ -92,14 +94,12 @@ class _Loading:
         return loaded
 
     def _listening(self, kind: Kind) -> Kind:
-        """The kind, whose warnings are kept aside: they refuse nothing."""
+        """The kind, whose rules are kept aside: a resource that breaks one can be read all the
+        same, and what it says to others is to be told, too."""
 
         def validate(spec: Any, metadata: Metadata) -> Iterator[Problem]:
-            for problem in kind.validate(spec, metadata):
-                if problem.warning:
-                    self._warnings.append(problem)
-                else:
-                    yield problem
+            self._said += kind.validate(spec, metadata)
+            return iter(())
 
         return dataclasses.replace(kind, validate=validate)
 
@@ -107,6 +107,8 @@ class _Loading:
         head = reader.header(document, self._kinds, self._namespace)
         known = (head.api_version, head.kind)
         group = head.api_version.rpartition("/")[0]
+        if (head.name if head.kind == "Namespace" else head.namespace) in _IGNORED:
+            return
         if known in raw.KINDS:
             self._raw(document)
         elif known in self._kinds or group.endswith(_OURS) or not (head.kind and group):
@@ -129,7 +131,7 @@ class _Loading:
         )
 
     def _known(self, document: Document) -> None:
-        self._warnings.clear()
+        self._said.clear()
         try:
             resource = reader.read(document, self._kinds, namespace=self._namespace)
         except Refused as refused:
@@ -137,18 +139,16 @@ class _Loading:
                 self._loaded.unreadable.append(refused)
                 return
             key = Key(refused.kind, refused.namespace, refused.name)
-            problems = [*refused.problems, *self._warnings]
+            self._place(key, document)
+            self._resources.pop(key, None)
+            self._problems[key] = (*refused.problems, *self._said)
         else:
-            key, problems = resource.key, list(self._warnings)
-        self._place(key, document)
-        self._resources.pop(key, None)
-        self._problems.pop(key, None)
-        if any(not problem.warning for problem in problems):
-            self._problems[key] = tuple(problems)
-            return
-        self._resources[key] = resource
-        if problems:
-            self._problems[key] = tuple(problems)
+            key = resource.key
+            self._place(key, document)
+            self._resources[key] = resource
+            self._problems.pop(key, None)
+            if self._said:
+                self._problems[key] = tuple(self._said)
 
     def _place(self, key: Key, document: Document) -> None:
         earlier = self._loaded.documents.get(key)

@@ -10,7 +10,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.destinations import Place, destinations
 from controlplane.analysis.finding import Finding, found, full_name
-from controlplane.analysis.hosts import Host, Hosts
+from controlplane.analysis.hosts import Hosts
 from controlplane.resources.resource import Key, Resource
 
 
@@ -37,22 +37,22 @@ def _destination(one: Resource[Any], place: Place, hosts: Hosts) -> Iterator[Fin
             what="mirror host" if place.mirror else "host",
             name=destination.host,
         )
-    else:
-        yield from _port(one.key, place, host)
+    elif host.ports is not None:
+        yield from _port(one.key, place, host.ports)
 
 
-def _port(key: Key, place: Place, host: Host) -> Iterator[Finding]:
+def _port(key: Key, place: Place, ports: tuple[int, ...]) -> Iterator[Finding]:
     destination = place.destination
     if destination.port is None:
-        if len(host.ports) > 1:
+        if len(ports) > 1:
             yield found(
                 codes.DESTINATION_PORT_REQUIRED,
                 key,
                 f"{place.path}.host",
                 host=destination.host,
-                ports=host.ports,
+                ports=ports,
             )
-    elif destination.port.number not in host.ports:
+    elif destination.port.number not in ports:
         yield found(
             codes.REFERENCED_RESOURCE_NOT_FOUND,
             key,

@@ -9,6 +9,7 @@ from controlplane.analysis import codes
 from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
+from controlplane.analysis.gateway_hosts import no_workloads
 from controlplane.analysis.workloads import KINDS, Workload, matches, workloads, written
 from controlplane.resources.resource import Resource
 
@@ -21,13 +22,7 @@ def _run(collection: Collection) -> Iterator[Finding]:
         if own:
             yield from _ports(gateway, own, collection)
         elif collection.knows(*KINDS):
-            yield found(
-                codes.REFERENCED_RESOURCE_NOT_FOUND,
-                gateway.key,
-                "spec.selector",
-                what="selector",
-                name=written(selector),
-            )
+            yield no_workloads(gateway)
 
 
 def _ports(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -9,7 +10,8 @@ from controlplane.analysis import codes
 from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
-from controlplane.analysis.workloads import matches, workloads
+from controlplane.analysis.gateway_hosts import no_workloads
+from controlplane.analysis.workloads import KINDS, matches, workloads
 from controlplane.resources.secret.schema import Secret
 
 #: Certificate and key, in the order in which they are looked for.
@@ -23,7 +25,9 @@ def _run(collection: Collection) -> Iterator[Finding]:
         own = (one for one in all_workloads if matches(selector, one.labels))
         workload = next(own, None)
         if workload is None:
-            continue  # The gateway's ports are told of, with the selector.
+            if collection.knows(*KINDS):
+                yield no_workloads(gateway)
+            continue
         for index, server in enumerate(gateway.spec.servers):
             if server.tls is None:
                 continue
@@ -64,7 +68,10 @@ def wrong_certificate(secret: Secret) -> str:
         if shown is None or hidden is None or not (shown.reveal() and hidden.reveal()):
             continue
         try:
-            found_all = x509.load_pem_x509_certificates(shown.reveal())
+            with warnings.catch_warnings():
+                # A certificate that the library likes less than TLS does is none of its business.
+                warnings.simplefilter("ignore")
+                found_all = x509.load_pem_x509_certificates(shown.reveal())
         except ValueError:
             return f"{certificate} is no certificate in PEM"
         now = datetime.now(UTC)

@@ -40,6 +40,22 @@ def test_what_is_given_replaces_and_the_rest_stays() -> None:
     assert mesh.proxy_listen_port == 15001
 
 
+def test_the_names_of_protobuf_are_taken_as_well() -> None:
+    text = """
+    connect_timeout: 3s
+    mesh_mTLS: {min_protocol_version: TLSV1_3}
+    default_config: {proxy_metadata: {A: a}, tracing: {zipkin: {address: "z:1"}}}
+    extension_providers: [{name: z, zipkin: {service: z.ns, port: 1, max_tag_length: 5}}]
+    default_providers: {access_logging: [z]}
+    """
+    mesh = _over(_over(None, "defaultConfig: {concurrency: 3}"), text)
+    assert mesh.connect_timeout == 3.0
+    assert mesh.mesh_mtls is not None
+    assert (mesh.default_config.concurrency, mesh.default_config.proxy_metadata) == (3, {"A": "a"})
+    assert [one.name for one in mesh.extension_providers][-1] == "z"
+    assert mesh.default_providers.access_logging == ("z",)
+
+
 def test_default_config_is_merged_field_by_field() -> None:
     base = _over(None, "defaultConfig: {concurrency: 4, proxyMetadata: {A: a, B: b}}")
     mesh = _over(base, "defaultConfig: {statusPort: 15030, proxyMetadata: {B: c, D: d}}")

@@ -87,7 +87,7 @@ PROVIDERS = frozenset(
 
 def test_there_is_every_field() -> None:
     names: Any = field_names  # a class hashes
-    assert set(names(MeshConfig)) == FIELDS
+    assert set(names(MeshConfig)) == FIELDS | {"mesh_mTLS"}
     assert set(names(MeshProxyConfig)) == PROXY_FIELDS
     assert set(names(ExtensionProvider)) == PROVIDERS
 

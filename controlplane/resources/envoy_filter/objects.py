@@ -12,6 +12,7 @@ from typing import Any
 from google.protobuf import descriptor_pool, json_format, message, message_factory
 
 from controlplane.problem import shown
+from controlplane.resources.schema import parse_duration
 
 #: The message that each `applyTo` patches.
 MESSAGES: Mapping[str, str] = {
@@ -59,11 +60,46 @@ def build(apply_to: str, value: Mapping[str, Any]) -> message.Message:
     descriptor = descriptor_pool.Default().FindMessageTypeByName(name)
     result: message.Message = message_factory.GetMessageClass(descriptor)()
     try:
-        json_format.ParseDict(dict(value), result)
+        json_format.ParseDict(_with_durations(value, result.DESCRIPTOR), result)
     except json_format.ParseError as error:
         path, reason = _explain(str(error))
         raise Unreadable(path, f"is no {name}: {reason}") from None
     return result
+
+
+def _with_durations(value: Any, descriptor: Any) -> Any:
+    """The value with durations as protobuf writes them: people write `500ms`, as Istio allows."""
+    if not isinstance(value, Mapping):
+        return value
+    if descriptor.full_name == "google.protobuf.Any":
+        inner = _descriptor(str(value.get("@type", "")).rpartition("/")[2])
+        return value if inner is None else _with_durations(value, inner)
+    fields = {**descriptor.fields_by_camelcase_name, **descriptor.fields_by_name}
+    return {name: _field(given, fields.get(name)) for name, given in value.items()}
+
+
+def _field(value: Any, field: Any) -> Any:
+    if field is None or field.message_type is None:
+        return value
+    of = field.message_type
+    if of.GetOptions().map_entry:
+        inner = of.fields_by_name["value"]
+        entries = value.items() if isinstance(value, Mapping) else ()
+        return {name: _field(given, inner) for name, given in entries} or value
+    if isinstance(value, list):
+        return [_message(one, of) for one in value]
+    return _message(value, of)
+
+
+def _message(value: Any, descriptor: Any) -> Any:
+    if descriptor.full_name == "google.protobuf.Duration" and isinstance(value, str):
+        seconds = parse_duration(value)
+        return value if seconds is None else f"{seconds:.9f}s"
+    return _with_durations(value, descriptor)
+
+
+def _descriptor(name: str) -> Any:
+    return descriptor_pool.Default().FindMessageTypeByName(name) if _load(name) else None
 
 
 def type_urls(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -51,6 +51,27 @@ def test_both_spellings_and_typed_configs() -> None:
     assert back["filters"][0]["typedConfig"]["statPrefix"] == "a"
 
 
+def test_durations_as_people_write_them() -> None:
+    http = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    value = {
+        "connect_timeout": "250ms",
+        "outlierDetection": {"interval": "1m"},
+        "health_checks": [{"timeout": "1.5s"}],
+        "typed_extension_protocol_options": {
+            http: {
+                "@type": f"type.googleapis.com/{http}",
+                "common_http_protocol_options": {"idle_timeout": "1h"},
+            }
+        },
+    }
+    built: Any = build("CLUSTER", value)
+    assert built.connect_timeout.ToMilliseconds() == 250
+    assert built.outlier_detection.interval.seconds == 60
+    assert built.health_checks[0].timeout.ToMilliseconds() == 1500
+    options = json_format.MessageToDict(built)["typedExtensionProtocolOptions"][http]
+    assert options["commonHttpProtocolOptions"]["idleTimeout"] == "3600s"
+
+
 def test_typed_structs_hold_what_we_do_not_know() -> None:
     value = {
         "name": "x",

@@ -336,8 +336,8 @@ JWKS_FETCH_UNRESTRICTED = Code(
     "IST0175",
     "JwksUriFetchUnrestricted",
     _W,
-    "There are {count} RequestAuthentications ({names}), and BLOCKED_CIDRS_IN_JWKS_URIS is not "
-    "set: keys may be fetched from anywhere. Set it to the networks that are not meant.",
+    "BLOCKED_CIDRS_IN_JWKS_URIS is not set, so that the keys of RequestAuthentications ({count}: "
+    "{names}) may be fetched from anywhere. Set it to the networks that are not meant.",
 )
 CONFLICTING_SERVICE_ENTRY_PROTOCOL = Code(
     "IST0177",

@@ -37,7 +37,7 @@ def _workloads(
         if (mesh_wide or one.namespace == policy.namespace) and matches(labels, one.labels):
             return
     path = "spec.selector.matchLabels" if spec.selector is not None else ""
-    yield found(codes.NO_MATCHING_WORKLOADS, policy.key, path, labels=written(labels))
+    yield found(codes.NO_MATCHING_WORKLOADS, policy.key, path, labels=written(labels) or "none")
 
 
 def _namespaces(policy: Resource[Any], namespaces: set[str]) -> Iterator[Finding]:

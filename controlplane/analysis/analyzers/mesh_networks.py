@@ -9,6 +9,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
 from controlplane.resources.resource import Key
+from controlplane.resources.schema import below
 
 _KNOWN = frozenset({"Kubernetes", "External", "Mock"})
 _REMOTE = "istio/multiCluster"
@@ -21,10 +22,10 @@ def _run(collection: Collection) -> Iterator[Finding]:
             known |= {*one.spec.data, *one.spec.string_data}
     key = Key("ConfigMap", collection.mesh.root_namespace, "istio")
     for name, network in collection.networks.networks.items():
-        for endpoints in network.endpoints:
+        for index, endpoints in enumerate(network.endpoints):
             registry = endpoints.from_registry
             if registry is not None and registry not in known:
-                path = "data.meshNetworks"
+                path = f"{below('data.meshNetworks.networks', name)}.endpoints[{index}]"
                 code = codes.UNKNOWN_SERVICE_REGISTRY
                 yield found(code, key, path, registry=registry, network=name)
 

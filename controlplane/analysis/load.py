@@ -19,7 +19,9 @@ from controlplane.sources.document import Contents, Document
 from controlplane.sources.reader import Kinds
 
 #: Groups whose kinds we should know; of others a folder may hold what it likes.
-_OURS = ("istio.io",)
+_OURS = frozenset(
+    {"networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"}
+)
 #: Keys of the ConfigMap `istio`.
 _MESH, _NETWORKS = "mesh", "meshNetworks"
 _CONFIG_MAP = "istio"
@@ -111,7 +113,7 @@ class _Loading:
             return
         if known in raw.KINDS:
             self._raw(document)
-        elif known in self._kinds or group.endswith(_OURS) or not (head.kind and group):
+        elif known in self._kinds or group in _OURS or not (head.kind and group):
             self._known(document)
         else:
             skipped = self._loaded.skipped

@@ -1,4 +1,5 @@
-"""Our analyzers against Istio's own tests of its analyzers: the same files, the same findings.
+"""Our analyzers against Istio's own tests of its analyzers: the same files, the same findings;
+and its samples.
 
 What is found, on which resource and how often must agree; words and lines are ours.
 """
@@ -15,6 +16,7 @@ import yaml
 
 from controlplane.analysis.analyzers import ALL
 from controlplane.analysis.codes import ALL as ALL_CODES
+from controlplane.analysis.codes import Level
 from controlplane.analysis.load import load
 from controlplane.analysis.run import analyze
 from controlplane.resources.kinds import KINDS
@@ -182,6 +184,29 @@ def test_the_same_findings(case: _Case) -> None:
     left_out = _LEFT_OUT.get(case.name, ("", ""))[0].split()
     assert {code for code, _ in missing} == set(left_out)
     assert {code for code, _ in beyond} == set(_BEYOND.get(case.name, ("", ""))[0].split())
+
+
+_BOOKINFO = "samples/bookinfo"
+#: Beside Bookinfo itself they need what is not among the samples.
+_NEEDS_MORE = {"certmanager-gateway.yaml": "cert-manager's service"}
+
+
+def _bookinfo() -> list[str]:
+    folder = go_module(ISTIO) / _BOOKINFO / "networking"
+    return sorted(path.name for path in folder.glob("*.yaml") if path.name not in _NEEDS_MORE)
+
+
+@pytest.mark.parametrize("name", _bookinfo())
+def test_the_bookinfo_samples_have_no_errors(name: str) -> None:
+    folder = go_module(ISTIO) / _BOOKINFO
+    files = sorted((folder / "platform" / "kube").glob("*.yaml"))
+    common = ["bookinfo-gateway.yaml", "destination-rule-all.yaml"]
+    files += [folder / "networking" / one for one in dict.fromkeys([*common, name])]
+    loaded = load([read(file.read_bytes(), file.name) for file in files], KINDS)
+    assert loaded.unreadable == []
+    analyzers = [one for one in ALL if one.default]
+    findings = analyze(loaded.collection, analyzers)
+    assert [one.message for one in findings if one.code.level is Level.ERROR] == []
 
 
 def test_codes_levels_and_names_are_istios() -> None:

@@ -64,9 +64,10 @@ def test_what_is_no_document_and_what_nobody_looks_at() -> None:
         c="{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: a}}",
         d="{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: a}}",
         e="{apiVersion: v1, kind: Service, metadata: {name: a, namespace: kube-system}}",
+        f="{apiVersion: install.istio.io/v1alpha1, kind: IstioOperator}",
     )
     assert [str(one).partition(": ")[0] for one in loaded.unreadable] == ["a.yaml:1", "b.yaml:1"]
-    assert loaded.skipped == {"Ingress": 1, "DaemonSet": 1}
+    assert loaded.skipped == {"Ingress": 1, "DaemonSet": 1, "IstioOperator": 1}
     assert loaded.documents == {}
 
 

@@ -9,8 +9,8 @@ from controlplane.analysis import codes
 from controlplane.analysis.codes import Code
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
-from controlplane.analysis.workloads import KINDS, Workload, matches, workloads, written
-from controlplane.resources.resource import Resource
+from controlplane.analysis.workloads import KINDS, Workload, indexed, written
+from controlplane.resources.resource import Key, Resource
 
 #: The labels by which a resource selects; nothing where it selects its namespace.
 Selector = Callable[[Any], Mapping[str, str]]
@@ -20,14 +20,12 @@ def selected(
     collection: Collection, resources: list[Resource[Any]], selector: Selector
 ) -> Iterator[tuple[Workload, list[Resource[Any]]]]:
     """The workloads that are selected by labels, each with what selects it."""
-    for one in workloads(collection):
-        own = [
-            each
-            for each in resources
-            if each.namespace == one.namespace and matches(selector(each.spec), one.labels)
-        ]
-        if own:
-            yield one, own
+    all_workloads = indexed(collection)
+    found_by: dict[Key, tuple[Workload, list[Resource[Any]]]] = {}
+    for each in resources:
+        for one in all_workloads.selected(selector(each.spec), each.namespace):
+            found_by.setdefault(one.resource.key, (one, []))[1].append(each)
+    yield from found_by.values()
 
 
 def without_workloads(

@@ -7,7 +7,7 @@ are not, for no injection has happened yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,36 @@ def workloads(collection: Collection) -> Iterator[Workload]:
         given = one.spec.metadata
         own = given.labels if given is not None else {}
         yield Workload(one, {**own, **one.spec.template.labels})
+
+
+class Index:
+    """Workloads by their labels, so that a selector need not look at all of them."""
+
+    def __init__(self, of: Iterable[Workload]) -> None:
+        self.all = tuple(of)
+        self._by_namespace: dict[str, list[Workload]] = {}
+        self._by_label: dict[tuple[str, str], list[Workload]] = {}
+        for one in self.all:
+            self._by_namespace.setdefault(one.namespace, []).append(one)
+            for label in one.labels.items():
+                self._by_label.setdefault(label, []).append(one)
+
+    def selected(
+        self, selector: Mapping[str, str], namespace: str | None = None
+    ) -> Iterator[Workload]:
+        """Those that have all the labels, of one namespace or of all."""
+        candidates: Sequence[Workload] = self.all
+        if namespace is not None:
+            candidates = self._by_namespace.get(namespace, ())
+        for label in selector.items():
+            candidates = min(candidates, self._by_label.get(label, ()), key=len)
+        for one in candidates:
+            if namespace in {None, one.namespace} and matches(selector, one.labels):
+                yield one
+
+
+def indexed(collection: Collection) -> Index:
+    return Index(workloads(collection))
 
 
 def matches(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:

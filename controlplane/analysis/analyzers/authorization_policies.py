@@ -9,12 +9,12 @@ from controlplane.analysis import codes
 from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
-from controlplane.analysis.workloads import KINDS, Workload, matches, workloads, written
+from controlplane.analysis.workloads import KINDS, Index, workloads, written
 from controlplane.resources.resource import Resource
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
-    all_workloads = [one for one in workloads(collection) if one.in_mesh or one.ambient]
+    all_workloads = Index(one for one in workloads(collection) if one.in_mesh or one.ambient)
     namespaces = {one.name for one in collection.of("Namespace")}
     for policy in collection.of("AuthorizationPolicy"):
         if collection.knows(*KINDS):
@@ -24,7 +24,7 @@ def _run(collection: Collection) -> Iterator[Finding]:
 
 
 def _workloads(
-    policy: Resource[Any], collection: Collection, all_workloads: list[Workload]
+    policy: Resource[Any], collection: Collection, all_workloads: Index
 ) -> Iterator[Finding]:
     spec = policy.spec
     if spec.target_ref is not None or spec.target_refs:
@@ -33,9 +33,9 @@ def _workloads(
     if mesh_wide and spec.selector is None:
         return
     labels = spec.selector.match_labels if spec.selector is not None else {}
-    for one in all_workloads:
-        if (mesh_wide or one.namespace == policy.namespace) and matches(labels, one.labels):
-            return
+    namespace = None if mesh_wide else policy.namespace
+    if next(all_workloads.selected(labels, namespace), None) is not None:
+        return
     path = "spec.selector.matchLabels" if spec.selector is not None else ""
     yield found(codes.NO_MATCHING_WORKLOADS, policy.key, path, labels=written(labels) or "none")
 

@@ -10,26 +10,26 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found, full_name
 from controlplane.analysis.gateway_hosts import server_hosts
-from controlplane.analysis.workloads import Workload, matches, workloads, written
+from controlplane.analysis.workloads import Index, indexed, matches, written
 from controlplane.resources.resource import Resource
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
     gateways = collection.of("Gateway")
-    all_workloads = list(workloads(collection))
+    all_workloads = indexed(collection)
     #: By port, bind and host: who has them.
-    index: dict[tuple[int, str, str], list[Resource[Any]]] = {}
+    owners: dict[tuple[int, str, str], list[Resource[Any]]] = {}
     for gateway in gateways:
         for server in gateway.spec.servers:
             for host in server_hosts(server, gateway.namespace):
                 key = (server.port.number, server.bind, host)
-                index.setdefault(key, []).append(gateway)
+                owners.setdefault(key, []).append(gateway)
     for gateway in gateways:
         for place, server in enumerate(gateway.spec.servers):
             others = {
                 full_name(other.key)
                 for host in server_hosts(server, gateway.namespace)
-                for other in index[server.port.number, server.bind, host]
+                for other in owners[server.port.number, server.bind, host]
                 if other.key != gateway.key and _together(gateway, other, all_workloads)
             }
             if others:
@@ -44,14 +44,12 @@ def _run(collection: Collection) -> Iterator[Finding]:
                 )
 
 
-def _together(one: Resource[Any], other: Resource[Any], all_workloads: list[Workload]) -> bool:
+def _together(one: Resource[Any], other: Resource[Any], all_workloads: Index) -> bool:
     """Whether they are for the same workloads."""
     if one.spec.selector == other.spec.selector:
         return True
-    return any(
-        matches(one.spec.selector, each.labels) and matches(other.spec.selector, each.labels)
-        for each in all_workloads
-    )
+    own = all_workloads.selected(one.spec.selector)
+    return any(matches(other.spec.selector, each.labels) for each in own)
 
 
 ANALYZER = Analyzer(

@@ -10,15 +10,15 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
 from controlplane.analysis.gateway_hosts import no_workloads
-from controlplane.analysis.workloads import KINDS, Workload, matches, workloads, written
+from controlplane.analysis.workloads import KINDS, Workload, indexed, matches, written
 from controlplane.resources.resource import Resource
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
-    all_workloads = list(workloads(collection))
+    all_workloads = indexed(collection)
     for gateway in collection.of("Gateway"):
         selector = gateway.spec.selector
-        own = [one for one in all_workloads if matches(selector, one.labels)]
+        own = list(all_workloads.selected(selector))
         if own:
             yield from _ports(gateway, own, collection)
         elif collection.knows(*KINDS):

@@ -11,7 +11,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found
 from controlplane.analysis.gateway_hosts import no_workloads
-from controlplane.analysis.workloads import KINDS, matches, workloads
+from controlplane.analysis.workloads import KINDS, indexed
 from controlplane.resources.secret.schema import Secret
 
 #: Certificate and key, in the order in which they are looked for.
@@ -19,11 +19,9 @@ _PAIRS = (("cert", "key"), ("tls.crt", "tls.key"))
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
-    all_workloads = list(workloads(collection))
+    all_workloads = indexed(collection)
     for gateway in collection.of("Gateway"):
-        selector = gateway.spec.selector
-        own = (one for one in all_workloads if matches(selector, one.labels))
-        workload = next(own, None)
+        workload = next(all_workloads.selected(gateway.spec.selector), None)
         if workload is None:
             if collection.knows(*KINDS):
                 yield no_workloads(gateway)

@@ -9,14 +9,14 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found, full_name
 from controlplane.analysis.gateway_hosts import reference
-from controlplane.analysis.workloads import Workload, matches, workloads
+from controlplane.analysis.workloads import Workload, indexed, matches
 from controlplane.resources.rules.http_headers import is_claim
 from controlplane.resources.schema import below
 from controlplane.resources.virtual_service.schema import VirtualService
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
-    all_workloads = list(workloads(collection))
+    all_workloads = indexed(collection)
     for one in collection.of("VirtualService"):
         claim = next(_claims(one.spec), None)
         for name in one.spec.gateways if claim is not None else ():
@@ -24,9 +24,7 @@ def _run(collection: Collection) -> Iterator[Finding]:
             gateway = collection.find("Gateway", *reference(name, one.namespace))
             if gateway is None:
                 continue  # `mesh`, or told elsewhere.
-            for workload in all_workloads:
-                if not matches(gateway.spec.selector, workload.labels):
-                    continue
+            for workload in all_workloads.selected(gateway.spec.selector):
                 if not _verified(workload, collection):
                     yield found(
                         codes.JWT_ROUTE_WITHOUT_AUTHENTICATION,

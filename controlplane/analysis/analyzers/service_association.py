@@ -10,26 +10,29 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.control_plane import MANAGED
 from controlplane.analysis.finding import Finding, found, full_name
-from controlplane.analysis.workloads import Workload, matches, workloads
-from controlplane.resources.resource import Resource
+from controlplane.analysis.workloads import Index, Workload, workloads
+from controlplane.resources.resource import Key, Resource
 
 _WAYPOINT = "istio.io-mesh-controller"
 
 
 def _run(collection: Collection) -> Iterator[Finding]:
-    for one in workloads(collection):
-        if one.resource.key.kind != "Deployment" or not one.in_mesh:
-            continue
-        if one.resource.labels.get(MANAGED) != _WAYPOINT:
-            services = [each for each in collection.of("Service") if _selects(each, one)]
-            yield from _protocols(one.resource, services)
-            yield from _targets(one.resource, services)
+    deployments = Index(one for one in workloads(collection) if _counts(one))
+    services_of: dict[Key, list[Resource[Any]]] = {}
+    for service in collection.of("Service"):
+        selector = service.spec.spec.selector
+        for one in deployments.selected(selector, service.namespace) if selector else ():
+            services_of.setdefault(one.resource.key, []).append(service)
+    for one in deployments.all:
+        services = services_of.get(one.resource.key, [])
+        yield from _protocols(one.resource, services)
+        yield from _targets(one.resource, services)
 
 
-def _selects(service: Resource[Any], workload: Workload) -> bool:
-    selector = service.spec.spec.selector
-    same = service.namespace == workload.namespace
-    return bool(selector) and same and matches(selector, workload.labels)
+def _counts(workload: Workload) -> bool:
+    resource = workload.resource
+    waypoint = resource.labels.get(MANAGED) == _WAYPOINT
+    return resource.key.kind == "Deployment" and workload.in_mesh and not waypoint
 
 
 def _protocols(deployment: Resource[Any], services: list[Resource[Any]]) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator
 
 from controlplane.analysis import codes
 from controlplane.analysis.analyzer import Analyzer
@@ -10,7 +11,7 @@ from controlplane.analysis.collection import Collection
 from controlplane.analysis.destinations import destinations
 from controlplane.analysis.finding import Finding, found
 from controlplane.analysis.hosts import Hosts, fqdn
-from controlplane.analysis.workloads import KINDS, matches, workloads
+from controlplane.analysis.workloads import KINDS, Index, Workload, matches, workloads
 
 _REGION = "topology.kubernetes.io/region"
 _ZONE = "topology.kubernetes.io/zone"
@@ -20,7 +21,7 @@ _HOSTNAME = "kubernetes.io/hostname"
 
 def _run(collection: Collection) -> Iterator[Finding]:
     hosts = Hosts(collection)
-    all_labels = list(_labels(collection))
+    all_workloads = Index(_with_places(collection))
     know_workloads = collection.knows(*KINDS)
     used = {
         (fqdn(place.destination.host, one.namespace), place.destination.subset)
@@ -37,11 +38,8 @@ def _run(collection: Collection) -> Iterator[Finding]:
             continue
         own = list(host.endpoints)
         if host.selector:
-            own += [
-                labels
-                for namespace, labels in all_labels
-                if namespace == host.namespace and matches(host.selector, labels)
-            ]
+            selected = all_workloads.selected(host.selector, host.namespace)
+            own += [workload.labels for workload in selected]
         # Endpoints may come from elsewhere: DNS, Endpoints that somebody writes.
         if not own and not (host.selector and know_workloads):
             continue
@@ -55,18 +53,17 @@ def _run(collection: Collection) -> Iterator[Finding]:
                 yield found(codes.SUBSET_WITHOUT_WORKLOADS, one.key, path, subset=subset.name)
 
 
-def _labels(collection: Collection) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Namespace and labels of the workloads; with where they run, which subsets may go by."""
+def _with_places(collection: Collection) -> Iterator[Workload]:
+    """Workloads, with labels that say where they run: subsets may go by these as well."""
     nodes = {one.name: one.labels for one in collection.of("Node")}
     for one in workloads(collection):
-        labels = dict(one.labels)
-        if one.pod is not None and one.pod.node_name:
-            node = nodes.get(one.pod.node_name, {})
-            for name in (_REGION, _ZONE, _SUBZONE):
-                if name in node:
-                    labels[name] = node[name]
-            labels[_HOSTNAME] = one.pod.node_name
-        yield one.namespace, labels
+        if one.pod is None or not one.pod.node_name:
+            yield one
+            continue
+        node = nodes.get(one.pod.node_name, {})
+        places = {name: node[name] for name in (_REGION, _ZONE, _SUBZONE) if name in node}
+        labels = {**one.labels, **places, _HOSTNAME: one.pod.node_name}
+        yield dataclasses.replace(one, labels=labels)
 
 
 ANALYZER = Analyzer(

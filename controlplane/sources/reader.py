@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +16,8 @@ from controlplane.problem import Problem, Refused
 from controlplane.resources.resource import Key, Kind, Metadata, Resource
 from controlplane.resources.schema import decode
 from controlplane.sources.document import Document
+
+_LOG: Final = logging.getLogger(__name__)
 
 #: What can be read: (apiVersion, kind) to its kind.
 Kinds = Mapping[tuple[str, str], Kind]
@@ -50,7 +54,7 @@ class Header(NamedTuple):
 def read(
     document: Document, kinds: Kinds, *, namespace: str = DEFAULT_NAMESPACE, created: float = 0.0
 ) -> Resource[Any]:
-    """The resource. Raises Refused with all that is wrong.
+    """The resource. Raises Refused with all that is wrong; what is only a warning goes to the log.
 
     `namespace` is for those that name none; `created`, seconds since 1970, for those that do not
     say when they were created.
@@ -139,8 +143,10 @@ class _Reading:
         kind = self._kind()
         metadata, at = self._metadata(kind)
         spec = self._spec(kind, metadata) if kind is not None else None
-        if self._problems or kind is None:
+        if kind is None or not all(problem.warning for problem in self._problems):
             raise self._refused()
+        if self._problems:
+            _LOG.warning("%s", self._refused())
         return Resource(
             Key(kind.name, metadata.namespace, metadata.name),
             spec,
@@ -157,7 +163,7 @@ class _Reading:
     def _refused(self) -> Refused:
         head = self._header
         problems = [
-            Problem(one.path, one.reason, one.line or self._document.line_of(one.path))
+            dataclasses.replace(one, line=one.line or self._document.line_of(one.path))
             for one in self._problems
         ]
         problems.sort(key=lambda problem: problem.line)
@@ -274,7 +280,7 @@ class _Reading:
         if kind.secret:
             problems = [_silent(problem) for problem in problems]
         self._problems += problems
-        if problems:
+        if not all(problem.warning for problem in problems):
             return None
         self._problems += kind.validate(spec, metadata)
         return spec
@@ -285,7 +291,7 @@ def _silent(problem: Problem) -> Problem:
     for separator in (", is ", "; is "):
         said, found, _ = problem.reason.partition(separator)
         if found:
-            return Problem(problem.path, f"{said}; what it is is not shown", problem.line)
+            return dataclasses.replace(problem, reason=f"{said}; what it is is not shown")
     return problem
 
 

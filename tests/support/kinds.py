@@ -38,6 +38,8 @@ class SecretSpec:
 def _route_rules(spec: RouteSpec, metadata: Metadata) -> Iterable[Problem]:
     if metadata.name == "forbidden":
         yield Problem("metadata.name", "is forbidden")
+    if "old" in spec.hosts:
+        yield Problem("spec.hosts", "old is not used any more", warning=True)
     for index, one in enumerate(spec.routes):
         if one.weight > 100:
             yield Problem(f"spec.routes[{index}].weight", "is over 100")

@@ -131,6 +131,18 @@ def test_rules_of_the_kind_have_lines() -> None:
     assert problems(text) == "f.yaml:10: Route default/a: spec.routes[1].weight: is over 100"
 
 
+def test_warnings_refuse_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    said = "f.yaml:6: Route default/a: spec.hosts: warning: old is not used any more"
+    text = route("a", host="old")
+    assert read(text).spec == RouteSpec(hosts=("old",))
+    assert caplog.messages == [said]
+    wrong = text + "  routes:\n  - {host: b, weight: 101}\n"
+    assert problems(wrong).splitlines() == [
+        said,
+        "f.yaml:8: Route default/a: spec.routes[0].weight: is over 100",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -18,7 +18,7 @@ def documents(names: Iterable[str], *, recursive: bool) -> list[document.Documen
     found: list[document.Document] = []
     refused: list[Refused] = []
     for name in names:
-        for path, data in _files(name, recursive):
+        for path, data in files(name, recursive):
             contents = document.read(data, path)
             found += contents.documents
             refused += contents.refused
@@ -29,7 +29,8 @@ def documents(names: Iterable[str], *, recursive: bool) -> list[document.Documen
     return found
 
 
-def _files(name: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
+def files(name: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of what one name stands for. Raises CommandError."""
     most = document.Limits().bytes
     if name == "-":
         yield "standard input", sys.stdin.buffer.read(most + 1)

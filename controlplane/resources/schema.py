@@ -36,7 +36,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Union, get_args, get_origin
 
 from controlplane.problem import Problem, shown
 from controlplane.resources.hidden import Hidden
@@ -85,15 +85,24 @@ OneOf = tuple[tuple[str, ...], ...]
 _Reader = Callable[[Any, str, list[Problem]], Any]
 
 
+class _Mode(NamedTuple):
+    """How objects are read."""
+
+    strict: bool = True
+    proto_names: bool = False
+
+
 def decode(
-    cls: type[Any], value: Any, path: str, *, strict: bool = True
+    cls: type[Any], value: Any, path: str, *, strict: bool = True, proto_names: bool = False
 ) -> tuple[Any, list[Problem]]:
     """Reads `value` as `cls`. Returns (instance, []) or (None, problems).
 
     `strict`: fields that the dataclass does not have are problems; otherwise they are left out.
+    `proto_names`: `connect_timeout` is taken for `connectTimeout`, as in protobuf's JSON.
     """
     problems: list[Problem] = []
-    reader: _Reader = _dataclass_reader(cls, strict)  # type: ignore[arg-type]  # a class hashes
+    mode = _Mode(strict, proto_names)
+    reader: _Reader = _dataclass_reader(cls, mode)  # type: ignore[arg-type]  # a class hashes
     result = reader(value, path, problems)
     return (None if problems else result), problems
 
@@ -105,13 +114,17 @@ def camel(name: str) -> str:
 
 
 @cache
-def field_names(cls: type[Any]) -> Mapping[str, str]:
-    """The attribute of a schema's dataclass for each name that YAML may use."""
+def field_names(cls: type[Any], proto_names: bool = False) -> Mapping[str, str]:
+    """The attribute of a schema's dataclass for each name that YAML may use; of several names of
+    one attribute, the preferred one first."""
     names: dict[str, str] = {}
     for one in dataclasses.fields(cls):
         names[one.metadata.get("name") or camel(one.name)] = one.name
+    for one in dataclasses.fields(cls):
         if also := one.metadata.get("also"):
-            names[also] = one.name
+            names.setdefault(also, one.name)
+        if proto_names:
+            names.setdefault(one.name, one.name)
     return names
 
 
@@ -136,21 +149,22 @@ def parse_duration(text: str) -> Seconds | None:
 
 
 @cache
-def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
-    fields: dict[str, tuple[str, Callable[[], _Reader]]] = {}
-    required: list[str] = []
+def _dataclass_reader(cls: type[Any], mode: _Mode) -> _Reader:
     hints = typing.get_type_hints(cls, include_extras=True)
-    for one in dataclasses.fields(cls):
-        name = one.metadata.get("name") or camel(one.name)
-        # A schema may contain itself, so readers of fields are made when they are first used.
-        reader = cache(lambda hint=hints[one.name]: _reader(hint, strict))
-        fields[name] = (one.name, reader)
-        if also := one.metadata.get("also"):
-            fields[also] = (one.name, reader)
-        missing = dataclasses.MISSING
-        if one.default is missing and one.default_factory is missing:
-            required.append(name)
-    names = {attribute: name for name, (attribute, _) in reversed(fields.items())}
+    # A schema may contain itself, so readers of fields are made when they are first used.
+    readers = {
+        one.name: cache(lambda hint=hints[one.name]: _reader(hint, mode))
+        for one in dataclasses.fields(cls)
+    }
+    attributes = field_names(cls, mode.proto_names)  # type: ignore[arg-type]  # a class hashes
+    fields = {name: (attribute, readers[attribute]) for name, attribute in attributes.items()}
+    names = {attribute: name for name, attribute in reversed([*attributes.items()])}
+    missing = dataclasses.MISSING
+    required = [
+        names[one.name]
+        for one in dataclasses.fields(cls)
+        if one.default is missing and one.default_factory is missing
+    ]
     groups: tuple[tuple[str, ...], ...] = getattr(cls, "ONE_OF", ())
 
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
@@ -162,7 +176,7 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
         for name, given in value.items():
             known = fields.get(name) if isinstance(name, str) else None
             if known is None:
-                if strict:
+                if mode.strict:
                     problems.append(Problem(below(path, name), _unknown(name, fields)))
             elif given is not None:
                 values[known[0]] = known[1]()(given, below(path, name), problems)
@@ -181,17 +195,17 @@ def _dataclass_reader(cls: type[Any], strict: bool) -> _Reader:
     return read
 
 
-def _reader(hint: Any, strict: bool) -> _Reader:
+def _reader(hint: Any, mode: _Mode) -> _Reader:
     if hint is Any:
         return _read_any
     special = _SPECIAL.get(hint) if isinstance(hint, (type, NewType)) else None
     if special is not None:
         return special
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _dataclass_reader(hint, strict)
+        return _dataclass_reader(hint, mode)
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        reader = _reader(arguments[0], strict)
+        reader = _reader(arguments[0], mode)
         for constraint in arguments[1:]:
             reader = _CONSTRAINTS[type(constraint)](reader, constraint)
         return reader
@@ -201,11 +215,11 @@ def _reader(hint: Any, strict: bool) -> _Reader:
         if set(arguments) >= {int, str}:
             return _read_int_or_str
         (inner,) = (one for one in arguments if one is not type(None))
-        return _reader(inner, strict)
+        return _reader(inner, mode)
     if origin is tuple:
-        return _list(_reader(arguments[0], strict))
+        return _list(_reader(arguments[0], mode))
     if origin in {Mapping, dict}:
-        return _map(_key_reader(arguments[0]), _reader(arguments[1], strict))
+        return _map(_key_reader(arguments[0]), _reader(arguments[1], mode))
     raise TypeError(f"schemas have no fields of type {hint}")
 
 
@@ -309,14 +323,15 @@ def _bounded(inner: _Reader, bounds: Range) -> _Reader:
 def _sized(inner: _Reader, bounds: Length) -> _Reader:
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
         result = inner(value, path, problems)
-        if result is not None and not bounds.least <= len(result) <= bounds.most:
-            unit = "characters" if isinstance(result, str) else "entries"
-            if not result:
+        # What was given counts: an entry that is wrong was told already.
+        if result is not None and not bounds.least <= len(value) <= bounds.most:
+            unit = "characters" if isinstance(value, str) else "entries"
+            if not value:
                 reason = "must not be empty"
             elif bounds.most == math.inf:
-                reason = f"must have {bounds.least} {unit} at least, has {len(result)}"
+                reason = f"must have {bounds.least} {unit} at least, has {len(value)}"
             else:
-                reason = f"must have {bounds.least} to {bounds.most} {unit}, has {len(result)}"
+                reason = f"must have {bounds.least} to {bounds.most} {unit}, has {len(value)}"
             problems.append(Problem(path, reason))
         return result
 
@@ -386,7 +401,7 @@ def _map(key: _Reader, inner: _Reader) -> _Reader:
 def _key_reader(hint: Any) -> _Reader:
     if hint is str:
         return _read_key
-    inner = _reader(hint, strict=True)
+    inner = _reader(hint, _Mode())
 
     def read(value: Any, path: str, problems: list[Problem]) -> Any:
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):

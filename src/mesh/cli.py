@@ -16,6 +16,7 @@ USAGE = """usage: mesh COMMAND [flags]
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
   apply     write configuration: mesh apply -f FILE (- is the standard input)
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
+  analyze   find what is wrong in files of configuration: mesh analyze FILE|FOLDER
   delete    remove configuration: mesh delete virtualservice NAME
   demo      upstreams, a proxy and traffic, explained step by step (--once: check and end)
   bench     measure against Envoy, nginx and HAProxy
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from controlplane.app import main as control
 
         return control(rest)
-    if command in {"apply", "get", "delete"}:
+    if command in {"analyze", "apply", "get", "delete"}:
         return _configuration(command, rest)
     if command == "run":
         from controlplane.commands.run import main as run
@@ -70,7 +71,9 @@ def _bench(rest: list[str]) -> int:
 
 
 def _configuration(command: str, rest: list[str]) -> int:
-    if command == "apply":
+    if command == "analyze":
+        from controlplane.commands.analyze import main
+    elif command == "apply":
         from controlplane.commands.apply import main
     elif command == "get":
         from controlplane.commands.get import main

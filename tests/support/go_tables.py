@@ -32,9 +32,19 @@ _NANOSECONDS = {
 }
 #: Go's names of oneofs, which YAML does not have.
 _ONE_OFS = frozenset(
-    "ErrorType HashAlgorithm HashKey HealthCheckMethod HttpDelayType LbPolicy MatchType"
-    " RedirectPort Specifier".split()
+    "ActionDetail ErrorType FilterConfig HashAlgorithm HashKey HealthCheckMethod HttpDelayType"
+    " LbPolicy MatchType MetricMatch ObjectTypes RedirectPort Specifier".split()
 )
+#: Packages of istio.io/api, by the names that Istio's tests give them.
+_PACKAGES = ("networking.", "security_beta.", "telemetry.", "extensions.", "api.", "type_beta.")
+#: Constants of Istio's.
+_CONSTANTS = {
+    "gvk.KubernetesGateway.Group": "gateway.networking.k8s.io",
+    "gvk.KubernetesGateway.Kind": "Gateway",
+    "gvk.Service.Group": "",
+    "gvk.Service.Kind": "Service",
+    "wellknown.HTTPConnectionManager": "envoy.filters.network.http_connection_manager",
+}
 _NAMES = {"Consecutive_5XxErrors": "consecutive5xxErrors", "String_": "string"}
 
 
@@ -137,9 +147,11 @@ class _Parser:
             return None
         if name in _NANOSECONDS:
             return _NANOSECONDS[name]
-        if name.startswith("networking."):
+        if name in _CONSTANTS:
+            return _CONSTANTS[name]
+        if name.startswith(_PACKAGES):
             # `ServiceEntry_DNS_ROUND_ROBIN`: names of messages have small letters.
-            parts = name.removeprefix("networking.").split("_")
+            parts = name.partition(".")[2].split("_")
             while parts and re.search("[a-z]", parts[0]):
                 parts.pop(0)
             if parts:
@@ -214,12 +226,18 @@ def to_yaml(value: Any) -> Any:
             return f"{seconds + nanoseconds / 1e9:.9f}s"
         case _Composite(type=name) if name.startswith(("wrapperspb.", "wrappers.")):
             return to_yaml(dict(value.entries).get("Value", "Bool" not in name and 0))
+        case _Composite(type=name) if name.startswith("structpb."):
+            # A Struct, or a Value whose oneof says the type.
+            return to_yaml(value.entries[0][1]) if value.entries else {}
         case _Composite():
             return _message(value)
     return value
 
 
-def _message(value: _Composite) -> dict[str, Any]:
+def _message(value: _Composite) -> Any:
+    match value.entries:
+        case [("Kind", _Composite(type=name) as given)] if name.startswith("structpb."):
+            return to_yaml(given)  # In a map, where the type goes without saying.
     result: dict[str, Any] = {}
     for key, given in value.entries:
         if key is None:
@@ -227,7 +245,7 @@ def _message(value: _Composite) -> dict[str, Any]:
         one = to_yaml(given)
         if one is None:
             continue
-        if key in _ONE_OFS:
+        if key in _ONE_OFS or (key == "Type" and isinstance(one, dict)):
             result |= one
         else:
             result[_NAMES.get(key) or key[0].lower() + key[1:]] = one

@@ -41,6 +41,8 @@ def _route_rules(spec: RouteSpec, metadata: Metadata) -> Iterable[Problem]:
         yield Problem("metadata.name", "is forbidden")
     if len(spec.hosts) > 5:
         yield Problem("spec.hosts", "are many", warning=True)
+    if "old" in spec.hosts:
+        yield Problem("spec.hosts", "old is not used any more", warning=True)
     for index, one in enumerate(spec.routes):
         if one.weight > 100:
             yield Problem(f"spec.routes[{index}].weight", "is over 100")

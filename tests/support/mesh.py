@@ -103,8 +103,8 @@ class Mesh:
         workload = Workload(name, free_port(), free_port())
         proxy: list[str] = []
         if self.kind == ENVOY:
-            line = f"{envoy_binary()} -l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 1"
-            proxy = ["--proxy", line]
+            flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 1"
+            proxy = ["--proxy", f"{envoy_binary()} {flags_of_envoy}"]
         workload.process = self._start(
             name, "run", "--join", str(join), "--service", service, "--version", version,
             "--http-proxy-port", str(workload.http_proxy), "--admin-port", str(workload.admin),

@@ -66,8 +66,10 @@ def route_names(listener: Any) -> list[str]:
 def envoy_validates(envoy: Path, sent: dict[str, list[Any]], directory: Path) -> str:
     """What `envoy --mode validate` says against it; "" if it takes it."""
     clusters = [_plain(one) for one in sent[api.CLUSTER]]
-    for name in ("xds", "sds-grpc"):
-        clusters.append({"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name}})
+    clusters += [
+        {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name}}
+        for name in ("xds", "sds-grpc")
+    ]
     listeners = [_plain(one) for one in sent[api.LISTENER]]
     listeners += [_plain(_with_routes(one, index)) for index, one in enumerate(sent[api.ROUTE])]
     config = {

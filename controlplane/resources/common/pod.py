@@ -19,12 +19,29 @@ class ContainerPort:
 
 
 @dataclass(frozen=True, slots=True)
+class EnvVar:
+    """A variable; what it takes from elsewhere (`valueFrom`) is not read."""
+
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityContext:
+    """Whose processes a container's are."""
+
+    run_as_user: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
-    """A container's ports."""
+    """A container's ports, and what analysis looks at."""
 
     name: str = ""
     image: str = ""
     ports: tuple[ContainerPort, ...] = ()
+    env: tuple[EnvVar, ...] = ()
+    security_context: SecurityContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,7 @@ class PodSpec:
     containers: tuple[Container, ...] = ()
     #: Native sidecars have ports as well.
     init_containers: tuple[Container, ...] = ()
+    security_context: SecurityContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

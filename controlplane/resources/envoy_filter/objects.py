@@ -11,6 +11,9 @@ from typing import Any
 
 from google.protobuf import descriptor_pool, json_format, message, message_factory
 
+from controlplane.problem import shown
+from controlplane.resources.schema import parse_duration
+
 #: The message that each `applyTo` patches.
 MESSAGES: Mapping[str, str] = {
     "LISTENER": "envoy.config.listener.v3.Listener",
@@ -29,6 +32,9 @@ MESSAGES: Mapping[str, str] = {
 #: Packages whose modules may be imported because a patch names a type of theirs.
 _ROOTS = frozenset({"envoy", "xds", "udpa", "opentelemetry"})
 
+#: The protobufs still have its messages, Envoy does not.
+_VERSION_2 = re.compile(r"/envoy\..*\.v2(?:alpha\d*|beta\d*)?\.")
+
 
 class Unreadable(Exception):
     """The value is no such message."""
@@ -43,22 +49,57 @@ class Unreadable(Exception):
 def build(apply_to: str, value: Mapping[str, Any]) -> message.Message:
     """The message that `applyTo` patches, with the fields of the value. Raises Unreadable."""
     for path, url in type_urls(value):
+        if _VERSION_2.search(url):
+            reason = f"the type {shown(url)} is of version 2 of Envoy's API, which is gone; "
+            raise Unreadable(path, reason + "use the v3 type")
         if not _load(url.rpartition("/")[2]):
-            hint = ""
-            if ".v2." in url or "config.filter" in url:
-                hint = "; version 2 of Envoy's API is gone, use the v3 type"
-            reason = f"the type {url} is not among Envoy's protobufs that this release has"
-            raise Unreadable(path, reason + hint)
+            reason = f"the type {shown(url)} is not among Envoy's protobufs that this release has"
+            raise Unreadable(path, reason)
     name = MESSAGES[apply_to]
     _load(name)
     descriptor = descriptor_pool.Default().FindMessageTypeByName(name)
     result: message.Message = message_factory.GetMessageClass(descriptor)()
     try:
-        json_format.ParseDict(dict(value), result)
+        json_format.ParseDict(_with_durations(value, result.DESCRIPTOR), result)
     except json_format.ParseError as error:
         path, reason = _explain(str(error))
         raise Unreadable(path, f"is no {name}: {reason}") from None
     return result
+
+
+def _with_durations(value: Any, descriptor: Any) -> Any:
+    """The value with durations as protobuf writes them: people write `500ms`, as Istio allows."""
+    if not isinstance(value, Mapping):
+        return value
+    if descriptor.full_name == "google.protobuf.Any":
+        inner = _descriptor(str(value.get("@type", "")).rpartition("/")[2])
+        return value if inner is None else _with_durations(value, inner)
+    fields = {**descriptor.fields_by_camelcase_name, **descriptor.fields_by_name}
+    return {name: _field(given, fields.get(name)) for name, given in value.items()}
+
+
+def _field(value: Any, field: Any) -> Any:
+    if field is None or field.message_type is None:
+        return value
+    of = field.message_type
+    if of.GetOptions().map_entry:
+        inner = of.fields_by_name["value"]
+        entries = value.items() if isinstance(value, Mapping) else ()
+        return {name: _field(given, inner) for name, given in entries} or value
+    if isinstance(value, list):
+        return [_message(one, of) for one in value]
+    return _message(value, of)
+
+
+def _message(value: Any, descriptor: Any) -> Any:
+    if descriptor.full_name == "google.protobuf.Duration" and isinstance(value, str):
+        seconds = parse_duration(value)
+        return value if seconds is None else f"{seconds:.9f}s"
+    return _with_durations(value, descriptor)
+
+
+def _descriptor(name: str) -> Any:
+    return descriptor_pool.Default().FindMessageTypeByName(name) if _load(name) else None
 
 
 def type_urls(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

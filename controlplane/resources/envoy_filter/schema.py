@@ -97,6 +97,8 @@ class FilterChainMatch:
     application_protocols: str = ""
     filter: FilterMatch | None = None
     destination_port: UInt32 = 0
+    #: The socket's name: `envoy.transport_sockets.tls`; raw_buffer where there is none.
+    transport_socket: str = ""
 
 
 @dataclass(frozen=True, slots=True)

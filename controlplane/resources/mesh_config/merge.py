@@ -18,7 +18,7 @@ from controlplane.resources.mesh_config.proxy_config import MeshProxyConfig, Pro
 from controlplane.resources.mesh_config.schema import MeshConfig
 from controlplane.resources.mesh_config.validate import validate
 from controlplane.resources.mesh_config.validate_proxy import validate_proxy
-from controlplane.resources.schema import decode, field_names
+from controlplane.resources.schema import camel, decode, field_names
 
 #: Annotation of a pod: YAML text of what differs from the mesh's `defaultConfig`.
 PROXY_CONFIG_ANNOTATION = "proxy.istio.io/config"
@@ -43,21 +43,22 @@ def apply(
     Gives the result, or None and why it cannot be taken; warnings come either way.
     """
     base = base or MeshConfig()
-    given, problems = decode(MeshConfig, value, path)
+    given, problems = decode(MeshConfig, value, path, proto_names=True)
     if not isinstance(given, MeshConfig) or not isinstance(value, Mapping):
         return None, problems
     result = _overlaid(base, given, value)
-    proxy = value.get("defaultConfig")
     aliases = {*base.trust_domain_aliases, *result.trust_domain_aliases}
     result = dataclasses.replace(
         result,
-        default_config=_proxy(base.default_config, given.default_config, proxy),
+        default_config=_proxy(
+            base.default_config, given.default_config, _given(value, "default_config")
+        ),
         default_providers=_overlaid(
-            base.default_providers, given.default_providers, value.get("defaultProviders")
+            base.default_providers, given.default_providers, _given(value, "default_providers")
         ),
         extension_providers=_providers(
             base.extension_providers,
-            given.extension_providers if value.get("extensionProviders") is not None else (),
+            given.extension_providers if _given(value, "extension_providers") is not None else (),
         ),
         trust_domain_aliases=tuple(sorted(aliases)),
     )
@@ -68,7 +69,7 @@ def apply_proxy_config(
     value: object, base: MeshProxyConfig, path: str = ""
 ) -> tuple[MeshProxyConfig | None, list[Problem]]:
     """The values of a pod's annotation over the mesh's `defaultConfig`."""
-    given, problems = decode(MeshProxyConfig, value, path)
+    given, problems = decode(MeshProxyConfig, value, path, proto_names=True)
     if not isinstance(given, MeshProxyConfig):
         return None, problems
     result = _proxy(base, given, value)
@@ -80,11 +81,16 @@ def _judged(result: _T, problems: list[Problem]) -> tuple[_T | None, list[Proble
     return (None if refused else result), problems
 
 
+def _given(value: Mapping[str, Any], attribute: str) -> Any:
+    """What a MeshConfig says of a field, by either of its names."""
+    return value.get(camel(attribute), value.get(attribute))
+
+
 def _overlaid(base: _T, given: _T, value: object) -> _T:
     """`base` with those fields of `given` that the value has."""
     if not isinstance(value, Mapping):
         return base
-    names = field_names(type(given))  # type: ignore[arg-type]  # a class hashes
+    names = field_names(type(given), True)  # type: ignore[arg-type]  # a class hashes
     changes: dict[str, Any] = {}
     for name, one in value.items():
         if one is not None:

@@ -44,7 +44,7 @@ class MeshNetworks:
 
 def read(value: object, path: str = "") -> tuple[MeshNetworks | None, list[Problem]]:
     """Reads the values of a `meshNetworks` text; None and why if they cannot be taken."""
-    networks, problems = decode(MeshNetworks, value, path)
+    networks, problems = decode(MeshNetworks, value, path, proto_names=True)
     if networks is not None:
         problems += validate(networks, path)
     refused = any(not problem.warning for problem in problems)

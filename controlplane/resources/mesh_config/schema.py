@@ -228,7 +228,9 @@ class MeshConfig:
     path_normalization: ProxyPathNormalization | None = None
     default_http_retry_policy: HTTPRetry | None = None
     default_inbound_http_retry_policy: HTTPRetry | None = None
-    mesh_mtls: TLSConfig | None = field(default=None, metadata={"name": "meshMTLS"})
+    mesh_mtls: TLSConfig | None = field(
+        default=None, metadata={"name": "meshMTLS", "also": "mesh_mTLS"}
+    )
     tls_defaults: TLSConfig | None = None
     default_traffic_policy: DefaultTrafficPolicy | None = None
     service_entry_visibility: ServiceEntryVisibility | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from controlplane.resources.common.selector import PolicySelector
 from controlplane.resources.common.target import PolicyTargetReference, TargetReferences
@@ -44,6 +44,8 @@ class JwtRule:
     #: How long fetching the keys may take.
     timeout: Seconds | None = None
     space_delimited_claims: Annotated[tuple[_Text, ...], Length(0, 64)] = ()
+    #: REQUIRED: a request without this token is refused, whatever the other rules say.
+    presence: Literal["OPTIONAL", "REQUIRED"] = "OPTIONAL"
 
     ONE_OF: ClassVar[tuple[tuple[str, ...], ...]] = (("jwks_uri", "jwks"),)
 

@@ -200,6 +200,13 @@ def test_constraints(value: Any, path: str, reason: str) -> None:
     assert any(one.reason.startswith(reason) for one in problems)
 
 
+def test_names_of_protobuf_where_they_are_asked_for() -> None:
+    value = {"host": "h", "retry_on": "5xx", "nested": {"host": "i", "retry_on": "x"}}
+    assert decode(Outer, value, "spec")[0] is None
+    result, problems = decode(Outer, value, "spec", proto_names=True)
+    assert (result.retry_on, result.nested.retry_on, problems) == ("5xx", "x", [])
+
+
 def test_unknown_fields_of_kinds_that_are_not_strict_are_left_out() -> None:
     result, problems = decode(Outer, {"host": "h", "other": 1}, "spec", strict=False)
     assert (result, problems) == (Outer(host="h"), [])

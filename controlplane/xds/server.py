@@ -67,6 +67,13 @@ class DiscoveryServer:
     async def start(self, *others: grpc.GenericRpcHandler) -> None:
         """Binds and serves; `others` are further services on the same ports (the CA's). Raises
         RuntimeError or OSError if a port cannot be bound."""
+        try:
+            await self._start(others)
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def _start(self, others: Sequence[grpc.GenericRpcHandler]) -> None:
         options = self._options
         server = self._server = grpc.aio.server(options=_channel_options(options))
         status = ClientStatusService(self._board, self._door, options)

@@ -86,7 +86,7 @@ def table(setup: Setup, figures: Figures) -> str:
          f"{figures.first_connect:.1f} s", ""),
         (f"{count} reconnect at once, full state of {setup.services} services",
          f"{figures.reconnect:.1f} s", "≤ 15 s"),
-        ("  most memory meanwhile, against steady", f"{ratio:.2f} ×", "≤ 2 ×"),
+        ("  most memory meanwhile, against steady", f"{ratio:.2f} times", "≤ 2"),
         ("memory per connected sidecar", f"{memory:.3f} MiB", "≤ 0.15 MiB"),
         ("memory without sidecars", f"{figures.base_rss / MIB:.0f} MiB", ""),
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Self
 
 from bench import processes
 from bench.errors import BenchError
@@ -25,7 +25,7 @@ class Process:
             start_new_session=True,
         )
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -118,29 +118,30 @@ class DeltaSubscription(Subscription):
     def _named(self, *, removals: bool) -> tuple[list[Encoded], list[str], bool]:
         updates, removed, complete = [], [], True
         every = self._in_whole() if self.whole is not None else {}
-        for name in list(self.forced | self.dirty):
+        forced, dirty = self.take_marks()
+        for name in forced | dirty:
             topic: Topic | None = self.names.get(name)
+            waits = False
             if topic is None:
                 value = every.get(name)
             elif topic.ready:
                 value = topic.value
+                # Taken away, but not yet.
+                waits = value is None and name in self.held and not removals and name not in forced
             else:
+                value, waits = None, True
+            if waits:
+                (self.forced if name in forced else self.dirty).add(name)
                 complete = False
                 continue
-            forced = name in self.forced
-            if value is None and not forced and not removals and name in self.held:
-                complete = False
-                continue
-            self.forced.discard(name)
-            self.dirty.discard(name)
             held = self.held.pop(name, None)
             if value is None:
-                if forced or held is not None:
+                if name in forced or held is not None:
                     removed.append(name)
                 continue
             if topic is not None:
                 self.held[name] = value.version
-            if forced or held != value.version:
+            if name in forced or held != value.version:
                 updates.append(value)
         return updates, removed, complete
 

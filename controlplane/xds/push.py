@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from controlplane.xds.difference import Differences
 from controlplane.xds.endpoints import EndpointNames
@@ -194,7 +194,7 @@ class Publisher:
     def _touched(self) -> set[Topic]:
         new, self._new = self._new, set()
         for node in self.world.graph.touched():
-            new |= cast("set[Topic]", node.watchers)
+            new.update(one for one in node.watchers if isinstance(one, Topic))
         return new
 
     async def _commit(self, staged: dict[Topic, Any], revision: int, since: float) -> None:

@@ -135,6 +135,7 @@ def _channel_options(options: Options) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
         # One server must not share the port with another in silence.
         ("grpc.so_reuseport", 0),
     ]

@@ -105,10 +105,17 @@ class DiscoveryService:
         except Unauthenticated as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
         except Impostor as error:
-            LOG.warning("%s: %s", context.peer(), error)
+            LOG.warning("%s: %r", context.peer(), str(error))
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except BadRequest as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            LOG.exception("%s: the stream ends by a mistake of ours", context.peer())
+            await context.abort(
+                grpc.StatusCode.INTERNAL, "a mistake of the control plane: see its log"
+            )
         finally:
             self._admission.leave()
 

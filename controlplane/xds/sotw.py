@@ -69,9 +69,9 @@ class SotwSubscription(Subscription):
             new += gone
         else:
             self.whole_dirty = False
-            self.dirty.clear()
+            self.dirty = set()
         forced = bool(self.forced) or self.must_answer
-        self.forced.clear()
+        self.forced = set()
         if not changed and (not gone or kept_back) and not forced:
             return None
         self.base = new
@@ -87,21 +87,18 @@ class SotwSubscription(Subscription):
 
     def _new(self) -> Batch | None:
         """Endpoints, routes, secrets: what is not there is not spoken of."""
-        updates, waits = [], False
-        for name in list(self.forced | self.dirty):
+        updates, complete = [], True
+        forced, dirty = self.take_marks()
+        for name in forced | dirty:
             topic = self.names[name]
             if not topic.ready:
-                waits = True
+                (self.forced if name in forced else self.dirty).add(name)
+                complete = False
                 continue
-            forced = name in self.forced
-            self.forced.discard(name)
-            self.dirty.discard(name)
             held = self.held.pop(name, None)
             if topic.value is None:
                 continue
             self.held[name] = topic.value.version
-            if forced or held != topic.value.version:
+            if name in forced or held != topic.value.version:
                 updates.append(topic.value)
-        if not updates:
-            return None
-        return Batch(updates, (), not waits, updates)
+        return Batch(updates, (), complete, updates) if updates else None

@@ -154,7 +154,7 @@ class Board:
             return
         self.metrics.rejected(subscription.type_url)
         LOG.warning(
-            "%s refuses %s of revision %d: %s",
+            "%r refuses %s of revision %d: %r",
             stream.proxy.id,
             type_urls.short(subscription.type_url).upper(),
             refusal.revision,
@@ -170,7 +170,7 @@ class Board:
     def failed(self, topic: Topic) -> None:
         """A query raised; its streams keep what they have."""
         self.metrics.failed()
-        LOG.error("%s cannot be worked out, what was sent stays: %s", topic.name, topic.error)
+        LOG.error("%r cannot be worked out, what was sent stays: %s", topic.name, topic.error)
 
     def committed(self, told: Iterable[Stream], since: float) -> None:
         """A revision has been handed out to these streams; it began with a change at `since`, or

@@ -168,6 +168,13 @@ class Subscription(ABC):
             self.start()
             self.forced.add(name)
 
+    def take_marks(self) -> tuple[set[str], set[str]]:
+        """The names that are forced, and those that are dirty; none are from now on. (A set never
+        shrinks, and what a newcomer asks for is many names, once.)"""
+        marks = self.forced, self.dirty
+        self.forced, self.dirty = set(), set()
+        return marks
+
     # -- what the push tells --
 
     @property

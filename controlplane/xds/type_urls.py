@@ -15,7 +15,7 @@ NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
 ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)
 #: An empty first request asks for all of these, and a state-of-the-world response holds all that
 #: the client may have: what is absent is gone. Of other types a response holds what is new.
-WHOLE = frozenset({CLUSTER, LISTENER})
+WHOLE = frozenset({CLUSTER, LISTENER, NAMES})
 
 _SHORT = {
     CLUSTER: "cds",

@@ -18,6 +18,9 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
 
+from controlplane.world.graph import Node
+from controlplane.world.proxy import Proxy
+from controlplane.world.view import View
 from controlplane.world.world import World
 from controlplane.xds.identity import Identity, Peer, Unauthenticated
 from controlplane.xds.options import Limits, SecurePort
@@ -338,6 +341,30 @@ async def test_bad_requests_are_refused_with_the_reason() -> None:
             await call.write(data)
             found, text = await ended(call)
             assert (found.name, reason in text) == (code, True), text
+
+
+@played
+async def test_a_translator_that_raises_costs_the_stream_that_asked() -> None:
+    class Fragile(FakeTranslator):
+        def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
+            if name == "bomb":
+                raise RuntimeError("a mistake")
+            return super().named(view, type_url, proxy, name)
+
+    made = DiscoveryServer(two_namespaces(), Fragile(), AUTHENTICATOR, OPEN)
+    await made.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel:
+        good, bad = Stream(channel, namespace="shop"), Stream(channel, namespace="shop")
+        await good.say(E, "shop-thing")
+        await good.take()
+        await bad.say(E, "bomb")
+        assert await bad.ended() == (
+            grpc.StatusCode.INTERNAL,
+            "a mistake of the control plane: its log says more",
+        )
+        await good.say(E, "shop-thing")
+        assert len((await good.take()).resources) == 1
+        await made.stop(0)
 
 
 @played

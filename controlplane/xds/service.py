@@ -113,9 +113,8 @@ class DiscoveryService:
             raise
         except Exception:
             LOG.exception("%s: the stream ends by a mistake of ours", context.peer())
-            await context.abort(
-                grpc.StatusCode.INTERNAL, "a mistake of the control plane: see its log"
-            )
+            text = "a mistake of the control plane: its log says more"
+            await context.abort(grpc.StatusCode.INTERNAL, text)
         finally:
             self._admission.leave()
 

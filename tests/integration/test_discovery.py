@@ -33,7 +33,7 @@ from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
 from controlplane.xds.type_urls import SECRET as S
 from tests.support.certs import Authority, Credential
-from tests.support.xds_server import OPEN, server
+from tests.support.xds_server import AUTHENTICATOR, OPEN, server
 from tests.support.xds_world import FakeTranslator, resource
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -117,15 +117,23 @@ class Stream:
 
 
 @asynccontextmanager
+async def running(made: DiscoveryServer):  # type: ignore[no-untyped-def]
+    """Starts it, and stops it whatever happens."""
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop(0)
+
+
+@asynccontextmanager
 async def serving(world: World, **options: Any):  # type: ignore[no-untyped-def]
     """A server and a channel to its plaintext port."""
-    made = server(world, **options)
-    await made.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel:
-        try:
-            yield made, channel
-        finally:
-            await made.stop(0)
+    async with (
+        running(server(world, **options)) as made,
+        grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel,
+    ):
+        yield made, channel
 
 
 # -- who may come in --
@@ -152,21 +160,18 @@ async def secured(tmp_path: Path, world: World, **options: Any):  # type: ignore
         world, secure=(SecurePort("127.0.0.1:0", credentials),), plaintext="",
         trust_plaintext=False, operators=frozenset({OPERATOR}), **options,
     )  # fmt: skip
-    await made.start()
 
     def channel(one: Credential) -> grpc.aio.Channel:
         shown = grpc.ssl_channel_credentials(root, one.key.read_bytes(), one.cert.read_bytes())
         return grpc.aio.secure_channel(f"localhost:{made.secure_ports[0]}", shown)
 
     async with (
+        running(made),
         channel(authority.workload("reviews", "shop")) as shop,
         channel(authority.workload("teller", "bank")) as bank,
         channel(authority.workload("operator", "mesh-system")) as operator,
     ):
-        try:
-            yield Mesh(made, shop, bank, operator)
-        finally:
-            await made.stop(0)
+        yield Mesh(made, shop, bank, operator)
 
 
 def two_namespaces() -> World:
@@ -249,11 +254,13 @@ async def test_a_token_is_a_proof(tmp_path: Path) -> None:
     credentials = grpc.ssl_server_credentials([(mine.key.read_bytes(), mine.cert.read_bytes())])
     options = replace(OPEN, plaintext="", secure=(SecurePort("127.0.0.1:0", credentials),))
     made = DiscoveryServer(two_namespaces(), FakeTranslator(), Tokens(), options)
-    await made.start()
     root = grpc.ssl_channel_credentials(authority.cert.read_bytes())
     request = Delta(type_url=C)
     request.node.id = node_id("reviews", "shop")
-    async with grpc.aio.secure_channel(f"localhost:{made.secure_ports[0]}", root) as channel:
+    async with (
+        running(made),
+        grpc.aio.secure_channel(f"localhost:{made.secure_ports[0]}", root) as channel,
+    ):
         method = channel.stream_stream(ADS + "DeltaAggregatedResources")
         call = method(metadata=(("authorization", "Bearer joined"),))
         await call.write(request.SerializeToString())
@@ -264,7 +271,6 @@ async def test_a_token_is_a_proof(tmp_path: Path) -> None:
         assert code is grpc.StatusCode.UNAUTHENTICATED
         assert "the token is unknown" in details
         assert "guessed" not in details
-    await made.stop(0)
 
 
 @played
@@ -281,12 +287,10 @@ async def test_plaintext_is_open_only_if_the_operator_says_so() -> None:
 @played
 async def test_a_unix_socket(tmp_path: Path) -> None:
     made = server(two_namespaces(), plaintext=f"unix:{tmp_path}/xds")
-    await made.start()
-    async with grpc.aio.insecure_channel(f"unix:{tmp_path}/xds") as channel:
+    async with running(made), grpc.aio.insecure_channel(f"unix:{tmp_path}/xds") as channel:
         stream = Stream(channel, namespace="shop")
         await stream.say(C)
         assert len((await stream.take()).resources) == 1
-    await made.stop(0)
 
 
 # -- bounds --
@@ -352,8 +356,10 @@ async def test_a_translator_that_raises_costs_the_stream_that_asked() -> None:
             return super().named(view, type_url, proxy, name)
 
     made = DiscoveryServer(two_namespaces(), Fragile(), AUTHENTICATOR, OPEN)
-    await made.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel:
+    async with (
+        running(made),
+        grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel,
+    ):
         good, bad = Stream(channel, namespace="shop"), Stream(channel, namespace="shop")
         await good.say(E, "shop-thing")
         await good.take()
@@ -364,7 +370,6 @@ async def test_a_translator_that_raises_costs_the_stream_that_asked() -> None:
         )
         await good.say(E, "shop-thing")
         assert len((await good.take()).resources) == 1
-        await made.stop(0)
 
 
 @played
@@ -430,8 +435,10 @@ async def test_a_herd_is_served_in_turn_and_wholly() -> None:
 async def test_an_end_is_told() -> None:
     world = World()
     made = server(world)
-    await made.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel:
+    async with (
+        running(made),
+        grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel,
+    ):
         stream = Stream(channel)
         await stream.say(C)
         await stream.take()

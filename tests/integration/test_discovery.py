@@ -23,7 +23,7 @@ from controlplane.world.proxy import Proxy
 from controlplane.world.view import View
 from controlplane.world.world import World
 from controlplane.xds.identity import Identity, Peer, Unauthenticated
-from controlplane.xds.options import Limits, SecurePort
+from controlplane.xds.options import Limits
 from controlplane.xds.server import DiscoveryServer
 from controlplane.xds.service import SERVICES
 from controlplane.xds.type_urls import CLUSTER as C
@@ -157,13 +157,13 @@ async def secured(tmp_path: Path, world: World, **options: Any):  # type: ignore
     pair = [(mine.key.read_bytes(), mine.cert.read_bytes())]
     credentials = grpc.ssl_server_credentials(pair, root, require_client_auth=True)
     made = server(
-        world, secure=(SecurePort("127.0.0.1:0", credentials),), plaintext="",
+        world, secure="127.0.0.1:0", credentials=credentials, plaintext="",
         trust_plaintext=False, operators=frozenset({OPERATOR}), **options,
     )  # fmt: skip
 
     def channel(one: Credential) -> grpc.aio.Channel:
         shown = grpc.ssl_channel_credentials(root, one.key.read_bytes(), one.cert.read_bytes())
-        return grpc.aio.secure_channel(f"localhost:{made.secure_ports[0]}", shown)
+        return grpc.aio.secure_channel(f"localhost:{made.secure_port}", shown)
 
     async with (
         running(made),
@@ -252,14 +252,14 @@ async def test_a_token_is_a_proof(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     mine = authority.server("istiod")
     credentials = grpc.ssl_server_credentials([(mine.key.read_bytes(), mine.cert.read_bytes())])
-    options = replace(OPEN, plaintext="", secure=(SecurePort("127.0.0.1:0", credentials),))
+    options = replace(OPEN, plaintext="", join="127.0.0.1:0", join_credentials=credentials)
     made = DiscoveryServer(two_namespaces(), FakeTranslator(), Tokens(), options)
     root = grpc.ssl_channel_credentials(authority.cert.read_bytes())
     request = Delta(type_url=C)
     request.node.id = node_id("reviews", "shop")
     async with (
         running(made),
-        grpc.aio.secure_channel(f"localhost:{made.secure_ports[0]}", root) as channel,
+        grpc.aio.secure_channel(f"localhost:{made.join_port}", root) as channel,
     ):
         method = channel.stream_stream(ADS + "DeltaAggregatedResources")
         call = method(metadata=(("authorization", "Bearer joined"),))

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from bench import environment
+from bench import certificates, environment
 from bench.control.measure import MIB, Figures, Setup, measure
 from bench.errors import BenchError
 
@@ -39,6 +39,9 @@ def parser() -> argparse.ArgumentParser:
         help="what translates: a class of (services, endpoints) with world, translator and"
         " change_endpoint(); default: %(default)s, which has its resources ready",
     )
+    made.add_argument(
+        "--plaintext", action="store_true", help="without TLS (default: certificates on both sides)"
+    )
     made.add_argument("--json", action="store_true", help="figures as JSON")
     return made
 
@@ -54,9 +57,11 @@ def main(argv: Sequence[str]) -> int:
         connections=options.connections or options.sidecars,
         debounce=options.debounce,
         changes=options.changes,
+        security="plaintext" if options.plaintext else "tls",
     )
     try:
         environment.require_two_cores()
+        certificates.make()
         figures = measure(setup)
     except BenchError as error:
         print(f"mesh bench control: {error}", file=sys.stderr)

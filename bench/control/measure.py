@@ -26,6 +26,8 @@ class Setup:
     #: Seconds of quiet before a push.
     debounce: float
     changes: int
+    #: `tls`: with certificates on both sides; `plaintext`.
+    security: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Figures:
 
 def measure(setup: Setup) -> Figures:
     """Raises BenchError if not every sidecar gets everything."""
-    arguments = (setup.stage, setup.services, setup.endpoints, setup.debounce)
+    arguments = (setup.stage, setup.services, setup.endpoints, setup.debounce, setup.security)
     with Process(PROXY_CORE, "bench.control.stage", *arguments) as stage:
         port = stage.read()["port"]
         base = procfs.rss(stage.pid)
@@ -88,7 +90,7 @@ def measure(setup: Setup) -> Figures:
 
 
 def _sidecars(setup: Setup, port: int) -> Process:
-    arguments = (port, setup.sidecars, setup.connections, 0)
+    arguments = (port, setup.sidecars, setup.connections, setup.security)
     return Process(LOAD_CORE, "bench.control.sidecars", *arguments)
 
 

@@ -57,7 +57,7 @@ class DeltaSubscription(Subscription):
             self.follow(name, self.publisher.join(self, name))
             held = self.stray.pop(name, None)
             if held is not None:
-                self.held[name] = held
+                self.dirty[name] = held
                 return
         # Who asks for what he was sent before has lost it.
         self.force(name)
@@ -119,29 +119,27 @@ class DeltaSubscription(Subscription):
         updates, removed, complete = [], [], True
         every = self._in_whole() if self.whole is not None else {}
         forced, dirty = self.take_marks()
-        for name in forced | dirty:
+        for name in dict.fromkeys((*dirty, *forced)):
             topic: Topic | None = self.names.get(name)
+            held = self.held(name, dirty)
             waits = False
             if topic is None:
                 value = every.get(name)
             elif topic.ready:
                 value = topic.value
                 # Taken away, but not yet.
-                waits = value is None and name in self.held and not removals and name not in forced
+                waits = value is None and held is not None and not removals and name not in forced
             else:
                 value, waits = None, True
             if waits:
-                (self.forced if name in forced else self.dirty).add(name)
                 complete = False
-                continue
-            held = self.held.pop(name, None)
-            if value is None:
+                self.dirty[name] = held
+                if name in forced:
+                    self.forced.add(name)
+            elif value is None:
                 if name in forced or held is not None:
                     removed.append(name)
-                continue
-            if topic is not None:
-                self.held[name] = value.version
-            if name in forced or held != value.version:
+            elif name in forced or held != value.version:
                 updates.append(value)
         return updates, removed, complete
 

@@ -136,6 +136,8 @@ def _channel_options(options: Options) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # A connection with TLS holds a buffer of this size for as long as it lives.
+        ("grpc.tsi.max_frame_size", 4096),
         # One server must not share the port with another in silence.
         ("grpc.so_reuseport", 0),
     ]

@@ -34,7 +34,7 @@ class SotwSubscription(Subscription):
         if again:
             # The client has begun anew on the same stream.
             self.start()
-            self.base, self.held = (), {}
+            self.base, self.dirty = (), dict.fromkeys(self.names)
             self.forced |= self.names.keys()
             self.whole_dirty = self.whole is not None
             self.must_answer = self.full_state
@@ -69,7 +69,7 @@ class SotwSubscription(Subscription):
             new += gone
         else:
             self.whole_dirty = False
-            self.dirty = set()
+            self.dirty = {}
         forced = bool(self.forced) or self.must_answer
         self.forced = set()
         if not changed and (not gone or kept_back) and not forced:
@@ -89,16 +89,14 @@ class SotwSubscription(Subscription):
         """Endpoints, routes, secrets: what is not there is not spoken of."""
         updates, complete = [], True
         forced, dirty = self.take_marks()
-        for name in forced | dirty:
+        for name in dict.fromkeys((*dirty, *forced)):
             topic = self.names[name]
+            held = self.held(name, dirty)
             if not topic.ready:
-                (self.forced if name in forced else self.dirty).add(name)
                 complete = False
-                continue
-            held = self.held.pop(name, None)
-            if topic.value is None:
-                continue
-            self.held[name] = topic.value.version
-            if name in forced or held != topic.value.version:
+                self.dirty[name] = held
+                if name in forced:
+                    self.forced.add(name)
+            elif topic.value is not None and (name in forced or held != topic.value.version):
                 updates.append(topic.value)
         return Batch(updates, (), complete, updates) if updates else None

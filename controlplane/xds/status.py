@@ -210,7 +210,7 @@ class Board:
             sent_age=self._now() - one.sent_at if one.sent_at else None,
             answered_age=self._now() - one.answered_at if one.answered_at else None,
             refused=tuple(item for item in refused.items() if item[0]),
-            resources=len(one.base) + len(one.held),
+            resources=len(one.base) + one.named,
         )
 
 

@@ -223,7 +223,7 @@ class _Waiting:
         self._revision = revision
 
     def progress(self, stream: Stream) -> None:
-        if stream in self.streams and verdict(stream, self._revision).state in _FINAL:
+        if stream in self.streams and _final(stream, self._revision):
             self.streams.discard(stream)
 
     def look(self) -> None:
@@ -231,7 +231,16 @@ class _Waiting:
             self.done.set_result(None)
 
 
-_FINAL = frozenset({State.SYNCED, State.ERROR})
+def _final(stream: Stream, revision: int) -> bool:
+    """Is the verdict SYNCED or ERROR? Asked at every answer while somebody waits."""
+    held = stream.publisher.revision >= revision and bool(stream.subscriptions)
+    for one in stream.subscriptions.values():
+        if one.refusal is not None and one.refusal.revision >= revision:
+            return True
+        held = held and (one.clean or one.acked >= revision)
+    return held or (
+        bool(stream.publisher.failing) and verdict(stream, revision).state is State.ERROR
+    )
 
 
 def verdict(stream: Stream, revision: int) -> Verdict:

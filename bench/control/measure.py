@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import procfs
@@ -34,7 +34,7 @@ class Setup:
 class Figures:
     """Seconds and bytes."""
 
-    #: Without a sidecar.
+    #: With everything translated and no sidecar connected.
     base_rss: int
     #: With all of them connected.
     steady_rss: int
@@ -59,6 +59,9 @@ def measure(setup: Setup) -> Figures:
     arguments = (setup.stage, setup.services, setup.endpoints, setup.debounce, setup.security)
     with Process(PROXY_CORE, "bench.control.stage", *arguments) as stage:
         port = stage.read()["port"]
+        # The translation is done when the first has come: it is not of the others' making.
+        with _sidecars(replace(setup, sidecars=1, connections=1), port) as sidecars:
+            sidecars.read()
         base = procfs.rss(stage.pid)
         with _sidecars(setup, port) as sidecars:
             first = sidecars.read()["last"]

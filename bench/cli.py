@@ -1,4 +1,4 @@
-"""`mesh bench [scenario...]`"""
+"""`mesh bench [scenario...]`, `mesh bench control`"""
 
 import argparse
 import json
@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="mesh bench",
         description="Measures the same work through us, Envoy, nginx and HAProxy, in turns.",
-        epilog="scenarios: " + ", ".join(scenario.discover()),
+        epilog="scenarios: "
+        + ", ".join(scenario.discover())
+        + ". `mesh bench control` measures the control plane.",
     )
     made.add_argument("scenarios", nargs="*", metavar="scenario", help="default: all")
     made.add_argument("--peers", default=PEERS, help="default: %(default)s")
@@ -39,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """0: all peers did the work; 1: one did not; 2: could not run. A missed bar is no error."""
+    if argv and argv[0] == "control":
+        from bench.control.cli import main as control
+
+        raise_file_limit()
+        return control(argv[1:])
     options = parser().parse_args(argv)
     if options.quick:
         options.rounds, options.duration, options.patience = 1, 1.0, 0

@@ -1,6 +1,6 @@
 """Simulated sidecars: real delta ADS streams that ask as Envoy does and acknowledge everything.
 
-    python -m bench.control.sidecars PORT STREAMS CONNECTIONS FIRST
+    python -m bench.control.sidecars PORT STREAMS CONNECTIONS tls|plaintext
 
 Clusters and listeners by wildcard, then the endpoints and routes that those name. Says a line of
 JSON when all have their state; on a line of input, ends. Bytes are looked at as little as can be:
@@ -18,6 +18,8 @@ from typing import Any
 import grpc
 import grpc.aio
 from envoy.service.discovery.v3 import discovery_pb2
+
+from bench import certificates
 
 PREFIX = "type.googleapis.com/envoy.config."
 CLUSTER = PREFIX + "cluster.v3.Cluster"
@@ -42,8 +44,8 @@ class Sidecar:
     async def run(self) -> None:
         address = f"10.{self._number >> 16}.{self._number >> 8 & 255}.{self._number & 255}"
         first = Request(type_url=CLUSTER)
-        first.node.id = f"sidecar~{address}~pod-{self._number}.default~default.svc.cluster.local"
-        first.node.metadata.update({"NAMESPACE": "default", "LABELS": {"app": "bench"}})
+        first.node.id = f"sidecar~{address}~pod-{self._number}.bench~bench.svc.cluster.local"
+        first.node.metadata.update({"NAMESPACE": "bench", "LABELS": {"app": "bench"}})
         await self._call.write(first.SerializeToString())
         while (data := await self._call.read()) is not grpc.aio.EOF:
             for answer in self._answers(data):
@@ -93,15 +95,26 @@ def look(data: bytes, *, full: bool) -> tuple[str, str, list[str]]:
     return found[0], nonce.decode(), found[1]
 
 
-async def main(port: int, streams: int, connections: int, first: int) -> None:
+def channel(port: int, security: str) -> grpc.aio.Channel:
+    """A connection of its own."""
+    address = f"127.0.0.1:{port}"
+    if security != "tls":
+        return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    mine = certificates.CLIENT
+    credentials = grpc.ssl_channel_credentials(
+        certificates.AUTHORITY.read_bytes(), mine.key.read_bytes(), mine.certificate.read_bytes()
+    )
+    name = ("grpc.ssl_target_name_override", certificates.SERVER_NAME)
+    return grpc.aio.secure_channel(address, credentials, options=[*_OPTIONS, name])
+
+
+async def main(port: int, streams: int, connections: int, security: str) -> None:
     began = monotonic()
-    channels = [
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) for _ in range(connections)
-    ]
+    channels = [channel(port, security) for _ in range(connections)]
     sidecars = []
     for number in range(streams):
         call = channels[number % connections].stream_stream(METHOD)()
-        sidecars.append(Sidecar(call, first + number))
+        sidecars.append(Sidecar(call, number))
     tasks = [asyncio.create_task(one.run()) for one in sidecars]
     times = sorted([await one.synced - began for one in sidecars])
     print(json.dumps({"median": times[len(times) // 2], "last": times[-1]}), flush=True)
@@ -109,9 +122,9 @@ async def main(port: int, streams: int, connections: int, first: int) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for channel in channels:
-        await channel.close()
+    for one in channels:
+        await one.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, sys.argv[1:])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))

@@ -1,6 +1,6 @@
 """The process under measure: a discovery server on a stage, told what to do on its standard input.
 
-    python -m bench.control.stage bench.control.ready_made:ReadyMade SERVICES ENDPOINTS SECONDS
+    python -m bench.control.stage MODULE:CLASS SERVICES ENDPOINTS SECONDS tls|plaintext
 
 A stage is a class of (services, endpoints) with `world`, `translator` and `change_endpoint()`. One
 JSON object a line, in and out.
@@ -13,23 +13,28 @@ import gc
 import importlib
 import json
 import sys
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+import grpc
+
+from bench import certificates
 from controlplane.xds.identity import CertificateAuthenticator
 from controlplane.xds.options import Debounce, Options
 from controlplane.xds.server import DiscoveryServer
 
 
-async def serve(stage: Any, quiet: float) -> None:
-    server = DiscoveryServer(
-        stage.world,
-        stage.translator,
-        CertificateAuthenticator(frozenset()),
-        Options(plaintext="127.0.0.1:0", trust_plaintext=True, debounce=Debounce(quiet=quiet)),
-    )
+async def serve(stage: Any, quiet: float, security: str) -> None:
+    options = Options(debounce=Debounce(quiet=quiet))
+    if security == "tls":
+        options = replace(options, secure="127.0.0.1:0", credentials=_credentials())
+    else:
+        options = replace(options, plaintext="127.0.0.1:0", trust_plaintext=True)
+    authenticator = CertificateAuthenticator(frozenset({"cluster.local"}))
+    server = DiscoveryServer(stage.world, stage.translator, authenticator, options)
     await server.start()
-    say({"port": server.plaintext_port})
+    say({"port": server.secure_port or server.plaintext_port})
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -54,15 +59,22 @@ async def serve(stage: Any, quiet: float) -> None:
     await server.stop(1.0)
 
 
+def _credentials() -> grpc.ServerCredentials:
+    mine = certificates.SERVER
+    pair = (mine.key.read_bytes(), mine.certificate.read_bytes())
+    root = certificates.AUTHORITY.read_bytes()
+    return grpc.ssl_server_credentials([pair], root, require_client_auth=True)
+
+
 def say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
 
 def main(argv: list[str]) -> None:
-    where, services, endpoints, quiet = argv
+    where, services, endpoints, quiet, security = argv
     module, _, name = where.partition(":")
     stage = getattr(importlib.import_module(module), name)(int(services), int(endpoints))
-    asyncio.run(serve(stage, float(quiet)))
+    asyncio.run(serve(stage, float(quiet), security))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from controlplane.xds import type_urls
 from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.status import State, state_of
+from controlplane.xds.translator import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from controlplane.xds.status import Board
     from controlplane.xds.stream import Stream
     from controlplane.xds.subscription import Subscription
-    from controlplane.xds.translator import Encoded
 
     Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -175,7 +175,7 @@ def _describe(stream: Stream, config: Any, *, contents: bool) -> None:
                 entry.config_status = csds_pb2.SYNCED
             if one.sent_at:
                 entry.last_updated.FromSeconds(int(time() - (stream.now() - one.sent_at)))
-            if contents and one.type_url != type_urls.SECRET:
+            if contents and resource.body and one.type_url != type_urls.SECRET:
                 entry.xds_config.type_url = one.type_url
                 entry.xds_config.value = resource.body
 
@@ -184,5 +184,9 @@ def _held(one: Subscription) -> Iterator[Encoded]:
     """What the client was sent, as far as it still is there."""
     yield from one.base
     for name, topic in one.names.items():
-        if name in one.held and topic.value is not None:
-            yield topic.value
+        if name not in one.dirty:
+            if topic.value is not None:
+                yield topic.value
+        elif (version := one.dirty[name]) is not None:
+            # Another one is about to be sent; this one's body is no longer here.
+            yield Encoded(name, version, b"")

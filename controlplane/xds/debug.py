@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from controlplane.xds.status import Board, ProxyStatus, TypeStatus
 
-#: At the same time; the next one waits in the kernel's queue.
+#: At the same time; who comes then is not answered.
 CONNECTIONS = 16
 HEAD = 16 * 1024
 SECONDS = 10.0
@@ -30,7 +30,7 @@ class DebugServer:
     def __init__(self, board: Board, ready: Callable[[], bool]) -> None:
         self._board = board
         self._ready = ready
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._connections = 0
         self._server: asyncio.Server | None = None
 
     async def start(self, address: str) -> int:
@@ -47,8 +47,12 @@ class DebugServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._connections >= CONNECTIONS:
+            writer.close()
+            return
+        self._connections += 1
         try:
-            async with self._places, asyncio.timeout(SECONDS):
+            async with asyncio.timeout(SECONDS):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 status, kind, body = self._answer(head)
                 writer.write(
@@ -61,6 +65,7 @@ class DebugServer:
             # Who sends no request in time, or too large a one, gets no answer.
             pass
         finally:
+            self._connections -= 1
             writer.close()
 
     def _answer(self, head: str) -> tuple[int, str, bytes]:

@@ -57,7 +57,7 @@ class DeltaSubscription(Subscription):
             self.follow(name, self.publisher.join(self, name))
             held = self.stray.pop(name, None)
             if held is not None:
-                self.held[name] = held
+                self.dirty[name] = held
                 return
         # Who asks for what he was sent before has lost it.
         self.force(name)
@@ -118,29 +118,28 @@ class DeltaSubscription(Subscription):
     def _named(self, *, removals: bool) -> tuple[list[Encoded], list[str], bool]:
         updates, removed, complete = [], [], True
         every = self._in_whole() if self.whole is not None else {}
-        for name in list(self.forced | self.dirty):
+        forced, dirty = self.take_marks()
+        for name in dict.fromkeys((*dirty, *forced)):
             topic: Topic | None = self.names.get(name)
+            held = self.held(name, dirty)
+            waits = False
             if topic is None:
                 value = every.get(name)
             elif topic.ready:
                 value = topic.value
+                # Taken away, but not yet.
+                waits = value is None and held is not None and not removals and name not in forced
             else:
+                value, waits = None, True
+            if waits:
                 complete = False
-                continue
-            forced = name in self.forced
-            if value is None and not forced and not removals and name in self.held:
-                complete = False
-                continue
-            self.forced.discard(name)
-            self.dirty.discard(name)
-            held = self.held.pop(name, None)
-            if value is None:
-                if forced or held is not None:
+                self.dirty[name] = held
+                if name in forced:
+                    self.forced.add(name)
+            elif value is None:
+                if name in forced or held is not None:
                     removed.append(name)
-                continue
-            if topic is not None:
-                self.held[name] = value.version
-            if forced or held != value.version:
+            elif name in forced or held != value.version:
                 updates.append(value)
         return updates, removed, complete
 

@@ -27,12 +27,14 @@ class Limits:
     streams: int = 10_000
     #: Of one identity: a service account's replicas.
     streams_per_identity: int = 2_000
+    streams_per_connection: int = 1_000
     #: First full states that are worked out and sent at the same time.
     building: int = 100
     #: How long a newcomer may hold such a place; then the next has its turn.
     building_seconds: float = 1.0
-    #: Types that one stream may subscribe to.
+    #: Types and names that one stream may subscribe to.
     types: int = 16
+    names: int = 50_000
     request_bytes: int = 4 * MIB
     node_bytes: int = 64 * KIB
     header_bytes: int = 16 * KIB
@@ -40,7 +42,7 @@ class Limits:
     cached_bytes: int = 32 * MIB
     #: A first request must come within this time.
     first_request_seconds: float = 10.0
-    #: How long listeners and routes wait for endpoints that the client has not asked for.
+    #: How long listeners and routes wait for clusters, and for endpoints that nobody asks for.
     patience_seconds: float = 2.0
     #: What a status answer may hold.
     status_bytes: int = 64 * MIB

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from controlplane.xds.difference import Differences
 from controlplane.xds.endpoints import EndpointNames
@@ -104,12 +104,13 @@ class Publisher:
             else:
                 self._new.add(topic)
                 self._wake.set()
-        topic.subscribers.add(subscription)
+        topic.join(subscription)
         return topic
 
-    def leave(self, subscription: Subscription, topic: Topic) -> None:
-        topic.subscribers.discard(subscription)
-        if not topic.subscribers:
+    def leave(self, topic: Topic) -> None:
+        """One subscription follows the topic no more."""
+        topic.leave()
+        if not topic.count:
             self.world.graph.unwatch(topic.node, topic)
             self._topics.pop((topic.node, topic.name), None)
             self._new.discard(topic)
@@ -177,7 +178,7 @@ class Publisher:
             todo |= self._touched()
             while todo:
                 topic = todo.pop()
-                if topic.subscribers:
+                if topic.count:
                     staged[topic] = _value(topic, self)
                 if restarts < RESTARTS and self.now() > until:
                     await asyncio.sleep(0)
@@ -194,7 +195,7 @@ class Publisher:
     def _touched(self) -> set[Topic]:
         new, self._new = self._new, set()
         for node in self.world.graph.touched():
-            new |= cast("set[Topic]", node.watchers)
+            new.update(one for one in node.watchers if isinstance(one, Topic))
         return new
 
     async def _commit(self, staged: dict[Topic, Any], revision: int, since: float) -> None:
@@ -207,9 +208,9 @@ class Publisher:
                 self._note(topic, error)
                 if error is not None or (topic.ready and value is topic.value):
                     continue
-                topic.value, topic.ready = value, True
-                for subscription in topic.subscribers:
-                    subscription.touch(topic)
+                was, topic.value, topic.ready = topic.value, value, True
+                for subscription in topic.following():
+                    subscription.touch(topic, was)
                     told.add(subscription.stream)
                 if self.now() > until:
                     await asyncio.sleep(0)

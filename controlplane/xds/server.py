@@ -67,6 +67,13 @@ class DiscoveryServer:
     async def start(self, *others: grpc.GenericRpcHandler) -> None:
         """Binds and serves; `others` are further services on the same ports (the CA's). Raises
         RuntimeError or OSError if a port cannot be bound."""
+        try:
+            await self._start(others)
+        except BaseException:
+            await self.stop(0)
+            raise
+
+    async def _start(self, others: Sequence[grpc.GenericRpcHandler]) -> None:
         options = self._options
         server = self._server = grpc.aio.server(options=_channel_options(options))
         status = ClientStatusService(self._board, self._door, options)
@@ -128,6 +135,9 @@ def _channel_options(options: Options) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
+        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # A connection with TLS holds a buffer of this size for as long as it lives.
+        ("grpc.tsi.max_frame_size", 4096),
         # One server must not share the port with another in silence.
         ("grpc.so_reuseport", 0),
     ]

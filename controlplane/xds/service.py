@@ -105,10 +105,16 @@ class DiscoveryService:
         except Unauthenticated as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
         except Impostor as error:
-            LOG.warning("%s: %s", context.peer(), error)
+            LOG.warning("%s: %r", context.peer(), str(error))
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         except BadRequest as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            LOG.exception("%s: the stream ends by a mistake of ours", context.peer())
+            text = "a mistake of the control plane: its log says more"
+            await context.abort(grpc.StatusCode.INTERNAL, text)
         finally:
             self._admission.leave()
 
@@ -177,7 +183,12 @@ class Connection:
         except asyncio.CancelledError:
             if not self._ended:
                 raise
-            await context.abort(grpc.StatusCode.UNAVAILABLE, self._ended)
+            try:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, self._ended)
+            except grpc.aio.AbortError:
+                raise
+            except Exception as error:  # noqa: BLE001  # as in `_write`
+                LOG.debug("%s: has gone by itself: %s", context.peer(), error)
 
     def wake(self) -> None:
         """Writes what there is to write, unless that is being done."""
@@ -185,7 +196,7 @@ class Connection:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 
     def end(self, reason: str) -> None:
-        """Ends the stream with UNAVAILABLE."""
+        """Ends the stream with UNAVAILABLE; without a reason if the client has gone."""
         if self._task is not None:
             self._ended = reason
             self._task.cancel()
@@ -206,7 +217,8 @@ class Connection:
             raise
         except Exception as error:  # noqa: BLE001  # gRPC has no one name for a client that is gone
             LOG.debug("%s: cannot write: %s", self._context.peer(), error)
-            self.end("the stream is broken")
+            # There is nobody to be told why.
+            self.end("")
         finally:
             self._writer = None
         if self._place is not None and _settled(self.stream):

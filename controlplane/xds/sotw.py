@@ -34,7 +34,7 @@ class SotwSubscription(Subscription):
         if again:
             # The client has begun anew on the same stream.
             self.start()
-            self.base, self.held = (), {}
+            self.base, self.dirty = (), dict.fromkeys(self.names)
             self.forced |= self.names.keys()
             self.whole_dirty = self.whole is not None
             self.must_answer = self.full_state
@@ -69,9 +69,9 @@ class SotwSubscription(Subscription):
             new += gone
         else:
             self.whole_dirty = False
-            self.dirty.clear()
+            self.dirty = {}
         forced = bool(self.forced) or self.must_answer
-        self.forced.clear()
+        self.forced = set()
         if not changed and (not gone or kept_back) and not forced:
             return None
         self.base = new
@@ -87,21 +87,16 @@ class SotwSubscription(Subscription):
 
     def _new(self) -> Batch | None:
         """Endpoints, routes, secrets: what is not there is not spoken of."""
-        updates, waits = [], False
-        for name in list(self.forced | self.dirty):
+        updates, complete = [], True
+        forced, dirty = self.take_marks()
+        for name in dict.fromkeys((*dirty, *forced)):
             topic = self.names[name]
+            held = self.held(name, dirty)
             if not topic.ready:
-                waits = True
-                continue
-            forced = name in self.forced
-            self.forced.discard(name)
-            self.dirty.discard(name)
-            held = self.held.pop(name, None)
-            if topic.value is None:
-                continue
-            self.held[name] = topic.value.version
-            if forced or held != topic.value.version:
+                complete = False
+                self.dirty[name] = held
+                if name in forced:
+                    self.forced.add(name)
+            elif topic.value is not None and (name in forced or held != topic.value.version):
                 updates.append(topic.value)
-        if not updates:
-            return None
-        return Batch(updates, (), not waits, updates)
+        return Batch(updates, (), complete, updates) if updates else None

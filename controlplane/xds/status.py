@@ -154,7 +154,7 @@ class Board:
             return
         self.metrics.rejected(subscription.type_url)
         LOG.warning(
-            "%s refuses %s of revision %d: %s",
+            "%r refuses %s of revision %d: %r",
             stream.proxy.id,
             type_urls.short(subscription.type_url).upper(),
             refusal.revision,
@@ -170,7 +170,7 @@ class Board:
     def failed(self, topic: Topic) -> None:
         """A query raised; its streams keep what they have."""
         self.metrics.failed()
-        LOG.error("%s cannot be worked out, what was sent stays: %s", topic.name, topic.error)
+        LOG.error("%r cannot be worked out, what was sent stays: %s", topic.name, topic.error)
 
     def committed(self, told: Iterable[Stream], since: float) -> None:
         """A revision has been handed out to these streams; it began with a change at `since`, or
@@ -210,7 +210,7 @@ class Board:
             sent_age=self._now() - one.sent_at if one.sent_at else None,
             answered_age=self._now() - one.answered_at if one.answered_at else None,
             refused=tuple(item for item in refused.items() if item[0]),
-            resources=len(one.base) + len(one.held),
+            resources=len(one.base) + one.named,
         )
 
 
@@ -223,7 +223,7 @@ class _Waiting:
         self._revision = revision
 
     def progress(self, stream: Stream) -> None:
-        if stream in self.streams and verdict(stream, self._revision).state in _FINAL:
+        if stream in self.streams and _final(stream, self._revision):
             self.streams.discard(stream)
 
     def look(self) -> None:
@@ -231,7 +231,16 @@ class _Waiting:
             self.done.set_result(None)
 
 
-_FINAL = frozenset({State.SYNCED, State.ERROR})
+def _final(stream: Stream, revision: int) -> bool:
+    """Is the verdict SYNCED or ERROR? Asked at every answer while somebody waits."""
+    held = stream.publisher.revision >= revision and bool(stream.subscriptions)
+    for one in stream.subscriptions.values():
+        if one.refusal is not None and one.refusal.revision >= revision:
+            return True
+        held = held and (one.clean or one.acked >= revision)
+    return held or (
+        bool(stream.publisher.failing) and verdict(stream, revision).state is State.ERROR
+    )
 
 
 def verdict(stream: Stream, revision: int) -> Verdict:

@@ -75,6 +75,8 @@ class Stream:
         #: Endpoints that the client needs for clusters it was sent.
         self._awaited: set[str] = set()
         self._patience: asyncio.TimerHandle | None = None
+        #: Since when a type waits for clusters.
+        self._waits: dict[str, float] = {}
 
     def receive(self, request: Request) -> None:
         """A request that the client has sent. Raises BadRequest."""
@@ -82,6 +84,9 @@ class Stream:
         if found is None:
             found = self._subscription(request.type_url)
         found.request(request)
+        names = sum(len(one.names) for one in self.subscriptions.values())
+        if names > self._limits.names:
+            raise BadRequest(f"{names} names on one stream, more than {self._limits.names}")
         self.kick()
 
     def kick(self) -> None:
@@ -147,10 +152,18 @@ class Stream:
             case type_urls.ENDPOINT:
                 return not self._unsent(C)
             case type_urls.LISTENER:
-                return not self._awaited and not self._busy(C)
+                return self._clusters_are_there(L)
             case type_urls.ROUTE:
-                return not self._awaited and not self._busy(C) and not self._unsent(L)
+                return self._clusters_are_there(R) and not self._unsent(L)
         return True
+
+    def _clusters_are_there(self, type_url: str) -> bool:
+        if not self._awaited and not self._busy(C):
+            self._waits.pop(type_url, None)
+            return True
+        # Clusters that change all the time must not keep the others for ever.
+        since = self._waits.setdefault(type_url, self.now())
+        return self.now() - since > self._limits.patience_seconds
 
     def _may_remove(self, found: Subscription) -> bool:
         for url in REMOVED_AFTER.get(found.type_url, ()):
@@ -201,7 +214,7 @@ class Stream:
             self._patience = loop.call_later(self._limits.patience_seconds, self._go_on)
 
     def _arrived(self, names: Iterable[str]) -> None:
-        self._awaited.difference_update(list(names))
+        self._awaited = self._awaited.difference(names)
         if not self._awaited and self._patience is not None:
             self._patience.cancel()
             self._patience = None
@@ -209,7 +222,7 @@ class Stream:
     def _go_on(self) -> None:
         """Not every client asks for all endpoints."""
         self._patience = None
-        self._awaited.clear()
+        self._awaited = set()
         self.kick()
 
 

@@ -14,7 +14,7 @@ from controlplane.xds import type_urls
 from controlplane.xds.topic import EVERYTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from controlplane.xds.push import Publisher
     from controlplane.xds.request import Request
@@ -63,7 +63,7 @@ class Subscription(ABC):
 
     __slots__ = (
         "acked", "acked_revision", "answered_at", "base", "dirty", "first", "flight", "forced",
-        "held", "must_answer", "names", "news", "nonce", "refusal", "sent_at", "sent_revision",
+        "must_answer", "names", "news", "nonce", "refusal", "sent_at", "sent_revision",
         "stream", "type_url", "whole", "whole_dirty",
     )  # fmt: skip
 
@@ -73,12 +73,13 @@ class Subscription(ABC):
         #: Followed by wildcard, and by name.
         self.whole: Topic | None = None
         self.names: dict[str, Topic] = {}
-        #: What the client holds: by wildcard as it was sent, by name with versions.
+        #: What the client holds by wildcard, as it was sent.
         self.base: tuple[Encoded, ...] = ()
-        self.held: dict[str, str] = {}
-        #: What may have changed since, and names that are sent even if they have not.
         self.whole_dirty = False
-        self.dirty: set[str] = set()
+        #: Names that may have changed since, with the version that the client holds (None: it has
+        #: none). Of all other names it holds what the topic says.
+        self.dirty: dict[str, str | None] = {}
+        #: Names that are sent even if they have not changed.
         self.forced: set[str] = set()
         #: A response is owed even if there is nothing to say.
         self.must_answer = False
@@ -137,29 +138,29 @@ class Subscription(ABC):
             self.whole_dirty = True
         else:
             self.names[name] = topic
-            self.dirty.add(name)
+            self.dirty[name] = None
 
     def leave(self, name: str) -> None:
         """Wants `name` no more."""
         topic = self.names.pop(name, None)
         if topic is None:
             return
-        self.publisher.leave(self, topic)
-        self.held.pop(name, None)
-        self.dirty.discard(name)
+        self.publisher.leave(topic)
+        self.dirty.pop(name, None)
         self.forced.discard(name)
         self.settle_refusal((name,))
 
     def leave_everything(self) -> None:
         """The wildcard ends; names stay."""
-        if self.whole is not None:
-            self.publisher.leave(self, self.whole)
-        self.whole, self.base, self.whole_dirty, self.must_answer = None, (), False, False
+        whole, self.whole = self.whole, None
+        self.base, self.whole_dirty, self.must_answer = (), False, False
+        if whole is not None:
+            self.publisher.leave(whole)
 
     def close(self) -> None:
-        for topic in self.names.values():
-            self.publisher.leave(self, topic)
-        self.names = {}
+        topics, self.names = self.names.values(), {}
+        for topic in topics:
+            self.publisher.leave(topic)
         self.leave_everything()
 
     def force(self, name: str) -> None:
@@ -168,19 +169,36 @@ class Subscription(ABC):
             self.start()
             self.forced.add(name)
 
+    def take_marks(self) -> tuple[set[str], dict[str, str | None]]:
+        """The names that are forced, and those that are dirty; none are from now on. (Sets never
+        shrink, and what a newcomer asks for is many names, once.)"""
+        marks = self.forced, self.dirty
+        self.forced, self.dirty = set(), {}
+        return marks
+
+    def held(self, name: str, dirty: Mapping[str, str | None]) -> str | None:
+        """The version that the client holds of a name."""
+        if name in dirty:
+            return dirty[name]
+        topic = self.names.get(name)
+        return None if topic is None else version_of(topic.value)
+
+    def follows(self, topic: Topic) -> bool:
+        return self.whole is topic or self.names.get(topic.name) is topic
+
     # -- what the push tells --
 
     @property
     def publisher(self) -> Publisher:
         return self.stream.publisher
 
-    def touch(self, topic: Topic) -> None:
-        """The topic has another value."""
+    def touch(self, topic: Topic, was: Encoded | None) -> None:
+        """The topic has another value than `was`."""
         self.start()
         if topic is self.whole:
             self.whole_dirty = True
         else:
-            self.dirty.add(topic.name)
+            self.dirty.setdefault(topic.name, version_of(was))
 
     def start(self) -> None:
         """Something is about to be under way: until here the client had all."""
@@ -212,7 +230,12 @@ class Subscription(ABC):
     @property
     def has_all(self) -> bool:
         """Of a clean one: was anything of what it wants ever there?"""
-        return bool(self.sent_at or self.held or self.base)
+        return bool(self.sent_at or self.base) or self.named > 0
+
+    @property
+    def named(self) -> int:
+        """How many of the names that are wanted are there."""
+        return sum(topic.value is not None for topic in self.names.values())
 
     @property
     def full_state(self) -> bool:
@@ -246,3 +269,8 @@ class Subscription(ABC):
         if self.refusal is not None:
             names = [one.name for one in batch.resources]
             self.settle_refusal([*names, *batch.removed, ""])
+
+
+def version_of(value: Encoded | None) -> str | None:
+    """The version of a resource that may not be there."""
+    return None if value is None else value.version

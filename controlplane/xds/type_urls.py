@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from mesh import api
+
+CLUSTER, ENDPOINT, LISTENER = api.CLUSTER, api.ENDPOINT, api.LISTENER
+ROUTE, SECRET = api.ROUTE, api.SECRET
 PREFIX = "type.googleapis.com/"
-CLUSTER = PREFIX + "envoy.config.cluster.v3.Cluster"
-ENDPOINT = PREFIX + "envoy.config.endpoint.v3.ClusterLoadAssignment"
-LISTENER = PREFIX + "envoy.config.listener.v3.Listener"
-ROUTE = PREFIX + "envoy.config.route.v3.RouteConfiguration"
-SECRET = PREFIX + "envoy.extensions.transport_sockets.tls.v3.Secret"
 EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
 
@@ -15,7 +14,7 @@ NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
 ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)
 #: An empty first request asks for all of these, and a state-of-the-world response holds all that
 #: the client may have: what is absent is gone. Of other types a response holds what is new.
-WHOLE = frozenset({CLUSTER, LISTENER})
+WHOLE = frozenset({CLUSTER, LISTENER, NAMES})
 
 _SHORT = {
     CLUSTER: "cds",

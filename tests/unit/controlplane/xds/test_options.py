@@ -22,6 +22,8 @@ def test_plaintext_is_not_shown_to_the_network(address: str) -> None:
         Options(debug=address)
 
 
-def test_a_secure_port_needs_a_certificate() -> None:
-    with pytest.raises(ValueError, match="needs a certificate"):
+def test_ports_with_tls_need_certificates() -> None:
+    with pytest.raises(ValueError, match=r"secure port .* needs a certificate"):
         Options(secure="0.0.0.0:15012")
+    with pytest.raises(ValueError, match=r"join port .* needs a certificate"):
+        Options(join="0.0.0.0:15013")

@@ -211,6 +211,35 @@ async def test_types_on_one_stream_are_bounded() -> None:
 
 
 @played
+async def test_names_on_one_stream_are_bounded() -> None:
+    desk = Desk(replace(Limits(), names=3))
+    client = desk.client()
+    await client.say(E, subscribe=["a", "b"])
+    with pytest.raises(BadRequest, match="4 names on one stream, more than 3"):
+        await client.say(R, subscribe=["a", "b"])
+
+
+@played
+async def test_clusters_that_never_rest_do_not_keep_routes_for_ever() -> None:
+    desk = Desk(replace(Limits(), patience_seconds=5.0))
+    client = await settled(desk)
+    clock = [1000.0]
+    client.stream.now = lambda: clock[0]
+    await desk.put_all(resource(C, "s", b"\x22\x011"), resource(R, "80", b"\x22\x00"))
+    for number in range(2, 6):
+        clusters = client.get()
+        assert clusters.type_url == C
+        assert client.get() is None
+        await desk.put_all(resource(C, "s", b"\x22\x01%d" % number))
+        clock[0] += 2.0
+        await client.ack(clusters)
+        if clock[0] > 1005.0:
+            break
+    assert client.get().type_url == C
+    assert client.get().type_url == R
+
+
+@played
 async def test_a_stream_that_ends_is_followed_by_nobody() -> None:
     desk = Desk()
     client = await settled(desk)

@@ -13,6 +13,7 @@ use crate::http::deadlines::after;
 use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
+use crate::upstream::given_up::GivenUp;
 use model::resources::address::Address;
 
 /// A connection with its filter chain.
@@ -190,6 +191,7 @@ impl Worker {
             connection_facts: None,
             termination: None,
             admission: arrival.admission.take().map(Rc::new),
+            given_up: GivenUp::default(),
         });
         self.count_opened(&client);
         // The first bytes are for the filters.

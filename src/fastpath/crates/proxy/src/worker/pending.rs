@@ -223,6 +223,8 @@ fn shake(arrival: &mut Arrival, scratch: &mut Scratch) -> Handshake {
                 arrival.readable = false;
                 return Handshake::More;
             }
+            // It said goodbye right behind its last message: who serves it reads that again.
+            Input::Eof if !arrival.io.is_handshaking() => return Handshake::Done,
             Input::Eof | Input::Broken => return Handshake::Failed,
         }
         if !arrival.readable && arrival.io.is_handshaking() {

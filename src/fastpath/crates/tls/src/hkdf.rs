@@ -216,7 +216,7 @@ mod tests {
             &[&long[..SHORT]],
             &[label],
             &[&label[..1], &label[1..20], &label[20..]],
-            &[&label[..label.len() - 1]],
+            &[label.split_last().unwrap().1],
             &[label, b"x"],
         ];
         for info in infos {
@@ -229,9 +229,12 @@ mod tests {
                 assert_eq!(a, b, "{info:?} {len}");
             }
         }
-        let most = 255 * ours.hash_len();
+        let most = ours.hash_len().saturating_mul(255);
         assert!(ours.expand_slice(&[b"i"], &mut vec![0; most]).is_ok());
-        assert!(ours.expand_slice(&[b"i"], &mut vec![0; most + 1]).is_err());
+        assert!(
+            ours.expand_slice(&[b"i"], &mut vec![0; most.saturating_add(1)])
+                .is_err()
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn a_few_in_each_window() {
         let client = GivenUp::default();
-        let mut in_order = |now| (0..100).filter(|_| client.may_close_in_order(now)).count();
+        let in_order = |now| (0..100).filter(|_| client.may_close_in_order(now)).count();
         assert_eq!(in_order(0), MOST as usize);
         assert_eq!(in_order(WINDOW_MS - 1), 0);
         assert_eq!(in_order(WINDOW_MS), MOST as usize);

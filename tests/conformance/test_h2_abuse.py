@@ -8,10 +8,7 @@ probe has asked enough; what is bounded levels off, however many there are. The 
 first few is printed beside it: the two far apart mean that something ratchets up or leaks.
 
 FASTMESH_CONFORMANCE_TIMED=1: attacks go on for longer, and the probe's worst latency must also stay
-below 100 ms; the machine must have nothing else to do then. The two kinds "requests that stall" do
-not reach that (200 to 300 ms once a second, median 4): each of their requests costs a connection to
-the host, and with 28,000 ports in TIME_WAIT to one address the kernel's connect() searches for
-milliseconds until loopback lets it use them again, after a second (perf: __inet_hash_connect).
+below 100 ms; the machine must have nothing else to do then.
 """
 
 from __future__ import annotations

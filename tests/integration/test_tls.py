@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -171,6 +172,37 @@ def test_both_versions_are_served(terminate: Terminator, ca: Authority) -> None:
     assert terminate.stat(port, "ssl.handshake") == 2
     assert terminate.stat(port, "ssl.no_certificate") == 2
     assert terminate.stat(port, "ssl.connection_error") == 0
+
+
+def test_a_goodbye_in_one_piece_with_the_last_of_the_handshake(
+    terminate: Terminator, ca: Authority
+) -> None:
+    """It is a handshake as any other: counted, served, and answered with tickets and a goodbye."""
+    (port,) = terminate(downstream_tls(ca.server()))
+    context = version(TLS13)
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", port), DEADLINE) as sock:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.do_handshake()
+        sock.sendall(outgoing.read())
+        done = False
+        while not done:
+            incoming.write(sock.recv(1 << 16))
+            with contextlib.suppress(ssl.SSLWantReadError):
+                tls.do_handshake()
+                done = True
+        with contextlib.suppress(ssl.SSLWantReadError):
+            tls.unwrap()
+        sock.sendall(outgoing.read())
+        while more := sock.recv(1 << 16):
+            incoming.write(more)
+    incoming.write_eof()
+    tls.unwrap()  # Raises unless the proxy has said goodbye.
+    assert terminate.stat(port, "ssl.handshake") == 1
+    assert terminate.stat(port, "ssl.connection_error") == 0
+    assert terminate.proxy.stat("http.web.downstream_cx_total") == 1
+    assert shake(port, context, session=tls.session).resumed
 
 
 def test_what_was_agreed_on_is_counted(terminate: Terminator, ca: Authority) -> None:

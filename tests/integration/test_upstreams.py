@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 import pytest
 
 from tests.integration.conftest import StartMesh
-from tests.support import config
+from tests.support import config, h2raw
 from tests.support.client import Connection
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
+from tests.support.tcp import TcpServer, wait_for
 from tests.support.upstream import OK, Reply, Upstream
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -206,6 +209,82 @@ def test_waiting_client_leaves(fleet: Fleet) -> None:
     assert held[0].exchange().last.status == 200
     held[0].close()
     assert fleet.ask(1)[0] == 2
+
+
+class HalfWay:
+    """A host of requests that are given up when half of them is there."""
+
+    def __init__(self, start: StartMesh, *, answers: bool) -> None:
+        self._answers = answers
+        self._arrived = threading.Semaphore(0)
+        self._may_read = threading.Event()
+        self.bodies: list[bytes] = []
+        self.ends: list[str] = []
+        self.port, admin_port = free_port(), free_port()
+        self._server = TcpServer(self._serve)
+        routes = config.route_config("local", config.route("/", "up"))
+        listener = config.listener("web", self.port, config.hcm(routes))
+        clusters = [config.cluster("up", self._server.port)]
+        start(config.bootstrap(admin_port, [listener], clusters), admin_port)
+
+    def __enter__(self) -> HalfWay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.__exit__()
+
+    def give_up(self, peer: h2raw.Peer, stream: int) -> None:
+        """Half a request; the host answers it, or its client resets it."""
+        head = h2raw.headers(stream, h2raw.request("POST"), end_stream=False)
+        peer.send(head + h2raw.data(stream, b"abc"))
+        assert self._arrived.acquire(timeout=20)
+        if self._answers:
+            assert peer.wait_for(lambda: peer.statuses.get(stream) == "200")
+        else:
+            peer.send(h2raw.rst_stream(stream))
+        assert peer.wait_pong(b"%08d" % stream), peer.closed
+
+    def read_ends(self, count: int) -> None:
+        """Now the hosts read what was left to them."""
+        self._may_read.set()
+        wait_for(lambda: len(self.ends) == count, f"{count} ends, saw {self.ends}")
+
+    def _serve(self, conn: socket.socket) -> None:
+        data = b""
+        while b"\r\nabc" not in data:
+            # The body stays where it is: only what has been read survives a reset.
+            data = conn.recv(4096, socket.MSG_PEEK)
+        conn.recv(data.index(b"\r\n\r\n") + 4)
+        if self._answers:
+            conn.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        self._arrived.release()
+        self._may_read.wait(20)
+        try:
+            body = b""
+            while more := conn.recv(4096):
+                body += more
+            self.bodies.append(body)
+            self.ends.append("in order")
+        except ConnectionResetError:
+            self.ends.append("reset")
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_flood_of_half_requests_leaves_few_ports_behind(start: StartMesh, answers: bool) -> None:
+    """The first of a client are closed in order and lose nothing, the others are reset."""
+    with HalfWay(start, answers=answers) as host:
+        with h2raw.Peer(host.port) as peer:
+            peer.handshake()
+            for number in range(40):
+                host.give_up(peer, 1 + 2 * number)
+        with h2raw.Peer(host.port) as other:  # does not pay for the first
+            other.handshake()
+            host.give_up(other, 1)
+        host.read_ends(41)
+        in_order = host.ends.count("in order")
+        # A window may have ended in between.
+        assert 11 <= in_order <= 21, host.ends
+        assert host.bodies == [b"3\r\nabc\r\n"] * in_order
 
 
 def test_upstream_idle_timeout(fleet: Fleet) -> None:

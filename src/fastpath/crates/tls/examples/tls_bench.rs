@@ -3,6 +3,10 @@
 //! Full and resumed handshakes (P-256, TLS 1.3) by the time spent in the server, records of 1 KiB
 //! each way, and the memory of an idle server session; with rustls' own two record paths beside
 //! ours.
+//!
+//! `tls_bench handshakes 200` does as many full handshakes and nothing else. The instructions of
+//! their server's side, which other work on the machine does not move:
+//! `valgrind --tool=callgrind --toggle-collect='*serve_once*' tls_bench handshakes 200`.
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -54,6 +58,14 @@ fn main() -> Result<(), Failure> {
     if let Some(kind) = std::env::args().nth(1) {
         let (client, server) = configs(&leaf)?;
         match kind.as_str() {
+            "handshakes" => {
+                let times = std::env::args()
+                    .nth(2)
+                    .map_or(Ok(1), |n| n.parse::<u32>())?;
+                for _ in 0..times {
+                    one_handshake(&fresh, &server_context);
+                }
+            }
             "tls, mutual" => memory(&kind, || accepted(&with_certificate, &mutual)),
             "rustls unbuffered" => memory(&kind, || {
                 rustls_pair(&client, &server).ok().map(|pair| pair.1)
@@ -87,21 +99,7 @@ fn handshakes(name: &str, client: &Arc<ClientContext>, server: &Arc<ServerContex
     for _ in 0..ROUNDS {
         let mut spent = Duration::ZERO;
         for _ in 0..5 {
-            let mut pair = Pair::new(connect(client, Some("a.test")), accept(server)).start();
-            let mut plain = Vec::new();
-            while !pair.to_server.is_empty() {
-                let begun = Instant::now();
-                pair.server
-                    .receive(&mut pair.to_server, &mut plain, &mut pair.to_client)
-                    .expect("the server's handshake");
-                spent += begun.elapsed();
-                pair.to_server.clear();
-                pair.client
-                    .receive(&mut pair.to_client, &mut plain, &mut pair.to_server)
-                    .expect("the client's handshake");
-                pair.to_client.clear();
-            }
-            assert!(!pair.server.is_handshaking());
+            spent += one_handshake(client, server);
         }
         best = best.min(spent / 5);
     }
@@ -109,6 +107,35 @@ fn handshakes(name: &str, client: &Arc<ClientContext>, server: &Arc<ServerContex
         "handshake, {name}: {:.0} per core-second ({best:?})",
         1.0 / best.as_secs_f64()
     );
+}
+
+/// The time that the server's side of one took.
+fn one_handshake(client: &Arc<ClientContext>, server: &Arc<ServerContext>) -> Duration {
+    let mut spent = Duration::ZERO;
+    let mut pair = Pair::new(connect(client, Some("a.test")), accept(server)).start();
+    let mut plain = Vec::new();
+    while !pair.to_server.is_empty() {
+        let begun = Instant::now();
+        serve_once(&mut pair);
+        spent += begun.elapsed();
+        pair.to_server.clear();
+        pair.client
+            .receive(&mut pair.to_client, &mut plain, &mut pair.to_server)
+            .expect("the client's handshake");
+        pair.to_client.clear();
+    }
+    assert!(!pair.server.is_handshaking());
+    // Its tickets come with it.
+    pair.talk(1);
+    spent
+}
+
+/// Whole, so that tools can count it apart.
+#[inline(never)]
+fn serve_once(pair: &mut Pair) {
+    pair.server
+        .receive(&mut pair.to_server, &mut Vec::new(), &mut pair.to_client)
+        .expect("the server's handshake");
 }
 
 /// Nanoseconds for one call.

@@ -13,6 +13,7 @@ mod certificate;
 mod choose;
 mod client;
 mod error;
+mod hkdf;
 mod info;
 mod key_log;
 mod ocsp;

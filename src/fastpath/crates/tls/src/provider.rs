@@ -1,14 +1,16 @@
 //! What a configuration allows of AWS-LC: versions, suites, groups. Never the process's default
 //! provider.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use model::problem::Problem;
 use model::resources::tls::{CipherSuite, CommonTls, Group, TlsVersion};
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
-use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::crypto::{CipherSuiteCommon, CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
-use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion, Tls13CipherSuite};
+
+use crate::hkdf::{self, Kept};
 
 /// Envoy's defaults for TLS 1.2 (`DEFAULT_CIPHER_SUITES` of a BoringSSL with AES in hardware).
 const DEFAULT_SUITES: [CipherSuite; 6] = [
@@ -24,11 +26,29 @@ const DEFAULT_SUITES: [CipherSuite; 6] = [
 const DEFAULT_GROUPS: [Group; 2] = [Group::X25519, Group::P256];
 
 /// TLS 1.3's suites are not configurable in Envoy; BoringSSL's order with AES in hardware.
-const TLS13_SUITES: [SupportedCipherSuite; 3] = [
-    cipher_suite::TLS13_AES_128_GCM_SHA256,
-    cipher_suite::TLS13_AES_256_GCM_SHA384,
-    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-];
+static TLS13_SUITES: LazyLock<Vec<Tls13CipherSuite>> = LazyLock::new(|| {
+    let suites = [
+        (cipher_suite::TLS13_AES_128_GCM_SHA256, &hkdf::SHA256),
+        (cipher_suite::TLS13_AES_256_GCM_SHA384, &hkdf::SHA384),
+        (cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, &hkdf::SHA256),
+    ];
+    let of_tls13 = |(suite, hkdf)| SupportedCipherSuite::tls13(&suite).map(|own| (own, hkdf));
+    suites.into_iter().filter_map(of_tls13).map(with).collect()
+});
+
+/// rustls' suite with our HKDF.
+fn with((suite, hkdf): (&Tls13CipherSuite, &'static Kept)) -> Tls13CipherSuite {
+    Tls13CipherSuite {
+        common: CipherSuiteCommon {
+            suite: suite.common.suite,
+            hash_provider: suite.common.hash_provider,
+            confidentiality_limit: suite.common.confidentiality_limit,
+        },
+        hkdf_provider: hkdf,
+        aead_alg: suite.aead_alg,
+        quic: None,
+    }
+}
 
 pub(crate) fn provider(common: &CommonTls) -> Arc<CryptoProvider> {
     let suites: &[CipherSuite] = match common.cipher_suites.as_slice() {
@@ -39,9 +59,10 @@ pub(crate) fn provider(common: &CommonTls) -> Arc<CryptoProvider> {
         [] => &DEFAULT_GROUPS,
         configured => configured,
     };
+    let tls13 = TLS13_SUITES.iter().map(SupportedCipherSuite::Tls13);
     let tls12 = suites.iter().map(|suite| tls12_suite(*suite));
     Arc::new(CryptoProvider {
-        cipher_suites: TLS13_SUITES.into_iter().chain(tls12).collect(),
+        cipher_suites: tls13.chain(tls12).collect(),
         kx_groups: groups.iter().map(|group| kx(*group)).collect(),
         ..aws_lc_rs::default_provider()
     })

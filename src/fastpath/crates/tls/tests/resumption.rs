@@ -10,12 +10,22 @@ use model::resources::tls::{
     Certificate, DownstreamTls, SecretSource, SessionTickets, TicketKeys, TlsVersion, UpstreamTls,
 };
 use support::{
-    Ca, Pair, accept, client, connect, downstream, established, inline, options, server, trust,
-    upstream,
+    Ca, Pair, accept, client, connect, downstream, inline, options, server, trust, upstream,
 };
 use tls::{ClientContext, ClientSession, ServerContext};
 
 const VERSIONS: [TlsVersion; 2] = [TlsVersion::V1_2, TlsVersion::V1_3];
+
+/// A finished handshake and a word: tickets come with what the server says first.
+fn established(
+    client: &Arc<ClientContext>,
+    server: &Arc<ServerContext>,
+    sni: Option<&str>,
+) -> Pair {
+    let mut pair = support::established(client, server, sni);
+    pair.talk(1);
+    pair
+}
 
 /// Whether the second of two connections resumes the first.
 fn resumes(
@@ -209,7 +219,9 @@ fn a_session_is_not_resumed_for_other_names_to_verify() {
                 })
                 .unwrap();
             let mut pair = Pair::new(session, accept(&server)).start();
-            pair.run().map(|()| pair.client.info().resumed).ok()
+            pair.run().ok()?;
+            pair.talk(1);
+            Some(pair.client.info().resumed)
         };
         assert_eq!(with(&[]), Some(false));
         assert_eq!(with(&["a.test"]), Some(false));
@@ -217,6 +229,42 @@ fn a_session_is_not_resumed_for_other_names_to_verify() {
         assert_eq!(with(&["b.test"]), None);
         assert_eq!(with(&[]), Some(true));
     }
+}
+
+#[test]
+fn tickets_come_with_what_is_said_first() {
+    let ca = Ca::new("ca");
+    let server = server(&downstream(&[&ca.leaf(&["a.test"])]));
+    let client = client(&up(TlsVersion::V1_3));
+    let resumed = || {
+        let pair = support::established(&client, &server, None);
+        assert!(pair.to_client.is_empty());
+        pair.client.info().resumed
+    };
+    assert!(!resumed());
+    assert!(!resumed(), "nothing was said");
+    // A goodbye is a word, too.
+    let mut pair = support::established(&client, &server, None);
+    let mut bye = Vec::new();
+    pair.server.close(&mut bye);
+    let first = bye.len();
+    pair.to_client = bye;
+    pair.run().unwrap();
+    assert!(pair.client_received.closed);
+    assert!(resumed());
+    // And so is an alert.
+    let mut pair = support::established(&client, &server, None);
+    let mut out = Vec::new();
+    let garbage = &mut [
+        23, 3, 3, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    let plain = &mut Vec::new();
+    pair.server.receive(garbage, plain, &mut out).unwrap_err();
+    assert_eq!(out.len(), first);
+    pair.to_client = out;
+    let (_, error) = pair.run().unwrap_err();
+    assert!(error.to_string().contains("BAD_RECORD_MAC"), "{error}");
+    assert!(resumed());
 }
 
 #[test]

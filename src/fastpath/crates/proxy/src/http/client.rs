@@ -11,6 +11,7 @@ use tls::Info;
 
 use crate::listener::ConnectionFacts;
 use crate::telemetry::stats::{HcmCounter, HcmGauge, ListenerCounter, ListenerGauge};
+use crate::upstream::given_up::GivenUp;
 use crate::worker::Worker;
 use crate::worker::admission::Admission;
 use crate::worker::chain::{ChainRuntime, HttpRuntime};
@@ -39,6 +40,7 @@ pub struct Client {
     pub termination: Option<Box<str>>,
     /// Its place in the chain's connection limit, given up with the last of these.
     pub admission: Option<Rc<Admission>>,
+    pub given_up: GivenUp,
 }
 
 /// What a connection speaks with us, for statistics.

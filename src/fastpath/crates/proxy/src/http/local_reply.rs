@@ -224,7 +224,7 @@ impl Worker {
                         _ => shard.rq_error.inc(),
                     }
                 }
-                self.drop_upstream_of(key);
+                self.drop_upstream_of(d, s, key);
             }
         }
     }

@@ -301,14 +301,15 @@ impl Io {
         super::socket::local_address(&self.fd)
     }
 
-    /// Tells a TLS peer that no more will come, so that it can tell an end from a cut.
+    /// Tells a TLS peer that no more will come, so that it can tell an end from a cut. Our side
+    /// must end right after.
     pub fn say_goodbye(&mut self) {
         let Some(tls) = &mut self.tls else { return };
         let mut bye = Vec::new();
         tls.session.close(&mut bye);
         if !bye.is_empty() {
             // The peer may be gone already, and then nobody misses it.
-            let _ = self.out.write(&self.fd, &bye, b"");
+            let _ = self.out.write_last(&self.fd, &bye);
         }
     }
 

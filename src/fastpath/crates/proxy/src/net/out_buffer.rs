@@ -38,21 +38,36 @@ impl OutBuffer {
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
     /// One system call in the common case. Returns the number of bytes the kernel took.
     pub fn write(&mut self, fd: impl AsFd, head: &[u8], body: &[u8]) -> Result<usize, Gone> {
+        self.write_with(fd, head, body, SendFlags::NOSIGNAL)
+    }
+
+    /// The last bytes before our side ends, which is next: they share a packet with the end.
+    pub fn write_last(&mut self, fd: impl AsFd, bytes: &[u8]) -> Result<usize, Gone> {
+        self.write_with(fd, bytes, b"", SendFlags::NOSIGNAL | SendFlags::MORE)
+    }
+
+    fn write_with(
+        &mut self,
+        fd: impl AsFd,
+        head: &[u8],
+        body: &[u8],
+        flags: SendFlags,
+    ) -> Result<usize, Gone> {
         if !self.is_empty() {
             self.push(head);
             self.push(body);
             return Ok(0);
         }
         let sent = if body.is_empty() {
-            rustix::net::send(fd, head, SendFlags::NOSIGNAL)
+            rustix::net::send(fd, head, flags)
         } else if head.is_empty() {
-            rustix::net::send(fd, body, SendFlags::NOSIGNAL)
+            rustix::net::send(fd, body, flags)
         } else {
             rustix::net::sendmsg(
                 fd,
                 &[IoSlice::new(head), IoSlice::new(body)],
                 &mut SendAncillaryBuffer::default(),
-                SendFlags::NOSIGNAL,
+                flags,
             )
         };
         let sent = match sent {

@@ -380,8 +380,12 @@ impl Worker {
                 .stats()
                 .inc(ClusterCounter::UpstreamCxProtocolError);
         }
+        let keeps = reusable || u.carrier.is_stream();
+        if !keeps {
+            self.bound_given_up(d, &s, &u);
+        }
         self.end_stream(d, s);
-        if reusable || u.carrier.is_stream() {
+        if keeps {
             self.release(u);
         } else {
             let stats = u.cluster.stats();

@@ -5,6 +5,7 @@
 //! scratch buffer is written to the client's socket from there.
 
 pub mod download;
+pub mod given_up;
 pub mod pool;
 pub mod transport;
 pub mod upload;

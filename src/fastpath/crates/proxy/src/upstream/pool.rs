@@ -310,7 +310,7 @@ impl Worker {
     }
 
     /// Closes the connection that a given-up request was on.
-    pub fn drop_upstream_of(&mut self, key: Key) {
+    pub fn drop_upstream_of(&mut self, d: &Downstream, s: &Stream, key: Key) {
         if let Some(u) = self.upstreams.take(key) {
             if u.carrier.is_stream() {
                 self.close_upstream(u);
@@ -321,7 +321,21 @@ impl Worker {
             stats.inc(ClusterCounter::UpstreamCxDestroyLocalWithActiveRq);
             stats.inc(ClusterCounter::UpstreamCxDestroyWithActiveRq);
             stats.record(ClusterHistogram::UpstreamRqPerCx, u64::from(u.requests));
+            self.bound_given_up(d, s, &u);
             self.close_upstream(u);
+        }
+    }
+
+    /// A connection is about to be closed with its request: if that is half there, and its client
+    /// has given up too many, the host gets a reset.
+    pub fn bound_given_up(&self, d: &Downstream, s: &Stream, u: &Upstream) {
+        if s.request_complete || s.tunnel.is_open() || u.peer_closed {
+            return;
+        }
+        if !d.client.given_up.may_close_in_order(self.clock.now_ms())
+            && let Some(io) = u.carrier.io()
+        {
+            io.cut_on_close();
         }
     }
 }

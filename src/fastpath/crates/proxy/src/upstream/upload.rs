@@ -59,7 +59,7 @@ impl Worker {
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
             Outcome::Refused(refusal) => {
-                self.give_up_upstream(&mut s);
+                self.give_up_upstream(d, &mut s);
                 if s.response_started {
                     self.end_stream(d, s);
                     return Alive::No;
@@ -82,7 +82,7 @@ impl Worker {
                 s.info.flags.insert(
                     crate::telemetry::response_flags::ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
                 );
-                self.give_up_upstream(&mut s);
+                self.give_up_upstream(d, &mut s);
                 if s.response_started {
                     self.end_stream(d, s);
                     return Alive::No;
@@ -97,9 +97,9 @@ impl Worker {
         }
     }
 
-    fn give_up_upstream(&mut self, s: &mut Stream) {
+    fn give_up_upstream(&mut self, d: &Downstream, s: &mut Stream) {
         if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
-            self.drop_upstream_of(key);
+            self.drop_upstream_of(d, s, key);
         }
     }
 

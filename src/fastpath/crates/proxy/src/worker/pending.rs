@@ -13,6 +13,7 @@ use crate::http::deadlines::after;
 use crate::listener::ConnectionFacts;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
+use crate::upstream::given_up::GivenUp;
 use model::resources::address::Address;
 
 /// A connection with its filter chain.
@@ -190,6 +191,7 @@ impl Worker {
             connection_facts: None,
             termination: None,
             admission: arrival.admission.take().map(Rc::new),
+            given_up: GivenUp::default(),
         });
         self.count_opened(&client);
         // The first bytes are for the filters.
@@ -221,6 +223,8 @@ fn shake(arrival: &mut Arrival, scratch: &mut Scratch) -> Handshake {
                 arrival.readable = false;
                 return Handshake::More;
             }
+            // It said goodbye right behind its last message: who serves it reads that again.
+            Input::Eof if !arrival.io.is_handshaking() => return Handshake::Done,
             Input::Eof | Input::Broken => return Handshake::Failed,
         }
         if !arrival.readable && arrival.io.is_handshaking() {

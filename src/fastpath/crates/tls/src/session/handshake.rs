@@ -79,6 +79,7 @@ pub(super) struct Done {
     pub(super) info: Info,
     /// Ciphertext that came behind it.
     pub(super) rest: Vec<u8>,
+    pub(super) is_server: bool,
 }
 
 impl Handshake {
@@ -157,6 +158,7 @@ impl Handshake {
             .session_id
             .filter(|_| info.version == Some(Version::V1_2));
         let tls13 = info.version == Some(Version::V1_3);
+        let is_server = matches!(self.side, Side::Server { .. });
         let (secrets, kernel) = match self.side {
             Side::Accepting { .. } => return Err(TlsError::internal("no ClientHello yet")),
             Side::Server {
@@ -194,6 +196,7 @@ impl Handshake {
             traffic: Traffic::new(tls13, &secrets, kernel)?,
             info,
             rest,
+            is_server,
         })
     }
 

@@ -16,7 +16,7 @@ use self::handshake::{Handshake, Step};
 use self::traffic::Traffic;
 use crate::client::Variant;
 use crate::error::TlsError;
-use crate::info::{Info, LocalCertificate};
+use crate::info::{Info, LocalCertificate, Version};
 use crate::key_log::LogFile;
 use crate::ocsp::Ocsp;
 use crate::server::ServerContext;
@@ -36,6 +36,9 @@ pub struct Session {
     info: Arc<Info>,
     ocsp: Option<Ocsp>,
     close_sent: bool,
+    /// A server's tickets leave with what it says first, as BoringSSL's do: that saves a write,
+    /// and a client that does not read cannot stop a handshake with them.
+    tickets: Vec<u8>,
 }
 
 enum State {
@@ -67,6 +70,7 @@ impl Session {
             info: Arc::default(),
             ocsp: None,
             close_sent: false,
+            tickets: Vec::new(),
         }
     }
 
@@ -89,6 +93,7 @@ impl Session {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<Received, TlsError> {
+        let start = out.len();
         let result = match &mut self.state {
             State::Traffic(traffic) => traffic.receive(cipher, plain, out),
             State::Handshake(_) => self.shake_hands(cipher, plain, out),
@@ -97,6 +102,7 @@ impl Session {
         if result.is_err() {
             self.state = State::Over;
         }
+        self.send_tickets(start, out);
         result
     }
 
@@ -105,15 +111,19 @@ impl Session {
     /// # Errors
     /// Before the end of the handshake, after [`Session::close`], or after an error.
     pub fn send(&mut self, parts: &[&[u8]], out: &mut Vec<u8>) -> Result<(), TlsError> {
-        match &mut self.state {
+        let start = out.len();
+        let result = match &mut self.state {
             State::Traffic(traffic) if !self.close_sent => traffic.send(parts, out),
             State::Handshake(_) => Err(TlsError::internal("the handshake is not over")),
             _ => Err(TlsError::over()),
-        }
+        };
+        self.send_tickets(start, out);
+        result
     }
 
     /// Appends close_notify, once.
     pub fn close(&mut self, out: &mut Vec<u8>) {
+        let start = out.len();
         if let State::Traffic(traffic) = &mut self.state
             && !self.close_sent
             // It cannot fail but for a bug of AWS-LC's; then the peer sees a close without it.
@@ -122,6 +132,15 @@ impl Session {
             self.state = State::Over;
         }
         self.close_sent = true;
+        self.send_tickets(start, out);
+    }
+
+    /// Puts tickets that wait before what was appended from `start` on, if anything was.
+    fn send_tickets(&mut self, start: usize, out: &mut Vec<u8>) {
+        if !self.tickets.is_empty() && out.len() > start {
+            let tickets = std::mem::take(&mut self.tickets);
+            out.splice(start..start, tickets);
+        }
     }
 
     #[must_use]
@@ -150,6 +169,7 @@ impl Session {
         else {
             return Err(TlsError::over());
         };
+        let start = out.len();
         let step = handshake.receive(cipher, out);
         self.ocsp = handshake.ocsp;
         match step? {
@@ -164,6 +184,10 @@ impl Session {
             Step::Done => {
                 let mut done = handshake.finish()?;
                 self.info = Arc::new(done.info);
+                if done.is_server && self.info.version == Some(Version::V1_3) {
+                    // It has had its Finished with the first flight, so there is nothing else.
+                    self.tickets = out.split_off(start);
+                }
                 // What came behind the handshake's last record.
                 let received = done.traffic.receive(&mut done.rest, plain, out)?;
                 self.state = State::Traffic(Box::new(done.traffic));

@@ -6,17 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import NoReturn
 
+from controlplane.commands.flags import DEFAULT_CONFIG, config_folder
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key, Kind
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
 from controlplane.sources.store import Store, StoreError
-
-#: Names the folder, as KUBECONFIG does its file.
-VARIABLE: Final = "MESH_CONFIG"
-#: Without a flag and the variable. Like `~/.kube/config`, the same from wherever one stands.
-DEFAULT_FOLDER: Final = os.path.join("~", ".mesh", "config")
 
 
 class CommandError(Exception):
@@ -37,7 +33,7 @@ def parser(name: str, description: str) -> Parser:
     made.add_argument(
         "--config",
         metavar="DIR",
-        help=f"the folder of configuration (else ${VARIABLE}, else {DEFAULT_FOLDER})",
+        help=f"the folder of configuration (else $MESH_CONFIG, else {DEFAULT_CONFIG})",
     )
     made.add_argument(
         "-n",
@@ -85,8 +81,7 @@ def known_kinds() -> Kinds:
 
 def store(config: str | None, kinds: Kinds) -> Store:
     """The folder's."""
-    folder = config or os.environ.get(VARIABLE) or os.path.expanduser(DEFAULT_FOLDER)
-    return Store(folder, kinds)
+    return Store(str(config_folder(config)), kinds)
 
 
 def resource_name(kind: Kind) -> str:

@@ -38,6 +38,7 @@ class Who:
     #: `sidecar` or `router`.
     type: str
     namespace: str
+    account: str
     workload: str
     labels: Labels
     capture: Capture
@@ -55,7 +56,8 @@ class IstioTranslator:
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
-            what = (proxy.namespace, proxy.labels, proxy.locality, name)
+            account = proxy.service_account if proxy.type == "sidecar" else ""
+            what = (proxy.namespace, account, proxy.labels, proxy.locality, name)
             return view.node(assignment, what)
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
@@ -67,7 +69,7 @@ class IstioTranslator:
 @query
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
-    seen = scope.of_workload(view, who.namespace, who.labels).services()
+    seen = scope.of_caller(view, _caller(view, who)).services()
     relevant = destination_rules.relevant(view, who.labels)
     found = [*fixed.outbound(view)]
     for service in seen:
@@ -110,13 +112,14 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
 
 @query
 def assignment(
-    view: View, namespace: str, labels: Labels, locality: Locality, name: str
+    view: View, namespace: str, account: str, labels: Labels, locality: Locality, name: str
 ) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
     if asked is None:
         return None
-    service = scope.find(view, namespace, scope.sidecar(view, namespace, labels), asked.host)
+    caller = scope.caller(view, namespace, labels, account)
+    service = scope.find(view, caller, asked.host)
     if service is None or service.port(asked.port) is None:
         return None
     rule = destination_rules.rule(
@@ -150,8 +153,13 @@ def _client(view: View, who: Who) -> Client:
         *virtual_services.relevant(view, who.labels),
         *destination_rules.relevant(view, who.labels),
     }
-    sidecar = scope.sidecar(view, who.namespace, who.labels)
-    return Client(who.namespace, sidecar, tuple(sorted(asked_for)))
+    return Client(_caller(view, who), tuple(sorted(asked_for)))
+
+
+def _caller(view: View, who: Who) -> scope.Caller:
+    """Policies are about who calls; a gateway calls for others, so it is kept from nothing."""
+    account = who.account if who.type == "sidecar" else ""
+    return scope.caller(view, who.namespace, who.labels, account)
 
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
@@ -161,4 +169,6 @@ def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
 
 def _who(proxy: Proxy) -> Who:
     workload = proxy.id.partition(".")[0]
-    return Who(proxy.type, proxy.namespace, workload, proxy.labels, capture(proxy))
+    return Who(
+        proxy.type, proxy.namespace, proxy.service_account, workload, proxy.labels, capture(proxy)
+    )

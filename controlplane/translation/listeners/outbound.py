@@ -58,7 +58,7 @@ def _catch_all(view: View) -> Listener:
 def _intercepted(view: View, client: Client) -> list[Listener]:
     """Listeners without sockets, one for each HTTP port and one for each address of a TCP port."""
     found: dict[str, Listener] = {}
-    for service in scope.of_sidecar(view, client.namespace, client.sidecar).services():
+    for service in scope.of_caller(view, client.caller).services():
         for port in service.ports:
             if protocols.is_http(port.protocol):
                 name = f"0.0.0.0_{port.number}"
@@ -124,7 +124,7 @@ def _bytes(
         requests = _http_chain(view, f"outbound_{name}", f"{service.host}:{port.number}")
         requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         built.filter_chains.append(requests)
-    key = select.for_host(view, client.namespace, client.sidecar, service.host)
+    key = select.for_host(view, client.caller, service.host)
     forwards = layer4.of_resource(view, key, port.number, client) if key else []
     if any(one.server_names for one in forwards):
         built.listener_filters.insert(0, tls_inspector())

@@ -45,9 +45,9 @@ impl CapsuleError {
     #[must_use]
     pub fn details(self) -> &'static str {
         match self {
-            Self::Context => "Visitor_failed_to_process_capsule",
-            Self::TooLong => "Refusing_to_buffer_too_much_capsule_data",
-            Self::Truncated => "Incomplete_capsule_left_at_the_end_of_the_stream",
+            Self::Context => "protocol_error|Visitor_failed_to_process_capsule",
+            Self::TooLong => "protocol_error|Refusing_to_buffer_too_much_capsule_data",
+            Self::Truncated => "protocol_error|Incomplete_capsule_left_at_the_end_of_the_stream",
         }
     }
 }

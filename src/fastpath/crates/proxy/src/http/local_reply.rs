@@ -24,13 +24,11 @@ impl Worker {
         if let Some(error) = failure.connect_error(host) {
             s.info.upstream_transport_failure = Some(error.into());
         }
+        count_timeout(d, failure);
         let stats = d.client.http.stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
-            Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
-            Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
-            Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
             Failure::PathNormalization => {
                 stats.inc(HcmCounter::DownstreamRqFailedPathNormalization);
             }
@@ -38,7 +36,7 @@ impl Worker {
             _ => {}
         }
         s.info.details = of_connecting.or_else(|| Some(failure.details(false)));
-        if s.request.kind == proto::h1::Method::Connect {
+        if s.request.kind == proto::h1::Method::Connect || s.request.upgrade {
             // What follows may be for a tunnel that there is not.
             d.close_after_response();
         }
@@ -157,6 +155,7 @@ impl Worker {
         }
         s.info.flags.insert(failure.flags(true));
         s.info.details = Some(failure.details(true));
+        count_timeout(d, failure);
         let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
         if failure.is_upstream() {
@@ -190,6 +189,8 @@ impl Worker {
         match std::mem::take(&mut s.upstream) {
             Upstreaming::None => {}
             Upstreaming::Waiting => self.leave_queue(d.key, s),
+            // Envoy counts nothing of these, either.
+            Upstreaming::Udp(key) => self.close_udp(key),
             Upstreaming::On(key) | Upstreaming::Broken(key) => {
                 let is_http2 = s.info.upstream_protocol == Some(Version::Http2);
                 if let Some(cluster) = &s.cluster {
@@ -279,9 +280,24 @@ impl Worker {
     }
 }
 
+/// A time limit of the client's side has passed, whether its response has begun or not.
+fn count_timeout(d: &Downstream, failure: Failure) {
+    let stats = d.client.http.stats();
+    match failure {
+        Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
+        Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
+        Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
+        _ => {}
+    }
+}
+
 impl Failure {
     /// Failures whose reply is counted as a response of the cluster.
     fn is_upstream_reply(self) -> bool {
-        self.is_upstream() || matches!(self, Self::NoHealthyUpstream | Self::Overflow)
+        self.is_upstream()
+            || matches!(
+                self,
+                Self::NoHealthyUpstream | Self::Overflow | Self::UdpEndedAtOnce
+            )
     }
 }

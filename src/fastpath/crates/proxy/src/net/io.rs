@@ -48,6 +48,14 @@ impl Scratch {
             plain: Vec::new(),
         }
     }
+
+    /// The room that a read fills; more than any datagram takes.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.raw.is_empty() {
+            *self = Self::default();
+        }
+        &mut self.raw
+    }
 }
 
 /// What a read gave.
@@ -174,11 +182,8 @@ impl Io {
         if self.tls.as_ref().is_some_and(|t| t.closed) {
             return Input::Eof;
         }
-        if scratch.raw.is_empty() {
-            *scratch = Scratch::default();
-        }
         let start = if self.tls.is_none() { held.len() } else { 0 };
-        let Some((front, room)) = scratch.raw.split_at_mut_checked(start) else {
+        let Some((front, room)) = scratch.room().split_at_mut_checked(start) else {
             return Input::Broken;
         };
         let most = room.len().min(most);

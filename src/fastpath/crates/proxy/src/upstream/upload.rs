@@ -6,6 +6,7 @@ use proto::h1::{
     BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
     write_request_head, write_trailers,
 };
+use proto::masque::CapsuleError;
 
 use super::{COPY_BELOW, Upstream};
 use crate::http::downstream::{Alive, Closing, Downstream};
@@ -33,11 +34,16 @@ pub enum Outcome {
     BadBody(BodyError),
     /// A filter does not let it pass.
     Refused(Refusal),
+    /// What should be capsules are none.
+    BadCapsule(CapsuleError),
 }
 
 impl Worker {
     /// Sends a part of the request body (with the head before it, if it is the first).
     pub fn upload(&mut self, d: &mut Downstream, s: &mut Stream, data: &[u8]) -> Taken {
+        if let Upstreaming::Udp(key) = s.upstream {
+            return self.upload_datagrams(d, s, key, data);
+        }
         let Some(mut u) = s.upstream.key().and_then(|key| self.upstreams.take(key)) else {
             return Taken {
                 bytes: 0,
@@ -58,6 +64,7 @@ impl Worker {
                 Alive::Yes
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
+            Outcome::BadCapsule(error) => self.fail_stream(d, s, Failure::Capsule(error)),
             Outcome::Refused(refusal) => {
                 self.give_up_upstream(&mut s);
                 if s.response_started {
@@ -98,8 +105,10 @@ impl Worker {
     }
 
     fn give_up_upstream(&mut self, s: &mut Stream) {
-        if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
-            self.drop_upstream_of(key);
+        match std::mem::take(&mut s.upstream) {
+            Upstreaming::On(key) | Upstreaming::Broken(key) => self.drop_upstream_of(key),
+            Upstreaming::Udp(key) => self.close_udp(key),
+            Upstreaming::None | Upstreaming::Waiting => {}
         }
     }
 
@@ -402,6 +411,13 @@ impl Worker {
 
     /// The upstream's buffer has room again.
     pub fn unblock_upload(&mut self, d: &mut Downstream) {
+        if let Some(s) = &mut d.stream
+            && s.upload_blocked
+            && matches!(s.upstream, Upstreaming::Udp(_))
+        {
+            // It was its turn that ended.
+            s.upload_blocked = false;
+        }
         if let Some(s) = &mut d.stream
             && s.upload_blocked
             && let Some(u) = s.upstream.key().and_then(|key| self.upstreams.get(key))

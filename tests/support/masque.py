@@ -137,10 +137,12 @@ class UdpHost:
 class Udp2:
     """A tunnel over a stream of HTTP/2."""
 
-    def __init__(self, client: h2peer.Client, headers: Headers | None = None) -> None:
+    def __init__(
+        self, client: h2peer.Client, headers: Headers | None = None, *, end: bool = False
+    ) -> None:
         self.client = client
         client.wait_for(lambda: bool(client.peer_settings))
-        self.stream = client.begin(headers or connect_request(), end=False)
+        self.stream = client.begin(headers or connect_request(), end=end)
         client.wait_for(lambda: bool(self.stream.headers) or self.stream.over)
 
     def send(self, data: bytes, *, end: bool = False) -> None:

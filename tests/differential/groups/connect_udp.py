@@ -35,7 +35,13 @@ _SWITCH = (
     b"capsule-protocol: ?1\r\n\r\n"
 )
 # An upstream that closes ends the tunnel: Envoy resets it, ours ends it (docs/differences.md).
-_ENDS = ("log.0.flags", "log.0.details", "responses.0.reset", "responses.0.incomplete", "connection")
+_ENDS = (
+    "log.0.flags",
+    "log.0.details",
+    "responses.0.reset",
+    "responses.0.incomplete",
+    "connection",
+)
 # The end of the request goes on when the tunnel is open, so that it is not complete before.
 _SERVICE_TIME = ("responses.0.headers",)
 _WELL_KNOWN = "/.well-known/masque/udp/"

@@ -51,11 +51,13 @@ impl Worker {
         let (Some(cluster), Some(host)) = (s.cluster.clone(), s.host.clone()) else {
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
+        s.info.upstream_remote = Some(host.address.clone());
         if let Carrier::Stream(carrier) = &d.carrier
             && carrier.ended
             && d.inbuf.is_empty()
         {
-            // Nobody who has nothing to say needs a tunnel.
+            // Nobody who has nothing to say needs a tunnel. For the host it is a success, as in Envoy.
+            host.pool.shard.rq_success.inc();
             return self.reply_failure(d, s, Failure::UdpEndedAtOnce);
         }
         match self.connect_udp(d.key, &host) {
@@ -72,7 +74,6 @@ impl Worker {
             }
         }
         s.request_head_sent = true;
-        s.info.upstream_remote = Some(host.address.clone());
         s.info.details = Some("via_upstream".into());
         s.response.clear();
         s.response.body = BodyLength::None;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -124,14 +125,15 @@ class UdpHost:
         while True:
             try:
                 payload, peer = self._socket.recvfrom(1 << 17)
-                for answer in self._answers(payload):
-                    self._socket.sendto(answer, peer)
             except OSError:
                 return
             with self._changed:
                 self._got.append(payload)
                 self.peers.append(peer)
                 self._changed.notify_all()
+            with contextlib.suppress(OSError):
+                for answer in self._answers(payload):
+                    self._socket.sendto(answer, peer)
 
 
 class Udp2:

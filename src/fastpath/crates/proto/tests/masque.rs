@@ -59,6 +59,7 @@ fn datagrams_in_capsules() {
         // Another context, another type, one that no document knows.
         (b"\x00\x02\x01x\x00\x02\x00z", ok(&[b"z"])),
         (b"\x05\x02\x00y\x00\x02\x00z", ok(&[b"z"])),
+        (b"\x05\x00\x00\x02\x00z", ok(&[b"z"])),
         (
             b"\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x02\x00z",
             ok(&[b"z"]),
@@ -71,6 +72,10 @@ fn datagrams_in_capsules() {
     ] {
         assert_eq!(read([bytes]), want, "{bytes:?}");
         assert_eq!(read(bytes.chunks(1)), want, "{bytes:?} byte by byte");
+        for cut in 0..bytes.len() {
+            let (a, b) = bytes.split_at(cut);
+            assert_eq!(read([a, b]), want, "{bytes:?} cut at {cut}");
+        }
     }
 }
 

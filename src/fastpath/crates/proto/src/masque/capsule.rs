@@ -104,7 +104,7 @@ impl CapsuleReader {
                         self.is_spent = true;
                         return Ok((used, context(self.held.get(header..))?));
                     }
-                    None if self.skip > 0 => {}
+                    None if self.held.is_empty() => {}
                     None => return Ok((used, None)),
                 }
                 continue;

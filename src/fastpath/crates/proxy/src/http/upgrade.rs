@@ -326,10 +326,9 @@ impl Worker {
 
     /// The client has ended its side. False: that ends the connection, since it has no tunnel.
     pub fn client_ended(&mut self, d: &mut Downstream) -> Alive {
-        // Of datagrams nobody could say when the other side has ended.
-        let is_udp = |s: &Stream| matches!(s.upstream, Upstreaming::Udp(_));
-        let goes_on = |s: &Box<Stream>| s.tunnel.is_open() && !is_udp(s);
-        if !d.stream.as_ref().is_some_and(goes_on) {
+        // Datagrams have no end that a host could answer: as in Envoy the whole ends.
+        let goes_on = |s: &Stream| s.tunnel.is_open() && !s.request.asks_for_udp();
+        if !d.stream.as_deref().is_some_and(goes_on) {
             return Alive::No;
         }
         d.readable = false;

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use proto::Known;
 use proto::h1::{BodyLength, Version};
 
-use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
 use super::request::decimal;
@@ -232,10 +231,10 @@ impl Worker {
 
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
-        self.count_sent(&d.client, head.len().saturating_add(body.len()));
         let Some(io) = d.carrier.io_mut() else {
             return true;
         };
+        d.client.count_sent(head.len().saturating_add(body.len()));
         match io.write(head, body) {
             Ok(()) => true,
             Err(_) => {
@@ -245,13 +244,6 @@ impl Worker {
                 false
             }
         }
-    }
-
-    pub fn count_sent(&self, client: &Client, bytes: usize) {
-        client
-            .http
-            .stats()
-            .add(HcmCounter::DownstreamCxTxBytesTotal, bytes as u64);
     }
 
     /// Writes the access log.

@@ -200,10 +200,13 @@ impl Http2 {
     }
 
     fn write_out(&mut self) -> bool {
-        if let Role::Client(client) = &self.role {
-            let bytes = self.out.len() as u64;
-            let stats = client.cluster.stats();
-            stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+        match &self.role {
+            Role::Client(client) => {
+                let bytes = self.out.len() as u64;
+                let stats = client.cluster.stats();
+                stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+            }
+            Role::Server(server) => server.client.count_sent(self.out.len()),
         }
         let written = self.io.write(&self.out, b"").is_ok();
         if self.out.capacity() > KEEP_OUT {
@@ -571,7 +574,7 @@ impl Worker {
         if matches!(end, End::Fault(_)) || (is_server && matches!(end, End::Done)) {
             // What the peer still sends must not reset the connection under our GOAWAY or under
             // the end of our last response.
-            self.linger_http2(c.io);
+            self.linger_http2(c.io, c.role);
         }
     }
 

@@ -236,7 +236,6 @@ impl Worker {
             s.info.upstream_wire_bytes_received.saturating_add(bytes);
         let alive = match &mut d.carrier {
             Carrier::Stream(carrier) => {
-                self.count_sent(&d.client, out.len());
                 self.send_on_stream(carrier, out, false);
                 true
             }

@@ -137,7 +137,6 @@ impl Worker {
         end: bool,
     ) -> bool {
         if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.count_sent(&d.client, body.len());
             self.send_on_stream(carrier, body, end);
             return true;
         }

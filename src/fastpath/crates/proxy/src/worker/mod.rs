@@ -174,6 +174,8 @@ pub struct Worker {
     pub scratch: Scratch,
     /// Where heads are built.
     pub out: Vec<u8>,
+    /// Data of one HTTP/2 stream that came in several frames: no more than a read.
+    pub gathered: Vec<u8>,
 
     pub stats: Stats,
     pub http2_shard: OnceCell<Arc<Http2Shard>>,
@@ -236,6 +238,7 @@ impl Worker {
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
+            gathered: Vec::new(),
             stats,
             http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),

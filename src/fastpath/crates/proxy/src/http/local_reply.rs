@@ -231,11 +231,17 @@ impl Worker {
 
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
+        self.write_downstream_parts(d, [head, body, b""])
+    }
+
+    /// The same of three parts.
+    pub fn write_downstream_parts(&mut self, d: &mut Downstream, parts: [&[u8]; 3]) -> bool {
         let Some(io) = d.carrier.io_mut() else {
             return true;
         };
-        d.client.count_sent(head.len().saturating_add(body.len()));
-        match io.write(head, body) {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        d.client.count_sent(bytes);
+        match io.write_parts(parts) {
             Ok(()) => true,
             Err(_) => {
                 io.forget();

@@ -251,12 +251,17 @@ impl Io {
 
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
     pub fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Gone> {
+        self.write_parts([head, body, b""])
+    }
+
+    /// The same of three parts.
+    pub fn write_parts(&mut self, parts: [&[u8]; 3]) -> Result<(), Gone> {
         let Some(tls) = &mut self.tls else {
-            return self.out.write(&self.fd, head, body).map(|_| ());
+            return self.out.write_parts(&self.fd, parts).map(|_| ());
         };
         CIPHER.with_borrow_mut(|cipher| {
             cipher.clear();
-            if let Err(error) = tls.session.send(&[head, body], cipher) {
+            if let Err(error) = tls.session.send(&parts, cipher) {
                 tls.failure = Some(error);
                 return Err(Gone(Errno::PROTO));
             }

@@ -19,6 +19,9 @@ use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
 use crate::worker::timers::NEVER;
 
+/// The end of the last chunk but one, and the last.
+const CRLF_LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
 /// How much of the input an upload took, and whether the client's bytes were bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
@@ -185,7 +188,7 @@ impl Worker {
             }
         }
         if !out.is_empty() {
-            self.write_upstream(u, s, out, b"");
+            self.write_upstream(u, s, [out, b"", b""]);
         }
         self.note_upload(d, s, u);
         Taken {
@@ -330,18 +333,18 @@ impl Worker {
         if chunked {
             write_chunk_size(out, body.len() as u64);
         }
+        let tail: &[u8] = match (chunked, end) {
+            (false, _) => b"",
+            (true, false) => CRLF,
+            (true, true) => CRLF_LAST_CHUNK,
+        };
         if body.len() < COPY_BELOW {
             out.extend_from_slice(body);
+            out.extend_from_slice(tail);
         } else {
             // Behind what `out` holds, uncopied.
-            self.write_upstream(u, s, out, body);
+            self.write_upstream(u, s, [out, body, tail]);
             out.clear();
-        }
-        if chunked {
-            out.extend_from_slice(CRLF);
-            if end {
-                out.extend_from_slice(LAST_CHUNK);
-            }
         }
     }
 
@@ -373,7 +376,7 @@ impl Worker {
     /// The host gets no more: what waits, and then the end of our side.
     pub fn end_raw(&mut self, u: &mut Upstream, s: &mut Stream, out: &mut Vec<u8>) {
         if !out.is_empty() {
-            self.write_upstream(u, s, out, b"");
+            self.write_upstream(u, s, [out, b"", b""]);
             out.clear();
         }
         if let Some(io) = u.carrier.io_mut()
@@ -384,10 +387,11 @@ impl Worker {
         }
     }
 
-    fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, head: &[u8], body: &[u8]) {
-        self.count_body_sent(&u.cluster, s, head.len().saturating_add(body.len()));
+    fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, parts: [&[u8]; 3]) {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        self.count_body_sent(&u.cluster, s, bytes);
         let Some(io) = u.carrier.io_mut() else { return };
-        if io.write(head, body).is_err() {
+        if io.write_parts(parts).is_err() {
             // It may have answered before it closed: the read will tell.
             io.forget();
             u.readable = true;

@@ -427,10 +427,41 @@ ACCEPTED: list[Accepted] = [
     ),
     Accepted(
         "`content-length: 0` of local replies over HTTP/2",
-        ("http2/path_star_options_*", "http2/connect_to*"),
+        (
+            "http2/path_star_options_*",
+            "http2/connect_to*",
+            "connect_udp/not_configured_2",
+            "connect_udp/only_connect_2",
+        ),
         "leaves it out",
         "it says the same and costs nothing",
         fields=("responses.0.headers",),
+    ),
+    Accepted(
+        "an upgrade or CONNECT that is refused (403), over HTTP/2",
+        ("connect_udp/not_configured_2", "connect_udp/only_connect_2"),
+        "GOAWAY: no more requests on this connection",
+        "the other streams have nothing to do with it",
+        fields=("connection",),
+        ours={"connection": "open"},
+    ),
+    Accepted(
+        "CONNECT-UDP: a target that is no host, or no port from 1 to 65535",
+        (
+            "connect_udp/host_slash_in_host",
+            "connect_udp/host_space_in_host",
+            "connect_udp/host_question_in_host",
+            "connect_udp/host_named_port",
+            "connect_udp/host_port_too_large",
+        ),
+        "becomes the authority as it is",
+        "RFC 9298 section 3: such a request is malformed; no authority can be forged in a path",
+        ours={
+            "responses.0.start": "HTTP/1.1 404 Not Found",
+            "responses.0.body": "The path is incorrect for CONNECT-UDP",
+            "log.0.details": "invalid_path",
+            "upstream.count": 0,
+        },
     ),
 ]
 

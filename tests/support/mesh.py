@@ -103,7 +103,7 @@ class Mesh:
         workload = Workload(name, free_port(), free_port())
         proxy: list[str] = []
         if self.kind == ENVOY:
-            flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 5"
+            flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 8"
             proxy = ["--proxy", f"{envoy_binary()} {flags_of_envoy}"]
         workload.process = self._start(
             name, "run", "--join", str(join), "--service", service, "--version", version,

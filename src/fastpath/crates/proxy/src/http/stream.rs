@@ -93,13 +93,15 @@ pub enum Upstreaming {
     On(Key),
     /// Its connection cannot take more of the request; the response may still come.
     Broken(Key),
+    /// On no connection: datagrams (`Worker::udp`).
+    Udp(Key),
 }
 
 impl Upstreaming {
     pub fn key(self) -> Option<Key> {
         match self {
             Self::On(key) | Self::Broken(key) => Some(key),
-            Self::None | Self::Waiting => None,
+            Self::None | Self::Waiting | Self::Udp(_) => None,
         }
     }
 }
@@ -205,7 +207,7 @@ impl Stream {
         !self.request_complete
             && !self.upload_blocked
             && self.tunnel.lets_client_send()
-            && matches!(self.upstream, Upstreaming::On(_))
+            && matches!(self.upstream, Upstreaming::On(_) | Upstreaming::Udp(_))
     }
 
     /// Puts into `info` what only logs and header formats ask for.

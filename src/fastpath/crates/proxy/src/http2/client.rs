@@ -541,10 +541,7 @@ impl Worker {
 
     pub(super) fn count_http2_received(&mut self, key: Key, n: usize) {
         match self.http2.get(key).map(|c| &c.role) {
-            Some(Role::Server(server)) => server.client.http.stats().add(
-                crate::telemetry::stats::HcmCounter::DownstreamCxRxBytesTotal,
-                n as u64,
-            ),
+            Some(Role::Server(server)) => server.client.count_received(n),
             Some(Role::Client(client)) => client
                 .cluster
                 .stats()

@@ -22,7 +22,7 @@ use crate::http::failure::Failure;
 use crate::http::filters;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
-use crate::http::upgrade::Tunnel;
+use crate::http::upgrade::{Tunnel, ends_as_udp};
 use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
 };
@@ -158,6 +158,7 @@ impl Worker {
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
+        let is_udp = ends_as_udp(&s, forward);
         let hash = if cluster.wants_hash() {
             hash::of_request(&forward.hash_policy, &d.client, &mut s)
         } else {
@@ -183,6 +184,9 @@ impl Worker {
         self.request_headers(&mut s, route, forward, host.hostname.as_deref(), suppress);
         s.host = Some(host);
         s.upstream_start_ns = self.clock.now_ns();
+        if is_udp {
+            return self.open_udp(d, s);
+        }
         self.acquire(d, s, forward.priority);
     }
 

@@ -98,8 +98,7 @@ pub fn rewritten(
 fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
     match matcher {
         PathMatch::Prefix(prefix) | PathMatch::PathSeparatedPrefix(prefix) => prefix.len(),
-        PathMatch::Exact(_) | PathMatch::Regex(_) => path.len(),
-        PathMatch::Connect => 0,
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Connect => path.len(),
     }
 }
 

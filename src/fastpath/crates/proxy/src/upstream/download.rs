@@ -137,23 +137,20 @@ impl Worker {
         end: bool,
     ) -> bool {
         if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.count_sent(&d.client, body.len());
             self.send_on_stream(carrier, body, end);
             return true;
         }
         if s.chunk_response {
             write_chunk_size(out, body.len() as u64);
         }
-        let mut alive = true;
+        let tail = if s.chunk_response { CRLF } else { b"" };
         if body.len() < COPY_BELOW {
             out.extend_from_slice(body);
-        } else {
-            alive = self.write_downstream(d, out, body);
-            out.clear();
+            out.extend_from_slice(tail);
+            return true;
         }
-        if s.chunk_response {
-            out.extend_from_slice(CRLF);
-        }
+        let alive = self.write_downstream_parts(d, [out, body, tail]);
+        out.clear();
         alive
     }
 

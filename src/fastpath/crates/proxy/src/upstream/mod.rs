@@ -4,6 +4,7 @@
 //! serves, its events move the response straight to the client: what is read into the worker's
 //! scratch buffer is written to the client's socket from there.
 
+pub mod datagrams;
 pub mod download;
 pub mod given_up;
 pub mod pool;

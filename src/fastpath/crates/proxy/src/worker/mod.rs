@@ -46,6 +46,7 @@ use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
+use crate::upstream::datagrams::Datagrams;
 use chain::ChainRuntime;
 use clock::Clock;
 use command::{Mailbox, Shared};
@@ -77,6 +78,8 @@ pub enum Kind {
     /// The client's, the host's side of a TCP tunnel.
     TunnelClient,
     TunnelServer,
+    /// The host's side of a CONNECT-UDP that ends here.
+    Udp,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -91,6 +94,7 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Inspecting => 9,
         Kind::TunnelClient => 7,
         Kind::TunnelServer => 8,
+        Kind::Udp => 10,
     };
     (kind << 60) | key.to_bits()
 }
@@ -106,6 +110,7 @@ fn untoken(token: u64) -> (Kind, Key) {
         9 => Kind::Inspecting,
         7 => Kind::TunnelClient,
         8 => Kind::TunnelServer,
+        10 => Kind::Udp,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -137,6 +142,7 @@ pub struct Worker {
 
     pub downstreams: Slots<Downstream>,
     pub upstreams: Slots<Upstream>,
+    pub udp: Slots<Datagrams>,
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
     pub pending: Slots<Pending>,
@@ -151,6 +157,7 @@ pub struct Worker {
     pub ready_upstreams: Vec<Key>,
     pub ready_http2: Vec<Key>,
     pub ready_tunnels: Vec<Key>,
+    pub ready_udp: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
@@ -167,6 +174,8 @@ pub struct Worker {
     pub scratch: Scratch,
     /// Where heads are built.
     pub out: Vec<u8>,
+    /// Data of one HTTP/2 stream that came in several frames: no more than a read.
+    pub gathered: Vec<u8>,
 
     pub stats: Stats,
     pub http2_shard: OnceCell<Arc<Http2Shard>>,
@@ -209,6 +218,7 @@ impl Worker {
             clusters: HashMap::new(),
             downstreams: Slots::default(),
             upstreams: Slots::default(),
+            udp: Slots::default(),
             http2: Slots::default(),
             lingering: Slots::default(),
             pending: Slots::default(),
@@ -220,6 +230,7 @@ impl Worker {
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
+            ready_udp: Vec::new(),
             written_http2: Vec::new(),
             abandoned: Vec::new(),
             connects: 0,
@@ -227,6 +238,7 @@ impl Worker {
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
+            gathered: Vec::new(),
             stats,
             http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
@@ -275,6 +287,7 @@ impl Worker {
             || !self.ready_http2.is_empty()
             || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
+            || !self.ready_udp.is_empty()
         {
             return Some(Timespec {
                 tv_sec: 0,
@@ -322,6 +335,7 @@ impl Worker {
             Kind::Inspecting => self.inspecting_event(key, readiness),
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
+            Kind::Udp => self.udp_event(key),
         }
     }
 
@@ -341,6 +355,9 @@ impl Worker {
         for key in std::mem::take(&mut self.ready_tunnels) {
             self.tunnel_ready(key);
         }
+        for key in std::mem::take(&mut self.ready_udp) {
+            self.udp_event(key);
+        }
         for (pool, failure) in std::mem::take(&mut self.doomed_queues) {
             self.fail_queue(&pool, failure);
         }
@@ -359,7 +376,7 @@ impl Worker {
                 Kind::Pending => self.pending_timer(key),
                 Kind::Inspecting => self.inspecting_timer(key),
                 Kind::TunnelClient => self.tunnel_timer(key),
-                Kind::TunnelServer | Kind::Mailbox => {}
+                Kind::TunnelServer | Kind::Udp | Kind::Mailbox => {}
             }
         }
     }
@@ -475,6 +492,8 @@ impl Worker {
 fn flags_of(kind: Kind) -> epoll::EventFlags {
     match kind {
         Kind::Listener => epoll::EventFlags::IN,
+        // Each datagram that has left would be an event.
+        Kind::Udp => epoll::EventFlags::IN | epoll::EventFlags::ET,
         _ => {
             epoll::EventFlags::IN
                 | epoll::EventFlags::OUT

@@ -222,7 +222,7 @@ class Stream:
             if name:
                 self._awaited.add(name)
                 if known is not None:
-                    known.force(name)
+                    known.renew(name)
         if self._awaited and self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(self._limits.patience_seconds, self._go_on)

@@ -95,6 +95,7 @@ class Model:
             return
         for _, body in self.held[R].values():
             assert _routed(body) in self.held[C], "a route to a cluster that is not there"
+            assert _routed(body) in self.held[E], "a route to a cluster without endpoints"
 
     async def answer(self, *, newest_first: bool) -> None:
         if not self.unanswered:

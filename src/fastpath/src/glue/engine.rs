@@ -2,15 +2,25 @@
 
 use std::time::Duration;
 
+use model::compile::Source;
 use proxy::cluster::report;
 use proxy::telemetry::stats::Kind;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+use super::calls::Calls;
+use super::config::{ServerTuple, server_tuple};
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_class::<Applied>()
 }
+
+/// (type_url, name, path, watched_directory, initial_fetch_timeout, stat_scope)
+type Wanted = (&'static str, String, String, String, f64, String);
+
+/// (type_url, name, initial_fetch_timeout, stat_scope, server)
+type Remote = (&'static str, String, f64, String, Option<ServerTuple>);
 
 #[pyclass(frozen, get_all, module = "mesh._fastpath")]
 pub struct Applied {
@@ -18,7 +28,8 @@ pub struct Applied {
     unchanged: Vec<String>,
     removed: Vec<String>,
     rejected: Vec<(String, String, String)>,
-    wanted: Vec<(String, String, String, String, f64, String)>,
+    wanted: Vec<Wanted>,
+    remote: Vec<Remote>,
     watched: Vec<(&'static str, String, String)>,
 }
 
@@ -74,25 +85,30 @@ impl Engine {
         r#static: bool,
     ) -> Applied {
         let applied = py.detach(|| self.0.apply(type_url, &updated, &removed, r#static));
+        let mut wanted = Vec::new();
+        let mut remote = Vec::new();
+        for need in applied.wanted {
+            let (type_url, name, scope) = (need.type_url, need.name, need.stat_scope);
+            let timeout = need.initial_fetch_timeout.as_secs_f64();
+            match need.source {
+                Source::File {
+                    path,
+                    watched_directory,
+                } => wanted.push((type_url, name, path, watched_directory, timeout, scope)),
+                Source::Ads => remote.push((type_url, name, timeout, scope, None)),
+                Source::Grpc(server) => {
+                    let server = Some(server_tuple(&server));
+                    remote.push((type_url, name, timeout, scope, server));
+                }
+            }
+        }
         Applied {
             accepted: applied.accepted,
             unchanged: applied.unchanged,
             removed: applied.removed,
             rejected: applied.rejected,
-            wanted: applied
-                .wanted
-                .into_iter()
-                .map(|w| {
-                    (
-                        w.type_url.to_owned(),
-                        w.name,
-                        w.path,
-                        w.watched_directory,
-                        w.initial_fetch_timeout.as_secs_f64(),
-                        w.stat_scope,
-                    )
-                })
-                .collect(),
+            wanted,
+            remote,
             watched: applied
                 .watched
                 .into_iter()
@@ -102,6 +118,14 @@ impl Engine {
                 })
                 .collect(),
         }
+    }
+
+    fn allow_ads(&self) {
+        self.0.allow_ads();
+    }
+
+    fn grpc_calls(&self) -> PyResult<Calls> {
+        Ok(Calls(self.0.grpc_calls()?))
     }
 
     fn fetch_timed_out(&self, py: Python<'_>, type_url: &str, name: &str) {

@@ -25,6 +25,7 @@ use crate::resources::route::RouteConfig;
 use crate::resources::tls::Secret;
 pub(crate) use secrets::check_reference;
 use slot::{Slot, Version};
+pub(crate) use update::{NO_ADS, not_a_server};
 
 /// What `Store::apply` did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,7 +37,7 @@ pub struct Applied {
     pub removed: Vec<String>,
     /// (name, field path, reason): the last good version of these keeps serving.
     pub rejected: Vec<(String, String, String)>,
-    /// Everything the configuration refers to that comes from files: the complete set each time.
+    /// Everything the configuration refers to and has to be fetched: the complete set each time.
     pub wanted: Vec<Needs>,
     /// Directories in which a move means that a resource is to be offered again as it is, for
     /// the files that it names: the complete set each time.
@@ -76,6 +77,8 @@ pub struct Store {
     /// (type, name) that did not come within `initial_fetch_timeout`.
     timed_out: BTreeSet<(&'static str, String)>,
     wanted: Vec<Needs>,
+    /// The bootstrap has an `ads_config`.
+    has_ads: bool,
     snapshot: Snapshot,
 }
 
@@ -91,6 +94,11 @@ impl Store {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Resources may come by ADS.
+    pub fn allow_ads(&mut self) {
+        self.has_ads = true;
     }
 
     /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.
@@ -155,7 +163,7 @@ impl Store {
         }
     }
 
-    /// Everything wanted from files now.
+    /// Everything wanted from elsewhere now.
     #[must_use]
     pub fn wanted(&self) -> &[Needs] {
         &self.wanted

@@ -80,9 +80,9 @@ fn eds_cluster_waits_for_its_assignment() {
     let wanted: Vec<_> = applied
         .wanted
         .iter()
-        .map(|n| (n.type_url, &*n.name, &*n.path))
+        .map(|n| (n.type_url, &*n.name, n.source.to_string()))
         .collect();
-    assert_eq!(wanted, [(ENDPOINTS, "a", "/eds.yaml")]);
+    assert_eq!(wanted, [(ENDPOINTS, "a", "/eds.yaml".to_owned())]);
     assert!(store.snapshot().clusters.is_empty());
     assert_eq!(store.warming(), [(CLUSTER, "a".to_owned())]);
 

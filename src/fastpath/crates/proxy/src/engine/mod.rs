@@ -28,6 +28,7 @@ use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
+use crate::grpc::Calls;
 use crate::http::deadlines::millis;
 use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
@@ -199,6 +200,18 @@ impl Engine {
         }
         self.control.install(&mut state, &mut applied);
         applied
+    }
+
+    /// The bootstrap has an `ads_config`.
+    pub fn allow_ads(&self) {
+        self.control.lock().store.allow_ads();
+    }
+
+    /// gRPC calls for the caller's thread. They live in the first worker.
+    pub fn grpc_calls(&self) -> std::io::Result<Calls> {
+        let mailbox = self.control.mailboxes.first();
+        let mailbox = mailbox.ok_or_else(|| std::io::Error::other("there is no worker"))?;
+        Calls::new(Arc::clone(mailbox))
     }
 
     /// `initial_fetch_timeout` passed for a resource.

@@ -35,6 +35,8 @@ pub enum Command {
         deadline_ms: u64,
     },
     ReopenLogs,
+    /// About a gRPC call of our own.
+    Call(crate::grpc::Order),
     /// A connection for this worker that another one accepted (`exact_balance`).
     Accepted {
         listener: Arc<str>,

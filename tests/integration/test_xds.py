@@ -167,9 +167,10 @@ def test_make_before_break_is_the_order_of_requests(of_mode: Callable[[str], Wor
         assert order == [api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE], mode
 
 
-def test_everything_changes_under_load(world: World) -> None:
+@pytest.mark.parametrize("workers", ["1", "4"])
+def test_everything_changes_under_load(world: World, workers: str) -> None:
     """Routes, endpoints, clusters and listeners change while requests run: none is lost."""
-    world.start()
+    world.start("--concurrency", workers)
     with Load(world.port) as load:
         load.wait_body("a")
         world.routes("two")

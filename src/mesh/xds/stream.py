@@ -188,8 +188,6 @@ class Stream:
         if what == "open":
             self._core.gauge(self._scope + "control_plane.connected_state", 1)
         elif what == "message":
-            self._back_off.reset()
-            self._logged = ""
             self._received(message)
         else:
             self._call = None
@@ -250,6 +248,8 @@ class Stream:
                 self._call = None
             self._lost(13, str(error))
             return
+        self._back_off.reset()
+        self._logged = ""
         if response.control_plane:
             self._core.text_readout(
                 self._scope + "control_plane.identifier", response.control_plane

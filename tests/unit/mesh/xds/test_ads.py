@@ -205,8 +205,19 @@ def test_rubbish_ends_the_stream(bench: Bench) -> None:
     bench.happen("message", b"rubbish")
     assert bench.calls.cancelled == [1]
     assert "not a DiscoveryResponse" in fake.LOG[-1][2]
-    bench.wait(2.0)
+    bench.wait(1.0)
     assert len(bench.calls.opened) == 2
+
+
+def test_rubbish_does_not_shorten_the_back_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mesh.xds.backoff.os.urandom", lambda size: b"\xff" * size)
+    bench.remote.subscribe(api.CLUSTER, 15.0, None)
+    for number, seconds in enumerate((1.0, 2.0, 4.0, 8.0, 8.0), start=1):
+        bench.happen("message", b"rubbish")
+        bench.wait(seconds * 0.9)
+        assert len(bench.calls.opened) == number
+        bench.wait(seconds * 0.2)
+        assert len(bench.calls.opened) == number + 1
 
 
 def test_a_server_that_does_not_read(bench: Bench) -> None:

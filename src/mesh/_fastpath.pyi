@@ -218,14 +218,15 @@ class Calls:
         of messages and the windows of its stream."""
 
 def decode_response(
-    message: bytes,
+    message: bytes, ignore_unknown: bool
 ) -> tuple[str, str, str, str, list[tuple[str, str, bytes | None, float]], list[str], str]:
     """Reads a DiscoveryResponse: type URL, version_info, nonce, identifier of the control plane,
     resources as (name, version of its own or "", body or None in a heartbeat, TTL in seconds or 0),
-    removed names (none), why it cannot be taken at all or "". ValueError: it is no such message."""
+    removed names (none), why it cannot be taken at all or "". `ignore_unknown`: leaves out fields
+    of resources that the API does not have. ValueError: it is no such message."""
 
 def decode_delta_response(
-    message: bytes,
+    message: bytes, ignore_unknown: bool
 ) -> tuple[str, str, str, str, list[tuple[str, str, bytes | None, float]], list[str], str]:
     """The same of a DeltaDiscoveryResponse."""
 

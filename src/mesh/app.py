@@ -211,7 +211,14 @@ class App:
             node = self.bootstrap.node(
                 options.service_node, options.service_cluster, options.service_zone
             )
-            self._remote = Remote(self._intake, calls, self.loop, node, self.bootstrap.ads)
+            self._remote = Remote(
+                self._intake,
+                calls,
+                self.loop,
+                node,
+                self.bootstrap.ads,
+                ignore_unknown=options.ignore_unknown_dynamic,
+            )
             self.loop.on_readable(calls.fileno(), self._remote.readable)
         return self._remote
 

@@ -23,9 +23,9 @@ from tests.support.client import Connection
 from tests.support.load import Load
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
+from tests.support.scripted_xds import ScriptedXds
 from tests.support.upstream import Reply, Upstream
 from tests.support.xds_config import MODES, Sources, server_cluster
-from tests.support.scripted_xds import ScriptedXds
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -264,6 +264,22 @@ def test_resources_of_the_wrong_type_are_refused(of_mode: Callable[[str], World]
     world.server.inject(stream, response)
     assert "does not match the message-wide type URL" in world.server.wait_nack(api.CLUSTER)
     assert world.get() == (200, b"a")
+
+
+@pytest.mark.parametrize("flag", [[], ["--ignore-unknown-dynamic-fields"]])
+def test_fields_of_a_newer_api(of_mode: Callable[[str], World], flag: list[str]) -> None:
+    """Refused by number, or left out if asked for."""
+    world = of_mode("ads-delta")
+    world.start(*flag)
+    assert _serves(world.port)
+    bodies = {name: one[1] for name, one in world.server._resources[api.ROUTE].items()}
+    # Field 1000, a varint.
+    world.server.put(api.ROUTE, {name: body + b"\xc0\x3e\x01" for name, body in bodies.items()})
+    if flag:
+        world.server.wait_ack(api.ROUTE)
+        assert world.server.nacks == []
+    else:
+        assert "field number 1000" in world.server.wait_nack(api.ROUTE)
 
 
 def test_removed_cluster_that_routes_name(world: World) -> None:

@@ -23,12 +23,20 @@ class Remote:
     """Lives on the main thread."""
 
     def __init__(
-        self, intake: Intake, calls: engine.Calls, loop: Loop, node: bytes, ads: Spoken
+        self,
+        intake: Intake,
+        calls: engine.Calls,
+        loop: Loop,
+        node: bytes,
+        ads: Spoken,
+        *,
+        ignore_unknown: bool = False,
     ) -> None:
         self._intake = intake
         self._calls = calls
         self._loop = loop
         self._node = node
+        self._ignore_unknown = ignore_unknown
         self._tally = Tally(intake.core)
         #: Called when a stream has ended.
         self.on_failure: Callable[[], None] = lambda: None
@@ -117,4 +125,5 @@ class Remote:
             self._tally,
             self._loop,
             self._failed,
+            self._ignore_unknown,
         )

@@ -96,9 +96,9 @@ class Delta:
         return self.whole or name in self.names
 
     @staticmethod
-    def decode(message: bytes) -> Response:
+    def decode(message: bytes, ignore_unknown: bool) -> Response:
         """Raises ValueError."""
-        return Response(*engine.decode_delta_response(message))
+        return Response(*engine.decode_delta_response(message, ignore_unknown))
 
     def check(self, response: Response) -> str:
         """Why the response breaks the protocol, in Envoy's words; nothing if it does not."""

@@ -60,9 +60,9 @@ class Sotw:
         return self.whole or name in self.names
 
     @staticmethod
-    def decode(message: bytes) -> Response:
+    def decode(message: bytes, ignore_unknown: bool) -> Response:
         """Raises ValueError."""
-        return Response(*engine.decode_response(message))
+        return Response(*engine.decode_response(message, ignore_unknown))
 
     def check(self, response: Response) -> str:
         """Why the response breaks the protocol; nothing if it does not."""

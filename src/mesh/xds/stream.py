@@ -66,6 +66,7 @@ class Stream:
         tally: Tally,
         loop: Loop,
         on_failure: Callable[[], None],
+        ignore_unknown: bool,
     ) -> None:
         self._server = server
         self._path = server.path(type_url)
@@ -79,6 +80,7 @@ class Stream:
         self._loop = loop
         #: Called when a stream has ended.
         self._on_failure = on_failure
+        self._ignore_unknown = ignore_unknown
         self._back_off = BackOff(*server.back_off)
         self._call: int | None = None
         self._retry: Timer | None = None
@@ -241,7 +243,7 @@ class Stream:
 
     def _received(self, message: bytes) -> None:
         try:
-            response = self._kind().decode(message)
+            response = self._kind().decode(message, self._ignore_unknown)
         except ValueError as error:
             if self._call is not None:
                 self._calls.cancel(self._call)

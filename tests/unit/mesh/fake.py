@@ -266,7 +266,7 @@ class Calls:
         return events
 
 
-def decode_response(message: bytes) -> tuple[Any, ...]:
+def decode_response(message: bytes, ignore_unknown: bool) -> tuple[Any, ...]:
     """`resources` are as for `load_discovery_response`, with `ttl`, `version` and `heartbeat`."""
     try:
         document = json.loads(message)

@@ -156,7 +156,7 @@ fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
-fn unknown(ignored: bool) -> UnknownFields {
+pub fn unknown(ignored: bool) -> UnknownFields {
     if ignored {
         UnknownFields::Ignored
     } else {

@@ -4,6 +4,8 @@ use model::discovery::wire;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::config::unknown;
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(decode_response, module)?)?;
     module.add_function(wrap_pyfunction!(decode_delta_response, module)?)?;
@@ -43,15 +45,19 @@ fn tuple(response: wire::Response) -> Response {
 }
 
 #[pyfunction]
-fn decode_response(py: Python<'_>, message: &[u8]) -> PyResult<Response> {
-    py.detach(|| wire::response(message))
+fn decode_response(py: Python<'_>, message: &[u8], ignore_unknown: bool) -> PyResult<Response> {
+    py.detach(|| wire::response(message, unknown(ignore_unknown)))
         .map(tuple)
         .map_err(PyValueError::new_err)
 }
 
 #[pyfunction]
-fn decode_delta_response(py: Python<'_>, message: &[u8]) -> PyResult<Response> {
-    py.detach(|| wire::delta_response(message))
+fn decode_delta_response(
+    py: Python<'_>,
+    message: &[u8],
+    ignore_unknown: bool,
+) -> PyResult<Response> {
+    py.detach(|| wire::delta_response(message, unknown(ignore_unknown)))
         .map(tuple)
         .map_err(PyValueError::new_err)
 }

@@ -209,7 +209,9 @@ def test_rubbish_ends_the_stream(bench: Bench) -> None:
     assert len(bench.calls.opened) == 2
 
 
-def test_rubbish_does_not_shorten_the_back_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rubbish_does_not_shorten_the_back_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mesh.xds.backoff.os.urandom", lambda size: b"\xff" * size)
     bench.remote.subscribe(api.CLUSTER, 15.0, None)
     for number, seconds in enumerate((1.0, 2.0, 4.0, 8.0, 8.0), start=1):

@@ -28,7 +28,7 @@ def response(
         "resources": [{"name": name, "version": version} for name, version in resources],
         "removed": removed,
     }
-    return state.decode(json.dumps(document).encode())
+    return state.decode(json.dumps(document).encode(), False)
 
 
 def test_a_whole_type_is_asked_for_without_names() -> None:

@@ -19,7 +19,7 @@ def said(state: Sotw, node: bytes = b"") -> dict[str, Any]:
 
 def response(state: Sotw, version: str, nonce: str) -> Any:
     return state.decode(
-        json.dumps({"type_url": state.type_url, "version": version, "nonce": nonce}).encode()
+        json.dumps({"type_url": state.type_url, "version": version, "nonce": nonce}).encode(), False
     )
 
 

@@ -1,5 +1,6 @@
 //! `DiscoveryResponse` from a file: text or, for names that end in `.pb`, bytes.
 
+mod unknown;
 pub mod wire;
 
 use envoy_types::pb::envoy::service::discovery::v3 as pb;

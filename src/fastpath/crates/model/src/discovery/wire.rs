@@ -9,9 +9,10 @@ use envoy_types::pb::google::protobuf::Any;
 use envoy_types::pb::google::rpc::Status;
 use prost::Message as _;
 
-use super::WRAPPER;
+use super::{WRAPPER, unknown};
 use crate::compile;
 use crate::schema;
+use crate::text::UnknownFields;
 
 /// gRPC's INTERNAL, which Envoy says with every refusal.
 const INTERNAL: i32 = 13;
@@ -43,8 +44,8 @@ pub struct Item {
     pub ttl: Option<Duration>,
 }
 
-/// Reads a `DiscoveryResponse`.
-pub fn response(message: &[u8]) -> Result<Response, String> {
+/// Reads a `DiscoveryResponse`. `fields`: of resources, that the API does not have.
+pub fn response(message: &[u8], fields: UnknownFields) -> Result<Response, String> {
     let message = pb::DiscoveryResponse::decode(message)
         .map_err(|error| format!("not a DiscoveryResponse: {error}"))?;
     let mut response = Response {
@@ -63,10 +64,10 @@ pub fn response(message: &[u8]) -> Result<Response, String> {
         true => {
             let wrapper = pb::Resource::decode(any.value.as_slice())
                 .map_err(|error| format!("not a Resource: {error}"))?;
-            item(wrapper, &kind, "DiscoveryResponse")
+            item(wrapper, &kind, "DiscoveryResponse", fields)
         }
         false => {
-            let body = unpack(any, &kind, "DiscoveryResponse")?;
+            let body = unpack(any, &kind, "DiscoveryResponse", fields)?;
             Ok(Item {
                 name: name(&kind, &body)?,
                 version: String::new(),
@@ -79,8 +80,8 @@ pub fn response(message: &[u8]) -> Result<Response, String> {
     Ok(response)
 }
 
-/// Reads a `DeltaDiscoveryResponse`.
-pub fn delta_response(message: &[u8]) -> Result<Response, String> {
+/// Reads a `DeltaDiscoveryResponse`, likewise.
+pub fn delta_response(message: &[u8], fields: UnknownFields) -> Result<Response, String> {
     let message = pb::DeltaDiscoveryResponse::decode(message)
         .map_err(|error| format!("not a DeltaDiscoveryResponse: {error}"))?;
     let mut response = Response {
@@ -96,7 +97,7 @@ pub fn delta_response(message: &[u8]) -> Result<Response, String> {
     };
     let kind = response.type_url.clone();
     let resources = message.resources.into_iter();
-    let items = resources.map(|one| item(one, &kind, "DeltaDiscoveryResponse"));
+    let items = resources.map(|one| item(one, &kind, "DeltaDiscoveryResponse", fields));
     keep(&mut response, items.collect());
     Ok(response)
 }
@@ -213,7 +214,12 @@ fn keep(response: &mut Response, items: Result<Vec<Item>, String>) {
     }
 }
 
-fn item(wrapper: pb::Resource, type_url: &str, what: &str) -> Result<Item, String> {
+fn item(
+    wrapper: pb::Resource,
+    type_url: &str,
+    what: &str,
+    fields: UnknownFields,
+) -> Result<Item, String> {
     let ttl = wrapper.ttl.as_ref().map(|ttl| {
         let seconds = u64::try_from(ttl.seconds).unwrap_or(0);
         Duration::new(seconds, u32::try_from(ttl.nanos).unwrap_or(0))
@@ -232,7 +238,7 @@ fn item(wrapper: pb::Resource, type_url: &str, what: &str) -> Result<Item, Strin
             ttl,
         });
     };
-    let body = unpack(any, type_url, what)?;
+    let body = unpack(any, type_url, what, fields)?;
     let inside = name(type_url, &body)?;
     if !wrapper.name.is_empty() && wrapper.name != inside {
         return Err(format!(
@@ -249,9 +255,12 @@ fn item(wrapper: pb::Resource, type_url: &str, what: &str) -> Result<Item, Strin
 }
 
 /// The bytes of a resource, if they are of the response's type.
-fn unpack(any: Any, type_url: &str, what: &str) -> Result<Vec<u8>, String> {
+fn unpack(any: Any, type_url: &str, what: &str, fields: UnknownFields) -> Result<Vec<u8>, String> {
     if schema::name_of_url(&any.type_url) == schema::name_of_url(type_url) {
-        return Ok(any.value);
+        return Ok(match fields {
+            UnknownFields::Refused => any.value,
+            UnknownFields::Ignored => unknown::strip(type_url, &any.value).unwrap_or(any.value),
+        });
     }
     Err(format!(
         "type URL {} embedded in an individual Any does not match the message-wide type URL \
@@ -293,7 +302,7 @@ mod tests {
             resources,
             ..pb::DiscoveryResponse::default()
         };
-        response(&message.encode_to_vec()).unwrap()
+        response(&message.encode_to_vec(), UnknownFields::Refused).unwrap()
     }
 
     fn names(response: &Response) -> Vec<&str> {
@@ -379,7 +388,7 @@ mod tests {
             removed_resources: vec!["gone".to_owned()],
             ..pb::DeltaDiscoveryResponse::default()
         };
-        let got = delta_response(&message.encode_to_vec()).unwrap();
+        let got = delta_response(&message.encode_to_vec(), UnknownFields::Refused).unwrap();
         assert_eq!(
             (names(&got), got.removed.clone()),
             (vec!["a"], vec!["gone".to_owned()])
@@ -388,12 +397,13 @@ mod tests {
         for resource in &mut other.resources {
             resource.name = "b".to_owned();
         }
-        let got = delta_response(&other.encode_to_vec()).unwrap();
+        let got = delta_response(&other.encode_to_vec(), UnknownFields::Refused).unwrap();
         assert_eq!(
             got.problem,
             "resource 'b' of a DeltaDiscoveryResponse calls itself 'a'"
         );
-        assert!(response(&[0xff]).is_err() && delta_response(&[0xff]).is_err());
+        assert!(response(&[0xff], UnknownFields::Refused).is_err());
+        assert!(delta_response(&[0xff], UnknownFields::Refused).is_err());
     }
 
     #[test]
@@ -441,5 +451,23 @@ mod tests {
         assert_eq!((error.code, error.message.len()), (INTERNAL, MAX_ERROR));
         assert_eq!(nack.initial_resource_versions.get("k").unwrap(), "1");
         assert_eq!(nack.resource_names_unsubscribe, ["a"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_answered(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+            inside in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            let fields = UnknownFields::Ignored;
+            let _ = (response(&bytes, fields), delta_response(&bytes, fields));
+            let any = |type_url: &str| Any { type_url: type_url.to_owned(), value: inside.clone() };
+            let message = pb::DiscoveryResponse {
+                type_url: CLUSTER.to_owned(),
+                resources: vec![any(CLUSTER), any(WRAPPER)],
+                ..pb::DiscoveryResponse::default()
+            };
+            proptest::prop_assert!(response(&message.encode_to_vec(), fields).is_ok());
+        }
     }
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mesh.loop import Loop
     from mesh.xds.intake import Intake
     from mesh.xds.server import Spoken
-    from mesh.xds.stream import Key
+    from mesh.xds.subscriptions import Key
 
 
 class Remote:

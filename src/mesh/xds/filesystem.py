@@ -283,8 +283,9 @@ class Session:
         subscription.answered = True
         if subscription.timer is not None:
             subscription.timer.cancel()
-        if subscription.name and subscription.name not in self._store.bodies(subscription.type_url):
-            self._core.fetch_timed_out(subscription.type_url, subscription.name)
+        type_url, name = subscription.type_url, subscription.name
+        if name and not self._store.holds(type_url, name):
+            self._core.fetch_timed_out(type_url, name)
 
     def _timed_out(self, subscription: Subscription) -> None:
         subscription.timer = None

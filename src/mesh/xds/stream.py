@@ -13,7 +13,9 @@ from mesh import api, engine
 from mesh.xds.backoff import BackOff
 from mesh.xds.delta import Delta
 from mesh.xds.intake import kind
+from mesh.xds.lifetimes import Lifetimes
 from mesh.xds.sotw import Sotw
+from mesh.xds.subscriptions import Subscriptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from mesh.xds.intake import Intake, Outcome
     from mesh.xds.response import Response
     from mesh.xds.server import Server
+    from mesh.xds.subscriptions import Key, Subscription
     from mesh.xds.tally import Tally
 
-    #: (type_url, resource name; "" for all of the type, scope of its statistics)
-    Key = tuple[str, str, str]
 
 #: The order in which requests leave.
 _ORDER = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.SECRET)
@@ -36,20 +37,6 @@ _WARMING_SECONDS = 0.02
 _QUIET_SECONDS = 30.0
 #: Resources that are refused are all counted, but not all of them written down.
 _MAX_PROBLEMS = 100
-
-
-class Subscription:
-    """Somebody waits for a resource, or for all of a type."""
-
-    __slots__ = ("answered", "name", "scope", "timer", "type_url")
-
-    def __init__(self, type_url: str, name: str, scope: str) -> None:
-        self.type_url = type_url
-        self.name = name
-        self.scope = scope
-        #: The first fetch has ended, well or badly: nothing waits for it any more.
-        self.answered = False
-        self.timer: Timer | None = None
 
 
 class Stream:
@@ -91,10 +78,8 @@ class Stream:
         #: While a response is being applied.
         self._busy = False
         self._types: dict[str, Sotw | Delta] = {}
-        self._subscriptions: dict[Key, Subscription] = {}
-        #: The same by type and name.
-        self._by_name: dict[tuple[str, str], list[Subscription]] = {}
-        self._expiries: dict[tuple[str, str], Timer] = {}
+        self._subscriptions = Subscriptions(intake, tally, loop)
+        self._lifetimes = Lifetimes(loop, self._expired)
         for gauge in ("connected_state", "pending_requests"):
             self._core.gauge(f"{scope}control_plane.{gauge}", 0)
         self._core.count(scope + "control_plane.rate_limit_enforced", 0)
@@ -104,48 +89,41 @@ class Stream:
     def subscribe(self, type_url: str, timeout: float, scope: str) -> None:
         """Wants all resources of a type."""
         self._types[type_url] = self._kind()(type_url, True)
-        self._begin((type_url, "", scope), timeout)
+        self._subscriptions.begin((type_url, "", scope), timeout)
         self.flush()
 
     def want(self, asked: dict[Key, float]) -> None:
         """Wants exactly these resources, besides types that are wanted whole; the values are the
         seconds to wait for the first answer."""
-        gone = [key for key in self._subscriptions if key[1] and key not in asked]
-        for key in gone:
-            self._end(key)
-        more = [key for key in asked if key not in self._subscriptions]
-        for key in more:
-            self._begin(key, asked[key])
-        for type_url in {key[0] for key in (*gone, *more)}:
+        for type_url in self._subscriptions.want(asked):
             state = self._types.get(type_url)
             if state is None:
                 state = self._types[type_url] = self._kind()(type_url, False)
-            state.want(name for of, name in self._by_name if of == type_url and name)
+            state.want(self._subscriptions.names(type_url))
 
     def is_unused(self) -> bool:
-        return not self._subscriptions
+        return len(self._subscriptions) == 0
 
     def waiting(self) -> list[tuple[str, str]]:
         """(type_url, resource or cluster of the server) of the first fetches under way."""
         return [
             (one.type_url, one.name or self._server.cluster)
-            for one in self._subscriptions.values()
+            for one in self._subscriptions
             if not one.answered
         ]
 
     def holds(self, type_url: str, name: str) -> bool:
         """Whether a resource comes by this stream."""
-        return (type_url, "") in self._by_name or (type_url, name) in self._by_name
+        return self._subscriptions.holds(type_url, name)
 
     def seed(self, type_url: str, versions: dict[str, str]) -> None:
         """Resources of an earlier life are in use until the server says otherwise."""
         state = self._types.get(type_url)
         if state is not None:
             state.seed({n: v for n, v in versions.items() if state.is_wanted(n)})
-        for (of, name), subscriptions in self._by_name.items():
-            if of == type_url and (not name or name in versions):
-                for one in subscriptions:
-                    self._answered(one)
+        for name in ("", *versions):
+            for one in self._subscriptions.of(type_url, name):
+                self._subscriptions.answered(one)
 
     # -- its life --
 
@@ -172,10 +150,8 @@ class Stream:
         self._closed = True
         if self._retry is not None:
             self._retry.cancel()
-        for timer in self._expiries.values():
-            timer.cancel()
-        for key in list(self._subscriptions):
-            self._end(key)
+        self._lifetimes.clear()
+        self._subscriptions.end_all()
         if self._call is not None:
             self._calls.cancel(self._call)
             self._call = None
@@ -215,7 +191,7 @@ class Stream:
             f"{self._method} gRPC config stream to {self._server.cluster} closed: {reason} "
             "(what served before keeps serving; it is tried again)",
         )
-        for one in self._subscriptions.values():
+        for one in self._subscriptions:
             self._tally.failed(one.scope)
             self._tally.attempt(one.scope)
         self._again(self._back_off.next())
@@ -281,7 +257,7 @@ class Stream:
         """Uses what can be used of a response. Returns what was wrong with it."""
         problem = response.problem or state.check(response)
         if problem:
-            concerned = [one for one in self._subscriptions.values() if self._is_of(one, response)]
+            concerned = [one for one in self._subscriptions if one.type_url == response.type_url]
             self._refused(concerned, [problem])
             return problem
         versions = {name: version for name, version, _, _ in response.items if version}
@@ -290,8 +266,8 @@ class Stream:
         if not state.whole:
             outcome = self._intake.part(type_url, offered, version, versions=versions)
         elif isinstance(state, Delta):
-            held = self._intake.store.bodies(type_url)
-            removed = [name for name in response.removed if name in held]
+            store = self._intake.store
+            removed = [name for name in response.removed if store.holds(type_url, name)]
             outcome = self._intake.part(
                 type_url, offered, version, removed=removed, versions=versions
             )
@@ -301,7 +277,7 @@ class Stream:
             outcome = self._intake.whole(
                 type_url, offered, version, alive=response.heartbeats(), versions=versions
             )
-        self._live(response)
+        self._lifetimes.heard(response)
         self._account(state, response, outcome)
         self._intake.follow(outcome.applied)
         return "\n".join(outcome.problems[:_MAX_PROBLEMS])
@@ -309,16 +285,18 @@ class Stream:
     def _account(self, state: Sotw | Delta, response: Response, outcome: Outcome) -> None:
         """Tells every subscription that the response concerns how it went."""
         names = [""] if state.whole else [name for name, _, _, _ in response.items]
+        # Read once: the core makes a list of it each time.
+        accepted = set(outcome.applied.accepted)
         bad: list[Subscription] = []
         for name in names:
-            for one in self._by_name.get((response.type_url, name), ()):
+            for one in self._subscriptions.of(response.type_url, name):
                 self._tally.attempt(one.scope)
                 if outcome.problems and (state.whole or name in outcome.bad):
                     bad.append(one)
                 else:
-                    changed = outcome.changed() if state.whole else name in outcome.applied.accepted
+                    changed = outcome.changed() if state.whole else name in accepted
                     self._tally.accepted(one.type_url, one.scope, response.version, changed)
-                    self._answered(one)
+                    self._subscriptions.answered(one)
         if outcome.problems:
             self._refused(bad, outcome.problems, attempted=True)
 
@@ -329,7 +307,7 @@ class Stream:
             if not attempted:
                 self._tally.attempt(one.scope)
             self._tally.rejected(one.scope)
-            self._answered(one)
+            self._subscriptions.answered(one)
         shown = problems[:_MAX_PROBLEMS]
         more = f" and {len(problems) - len(shown)} more" if len(problems) > len(shown) else ""
         engine.log(
@@ -341,90 +319,18 @@ class Stream:
             + " (what served before keeps serving)",
         )
 
-    def _is_of(self, subscription: Subscription, response: Response) -> bool:
-        return subscription.type_url == response.type_url
-
-    def _live(self, response: Response) -> None:
-        """Resources with a TTL go when it is over, unless they are heard of before."""
-        for name, _, _, ttl in response.items:
-            key = (response.type_url, name)
-            timer = self._expiries.pop(key, None)
-            if timer is not None:
-                timer.cancel()
-            if ttl > 0:
-                self._expiries[key] = self._loop.after(ttl, self._expiry(key))
-        for name in response.removed:
-            timer = self._expiries.pop((response.type_url, name), None)
-            if timer is not None:
-                timer.cancel()
-
-    def _expiry(self, key: tuple[str, str]) -> Callable[[], None]:
-        return lambda: self._expired(*key)
-
     def _expired(self, type_url: str, name: str) -> None:
-        self._expiries.pop((type_url, name), None)
         state = self._types.get(type_url)
         if state is None or not state.is_wanted(name):
             return
         state.forget(name)
         # Of those that others refer to, the last version serves as long as they do.
-        held = self._intake.store.bodies(type_url)
-        if not state.whole or name not in held:
+        if not state.whole or not self._intake.store.holds(type_url, name):
             return
         engine.log("warning", "config", f"{kind(type_url)} '{name}': its TTL is over; it goes")
         version = self._intake.store.version(type_url)
         outcome = self._intake.part(type_url, [], version, removed=[name])
         self._intake.follow(outcome.applied)
 
-    # -- subscriptions --
-
     def _kind(self) -> type[Sotw | Delta]:
         return Delta if self._server.delta else Sotw
-
-    def _begin(self, key: Key, timeout: float) -> None:
-        type_url, name, scope = key
-        one = self._subscriptions[key] = Subscription(type_url, name, scope)
-        self._by_name.setdefault((type_url, name), []).append(one)
-        self._tally.begin(type_url, scope)
-        self._tally.attempt(scope)
-        if timeout > 0:
-            one.timer = self._loop.after(timeout, lambda: self._timed_out(one))
-
-    def _end(self, key: Key) -> None:
-        one = self._subscriptions.pop(key)
-        if one.timer is not None:
-            one.timer.cancel()
-        others = self._by_name[key[:2]]
-        others.remove(one)
-        if not others:
-            del self._by_name[key[:2]]
-            if one.name:
-                self._intake.store.drop(one.type_url, one.name)
-            timer = self._expiries.pop(key[:2], None)
-            if timer is not None:
-                timer.cancel()
-
-    def _answered(self, one: Subscription) -> None:
-        """The first fetch has ended. If it brought nothing, what waited for it goes on without,
-        as in Envoy."""
-        if one.answered:
-            return
-        one.answered = True
-        if one.timer is not None:
-            one.timer.cancel()
-        if one.name and one.name not in self._intake.store.bodies(one.type_url):
-            self._core.fetch_timed_out(one.type_url, one.name)
-
-    def _timed_out(self, one: Subscription) -> None:
-        one.timer = None
-        if one.answered:
-            return
-        self._tally.timed_out(one.scope)
-        self._tally.attempt(one.scope)
-        engine.log(
-            "warning",
-            "config",
-            f"gRPC config: initial fetch timed out for {one.type_url}"
-            + (f" '{one.name}'" if one.name else ""),
-        )
-        self._answered(one)

@@ -295,6 +295,21 @@ def test_one_resource_for_two(bench: Bench) -> None:
     assert set(bench.store.bodies(api.ROUTE)) == {"r"}, "it is wanted still"
 
 
+def test_a_resource_that_changes_hands_stays(bench: Bench) -> None:
+    """It is there already: nobody waits for it, and the server has no reason to send it again."""
+    bench.remote.subscribe(api.LISTENER, 15.0, None)
+    bench.say(api.LISTENER, "1", {"name": "l", "remote": [route(scope="a")]})
+    bench.say(api.ROUTE, "1", {"name": "r"})
+    bench.said()
+    bench.say(api.LISTENER, "2", {"name": "l", "remote": [route(scope="b")]})
+    assert [one["type"] for one in bench.said()] == ["Listener"]
+    assert set(bench.store.bodies(api.ROUTE)) == {"r"}
+    assert bench.remote.waiting() == []
+    bench.say(api.ROUTE, "2", {"name": "r", "x": 1})
+    assert bench.stat("http.a.rds.r.update_success") == 1
+    assert bench.stat("http.b.rds.r.update_success") == 1
+
+
 def test_the_cluster_of_the_server_is_waited_for(bench: Bench) -> None:
     bench.core.warming_now = [(api.CLUSTER, "xds")]
     bench.remote.subscribe(api.CLUSTER, 15.0, None)

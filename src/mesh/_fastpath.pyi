@@ -97,6 +97,8 @@ class Applied:
     #: "sds.<name>." for secrets).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
     wanted: list[tuple[str, str, str, str, float, str]]
+    #: Another number means that `wanted` or `remote` is another; both are made anew at every look.
+    revision: int
     #: The same for what comes from xDS servers: (type_url, resource name, initial_fetch_timeout in
     #: seconds, stat scope, server; None: ADS).
     remote: list[tuple[str, str, float, str, ServerTuple | None]]

@@ -45,6 +45,8 @@ class Remote:
         self._ads: Stream | None = None
         if ads is not None:
             self._ads = self._new_stream(Server(*ads), "", "")
+        #: What is followed, and its revision.
+        self._revision = -1
         self._asked: list[tuple[str, str, float, str, Spoken]] = []
 
     def subscribe(self, type_url: str, timeout: float, server: Spoken) -> None:
@@ -57,11 +59,15 @@ class Remote:
 
     def follow(self, applied: engine.Applied) -> None:
         """Follows exactly what the configuration refers to now, besides those."""
-        if applied.remote == self._asked:
+        if applied.revision == self._revision:
             return
-        self._asked = applied.remote
+        self._revision = applied.revision
+        asked = applied.remote
+        if asked == self._asked:
+            return
+        self._asked = asked
         by_stream: dict[int, dict[Key, float]] = {}
-        for type_url, name, timeout, scope, server in applied.remote:
+        for type_url, name, timeout, scope, server in asked:
             stream = self._stream(type_url, server, scope)
             if stream is not None:
                 by_stream.setdefault(id(stream), {})[type_url, name, scope] = timeout

@@ -80,6 +80,8 @@ class Session:
         self._subscriptions: dict[tuple[str, str, str, str], Subscription] = {}
         #: Directory to (type_url, name) of the resources that have files of their own in it.
         self._watched: dict[str, set[tuple[str, str]]] = {}
+        #: Of what is followed.
+        self._revision = -1
         self._due: list[Subscription] = []
         self._busy = False
         intake.followers.append(self.follow)
@@ -94,6 +96,9 @@ class Session:
         """Follows exactly the files that the configuration refers to now, besides those of
         `dynamic_resources`."""
         self._watch(applied.watched)
+        if applied.revision == self._revision:
+            return
+        self._revision = applied.revision
         asked = {one[:4]: one for one in applied.wanted}
         for key in [key for key in self._subscriptions if key[1] and key not in asked]:
             self._end(self._subscriptions.pop(key))

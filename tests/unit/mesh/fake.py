@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -86,7 +87,10 @@ def to_json(type_url: str, body: bytes) -> str:
 
 
 class Applied:
+    revisions = itertools.count(1)
+
     def __init__(self) -> None:
+        self.revision = next(self.revisions)
         self.accepted: list[str] = []
         self.unchanged: list[str] = []
         self.removed: list[str] = []

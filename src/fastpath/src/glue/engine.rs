@@ -1,8 +1,9 @@
 //! `Engine` for Python.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::compile::Source;
+use model::compile::{Needs, Source};
 use proxy::cluster::report;
 use proxy::telemetry::stats::Kind;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -22,15 +23,63 @@ type Wanted = (&'static str, String, String, String, f64, String);
 /// (type_url, name, initial_fetch_timeout, stat_scope, server)
 type Remote = (&'static str, String, f64, String, Option<ServerTuple>);
 
-#[pyclass(frozen, get_all, module = "mesh._fastpath")]
+#[pyclass(frozen, module = "mesh._fastpath")]
 pub struct Applied {
+    #[pyo3(get)]
     accepted: Vec<String>,
+    #[pyo3(get)]
     unchanged: Vec<String>,
+    #[pyo3(get)]
     removed: Vec<String>,
+    #[pyo3(get)]
     rejected: Vec<(String, String, String)>,
-    wanted: Vec<Wanted>,
-    remote: Vec<Remote>,
+    #[pyo3(get)]
     watched: Vec<(&'static str, String, String)>,
+    #[pyo3(get)]
+    revision: u64,
+    /// Made into tuples only when somebody looks.
+    needs: Arc<[Needs]>,
+}
+
+#[pymethods]
+impl Applied {
+    #[getter]
+    fn wanted(&self) -> Vec<Wanted> {
+        let files = self.needs.iter().filter_map(|need| match &need.source {
+            Source::File {
+                path,
+                watched_directory,
+            } => Some((
+                need.type_url,
+                need.name.clone(),
+                path.clone(),
+                watched_directory.clone(),
+                need.initial_fetch_timeout.as_secs_f64(),
+                need.stat_scope.clone(),
+            )),
+            Source::Ads | Source::Grpc(_) => None,
+        });
+        files.collect()
+    }
+
+    #[getter]
+    fn remote(&self) -> Vec<Remote> {
+        let remote = self.needs.iter().filter_map(|need| {
+            let server = match &need.source {
+                Source::File { .. } => return None,
+                Source::Ads => None,
+                Source::Grpc(server) => Some(server_tuple(server)),
+            };
+            Some((
+                need.type_url,
+                need.name.clone(),
+                need.initial_fetch_timeout.as_secs_f64(),
+                need.stat_scope.clone(),
+                server,
+            ))
+        });
+        remote.collect()
+    }
 }
 
 #[pyclass(frozen, module = "mesh._fastpath")]
@@ -85,30 +134,13 @@ impl Engine {
         r#static: bool,
     ) -> Applied {
         let applied = py.detach(|| self.0.apply(type_url, &updated, &removed, r#static));
-        let mut wanted = Vec::new();
-        let mut remote = Vec::new();
-        for need in applied.wanted {
-            let (type_url, name, scope) = (need.type_url, need.name, need.stat_scope);
-            let timeout = need.initial_fetch_timeout.as_secs_f64();
-            match need.source {
-                Source::File {
-                    path,
-                    watched_directory,
-                } => wanted.push((type_url, name, path, watched_directory, timeout, scope)),
-                Source::Ads => remote.push((type_url, name, timeout, scope, None)),
-                Source::Grpc(server) => {
-                    let server = Some(server_tuple(&server));
-                    remote.push((type_url, name, timeout, scope, server));
-                }
-            }
-        }
         Applied {
             accepted: applied.accepted,
             unchanged: applied.unchanged,
             removed: applied.removed,
             rejected: applied.rejected,
-            wanted,
-            remote,
+            needs: applied.wanted,
+            revision: applied.revision,
             watched: applied
                 .watched
                 .into_iter()

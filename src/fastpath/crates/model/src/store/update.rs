@@ -1,6 +1,7 @@
 //! Updates: resource by resource, as Envoy applies a response in part.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
@@ -52,8 +53,14 @@ impl Store {
                 ),
             }
         }
-        self.settle();
-        applied.wanted = self.wanted.clone();
+        if type_url == ENDPOINTS {
+            applied.only_endpoints = self.settle_endpoints(&applied.accepted);
+        }
+        if applied.only_endpoints.is_none() {
+            self.settle();
+        }
+        applied.wanted = Arc::clone(&self.wanted);
+        applied.revision = self.revision;
         applied.watched = self.watched();
         applied
     }

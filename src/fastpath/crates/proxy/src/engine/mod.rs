@@ -198,7 +198,10 @@ impl Engine {
                 .static_clusters
                 .extend(applied.accepted.iter().cloned());
         }
-        self.control.install(&mut state, &mut applied);
+        match applied.only_endpoints.take() {
+            Some(clusters) => self.control.install_endpoints(&mut state, &clusters),
+            None => self.control.install(&mut state, &mut applied),
+        }
         applied
     }
 

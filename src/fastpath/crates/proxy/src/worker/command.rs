@@ -20,7 +20,7 @@ use crate::cluster::host_set::HostSet;
 pub enum Command {
     /// Install a configuration.
     Install(Arc<Installation>),
-    /// New addresses of a DNS cluster.
+    /// New hosts of a cluster, by DNS or EDS; everything else of it stays.
     Resolved {
         cluster: Arc<str>,
         hosts: Arc<HostSet>,

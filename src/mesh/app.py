@@ -154,8 +154,7 @@ class App:
         self._state = "INITIALIZING"
         files = {one[0]: one[1:] for one in self.bootstrap.dynamic}
         servers = {one[0]: one[1:] for one in self.bootstrap.remote}
-        if servers or self.bootstrap.ads is not None:
-            self._check_node()
+        check_node(self.options, self.bootstrap)
         for path, watched, _ in files.values():
             where = watched or path
             if not os.path.exists(where):
@@ -225,15 +224,6 @@ class App:
     def _follow_servers(self, applied: engine.Applied) -> None:
         if self._remote is not None or applied.remote:
             self._servers().follow(applied)
-
-    def _check_node(self) -> None:
-        node_id = self.options.service_node or self.bootstrap.node_id
-        cluster = self.options.service_cluster or self.bootstrap.node_cluster
-        if not node_id or not cluster:
-            raise Refused(
-                "ads: node 'id' and 'cluster' are required. Set it either in 'node' config or via "
-                "--service-node and --service-cluster options."
-            )
 
     def _warn_of_unknown_fields(self) -> None:
         for where in self.bootstrap.ignored:
@@ -333,6 +323,18 @@ class App:
         self.shut_down(float(self.options.drain_time_s))
 
 
+def check_node(options: flags.Options, bootstrap: engine.Bootstrap) -> None:
+    """xDS servers tell proxies apart by their node. Raises Refused, in Envoy's words."""
+    asks = ["ads"] if bootstrap.ads is not None else [one[0] for one in bootstrap.remote]
+    node_id = options.service_node or bootstrap.node_id
+    cluster = options.service_cluster or bootstrap.node_cluster
+    if asks and not (node_id and cluster):
+        raise Refused(
+            f"{asks[0]}: node 'id' and 'cluster' are required. Set it either in 'node' config or "
+            "via --service-node and --service-cluster options."
+        )
+
+
 def _version_number() -> int:
     """0.1.2 is 102: Envoy's gauge is a number, too (of its commit)."""
     major, minor, patch = (int(part) for part in engine.VERSION.split(".")[:3])
@@ -377,6 +379,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _validated(options: flags.Options, bootstrap: engine.Bootstrap) -> int:
     """`--mode validate`: compiles everything static, binds nothing."""
+    check_node(options, bootstrap)
     engine.validate(bootstrap)
     print(f"configuration '{options.config_path}' OK")
     return 0

@@ -24,7 +24,6 @@ const fn all(message: &'static str, implemented: &'static [&'static str]) -> Ent
 }
 
 const OPAQUE: &str = "data for other programs; no filter we have reads it";
-const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
@@ -77,7 +76,7 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
-        &["lds_config", "cds_config"],
+        &["lds_config", "cds_config", "ads_config"],
     ),
     Entry {
         message: "envoy.config.bootstrap.v3.Admin",
@@ -91,28 +90,50 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.config.core.v3.Node",
-        implemented: &["id", "cluster"],
-        ignored: &[
-            ("metadata", NODE),
-            ("dynamic_parameters", NODE),
-            (
-                "locality",
-                "zone-aware routing needs cluster_manager, which is refused",
-            ),
-            ("user_agent_name", NODE),
-            ("user_agent_version", NODE),
-            ("user_agent_build_version", NODE),
-            ("extensions", NODE),
-            ("client_features", NODE),
-            ("listening_addresses", NODE),
+        // What we do not read ourselves an xDS server is told.
+        implemented: &[
+            "id",
+            "cluster",
+            "metadata",
+            "dynamic_parameters",
+            "locality",
+            "user_agent_name",
+            "user_agent_version",
+            "user_agent_build_version",
+            "extensions",
+            "client_features",
+            "listening_addresses",
         ],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.core.v3.BuildVersion",
+        &["version", "metadata"],
+    ),
+    all(
+        "envoy.type.v3.SemanticVersion",
+        &["major_number", "minor_number", "patch"],
+    ),
+    all(
+        "envoy.config.core.v3.Extension",
+        &[
+            "name",
+            "category",
+            "type_descriptor",
+            "version",
+            "disabled",
+            "type_urls",
+        ],
+    ),
+    all("xds.core.v3.ContextParams", &["params"]),
     all(
         "envoy.config.core.v3.ConfigSource",
         &[
             "path",
             "path_config_source",
+            "ads",
+            "api_config_source",
             "initial_fetch_timeout",
             "resource_api_version",
         ],
@@ -122,6 +143,50 @@ pub const TABLE: &[Entry] = &[
         &["path", "watched_directory"],
     ),
     all("envoy.config.core.v3.WatchedDirectory", &["path"]),
+    all("envoy.config.core.v3.AggregatedConfigSource", &[]),
+    Entry {
+        message: "envoy.config.core.v3.ApiConfigSource",
+        implemented: &[
+            "api_type",
+            "transport_api_version",
+            "cluster_names",
+            "grpc_services",
+            "set_node_on_first_message_only",
+        ],
+        ignored: &[
+            ("refresh_delay", "is for REST, which is refused"),
+            ("request_timeout", "is for REST, which is refused"),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.core.v3.GrpcService",
+        implemented: &["envoy_grpc", "initial_metadata"],
+        ignored: &[(
+            "timeout",
+            "bounds single requests; a stream of xDS has no end",
+        )],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+        implemented: &[
+            "cluster_name",
+            "authority",
+            "retry_policy",
+            "max_receive_message_length",
+        ],
+        ignored: &[(
+            "skip_envoy_headers",
+            "there are none: x-envoy-internal and x-forwarded-for are not sent",
+        )],
+        default_only: &[],
+    },
+    all("envoy.config.core.v3.RetryPolicy", &["retry_back_off"]),
+    all(
+        "envoy.config.core.v3.BackoffStrategy",
+        &["base_interval", "max_interval"],
+    ),
     // -- listener --
     Entry {
         message: "envoy.config.listener.v3.Listener",

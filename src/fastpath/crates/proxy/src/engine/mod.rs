@@ -28,6 +28,7 @@ use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
+use crate::grpc::Calls;
 use crate::http::deadlines::millis;
 use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
@@ -197,8 +198,23 @@ impl Engine {
                 .static_clusters
                 .extend(applied.accepted.iter().cloned());
         }
-        self.control.install(&mut state, &mut applied);
+        match applied.only_endpoints.take() {
+            Some(clusters) => self.control.install_endpoints(&mut state, &clusters),
+            None => self.control.install(&mut state, &mut applied),
+        }
         applied
+    }
+
+    /// The bootstrap has an `ads_config`.
+    pub fn allow_ads(&self) {
+        self.control.lock().store.allow_ads();
+    }
+
+    /// gRPC calls for the caller's thread. They live in the first worker.
+    pub fn grpc_calls(&self) -> std::io::Result<Calls> {
+        let mailbox = self.control.mailboxes.first();
+        let mailbox = mailbox.ok_or_else(|| std::io::Error::other("there is no worker"))?;
+        Calls::new(Arc::clone(mailbox))
     }
 
     /// `initial_fetch_timeout` passed for a resource.

@@ -20,7 +20,7 @@ use crate::cluster::host_set::HostSet;
 pub enum Command {
     /// Install a configuration.
     Install(Arc<Installation>),
-    /// New addresses of a DNS cluster.
+    /// New hosts of a cluster, by DNS or EDS; everything else of it stays.
     Resolved {
         cluster: Arc<str>,
         hosts: Arc<HostSet>,
@@ -35,6 +35,8 @@ pub enum Command {
         deadline_ms: u64,
     },
     ReopenLogs,
+    /// About a gRPC call of our own.
+    Call(crate::grpc::Order),
     /// A connection for this worker that another one accepted (`exact_balance`).
     Accepted {
         listener: Arc<str>,

@@ -100,6 +100,7 @@ impl Worker {
                 self.stop_by(at);
             }
             Command::ReopenLogs => self.logs.flush(),
+            Command::Call(order) => self.call_order(order),
             Command::Accepted { listener, fd, peer } => {
                 self.accepted_elsewhere(&listener, fd, peer);
             }

@@ -35,6 +35,7 @@ use rustix::io::Errno;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Pool;
+use crate::grpc::Call;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
@@ -80,6 +81,8 @@ pub enum Kind {
     TunnelServer,
     /// The host's side of a CONNECT-UDP that ends here.
     Udp,
+    /// A gRPC call of our own: only its deadline.
+    Call,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -95,6 +98,7 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::TunnelClient => 7,
         Kind::TunnelServer => 8,
         Kind::Udp => 10,
+        Kind::Call => 11,
     };
     (kind << 60) | key.to_bits()
 }
@@ -111,6 +115,7 @@ fn untoken(token: u64) -> (Kind, Key) {
         7 => Kind::TunnelClient,
         8 => Kind::TunnelServer,
         10 => Kind::Udp,
+        11 => Kind::Call,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -150,6 +155,9 @@ pub struct Worker {
     /// For `use_original_dst`.
     pub by_address: HashMap<Address, Rc<ListenerRuntime>>,
     pub tunnels: Slots<Tunnel>,
+    /// gRPC calls of our own, and where each is by its number.
+    pub calls: Slots<Call>,
+    pub call_keys: HashMap<u64, Key>,
     /// What tunnels splice through.
     pub pipes: Pipes,
     /// Connections to look at again in this turn, without an event.
@@ -225,6 +233,8 @@ impl Worker {
             inspecting: Slots::default(),
             by_address: HashMap::new(),
             tunnels: Slots::default(),
+            calls: Slots::default(),
+            call_keys: HashMap::new(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
@@ -278,6 +288,7 @@ impl Worker {
         }
         self.close_all();
         self.close_tunnels();
+        self.close_calls();
         self.logs.flush();
     }
 
@@ -336,6 +347,7 @@ impl Worker {
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
             Kind::Udp => self.udp_event(key),
+            Kind::Call => {}
         }
     }
 
@@ -376,6 +388,7 @@ impl Worker {
                 Kind::Pending => self.pending_timer(key),
                 Kind::Inspecting => self.inspecting_timer(key),
                 Kind::TunnelClient => self.tunnel_timer(key),
+                Kind::Call => self.call_timer(key),
                 Kind::TunnelServer | Kind::Udp | Kind::Mailbox => {}
             }
         }

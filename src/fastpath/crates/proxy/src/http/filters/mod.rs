@@ -5,7 +5,7 @@
 //! response's head: then the body is gathered, and head and body leave together at the end.
 
 mod base64;
-mod frames;
+pub(crate) mod frames;
 mod grpc_http1_bridge;
 mod grpc_stats;
 mod grpc_web;

@@ -1,5 +1,8 @@
 //! `DiscoveryResponse` from a file: text or, for names that end in `.pb`, bytes.
 
+mod unknown;
+pub mod wire;
+
 use envoy_types::pb::envoy::service::discovery::v3 as pb;
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message as _;
@@ -8,6 +11,7 @@ use crate::compile;
 use crate::problem::{ConfigProblem, MAX_PROBLEMS, Problem};
 use crate::schema;
 use crate::text::{self, Document, Element, UnknownFields};
+pub use wire::node;
 
 const RESPONSE: &str = "envoy.service.discovery.v3.DiscoveryResponse";
 const RESOURCES: &str = "resources";

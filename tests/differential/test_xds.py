@@ -15,9 +15,9 @@ from tests.support import config
 from tests.support.client import Connection
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
+from tests.support.scripted_xds import ScriptedXds
 from tests.support.upstream import Reply, Upstream
 from tests.support.xds_config import MODES, Sources
-from tests.support.scripted_xds import ScriptedXds
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #: Per scope, where what Envoy counts is what ours counts.

@@ -55,8 +55,6 @@ def _start(town: Town) -> None:
         name = f"{service}-{version}"
         if service == "productpage":
             flags += ["--http-proxy-port", str(town.port["productpage proxy"])]
-        if name == "ratings-v1":
-            flags += ["--admin-port", str(town.port["ratings admin"])]
         town.run(name, f"bookinfo-{service}", flags, [*program, service, version])
     town.run(
         "intern-v1",

@@ -7,6 +7,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use super::scalar;
 use super::suggest::nearest;
 use super::tree::{self, Entry, Mark, Node};
+use crate::check;
 use crate::problem::{MAX_PROBLEMS, Problem, Problems};
 use crate::schema::Schema;
 
@@ -154,7 +155,16 @@ impl Converter<'_> {
         let mut complete = true;
         let extension = entries.iter().find(|entry| entry.key == "name");
         let extension = extension.and_then(|entry| entry.value.text());
+        let says_so = |entry: &Entry<'_>| {
+            matches!(&*entry.key, "is_optional" | "isOptional")
+                && entry.value.text() == Some("true")
+        };
+        let is_optional =
+            check::has_is_optional(descriptor.full_name()) && entries.iter().any(says_so);
         for entry in entries.iter().filter(|entry| entry.key != "@type") {
+            if is_optional && self.is_unknown_extension(&entry.value) {
+                continue;
+            }
             let level = self.path.enter(&entry.key);
             if self.ignores(descriptor, entry) {
                 self.path.leave(level);

@@ -15,9 +15,12 @@ const MAX_ANY_DEPTH: usize = 32;
 /// Of messages in messages, `Any`s and all: deeper ones would only fill the stack.
 const MAX_DEPTH: usize = 200;
 
+/// Its `config` may be empty, which turns a filter on.
+pub(crate) const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
+
 /// Messages that can say `is_optional`: an extension in them that is not known is left out.
 const HAS_IS_OPTIONAL: &[&str] = &[
-    "envoy.config.route.v3.FilterConfig",
+    FILTER_CONFIG,
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
 ];
 
@@ -78,7 +81,8 @@ impl Walk<'_> {
             if self.problems.is_full() {
                 return;
             }
-            if is_optional && is_unknown_extension(value) {
+            let is_left_out = is_optional && is_unknown_extension(value);
+            if is_left_out || (name == FILTER_CONFIG && is_empty_any(value)) {
                 continue;
             }
             if let Some(plan) = plan.field(field.number()) {
@@ -214,14 +218,22 @@ impl Walk<'_> {
 
 /// An `Any` of a type that we do not have.
 fn is_unknown_extension(value: &Value) -> bool {
-    let Some(any) = value.as_message() else {
-        return false;
-    };
+    type_of_any(value).is_some_and(|url| supported::find(name_of_url(&url).unwrap_or("")).is_none())
+}
+
+fn is_empty_any(value: &Value) -> bool {
+    type_of_any(value).is_some_and(|url| url.is_empty())
+}
+
+/// The type URL of an `Any`.
+fn type_of_any(value: &Value) -> Option<String> {
+    let any = value.as_message()?;
     let descriptor = prost_reflect::ReflectMessage::descriptor(any);
-    let type_url = any.get_field_by_name("type_url");
-    let type_url = type_url.as_deref().and_then(Value::as_str).unwrap_or("");
-    descriptor.full_name() == "google.protobuf.Any"
-        && supported::find(name_of_url(type_url).unwrap_or("")).is_none()
+    if descriptor.full_name() != "google.protobuf.Any" {
+        return None;
+    }
+    let url = any.get_field_by_name("type_url")?;
+    Some(url.as_str()?.to_owned())
 }
 
 /// The refusal of an extension: by the name it was given and its type.

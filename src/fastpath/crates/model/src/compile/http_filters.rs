@@ -108,7 +108,12 @@ fn filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<Compiled>
         return router(any).map(Compiled::Router);
     }
     let level = problems.enter("typed_config");
+    let before = problems.count();
     let filter = before_router(type_name, any, problems);
+    if matches!(filter, Some((None, _))) && problems.count() == before {
+        // A filter that is not understood must not be left out.
+        problems.report("could not be compiled");
+    }
     problems.leave(level);
     match filter {
         Some((filter, name)) => Some(Compiled::Before(filter?, name)),

@@ -33,7 +33,12 @@ pub(super) fn compile(messages: &HashMap<String, Any>, problems: &mut Problems) 
     let level = problems.enter("typed_per_filter_config");
     let each = |(name, any): (&String, &Any)| {
         let level = problems.enter_key(name);
+        let before = problems.count();
         let said = said_of(name, any, problems);
+        if said.is_none() && problems.count() == before {
+            // Nor must what is said of one.
+            problems.report("could not be compiled");
+        }
         problems.leave(level);
         Some((name.as_str().into(), said?))
     };

@@ -111,6 +111,22 @@ impl<'s> Converter<'s> {
     }
 }
 
+/// `config: {}` of a `FilterConfig`, the one `Any` that says something without a type.
+fn empty_config(
+    descriptor: &MessageDescriptor,
+    entry: &Entry<'_>,
+) -> Option<(FieldDescriptor, Value)> {
+    let is_empty = matches!(entry.value.kind(), tree::Kind::Map(entries) if entries.is_empty());
+    if !is_empty || entry.key != "config" || descriptor.full_name() != check::FILTER_CONFIG {
+        return None;
+    }
+    let field = descriptor.get_field_by_name("config")?;
+    let Kind::Message(any) = field.kind() else {
+        return None;
+    };
+    Some((field, Value::Message(DynamicMessage::new(any))))
+}
+
 impl Converter<'_> {
     pub(super) fn report(&mut self, mark: Mark, reason: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
@@ -170,7 +186,10 @@ impl Converter<'_> {
                 self.path.leave(level);
                 continue;
             }
-            let value = self.field(descriptor, entry, &mut seen, extension);
+            let value = match empty_config(descriptor, entry) {
+                Some((field, empty)) => Some((field, Some(empty))),
+                None => self.field(descriptor, entry, &mut seen, extension),
+            };
             self.path.leave(level);
             match value {
                 Some((field, Some(value))) => {

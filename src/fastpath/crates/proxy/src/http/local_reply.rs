@@ -97,6 +97,7 @@ impl Worker {
                 .headers
                 .push_known(Known::ContentType, b"text/plain");
         }
+        s.info.response_code = Some(s.response.status);
         self.begin_filters(d, &mut s);
         let body = if s.filters.is_empty() {
             Cow::Borrowed(body)

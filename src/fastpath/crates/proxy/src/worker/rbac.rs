@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use model::matching::rbac::{MetadataValue, Subject, Verdict};
 use model::resources::rbac::{Action, NetworkRbac, Source};
-use model::resources::route::HeaderMatcher;
+use model::resources::route::{HeaderMatcher, StringMatcher};
 use model::resources::tls::SanMatcher;
 use tls::{Info, PeerCertificate};
 
@@ -180,8 +180,8 @@ impl Subject for Connection<'_> {
         false
     }
 
-    fn url_path(&self) -> Option<&[u8]> {
-        None
+    fn has_path(&self, _: &StringMatcher) -> bool {
+        false
     }
 
     fn is_secure(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::resources::rbac::{
     Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
 };
-use crate::resources::route::HeaderMatcher;
+use crate::resources::route::{HeaderMatcher, StringMatcher};
 use crate::resources::tls::SanMatcher;
 
 /// Whom rules are asked about. What a subject does not have matches nothing.
@@ -18,8 +18,8 @@ pub trait Subject {
     fn server_name(&self) -> &[u8];
     /// Whether a request's headers match.
     fn has_header(&self, matcher: &HeaderMatcher) -> bool;
-    /// A request's path without query and fragment.
-    fn url_path(&self) -> Option<&[u8]>;
+    /// Whether a request's path, without query and fragment, matches.
+    fn has_path(&self, matcher: &StringMatcher) -> bool;
     /// Whether the connection speaks TLS.
     fn is_secure(&self) -> bool;
     /// Whether `matches` holds for a URI name or a DNS name of the peer's certificate, or for its
@@ -88,7 +88,7 @@ impl Criterion {
             }
             Self::Header(header) => subject.has_header(header),
             Self::ServerName(name) => name.matches(subject.server_name()),
-            Self::UrlPath(path) => subject.url_path().is_some_and(|p| path.matches(p)),
+            Self::UrlPath(path) => subject.has_path(path),
             Self::Metadata(metadata) => metadata.matches(subject),
             Self::Authenticated(None) => subject.is_secure(),
             Self::Authenticated(Some(name)) => {

@@ -54,8 +54,9 @@ impl Subject for Someone {
         false
     }
 
-    fn url_path(&self) -> Option<&[u8]> {
-        self.path.map(str::as_bytes)
+    fn has_path(&self, matcher: &StringMatcher) -> bool {
+        let path = self.path.map(str::as_bytes);
+        path.is_some_and(|path| matcher.matches(path))
     }
 
     fn is_secure(&self) -> bool {

@@ -69,16 +69,13 @@ pub(super) fn decode(
     if !is_enabled && !worker.is_drawn(first.shadow_enabled) {
         return (Flow::Pass, false);
     }
-    s.cors_origin.clear();
-    for value in s.request.headers.values(Known::Origin) {
-        if !s.cors_origin.is_empty() {
-            s.cors_origin.push(b',');
-        }
-        s.cors_origin.extend_from_slice(value);
-    }
-    if s.cors_origin.is_empty() {
+    let origin = s.request.headers.get(Known::Origin).unwrap_or_default();
+    if origin.is_empty() {
         return (Flow::Pass, false);
     }
+    // Other filters, and the route, may take it off the request.
+    s.cors_origin.clear();
+    s.cors_origin.extend_from_slice(origin);
     let allowed = policies.allows(&s.cors_origin);
     stats.inc(if allowed {
         CorsCounter::OriginValid

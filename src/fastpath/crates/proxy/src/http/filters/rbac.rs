@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use model::matching::rbac::{MetadataValue, Subject, Verdict};
+use model::matching::with_plain_path;
 use model::resources::http_filters::RouteFilterConfig;
 use model::resources::rbac::{Action, HttpRbac, Source};
-use model::resources::route::HeaderMatcher;
+use model::resources::route::{HeaderMatcher, StringMatcher};
 use model::resources::tls::SanMatcher;
 use tls::PeerCertificate;
 
@@ -18,6 +19,7 @@ use crate::router::rewrite::path_only;
 use crate::telemetry::dynamic_metadata::{Key, Value};
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{RbacCounter, RbacShadowCounter, RbacShadowShard, RbacShard, Stats};
+use crate::worker::chain::RouteRef;
 use crate::worker::rbac::{COMMON_NAMESPACE, LOG_HINT, any_principal, details};
 
 /// Where results are told.
@@ -50,6 +52,8 @@ impl RbacFilter {
             Some(RouteFilterConfig::Rbac(Some(config))) => config,
             _ => &self.config,
         };
+        // A route without prefixes of its own notes under those of the connection manager.
+        let own = &self.config.keys;
         if let Some(rules) = &config.shadow_rules {
             let verdict = rules.ask(&Request { client, s });
             self.shadow_stats.inc(if verdict.allowed {
@@ -57,8 +61,12 @@ impl RbacFilter {
             } else {
                 RbacShadowCounter::ShadowDenied
             });
-            let keys = (&config.keys.shadow_result, &config.keys.shadow_policy);
-            note(verdict, keys, s);
+            let keys = if config.shadow_prefix.is_empty() {
+                own
+            } else {
+                &config.keys
+            };
+            note(verdict, (&keys.shadow_result, &keys.shadow_policy), s);
         }
         let Some(rules) = &config.rules else {
             return Flow::Pass;
@@ -70,7 +78,12 @@ impl RbacFilter {
                 .metadata
                 .set(COMMON_NAMESPACE, Key::Fixed(LOG_HINT), hint);
         }
-        note(verdict, (&config.keys.result, &config.keys.policy), s);
+        let keys = if config.prefix.is_empty() {
+            own
+        } else {
+            &config.keys
+        };
+        note(verdict, (&keys.result, &keys.policy), s);
         if verdict.allowed {
             self.stats.inc(RbacCounter::Allowed);
             return Flow::Pass;
@@ -140,9 +153,18 @@ impl Subject for Request<'_> {
         matcher.matches(&self.s.request)
     }
 
-    fn url_path(&self) -> Option<&[u8]> {
-        let path = self.s.request.path();
-        (!path.is_empty()).then(|| path_only(path))
+    /// As routes see it: parameters of segments do not count where they do not for routes.
+    fn has_path(&self, matcher: &StringMatcher) -> bool {
+        let path = path_only(self.s.request.path());
+        if path.is_empty() {
+            return false;
+        }
+        let route = self.s.route.as_ref().map(RouteRef::config);
+        if route.is_some_and(|config| config.ignore_path_parameters_in_path_matching) {
+            with_plain_path(path, |path| matcher.matches(path))
+        } else {
+            matcher.matches(path)
+        }
     }
 
     fn is_secure(&self) -> bool {
@@ -162,9 +184,9 @@ impl Subject for Request<'_> {
     }
 
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
-        // None of it has structure.
+        // Of the request alone, as in Envoy. None of it has structure.
         match path {
-            [key] => self.s.info.metadata(namespace, key),
+            [key] => self.s.info.metadata.get(namespace, key),
             _ => None,
         }
     }

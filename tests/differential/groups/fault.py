@@ -37,6 +37,7 @@ _ROUTES = table(
         _route("204", f"abort: {{http_status: 204, {_ALL}}}"),
         _route("delay", _SOON),
         _route("both", f"{_SOON}, {_TEAPOT}"),
+        _route("long", f"delay: {{fixed_delay: 5s, {_ALL}}}"),
         _route("none", f"delay: {{fixed_delay: 0.0000001s, {_ALL}}}"),
         _route("asked", _HEADERS),
         _route(
@@ -100,6 +101,9 @@ GROUP = Group(
     listeners={
         "main": Listener(_ROUTES, chain(a_filter("fault", _FAULT)), _LOG),
         "own": Listener(_ROUTES, chain(a_filter("fault", _FAULT, _TEAPOT)), _LOG),
+        "idle": Listener(
+            _ROUTES, chain(a_filter("fault", _FAULT)) + "\nstream_idle_timeout: 0.1s", _LOG
+        ),
     },
     clusters="""
 - name: refused
@@ -142,6 +146,8 @@ GROUP = Group(
         Case("h2", ask("/both")),
         Case("h2-delay", ask("/delay", method="POST", body=b"abc"), script=reply()),
         Case("h2-grpc", ask("/grpc", ("content-type", "application/grpc"))),
+        Case("idle", req("/long"), "idle"),
+        Case("idle-post", req("/long", "content-length: 5", method="POST"), "idle"),
         Case("own-no-route", req("/elsewhere"), "own"),
         Case("own-weighted", req("/weighted"), "own", reply()),
         Case(

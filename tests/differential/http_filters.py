@@ -48,4 +48,6 @@ def host(name: str, domain: str, *routes: str, more: str = "") -> str:
 
 def table(*hosts: str, more: str = "") -> str:
     """A route configuration that may name clusters that do not exist."""
-    return "\n".join(["validate_clusters: false", *([more] if more else []), "virtual_hosts:", *hosts])
+    return "\n".join(
+        ["validate_clusters: false", *([more] if more else []), "virtual_hosts:", *hosts]
+    )

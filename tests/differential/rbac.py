@@ -164,7 +164,6 @@ class Scene:
             for tree in trees
         ]
 
-
     def http_filters(self) -> Tree:
         """The fields of the connection manager that ask the rules, if it does."""
         if not self.inside:

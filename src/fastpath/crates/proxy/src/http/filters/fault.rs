@@ -218,8 +218,9 @@ fn concerns(fault: &Fault, s: &Stream) -> bool {
         return false;
     }
     let node = s.request.headers.get(Known::XEnvoyDownstreamServiceNode);
-    let is_named = |name: &Box<str>| node == Some(name.as_bytes());
-    (fault.downstream_nodes.is_empty() || fault.downstream_nodes.iter().any(is_named))
+    let mut nodes = fault.downstream_nodes.iter();
+    let is_named = nodes.len() == 0 || nodes.any(|name| node == Some(name.as_bytes()));
+    is_named
         && fault
             .headers
             .iter()

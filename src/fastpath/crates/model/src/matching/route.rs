@@ -49,12 +49,7 @@ impl VirtualHost {
         if !self.index.ignore_path_parameters {
             return self.search(&request);
         }
-        let mut stack = [0_u8; STACK];
-        let path = without_parameters(path, &mut stack);
-        self.search(&Request {
-            path: &path,
-            ..request
-        })
+        with_plain_path(path, |path| self.search(&Request { path, ..request }))
     }
 
     #[inline]
@@ -151,6 +146,12 @@ fn split(target: &[u8]) -> (&[u8], &[u8]) {
         Some((path, query)) => (path, query.get(1..).unwrap_or_default()),
         None => (target, &[]),
     }
+}
+
+/// Calls `f` with the path without the parameters of its segments.
+pub fn with_plain_path<T>(path: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
+    let mut stack = [0_u8; STACK];
+    f(&without_parameters(path, &mut stack))
 }
 
 /// `/a;x=1/b;y` → `/a/b`.

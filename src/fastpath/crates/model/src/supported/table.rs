@@ -823,13 +823,107 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-        implemented: &["name", "typed_config"],
-        ignored: &[(
-            "is_optional",
-            "says that an unknown filter may be left out; ours are known",
-        )],
+        implemented: &["name", "typed_config", "is_optional", "disabled"],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.route.v3.FilterConfig",
+        &["config", "is_optional", "disabled"],
+    ),
+    all(
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        &[
+            "rules",
+            "rules_stat_prefix",
+            "shadow_rules",
+            "shadow_rules_stat_prefix",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
+        &["rbac"],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        implemented: &[
+            "delay",
+            "abort",
+            "upstream_cluster",
+            "headers",
+            "downstream_nodes",
+            "max_active_faults",
+            "disable_downstream_cluster_stats",
+        ],
+        ignored: &[
+            ("delay_percent_runtime", RUNTIME),
+            ("abort_percent_runtime", RUNTIME),
+            ("delay_duration_runtime", RUNTIME),
+            ("abort_http_status_runtime", RUNTIME),
+            ("abort_grpc_status_runtime", RUNTIME),
+            ("max_active_faults_runtime", RUNTIME),
+            ("response_rate_limit_percent_runtime", RUNTIME),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.filters.http.fault.v3.FaultAbort",
+        &[
+            "http_status",
+            "grpc_status",
+            "header_abort",
+            "percentage",
+            "response_body",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
+        &[],
+    ),
+    all(
+        "envoy.extensions.filters.common.fault.v3.FaultDelay",
+        &["fixed_delay", "header_delay", "percentage"],
+    ),
+    all(
+        "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
+        &[],
+    ),
+    all("envoy.extensions.filters.http.cors.v3.Cors", &[]),
+    all(
+        "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        &[
+            "allow_origin_string_match",
+            "allow_methods",
+            "allow_headers",
+            "expose_headers",
+            "max_age",
+            "allow_credentials",
+            "filter_enabled",
+            "shadow_enabled",
+            "allow_private_network_access",
+            "forward_not_matching_preflights",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        &["mutations", "most_specific_header_mutations_wins"],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        &["mutations"],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.Mutations",
+        &["request_mutations", "response_mutations"],
+    ),
+    all(
+        "envoy.config.common.mutation_rules.v3.HeaderMutation",
+        &["remove", "append", "remove_on_match"],
+    ),
+    all(
+        "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
+        &["key_matcher"],
+    ),
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
         implemented: &["cidr_ranges", "unix_sockets"],
@@ -952,6 +1046,7 @@ pub const TABLE: &[Entry] = &[
             "max_direct_response_body_size_bytes",
             "ignore_port_in_host_matching",
             "ignore_path_parameters_in_path_matching",
+            "typed_per_filter_config",
         ],
         ignored: &[("metadata", OPAQUE)],
         default_only: &[],
@@ -969,6 +1064,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_remove",
             "include_request_attempt_count",
             "include_attempt_count_in_response",
+            "typed_per_filter_config",
         ],
         ignored: &[
             ("metadata", OPAQUE),
@@ -991,6 +1087,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_add",
             "response_headers_to_remove",
             "stat_prefix",
+            "typed_per_filter_config",
         ],
         ignored: &[
             ("metadata", OPAQUE),
@@ -1169,6 +1266,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_remove",
             "host_rewrite_literal",
             "metadata_match",
+            "typed_per_filter_config",
         ],
         ignored: &[],
         default_only: &[],

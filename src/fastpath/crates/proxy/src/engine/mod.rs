@@ -30,6 +30,7 @@ use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
 use crate::grpc::Calls;
 use crate::http::deadlines::millis;
+use crate::http::filters::fault::FaultCounts;
 use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
@@ -139,6 +140,7 @@ impl Engine {
             mailboxes: std::sync::OnceLock::new(),
             next_connection_id: AtomicU64::new(0),
             connection_counts: ConnectionCounts::default(),
+            fault_counts: FaultCounts::default(),
             drain_time_ms: millis(options.drain_time),
             file_flush_ms: millis(options.file_flush_interval).max(1),
             service_node: options.service_node.as_str().into(),

@@ -40,6 +40,10 @@ impl Worker {
         }
         if let Some(stream) = d.stream.take() {
             return match expired(&stream, now) {
+                None if now >= stream.wait_until => {
+                    self.resume_request(d, stream);
+                    Alive::Yes
+                }
                 None => {
                     d.stream = Some(stream);
                     Alive::Yes

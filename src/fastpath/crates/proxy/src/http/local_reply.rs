@@ -7,9 +7,11 @@ use proto::h1::{BodyLength, Version};
 
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
+use super::filters::Reply;
+use super::grpc;
 use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
-use super::{filters, grpc};
+use super::upgrade::Tunnel;
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
@@ -95,10 +97,12 @@ impl Worker {
                 .headers
                 .push_known(Known::ContentType, b"text/plain");
         }
+        s.info.response_code = Some(s.response.status);
+        self.begin_filters(d, &mut s);
         let body = if s.filters.is_empty() {
             Cow::Borrowed(body)
         } else {
-            filters::encode_local(&mut s, body)
+            self.encode_local(&mut s, body)
         };
         if !s.request_complete && d.closing == Closing::No {
             // What is left of the request cannot be told from the next one.
@@ -123,6 +127,30 @@ impl Worker {
         s.response_complete = true;
         s.info.downstream_tx_end = self.clock.now_ns();
         self.end_stream(d, s);
+    }
+
+    /// Writes the answer of a filter and ends the stream.
+    pub fn reply_of_filter(&mut self, d: &mut Downstream, mut s: Box<Stream>, reply: Reply) {
+        if s.request.kind == proto::h1::Method::Connect || s.tunnel != Tunnel::No {
+            // What follows may be for a tunnel that there is not.
+            d.close_after_response();
+        }
+        if reply.as_it_is {
+            s.is_grpc = false;
+        } else if s
+            .route
+            .as_ref()
+            .is_some_and(|route| route.forward().is_some())
+        {
+            self.route_response_headers(&mut s);
+        }
+        if let Some(status) = reply.grpc_status.filter(|_| s.is_grpc) {
+            let mut digits = [0; 20];
+            let status = decimal(&mut digits, u64::from(status));
+            s.response.headers.set(Known::GrpcStatus, status);
+        }
+        let body = reply.body.as_deref().unwrap_or_default();
+        self.local_reply(d, s, reply.status, body.as_bytes(), reply.details);
     }
 
     /// 307 to the normalised path.

@@ -417,6 +417,9 @@ const INLINE: &[Known] = &[
     Known::XForwardedProto,
     Known::XForwardedHost,
     Known::XRequestId,
+    Known::Origin,
+    Known::AccessControlRequestMethod,
+    Known::AccessControlRequestHeaders,
 ];
 
 fn join_inline(headers: &mut HeaderMap) {

@@ -108,6 +108,12 @@ pub fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at_checked(at).unwrap_or((path, b""))
 }
 
+/// The path without query and fragment.
+pub fn path_only(path: &[u8]) -> &[u8] {
+    let end = path.iter().position(|b| matches!(b, b'?' | b'#'));
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
+}
+
 /// RE2's global replace.
 pub fn substitute(pattern: &Regex, substitution: &Substitution, text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());

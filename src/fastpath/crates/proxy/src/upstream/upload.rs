@@ -162,7 +162,7 @@ impl Worker {
                         .unwrap_or_default();
                     s.info.bytes_received = s.info.bytes_received.saturating_add(len as u64);
                     let last = is_request_done(d, s, used == data.len());
-                    if s.filters.is_empty() {
+                    if !s.filters_see_bodies {
                         self.send_request_data(s, u, out, body, last);
                     } else if let Err(refusal) = self.send_filtered(s, u, out, body, last) {
                         outcome = Outcome::Refused(refusal);
@@ -172,7 +172,7 @@ impl Worker {
                 }
                 BodyEvent::Trailers => {}
                 BodyEvent::End => {
-                    if !s.filters.is_empty()
+                    if s.filters_see_bodies
                         && let Err(refusal) = self.send_filtered_end(s, u, out)
                     {
                         outcome = Outcome::Refused(refusal);

@@ -14,6 +14,7 @@ use super::admission::ConnectionCounts;
 use super::balance::Balance;
 use crate::cluster::ClusterShared;
 use crate::cluster::host_set::HostSet;
+use crate::http::filters::fault::FaultCounts;
 
 /// One command, handled between two turns of the loop.
 #[derive(Debug, Clone)]
@@ -101,6 +102,7 @@ pub struct Shared {
     pub mailboxes: std::sync::OnceLock<Vec<Arc<Mailbox>>>,
     pub next_connection_id: AtomicU64,
     pub connection_counts: ConnectionCounts,
+    pub fault_counts: FaultCounts,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
     /// `--file-flush-interval-msec`.

@@ -38,6 +38,7 @@ use crate::cluster::host::Pool;
 use crate::grpc::Call;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
+use crate::http::filters::fault::OfCluster;
 use crate::http::stream::Stream;
 use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
@@ -191,6 +192,8 @@ pub struct Worker {
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
     /// By cluster and `grpc.<service>.<method>`.
     pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
+    /// By stat prefix of the connection manager and `x-envoy-downstream-service-cluster`.
+    pub fault_stats: HashMap<Box<str>, HashMap<Box<str>, OfCluster>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -253,6 +256,7 @@ impl Worker {
             http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
             grpc_stats: HashMap::new(),
+            fault_stats: HashMap::new(),
             logs,
             shared,
             mailbox,

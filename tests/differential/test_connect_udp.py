@@ -3,6 +3,7 @@ same host of datagrams: what the client gets, what the host gets, the log line, 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -217,8 +218,13 @@ class Lab:
         port = self.ports[case.scene]
         seen = Seen(_over_http1(port, case) if version == 1 else _over_http2(port, case))
         seen.host = self.host.got(case.datagrams)
-        wait_for(lambda: log.exists() and log.read_text().count("\n") > before, f"{case} logged")
-        seen.lines = [self.text(line) for line in log.read_text().splitlines()[before:]]
+        # A line that does not come fails the test of this case, not all of them.
+        with contextlib.suppress(AssertionError):
+            wait_for(
+                lambda: log.exists() and log.read_text().count("\n") > before, f"{case} logged"
+            )
+        lines = log.read_text().splitlines()[before:] if log.exists() else []
+        seen.lines = [self.text(line) for line in lines]
         return seen
 
     def text(self, line: str) -> str:

@@ -27,6 +27,7 @@ mod metadata;
 mod pattern;
 mod protocol_options;
 mod rbac;
+mod retry;
 mod rewrite;
 mod route;
 mod route_action;

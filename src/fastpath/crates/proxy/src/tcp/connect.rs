@@ -100,6 +100,7 @@ impl Worker {
         let cx = LbContext {
             hash: t.hash(&cluster),
             metadata_match: subset,
+            selection: None,
         };
         let Some(host) = cluster.choose(cx, &mut self.rng) else {
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
@@ -381,6 +382,7 @@ pub(super) fn give_back(cluster: &ClusterRuntime, limit: Limit, unit: Taken) {
         Limit::Connections => usage.connections.give_back(),
         Limit::Pending => usage.pending_requests.give_back(),
         Limit::Requests => usage.requests.give_back(),
+        Limit::Retries => usage.retries.give_back(),
     }
     cluster.breaker_open(PRIORITY, limit, false);
 }

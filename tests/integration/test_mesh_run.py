@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.mesh import Mesh, Workload, until
-from tests.support.proxies import ENVOY
+from tests.support.proxies import ENVOY, OURS
 
 SERVICES = """
 apiVersion: v1
@@ -64,7 +64,7 @@ spec:
 """
 
 
-@pytest.fixture(scope="module", params=[ENVOY])
+@pytest.fixture(scope="module", params=[OURS, ENVOY])
 def mesh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mesh]:
@@ -101,7 +101,11 @@ def test_a_mesh_from_nothing(mesh: Mesh) -> None:
     until(lambda: intern.get("reviews:9080")[0] == 403, "the policy is not followed", mesh.log)
     told = intern.get("reviews:9080")[1]
     assert told == "RBAC: access denied: no rule of default/reviews admits default/intern\n"
-    assert not intern.stats("cluster.outbound|9080||reviews")
+    until(
+        lambda: not intern.stats("cluster.outbound|9080||reviews"),
+        "what it cannot use is not taken back",
+        mesh.log,
+    )
     assert page.get("reviews:9080")[0] == 200
     # Connections of before the policy are drained, not cut.
     until(

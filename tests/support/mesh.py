@@ -101,10 +101,12 @@ class Mesh:
             "--join", f"127.0.0.1:{self.ports['join']}", "-o", str(join),
         )  # fmt: skip
         workload = Workload(name, free_port(), free_port())
-        proxy: list[str] = []
         if self.kind == ENVOY:
             flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 8"
             proxy = ["--proxy", f"{envoy_binary()} {flags_of_envoy}"]
+        else:
+            ours = f"{sys.executable} -m mesh.cli proxy --concurrency 1 --drain-time-s 8"
+            proxy = ["--proxy", ours]
         workload.process = self._start(
             name, "run", "--join", str(join), "--service", service, "--version", version,
             "--http-proxy-port", str(workload.http_proxy), "--admin-port", str(workload.admin),

@@ -74,8 +74,9 @@ class Control:
         self._registered = Registered(settings.state / "registered.json")
         self._folder = Folder(str(settings.config), KINDS)
         self._source = Merged((self._folder, self._registered))
-        #: All that is refused now.
+        #: All that is refused now, and what is warned of although it was taken.
         self.refused: tuple[Refused, ...] = ()
+        self.warnings: tuple[Refused, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
         authenticator = WorkloadAuthenticator(
             frozenset({domain, *self._base.trust_domain_aliases}), self.tokens

@@ -14,7 +14,7 @@ import os
 from typing import Final
 
 from controlplane.resources.resource import Key
-from controlplane.sources import durable
+from controlplane import durable
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST_BYTES: Final = 64 << 20

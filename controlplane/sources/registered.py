@@ -21,7 +21,7 @@ from pathlib import Path
 
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.workload_entry.schema import WorkloadEntry
-from controlplane.sources import durable
+from controlplane import durable
 from controlplane.sources.history import History
 from controlplane.sources.source import Change, Listing
 from controlplane.world.proxy import Proxy

@@ -103,9 +103,7 @@ class Merged:
             raise
 
     def _change(self, index: int, change: Change) -> None:
-        self._layers.change(
-            index, change.updated, change.removed, change.refused, change.warnings
-        )
+        self._layers.change(index, change.updated, change.removed, change.refused, change.warnings)
         self._tell()
 
     def _tell(self) -> None:

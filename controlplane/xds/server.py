@@ -21,9 +21,10 @@ from controlplane.xds.service import DiscoveryService
 from controlplane.xds.status import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from controlplane.world.world import World
+    from controlplane.xds.debug import Route
     from controlplane.xds.identity import Authenticator
     from controlplane.xds.status import Presence, ProxyStatus, Verdict
     from controlplane.xds.translator import Translator
@@ -63,6 +64,10 @@ class DiscoveryServer:
         self.join_port = 0
         self.plaintext_port = 0
         self.debug_port = 0
+
+    def add_routes(self, routes: Mapping[str, Route]) -> None:
+        """Further paths of the debug port."""
+        self._debug.add(routes)
 
     async def start(self, *others: grpc.GenericRpcHandler) -> None:
         """Binds and serves; `others` are further services on the same ports (the CA's). Raises

@@ -203,6 +203,7 @@ class Control:
             arrivals,
             lambda: (self.refused, self.warnings),
             server.status,
+            server.resources,
             lambda: self._source.name,
             __version__,
         )

@@ -10,8 +10,10 @@ from typing import Any, Final
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key
 from controlplane.status.arrival import Arrival, Arrivals
+from controlplane.xds import type_urls
 from controlplane.xds.debug import BadQuery, Busy, Route, proxy
 from controlplane.xds.status import ProxyStatus, Verdict
+from controlplane.xds.translator import Encoded
 
 #: A request for longer is refused: its connection is one of few.
 LONGEST: Final = 600.0
@@ -30,14 +32,16 @@ class Api:
         arrivals: Arrivals,
         refused: Callable[[], tuple[Sequence[Refused], Sequence[Refused]]],
         report: Callable[[], Sequence[ProxyStatus]],
+        resources: Callable[[str], Mapping[str, Sequence[Encoded]]],
         source: Callable[[], str],
         version: str,
     ) -> None:
-        """`refused` gives what is refused, and what is warned of; `source`: where configuration
-        comes from, for people."""
+        """`refused` gives what is refused, and what is warned of; `resources`: what a
+        proxy was sent; `source`: where configuration comes from, for people."""
         self._arrivals = arrivals
         self._refused = refused
         self._report = report
+        self._resources = resources
         self._source = source
         self._version = version
         self._waiting = 0
@@ -62,9 +66,18 @@ class Api:
             "more": max(0, len(refused) - _MOST) + max(0, len(warnings) - _MOST),
         }
 
-    async def _say_proxies(self, _: Mapping[str, str]) -> Any:
-        said = await self._say_version(_)
-        return {"control": said, "proxies": [_proxy(one) for one in self._report()]}
+    async def _say_proxies(self, query: Mapping[str, str]) -> Any:
+        """All; with `name` that one, and what it holds."""
+        control = await self._say_version(query)
+        name = query.get("name", "")
+        proxies = [_proxy(one) for one in self._report() if name in {"", one.proxy.id}]
+        if not name:
+            return {"control": control, "proxies": proxies}
+        held = {
+            type_urls.short(url): {one.name: one.version for one in found[:_MOST]}
+            for url, found in self._resources(name).items()
+        }
+        return {"control": control, "proxies": proxies, "resources": held}
 
     async def _wait(self, query: Mapping[str, str]) -> Any:
         key = _key(query.get("key", ""))

@@ -199,6 +199,7 @@ def _type(status: TypeStatus) -> dict[str, Any]:
         "answered_seconds_ago": _age(status.answered_age),
         "refused": dict(status.refused),
         "resources": status.resources,
+        "subscribed": status.subscribed,
     }
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from controlplane.xds.debug import Route
     from controlplane.xds.identity import Authenticator
     from controlplane.xds.status import Presence, ProxyStatus, Verdict
-    from controlplane.xds.translator import Translator
+    from controlplane.xds.translator import Encoded, Translator
 
 VERSION = "1.0"
 
@@ -119,6 +119,10 @@ class DiscoveryServer:
     def status(self) -> list[ProxyStatus]:
         """Every connected proxy and what it has."""
         return self._board.report()
+
+    def resources(self, name: str) -> dict[str, list[Encoded]]:
+        """What a proxy was sent, by type."""
+        return self._board.resources(name)
 
     async def wait(self, revision: int, timeout: float) -> Sequence[Verdict]:
         """Until all proxies have acknowledged `revision` or refused it: see `Board.wait`."""

@@ -16,6 +16,11 @@ def aligned(rows: Iterable[Sequence[str]]) -> str:
     )
 
 
+def said(text: str) -> str:
+    """What somebody else has written, in lines or not, on one line."""
+    return one_line("; ".join(text.splitlines()))
+
+
 def one_line(text: str) -> str:
     """Whatever somebody has written there; a terminal must not take it for orders."""
     return text if text.isprintable() else ascii(text)

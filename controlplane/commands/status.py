@@ -6,7 +6,7 @@ import argparse
 from typing import Any, Final
 
 from controlplane.commands import client, common, output
-from controlplane.commands.aligned import aligned
+from controlplane.commands.aligned import aligned, one_line, said
 from controlplane.commands.common import CommandError
 from controlplane.commands.table import age
 
@@ -102,7 +102,7 @@ def _state(kind: Any) -> str:
 
 def _say_errors(proxies: list[Any]) -> None:
     lines = [
-        f"{one['proxy']} {name.upper()}: {kind['text']}"
+        f"{one['proxy']} {name.upper()}: {said(kind['text'])}"
         for one in proxies
         for name, kind in one["types"].items()
         if kind["state"] == "ERROR"
@@ -127,7 +127,7 @@ def _one(control: client.Control, options: argparse.Namespace) -> int:
             "Version": version(one),
             "Protocol": f"{one['protocol']}, connected for {age(one['connected_seconds'])}",
         }
-        print("".join(f"{title + ':':<10}{value}\n" for title, value in facts.items()))
+        print("".join(f"{title + ':':<10}{one_line(value)}\n" for title, value in facts.items()))
         rows = [["TYPE", "STATUS", "RESOURCES", "REVISION SENT", "REVISION ACKED"]]
         for kind in _ordered(one):
             held = one["types"][kind]
@@ -141,12 +141,12 @@ def _one(control: client.Control, options: argparse.Namespace) -> int:
 
 def _say_type(name: str, kind: Any, resources: dict[str, str]) -> None:
     if kind["text"] and kind["subscribed"]:
-        print(f"\n{name.upper()} {kind['state']}: {kind['text']}")
+        print(f"\n{name.upper()} {kind['state']}: {said(kind['text'])}")
         for refused, at in kind["refused"].items():
-            print(f"  refuses {refused} (version {at}); what it had before stays")
+            print(f"  refuses {one_line(refused)} (version {at}); what it had before stays")
     if resources:
         print(f"\n{name.upper()}:")
-        print("".join(f"  {one}\n" for one in sorted(resources)), end="")
+        print("".join(f"  {one_line(one)}\n" for one in sorted(resources)), end="")
 
 
 def find(control: client.Control, name: str, namespace: str | None) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from controlplane.commands import client, common
+from controlplane.commands.aligned import said
 from controlplane.commands.common import CommandError
 from controlplane.resources.schema import parse_duration
 from controlplane.sources.store import Result
@@ -71,9 +72,10 @@ class Wait:
         name = f"{common.resource_name(one.kind)}/{one.key.name}"
         state, text = answer["state"], answer["text"]
         if state == "SYNCED":
+            end = "it is gone from all" if one.outcome == "deleted" else "all have it"
             meanwhile = f"; {text}" if text else ""
             told, proxies = answer["told"], answer["proxies"]
-            common.tell(f"{name}: {told} of {proxies} proxies concerned, all have it{meanwhile}")
+            common.tell(f"{name}: {told} of {proxies} proxies concerned, {end}{meanwhile}")
             return 0
         if state == "REFUSED":
             common.say(f"{name}: the control plane refuses it:\n{text}")
@@ -83,7 +85,7 @@ class Wait:
             word = {"ERROR": "refuses it", "NOT SENT": "was not sent it"}.get(
                 lack["state"], "does not have it yet"
             )
-            common.say(f"{name}: {lack['proxy']} {word}: {lack['text']}")
+            common.say(f"{name}: {lack['proxy']} {word}: {said(lack['text'])}")
         if answer["more"]:
             common.say(f"{name}: and {answer['more']} more proxies")
         return 1
@@ -93,5 +95,5 @@ def _elsewhere(source: str, folder: str) -> str:
     """Is it another folder that the control plane follows?"""
     followed = [os.path.realpath(part) for part in source.split(", ") if part.startswith("/")]
     if os.path.realpath(folder) in followed:
-        return f"; nothing of it was seen in time in {folder}"
+        return ""
     return f"; it was written to {folder}, and this control plane follows {source}"

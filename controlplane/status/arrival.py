@@ -108,7 +108,13 @@ class Arrivals:
         if reasons:
             return Arrival(Outcome.REFUSED, "\n".join(str(one) for one in reasons))
         held = self._ledger.held(key).version
-        return Arrival(Outcome.ABSENT, f"is {_called(held)} here, not {_called(version)}")
+        if version == ABSENT:
+            text = "is still in the sources"
+        elif held == ABSENT:
+            text = "is not in the sources"
+        else:
+            text = f"is of version {held} in the sources, not of {version}"
+        return Arrival(Outcome.ABSENT, text)
 
     def _reasons(self, key: Key) -> list[Refused]:
         return [one for one in self._refused() if (one.kind, one.namespace, one.name) == tuple(key)]

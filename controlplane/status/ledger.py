@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from controlplane.resources.resource import Key, Resource
 
 #: Of versions that others have replaced, and of objects that are gone: so many are remembered.
-_PAST = 10_000
+PAST = 10_000
 #: The version of an object that is not there.
 ABSENT = ""
 
@@ -69,5 +69,5 @@ class Ledger:
     def _remember(self, key: Key, entry: Entry) -> None:
         self._past[key, entry.version] = entry.revision
         self._past.move_to_end((key, entry.version))
-        while len(self._past) > _PAST:
+        while len(self._past) > PAST:
             self._past.popitem(last=False)

@@ -17,7 +17,7 @@ from controlplane.commands.common import CommandError
 DEFAULT_CONTROL: Final = "http://127.0.0.1:15014"
 _SECONDS: Final = 10.0
 #: Of an answer; what is larger is no answer of ours.
-_MOST: Final = 256 << 20
+MOST: Final = 256 << 20
 
 
 def add_flag(parser: argparse.ArgumentParser) -> None:
@@ -91,9 +91,9 @@ def _get(host: str, port: int, target: str, seconds: float) -> tuple[int, bytes]
     with contextlib.closing(connection):
         connection.request("GET", target)
         response = connection.getresponse()
-        body = response.read(_MOST + 1)
-    if len(body) > _MOST:
-        raise OSError(0, f"the answer has more than {_MOST >> 20} MiB")
+        body = response.read(MOST + 1)
+    if len(body) > MOST:
+        raise OSError(0, f"the answer has more than {MOST >> 20} MiB")
     return response.status, body
 
 

@@ -198,11 +198,11 @@ class Control:
 
     def _api(self) -> Api:
         server = self.server
-        arrivals = Arrivals(self._ledger, lambda: self.refused, server.wait, server.status)
+        arrivals = Arrivals(self._ledger, lambda: self.refused, server.wait, server.told)
         return Api(
             arrivals,
             lambda: (self.refused, self.warnings),
-            server.status,
+            server.each_status,
             server.resources,
             lambda: self._source.name,
             __version__,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from controlplane.problem import Refused
@@ -31,7 +33,7 @@ class Api:
         self,
         arrivals: Arrivals,
         refused: Callable[[], tuple[Sequence[Refused], Sequence[Refused]]],
-        report: Callable[[], Sequence[ProxyStatus]],
+        proxies: Callable[[], Iterable[ProxyStatus]],
         resources: Callable[[str], Mapping[str, Sequence[Encoded]]],
         source: Callable[[], str],
         version: str,
@@ -40,7 +42,7 @@ class Api:
         proxy was sent; `source`: where configuration comes from, for people."""
         self._arrivals = arrivals
         self._refused = refused
-        self._report = report
+        self._proxies = proxies
         self._resources = resources
         self._source = source
         self._version = version
@@ -70,14 +72,21 @@ class Api:
         """All; with `name` that one, and what it holds."""
         control = await self._say_version(query)
         name = query.get("name", "")
-        proxies = [_proxy(one) for one in self._report() if name in {"", one.proxy.id}]
-        if not name:
-            return {"control": control, "proxies": proxies}
-        held = {
-            type_urls.short(url): {one.name: one.version for one in found[:_MOST]}
-            for url, found in self._resources(name).items()
-        }
-        return {"control": control, "proxies": proxies, "resources": held}
+        found = []
+        for one in self._proxies():
+            if name in {"", one.proxy.id}:
+                found.append(json.dumps(_proxy(one), indent=1))
+                # A mesh is large: the streams have their turn after each proxy.
+                await asyncio.sleep(0)
+        parts = {"control": json.dumps(control), "proxies": f"[{','.join(found)}]"}
+        if name:
+            held = {
+                type_urls.short(url): {one.name: one.version for one in several[:_MOST]}
+                for url, several in self._resources(name).items()
+            }
+            parts["resources"] = json.dumps(held)
+        lines = ",\n".join(f'"{key}": {one}' for key, one in parts.items())
+        return f"{{{lines}}}\n".encode()
 
     async def _wait(self, query: Mapping[str, str]) -> Any:
         key = _key(query.get("key", ""))

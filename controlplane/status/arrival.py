@@ -10,7 +10,7 @@ from enum import StrEnum
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key
 from controlplane.status.ledger import ABSENT, Ledger
-from controlplane.xds.status import ProxyStatus, State, Verdict
+from controlplane.xds.status import State, Verdict
 
 #: How long what the sources refuse may be a file of before the one that is waited for.
 _SETTLE = 2.0
@@ -56,15 +56,15 @@ class Arrivals:
         ledger: Ledger,
         refused: Callable[[], Iterable[Refused]],
         wait: Callable[[int, float], Awaitable[Sequence[Verdict]]],
-        report: Callable[[], Sequence[ProxyStatus]],
+        told: Callable[[int], int],
         *,
         settle: float = _SETTLE,
     ) -> None:
-        """`refused`: what the sources refuse now; `wait` and `report`: the discovery server's."""
+        """`refused`: what the sources refuse now; `wait` and `told`: the discovery server's."""
         self._ledger = ledger
         self._refused = refused
         self._wait = wait
-        self._report = report
+        self._told = told
         self._settle = settle
 
     async def of(self, key: Key, version: str, timeout: float) -> Arrival:
@@ -83,7 +83,7 @@ class Arrivals:
             outcome = Outcome.STALE if lacking else Outcome.SYNCED
         held = self._ledger.held(key).version
         text = "" if held == version else f"in the meantime it is {_called(held)}"
-        told = sum(_told(one, revision) for one in self._report())
+        told = self._told(revision)
         return Arrival(outcome, text, revision, len(verdicts), told, lacking)
 
     async def _in_sources(
@@ -122,7 +122,3 @@ class Arrivals:
 
 def _called(version: str) -> str:
     return "not there" if version == ABSENT else f"of version {version}"
-
-
-def _told(one: ProxyStatus, revision: int) -> bool:
-    return any(kind.sent >= revision for kind in one.types)

@@ -37,8 +37,9 @@ class Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path that is somebody else's: the query's parameters in, a value for JSON out. It may raise
-    BadQuery and Busy, and is cancelled after `seconds`, and when the client goes."""
+    """A path that is somebody else's: the query's parameters in, a value for JSON or JSON itself
+    out. It may raise BadQuery and Busy, and is cancelled after `seconds`, and when the client
+    goes."""
 
     answer: Callable[[Mapping[str, str]], Awaitable[Any]]
     seconds: float = SECONDS
@@ -123,8 +124,8 @@ class DebugServer:
     async def _syncz(self) -> bytes:
         """A mesh is large: the streams have their turn after each proxy."""
         found = []
-        for stream in self._board.by_name():
-            found.append(json.dumps(proxy(self._board.status(stream)), indent=1))
+        for one in self._board.each():
+            found.append(json.dumps(proxy(one), indent=1))
             await asyncio.sleep(0)
         return f"[{','.join(found)}]\n".encode()
 
@@ -156,6 +157,8 @@ async def _routed(route: Route, query: str, reader: asyncio.StreamReader) -> tup
 
 
 def _json(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
     return json.dumps(value, indent=1).encode() + b"\n"
 
 

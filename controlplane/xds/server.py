@@ -21,7 +21,7 @@ from controlplane.xds.service import DiscoveryService
 from controlplane.xds.status import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from controlplane.world.world import World
     from controlplane.xds.debug import Route
@@ -119,6 +119,14 @@ class DiscoveryServer:
     def status(self) -> list[ProxyStatus]:
         """Every connected proxy and what it has."""
         return self._board.report()
+
+    def each_status(self) -> Iterator[ProxyStatus]:
+        """As `status`, one after the other."""
+        return self._board.each()
+
+    def told(self, revision: int) -> int:
+        """How many proxies were sent something of this revision or a newer one."""
+        return self._board.told(revision)
 
     def resources(self, name: str) -> dict[str, list[Encoded]]:
         """What a proxy was sent, by type."""

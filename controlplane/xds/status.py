@@ -100,7 +100,11 @@ class Board:
 
     def report(self) -> list[ProxyStatus]:
         """Every connected proxy, by name."""
-        return [self.status(stream) for stream in self.by_name()]
+        return list(self.each())
+
+    def each(self) -> Iterator[ProxyStatus]:
+        """As `report`, one after the other: streams of a large mesh want their turn between."""
+        return (self.status(stream) for stream in self.by_name())
 
     def by_name(self) -> list[Stream]:
         """All streams, by namespace and name of their proxies."""
@@ -130,6 +134,13 @@ class Board:
                 for one in stream.subscriptions.values():
                     found.setdefault(one.type_url, []).extend(held(one))
         return found
+
+    def told(self, revision: int) -> int:
+        """How many streams were sent something of this revision or a newer one."""
+        return sum(
+            any(one.sent_revision >= revision for one in stream.subscriptions.values())
+            for stream in self.streams
+        )
 
     async def wait(self, revision: int, timeout: float) -> list[Verdict]:
         """Until every proxy that is connected now has the world's `revision`, refuses it, or has

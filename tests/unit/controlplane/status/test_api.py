@@ -29,15 +29,16 @@ class Place:
         self.desk = Desk()
         self.ledger = Ledger()
         board = self.desk.board
-        arrivals = Arrivals(self.ledger, lambda: (BAD,), board.wait, board.report)
+        arrivals = Arrivals(self.ledger, lambda: (BAD,), board.wait, board.told)
         api = Api(
-            arrivals, lambda: ((BAD,), (ODD,)), board.report, board.resources, lambda: "/config",
+            arrivals, lambda: ((BAD,), (ODD,)), board.each, board.resources, lambda: "/config",
             "1.2.3",
         )  # fmt: skip
         self.routes = api.routes()
 
     async def ask(self, path: str, **query: str) -> Any:
-        return json.loads(json.dumps(await self.routes[f"/api/v1/{path}"].answer(query)))
+        found = await self.routes[f"/api/v1/{path}"].answer(query)
+        return json.loads(found if isinstance(found, bytes) else json.dumps(found))
 
 
 @played

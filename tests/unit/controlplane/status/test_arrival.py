@@ -26,7 +26,7 @@ class Place:
         self.ledger = Ledger()
         self.refused: list[Refused] = []
         self.arrivals = Arrivals(
-            self.ledger, lambda: self.refused, self.desk.board.wait, self.desk.board.report,
+            self.ledger, lambda: self.refused, self.desk.board.wait, self.desk.board.told,
             settle=0.0,
         )  # fmt: skip
 

@@ -100,8 +100,8 @@ def _get(host: str, port: int, target: str, seconds: float) -> tuple[int, bytes]
 def _parsed(body: bytes, where: str) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
-        raise CommandError(f"{where}: the answer is no JSON") from None
+    except (ValueError, RecursionError):
+        raise CommandError(f"{where}: the answer is no JSON, or nested without end") from None
 
 
 def _is_loopback(host: str) -> bool:

@@ -168,6 +168,6 @@ def _file(name: str) -> _Ask:
     ((path, data),) = inputs.files(name, recursive=False)
     try:
         value = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"{path}: is no JSON: {error}") from None
     return lambda _: value

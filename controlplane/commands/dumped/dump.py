@@ -38,7 +38,10 @@ class Dump:
         configs = items(obj(value), "configs")
         if not configs:
             raise CommandError(f"{where}: is no configuration dump (GET /config_dump?include_eds)")
-        self.whole: dict[str, Any] = redacted(value)
+        try:
+            self.whole: dict[str, Any] = redacted(value)
+        except RecursionError:
+            raise CommandError(f"{where}: is nested too deeply for a dump") from None
         self._sections = {
             text(one, "@type").rpartition(".")[2]: one for one in items(self.whole, "configs")
         }

@@ -127,6 +127,9 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     path.write_text("{")
     code, _, error = shown(capsys, "c", "-f", str(path))
     assert (code, error.startswith(f"{path}: is no JSON")) == (1, True)
+    path.write_text("[" * 1_000_000)
+    code, _, error = shown(capsys, "c", "-f", str(path))
+    assert (code, error.startswith(f"{path}: is no JSON")) == (1, True)
 
 
 @pytest.mark.parametrize(

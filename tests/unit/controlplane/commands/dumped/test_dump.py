@@ -41,6 +41,14 @@ def test_what_is_no_dump(value: Any) -> None:
         Dump(value, "a.json")
 
 
+def test_what_is_nested_without_end() -> None:
+    value: Any = {}
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(CommandError, match="nested too deeply"):
+        Dump({"configs": [{"@type": "x", "value": value}]}, "x")
+
+
 def test_addresses() -> None:
     assert address(socket("10.0.0.1", 80)) == ("10.0.0.1", 80)
     assert address({"pipe": {"path": "/x"}}) == ("unix:///x", None)

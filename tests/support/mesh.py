@@ -118,12 +118,18 @@ class Mesh:
 
     def mesh(self, *arguments: str) -> str:
         """Runs `mesh`, to its end; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mesh.cli", *arguments],
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        done = self.command(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def command(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs `mesh` for this mesh, to its end."""
+        control = f"http://127.0.0.1:{self.ports['debug']}"
+        return subprocess.run(
+            [sys.executable, "-m", "mesh.cli", *arguments],
+            input=text, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            env={**os.environ, "MESH_CONFIG": str(self.config), "MESH_CONTROL": control},
+        )  # fmt: skip
 
     def debug(self, path: str) -> Any:
         """What the status port answers; None if it does not."""
@@ -134,7 +140,7 @@ class Mesh:
             body = response.read()
             if response.status != 200:
                 return None
-            return json.loads(body) if path.startswith("/debug") else body.decode()
+            return json.loads(body) if path.startswith(("/debug", "/api")) else body.decode()
         except OSError:
             return None
         finally:

@@ -292,6 +292,11 @@ impl Worker {
         };
         let response = &c.codec.response;
         let headers = &response.headers;
+        if response.status >= 200
+            && let Some(u) = call.at.and_then(|at| self.upstreams.get(at))
+        {
+            count_answer(u, response.status);
+        }
         match response.status {
             100..200 => return self.calls.put(key, call),
             200 => {}
@@ -475,6 +480,17 @@ impl Worker {
             Carrier::Stream(carrier) => Some(carrier),
             Carrier::Socket(_) => None,
         }
+    }
+}
+
+/// As a request of our own, which is what `internal` says.
+fn count_answer(u: &Upstream, status: u16) {
+    u.cluster.stats().response_code(status, true);
+    let shard = &u.pool.shard;
+    if status >= 500 {
+        shard.rq_error.inc();
+    } else {
+        shard.rq_success.inc();
     }
 }
 

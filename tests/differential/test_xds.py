@@ -22,6 +22,8 @@ from tests.support.xds_config import MODES, Sources
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 #: Per scope, where what Envoy counts is what ours counts.
 _COUNTED = ("update_success", "update_rejected", "update_failure", "version_text")
+#: What the server's cluster counts of the streams.
+_OF_CALLS = ("upstream_rq_total", "upstream_rq_active", "upstream_rq_200", "upstream_cx_total")
 _SCOPES = ("cluster_manager.cds.", "listener_manager.lds.", "http.web.rds.routes.")
 
 
@@ -113,6 +115,7 @@ class Run:
         lines = self.proxy.admin("GET", "/stats")[1].splitlines()
         found = dict(line.split(": ", 1) for line in lines if ": " in line)
         wanted = [scope + name for scope in _SCOPES for name in _COUNTED]
+        wanted += [f"cluster.xds.{name}" for name in _OF_CALLS]
         if self.sources.shared:
             wanted += ["control_plane.connected_state", "control_plane.identifier"]
         else:

@@ -99,6 +99,8 @@ def test_a_unary_call(client: Client, server: Server) -> None:
     assert client.stat("cluster.up.upstream_rq_total") == 1
     assert client.stat("cluster.up.upstream_rq_active") == 0
     assert client.stat("cluster.up.upstream_cx_http2_total") == 1
+    assert client.stat("cluster.up.upstream_rq_200") == 1
+    assert client.stat("cluster.up.internal.upstream_rq_200") == 1
 
 
 def test_what_a_server_says_when_it_fails(client: Client, server: Server) -> None:

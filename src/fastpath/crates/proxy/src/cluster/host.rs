@@ -12,6 +12,7 @@ use model::resources::cluster::{
 };
 
 use crate::listener::UpstreamSource;
+use crate::upstream::queued::Rider;
 use crate::worker::slots::Key;
 
 /// The pool and the counters; entries of the host set that only differ in weight share it.
@@ -55,10 +56,8 @@ pub struct Pool {
     pub http2: RefCell<Vec<Key>>,
     /// Downstream connections whose request waits for a connection, oldest first.
     pub pending: RefCell<VecDeque<Key>>,
-    /// TCP tunnels that wait for a stream of HTTP/2 (`tcp::queue`), oldest first.
-    pub tunnels: RefCell<VecDeque<Key>>,
-    /// gRPC calls of our own that wait for one (`grpc`), oldest first.
-    pub calls: RefCell<VecDeque<Key>>,
+    /// What else waits for a stream of HTTP/2 (`upstream::queued`), oldest first.
+    pub riders: RefCell<VecDeque<Rider>>,
     /// Connections that are not established yet.
     pub connecting: Cell<u32>,
     /// All connections, established or not.
@@ -73,9 +72,7 @@ pub struct Pool {
 impl Pool {
     /// Somebody waits for a connection.
     pub fn is_awaited(&self) -> bool {
-        !self.pending.borrow().is_empty()
-            || !self.tunnels.borrow().is_empty()
-            || !self.calls.borrow().is_empty()
+        !self.pending.borrow().is_empty() || !self.riders.borrow().is_empty()
     }
 
     fn is_unused(&self) -> bool {

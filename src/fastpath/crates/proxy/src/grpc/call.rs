@@ -21,7 +21,7 @@ use crate::http::grpc::{CONTENT_TYPE, is_grpc, percent_decode, status_of, status
 use crate::http2::carrier::{Carrier, StreamCarrier};
 use crate::telemetry::stats::ClusterCounter;
 use crate::upstream::pool::pool_of_authority;
-use crate::upstream::queued::{PRIORITY, Queued, count_carried};
+use crate::upstream::queued::{PRIORITY, Queued, Rider, count_carried};
 use crate::upstream::{State, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
@@ -145,60 +145,44 @@ impl Worker {
         if let Some(connection) = self.http2_with_room(&pool) {
             return self.start_call(call, &cluster, &host, connection);
         }
-        let Some(queued) = Queued::join(&cluster, &host, &pool) else {
+        let Some(queued) = Queued::join(Rider::Call(key), &cluster, &host, &pool) else {
             let end = End::new(status::UNAVAILABLE, Failure::Overflow.body());
             return self.end_call(*call, end);
         };
         call.queued = Some(queued);
-        pool.calls.borrow_mut().push_back(key);
         self.calls.put(key, call);
         if let Err(failure) = self.connect_for_waiting(&cluster, &host, &pool, PRIORITY) {
-            self.fail_queued_calls(&pool, failure, None);
+            self.fail_queued_call(key, failure, None);
         }
     }
 
-    /// A connection takes another stream: the first call that waits gets it. False: none does.
-    pub fn offer_to_call(&mut self, pool: &Pool, connection: Key) -> bool {
-        loop {
-            let Some(key) = pool.calls.borrow_mut().pop_front() else {
-                return false;
-            };
-            let Some(mut call) = self.calls.take(key) else {
-                continue;
-            };
-            let Some(queued) = call.queued.take() else {
-                self.calls.put(key, call);
-                continue;
-            };
-            queued.leave();
-            self.start_call(call, &queued.cluster, &queued.host, connection);
-            return true;
-        }
+    /// A connection takes another stream. False: the call does not wait for it.
+    pub fn offer_to_call(&mut self, key: Key, connection: Key) -> bool {
+        let Some(mut call) = self.calls.take(key) else {
+            return false;
+        };
+        let Some(queued) = call.queued.take() else {
+            self.calls.put(key, call);
+            return false;
+        };
+        queued.leave();
+        self.start_call(call, &queued.cluster, &queued.host, connection);
+        true
     }
 
-    /// There is no connection for those that wait. `reason`: what is known of it besides.
-    pub fn fail_queued_calls(&mut self, pool: &Pool, failure: Failure, reason: Option<&str>) {
-        if pool.calls.borrow().is_empty() {
+    /// There is no connection for the call. `reason`: what is known of it besides.
+    pub fn fail_queued_call(&mut self, key: Key, failure: Failure, reason: Option<&str>) {
+        let Some(mut call) = self.calls.take(key) else {
             return;
+        };
+        let queued = call.queued.take();
+        if let Some(queued) = &queued {
+            queued.eject();
         }
-        let waiting: Vec<Key> = pool.calls.borrow_mut().drain(..).collect();
-        for key in waiting {
-            let Some(mut call) = self.calls.take(key) else {
-                continue;
-            };
-            let queued = call.queued.take();
-            if let Some(queued) = &queued {
-                queued.leave();
-                let stats = queued.cluster.stats();
-                stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
-            }
-            let address = queued.as_ref().map(|queued| &queued.host.address);
-            let text = text_of(
-                failure,
-                reason.map(str::to_owned).or(failure.connect_error(address)),
-            );
-            self.end_call(*call, End::new(status::UNAVAILABLE, text));
-        }
+        let address = queued.as_ref().map(|queued| &queued.host.address);
+        let reason = reason.map(str::to_owned).or(failure.connect_error(address));
+        let text = text_of(failure, reason);
+        self.end_call(*call, End::new(status::UNAVAILABLE, text));
     }
 
     /// Gives a call a stream of its own, and sends what there is of it.
@@ -308,6 +292,11 @@ impl Worker {
         };
         let response = &c.codec.response;
         let headers = &response.headers;
+        if response.status >= 200
+            && let Some(u) = call.at.and_then(|at| self.upstreams.get(at))
+        {
+            count_answer(u, response.status);
+        }
         match response.status {
             100..200 => return self.calls.put(key, call),
             200 => {}
@@ -471,14 +460,7 @@ impl Worker {
         self.calls.free(call.key);
         self.call_keys.remove(&call.line.id);
         if let Some(queued) = call.queued.take() {
-            queued
-                .pool
-                .calls
-                .borrow_mut()
-                .retain(|key| *key != call.key);
-            queued.leave();
-            let stats = queued.cluster.stats();
-            stats.inc(ClusterCounter::UpstreamRqCancelled);
+            queued.cancel();
         }
         let Some(u) = call.at.and_then(|at| self.upstreams.take(at)) else {
             return;
@@ -498,6 +480,17 @@ impl Worker {
             Carrier::Stream(carrier) => Some(carrier),
             Carrier::Socket(_) => None,
         }
+    }
+}
+
+/// As a request of our own, which is what `internal` says.
+fn count_answer(u: &Upstream, status: u16) {
+    u.cluster.stats().response_code(status, true);
+    let shard = &u.pool.shard;
+    if status >= 500 {
+        shard.rq_error.inc();
+    } else {
+        shard.rq_success.inc();
     }
 }
 

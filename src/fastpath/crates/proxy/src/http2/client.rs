@@ -17,6 +17,7 @@ use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Http2Counter};
+use crate::upstream::queued::Rider;
 use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
@@ -35,12 +36,6 @@ pub struct Client {
     /// When the next PING is due, and when its answer is.
     ping_at: u64,
     pong_by: u64,
-}
-
-/// What has a stream of its own without being a request.
-enum Rider {
-    Tunnel(Key),
-    Call(Key),
 }
 
 impl Client {
@@ -243,7 +238,7 @@ impl Worker {
             }
             let greeted = c.codec.is_greeted();
             let Some(waiting) = pool.pending.borrow_mut().pop_front() else {
-                if self.offer_to_tunnel(&pool, key) || self.offer_to_call(&pool, key) {
+                if self.offer_to_rider(&pool, key) {
                     continue;
                 }
                 return;

@@ -11,7 +11,7 @@ use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool, PoolKey};
 use crate::http::failure::Failure;
 use crate::telemetry::stats::ClusterCounter;
-use crate::upstream::queued::{PRIORITY, Queued};
+use crate::upstream::queued::{PRIORITY, Queued, Rider};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
 
@@ -29,12 +29,7 @@ impl Tunnel {
     /// Gives its place up.
     pub(super) fn leave_queue(&mut self) {
         if let Some(queued) = self.queued.take() {
-            let mut waiting = queued.pool.tunnels.borrow_mut();
-            waiting.retain(|key| *key != self.key);
-            drop(waiting);
-            queued.leave();
-            let stats = queued.cluster.stats();
-            stats.inc(ClusterCounter::UpstreamRqCancelled);
+            queued.cancel();
         }
     }
 }
@@ -75,62 +70,49 @@ impl Worker {
         host: &Rc<Host>,
         pool: &Rc<Pool>,
     ) -> Result<Begun, Refused> {
-        let Some(queued) = Queued::join(cluster, host, pool) else {
+        let Some(queued) = Queued::join(Rider::Tunnel(t.key), cluster, host, pool) else {
             return Err(Refused::Once);
         };
         t.seen.host = Some(Rc::clone(host));
         t.seen.connect_begin = self.clock.now_ns();
-        pool.tunnels.borrow_mut().push_back(t.key);
         t.queued = Some(queued);
         match self.connect_for_waiting(cluster, host, pool, PRIORITY) {
             Ok(()) => Ok(Begun::Connection),
             Err(failure) => {
-                pool.tunnels.borrow_mut().retain(|key| *key != t.key);
                 eject(t, failure, None);
                 Err(Refused::Once)
             }
         }
     }
 
-    /// A connection takes another stream: the first that waits gets it. False: nobody does.
-    pub fn offer_to_tunnel(&mut self, pool: &Pool, connection: Key) -> bool {
-        loop {
-            let Some(key) = pool.tunnels.borrow_mut().pop_front() else {
-                return false;
-            };
-            let Some(mut t) = self.tunnels.take(key) else {
-                continue;
-            };
-            let Some(queued) = t.queued.take() else {
-                self.tunnels.put(key, t);
-                continue;
-            };
-            queued.leave();
-            self.open_link(t, &queued.cluster, &queued.host, connection);
-            return true;
-        }
+    /// A connection takes another stream. False: the tunnel does not wait for it.
+    pub fn offer_to_tunnel(&mut self, key: Key, connection: Key) -> bool {
+        let Some(mut t) = self.tunnels.take(key) else {
+            return false;
+        };
+        let Some(queued) = t.queued.take() else {
+            self.tunnels.put(key, t);
+            return false;
+        };
+        queued.leave();
+        self.open_link(t, &queued.cluster, &queued.host, connection);
+        true
     }
 
-    /// There is no connection for those that wait: each of their attempts failed. `reason`: what
-    /// TLS says of it.
-    pub fn fail_queued_tunnels(&mut self, pool: &Pool, failure: Failure, reason: Option<&str>) {
-        let waiting: Vec<Key> = pool.tunnels.borrow_mut().drain(..).collect();
-        for key in waiting {
-            if let Some(mut t) = self.tunnels.take(key) {
-                eject(&mut t, failure, reason);
-                self.try_again(t);
-            }
+    /// There is no connection for the tunnel: its attempt failed. `reason`: what TLS says of it.
+    pub fn fail_queued_tunnel(&mut self, key: Key, failure: Failure, reason: Option<&str>) {
+        if let Some(mut t) = self.tunnels.take(key) {
+            eject(&mut t, failure, reason);
+            self.try_again(t);
         }
     }
 }
 
-/// Takes a tunnel that is out of its queue out of the accounts, too.
+/// Takes a tunnel out of its queue.
 fn eject(t: &mut Tunnel, failure: Failure, reason: Option<&str>) {
     let queued = t.queued.take();
     if let Some(queued) = &queued {
-        queued.leave();
-        let stats = queued.cluster.stats();
-        stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
+        queued.eject();
     }
     t.note_failure(failure, queued.as_ref().map(|queued| &*queued.host));
     if let Some(reason) = reason {

@@ -286,8 +286,7 @@ impl Worker {
             .and_then(Io::tls_failure)
             .map(|error| Arc::from(error.reason()));
         let waiting: Vec<Key> = u.pool.pending.borrow_mut().drain(..).collect();
-        self.fail_queued_tunnels(&u.pool, failure, reason.as_deref());
-        self.fail_queued_calls(&u.pool, failure, reason.as_deref());
+        self.fail_riders(&u.pool, failure, reason.as_deref());
         self.close_upstream(u);
         self.fail_waiting_all(waiting, failure, reason.as_ref());
     }
@@ -295,8 +294,7 @@ impl Worker {
     /// Whoever waits for this host gets to know now (Envoy purges its queue, too).
     pub fn fail_queue(&mut self, pool: &Pool, failure: Failure) {
         let waiting: Vec<Key> = pool.pending.borrow_mut().drain(..).collect();
-        self.fail_queued_tunnels(pool, failure, None);
-        self.fail_queued_calls(pool, failure, None);
+        self.fail_riders(pool, failure, None);
         self.fail_waiting_all(waiting, failure, None);
     }
 

@@ -274,7 +274,7 @@ impl Worker {
             }
         }
         // They need HTTP/2, and ALPN chose something else.
-        self.fail_queued_calls(&pool, Failure::UpstreamProtocol, Some("no HTTP/2"));
+        self.fail_riders(&pool, Failure::UpstreamProtocol, Some("no HTTP/2"));
         if pool.retired.get() || u.cluster.retired.get() {
             u.cluster
                 .stats()

@@ -118,6 +118,22 @@ GROUP = Group(
         "steer": Listener(
             _STEER, chain(a_filter("hm", _KIND, mutations([action("x-cluster", "b", _OVER)], [])))
         ),
+        "connect": Listener(
+            table(
+                host(
+                    "all",
+                    "*",
+                    route(
+                        "connect",
+                        action="route: {cluster: a, upgrade_configs:"
+                        " [{upgrade_type: CONNECT, connect_config: {}}]}",
+                        match="connect_matcher: {}",
+                    ),
+                )
+            ),
+            chain(a_filter("hm", _KIND, _LEVEL))
+            + "\nupgrade_configs: [{upgrade_type: CONNECT}]",
+        ),
         "twice": Listener(
             _STEER,
             chain(
@@ -149,6 +165,13 @@ GROUP = Group(
         ),
         Case("steer", req("/by-header", "x-cluster: a"), "steer", {"a": reply(), "b": reply()}),
         Case("steer-absent", req("/by-header"), "steer", {"a": reply(), "b": reply()}),
+        Case(
+            "connect",
+            req("host.example:80", method="CONNECT"),
+            "connect",
+            ignore=("log.0.flags", "log.0.details"),
+            note="who ends the tunnel first is chance",
+        ),
         Case("twice", req("/"), "twice", reply()),
         Case("host", req("/", "x-ost: 1", "y: 2"), "host", reply()),
     ],

@@ -225,6 +225,7 @@ impl Worker {
         }
         self.count_route_response(&s);
         self.route_upstream_response(d, &mut s);
+        self.encode_tunnel_head(&mut s);
         self.upstreams.put(u.key, u);
         if s.tunnel == Tunnel::Asked {
             self.begin_upgrade(d, &mut s);

@@ -93,6 +93,7 @@ impl Worker {
         host.pool.shard.rq_success.inc();
         self.count_route_response(&s);
         self.route_upstream_response(d, &mut s);
+        self.encode_tunnel_head(&mut s);
         self.begin_upgrade(d, &mut s);
         let mut out = std::mem::take(&mut self.out);
         out.clear();

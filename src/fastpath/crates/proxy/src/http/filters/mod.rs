@@ -355,6 +355,14 @@ impl Worker {
         s.filters = filters;
     }
 
+    /// The head of an answer that opens a tunnel ended here: nothing of it can be held.
+    pub fn encode_tunnel_head(&mut self, s: &mut Stream) {
+        if !s.filters.is_empty() {
+            self.encode_filters_head(s, false);
+            s.held = None;
+        }
+    }
+
     /// A reply of ours, head and body, as the filters want it.
     pub fn encode_local<'a>(&mut self, s: &mut Stream, body: &'a [u8]) -> Cow<'a, [u8]> {
         self.encode_filters_head(s, body.is_empty());

@@ -542,6 +542,9 @@ fn spiffe_trust_domains() {
         (svid(&one, &["spiffe://two.test/a"]), false),
         (svid(&one, &["spiffe://three.test/a"]), false),
         (svid(&one, &["https://one.test/a"]), false),
+        // The name of the domain itself is no workload's.
+        (svid(&one, &["spiffe://one.test"]), false),
+        (svid(&one, &["spiffe:///a"]), false),
         (
             svid(&one, &["spiffe://one.test/a", "spiffe://two.test/a"]),
             false,

@@ -187,7 +187,6 @@ impl Handshake {
                 info.peer = connection
                     .peer_certificates()
                     .and_then(|chain| peer(chain, &variant.verifier, sni));
-                check_resumed(&info, &variant.verifier)?;
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Client(kernel)))
@@ -429,7 +428,7 @@ fn peer(
     PeerCertificate::read(chain, validated, authorities).map(Arc::new)
 }
 
-/// Nobody has looked at the certificate of a session that is resumed.
+/// rustls does not look at the certificate of a client that resumes again.
 fn check_resumed(info: &Info, verifier: &Verifier) -> Result<(), TlsError> {
     match &info.peer {
         Some(peer) if info.resumed => verifier.check_resumed(peer, UnixTime::now()),

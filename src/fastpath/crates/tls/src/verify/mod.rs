@@ -112,8 +112,9 @@ impl Verifier {
         })
     }
 
-    /// Whether a peer that resumes a session would still pass. What it was checked against is the
-    /// same, or there would be no session; but its certificate may have ended meanwhile.
+    /// Whether a client that resumes a session would still pass (RFC 5246 §F.1.4). What it was
+    /// checked against is the same, or there would be no session; but its certificate may have
+    /// ended. Each resumption gives new tickets: without this one could go on for ever.
     ///
     /// # Errors
     /// It is not valid any more.

@@ -212,7 +212,7 @@ impl Policy {
     }
 }
 
-/// The trust domain of an X.509-SVID: its only URI SAN is `spiffe://DOMAIN/…`, and it is no CA
+/// The trust domain of an X.509-SVID, as it is written: its only URI SAN is `spiffe://DOMAIN/…`, and it is no CA
 /// (SPIFFE X509-SVID §2, §5.2).
 fn spiffe_trust_domain(certificate: &X509Certificate<'_>) -> Result<String, Refusal> {
     let refuse = |why: &str| {
@@ -237,5 +237,5 @@ fn spiffe_trust_domain(certificate: &X509Certificate<'_>) -> Result<String, Refu
         .map(|(domain, _path)| domain)
         .filter(|domain| !domain.is_empty())
         .ok_or_else(|| refuse("the URI SAN is no SPIFFE ID"))?;
-    Ok(domain.to_ascii_lowercase())
+    Ok(domain.to_owned())
 }

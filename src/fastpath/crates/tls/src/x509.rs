@@ -194,6 +194,7 @@ fn any_text(any: &Any<'_>) -> Vec<u8> {
             [0] => b"false".to_vec(),
             _ => b"true".to_vec(),
         },
+        Tag::Integer | Tag::Enumerated if any.data.len() > MAX_INTEGER => Vec::new(),
         Tag::Integer | Tag::Enumerated => decimal(any.data).into_bytes(),
         Tag::Oid => match any.clone().oid() {
             Ok(oid) => oid.to_id_string().into_bytes(),
@@ -206,6 +207,10 @@ fn any_text(any: &Any<'_>) -> Vec<u8> {
         _ => any.data.to_vec(),
     }
 }
+
+/// Longer integers in names have no text: digits cost the square of the length, and a peer that
+/// nobody vouches for chooses it (RFC 5280 §4.1.2.2 has 20 bytes for the longest that it knows).
+const MAX_INTEGER: usize = 32;
 
 /// Two's complement to decimal digits.
 fn decimal(bytes: &[u8]) -> String {
@@ -409,4 +414,33 @@ fn short_name(oid: &str) -> Option<&'static str> {
         "1.2.840.113549.1.9.1" => "emailAddress",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `[0] EXPLICIT INTEGER` of so many bytes.
+    fn integer(first: u8, len: usize) -> Vec<u8> {
+        let mut content = vec![0x11; len];
+        content[0] = first;
+        let header = |tag: u8, len: usize| {
+            let [high, low] = u16::try_from(len).unwrap().to_be_bytes();
+            vec![tag, 0x82, high, low]
+        };
+        let inner = [header(2, content.len()), content].concat();
+        [header(0xa0, inner.len()), inner].concat()
+    }
+
+    #[test]
+    fn integers_in_names() {
+        assert_eq!(other_name(&integer(0x00, 1)), b"0");
+        assert_eq!(other_name(&integer(0x7f, 1)), b"127");
+        assert_eq!(other_name(&integer(0xff, 1)), b"-1");
+        assert_eq!(other_name(&integer(0x01, 2)), b"273");
+        assert_eq!(other_name(&integer(0x7f, MAX_INTEGER)).len(), 77);
+        // A worker would be at the digits of these for seconds.
+        assert_eq!(other_name(&integer(0x01, MAX_INTEGER + 1)), b"");
+        assert_eq!(other_name(&integer(0x01, 60_000)), b"");
+    }
 }

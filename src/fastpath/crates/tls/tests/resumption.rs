@@ -5,6 +5,7 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use model::resources::tls::{
     Certificate, DownstreamTls, SecretSource, SessionTickets, TicketKeys, TlsVersion, UpstreamTls,
@@ -288,5 +289,41 @@ fn as_many_keys_as_configured() {
             })
             .collect();
         assert_eq!(resumed, want);
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// Waits for the end of the certificate's last second.
+#[test]
+fn never_with_a_client_certificate_that_has_expired() {
+    let ca = Ca::new("ca");
+    let end = since_1970().as_secs() + 1;
+    let short = ca.leaf_with(&["a.test"], |params| {
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(end);
+    });
+    let mut down = downstream(&[&ca.leaf(&["a.test"])]);
+    down.require_client_certificate = true;
+    down.common.validation = inline(trust(&ca));
+    let server = server(&down);
+    let clients = VERSIONS.map(|version| {
+        let mut up = up(version);
+        up.common
+            .certificates
+            .push(SecretSource::Inline(Arc::clone(&short)));
+        let client = client(&up);
+        assert!(!established(&client, &server, None).client.info().resumed);
+        client
+    });
+    while since_1970().as_secs() <= end {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    for client in &clients {
+        let (_, error) = support::refused(client, &server, None);
+        assert_eq!(error.class(), tls::ErrorClass::VerifyChain);
+        let expired = "certificate has expired";
+        assert!(error.reason().contains(expired), "{}", error.reason());
     }
 }

@@ -532,6 +532,11 @@ fn spiffe_trust_domains() {
                 trusted_ca: vec![two.der()],
                 file: None,
             },
+            TrustDomain {
+                name: "Three.test".into(),
+                trusted_ca: vec![one.der()],
+                file: None,
+            },
         ]),
         ..Validation::default()
     };
@@ -542,6 +547,12 @@ fn spiffe_trust_domains() {
         (svid(&one, &["spiffe://two.test/a"]), false),
         (svid(&one, &["spiffe://three.test/a"]), false),
         (svid(&one, &["https://one.test/a"]), false),
+        // Compared as written, as in Envoy.
+        (svid(&one, &["spiffe://Three.test/a"]), true),
+        (svid(&one, &["spiffe://ONE.test/a"]), false),
+        // The name of the domain itself is no workload's.
+        (svid(&one, &["spiffe://one.test"]), false),
+        (svid(&one, &["spiffe:///a"]), false),
         (
             svid(&one, &["spiffe://one.test/a", "spiffe://two.test/a"]),
             false,

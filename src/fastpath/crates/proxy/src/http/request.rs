@@ -367,19 +367,25 @@ fn forward_client_cert(hcm: &Hcm, tls: Option<&Info>, headers: &mut HeaderMap) {
         };
         tls::xfcc_element(info, details)
     });
+    put_client_cert(hcm.client_cert.mode, ours, headers);
+}
+
+/// `ours`: the element of the certificate that the client has shown.
+fn put_client_cert(mode: ForwardClientCertMode, ours: Option<Vec<u8>>, headers: &mut HeaderMap) {
     let known = Known::XForwardedClientCert;
-    match (hcm.client_cert.mode, ours) {
+    let is_right = match (mode, ours) {
         (ForwardClientCertMode::AlwaysForwardOnly, _)
-        | (ForwardClientCertMode::ForwardOnly, Some(_)) => {}
+        | (ForwardClientCertMode::ForwardOnly, Some(_)) => true,
         (ForwardClientCertMode::AppendForward, Some(element)) => {
-            headers.append_value(known, b",", &element);
+            headers.append_value(known, b",", &element)
         }
-        (ForwardClientCertMode::SanitizeSet, Some(element)) => {
-            headers.set(known, &element);
-        }
-        (ForwardClientCertMode::Sanitize, _) | (_, None) => {
-            headers.remove(known);
-        }
+        (ForwardClientCertMode::SanitizeSet, Some(element)) => headers.set(known, &element),
+        (ForwardClientCertMode::Sanitize, _) | (_, None) => false,
+    };
+    // A name with a control character in it is no header's value: then there is no header, rather
+    // than the one that the client has made up.
+    if !is_right {
+        headers.remove(known);
     }
 }
 
@@ -558,6 +564,33 @@ mod tests {
         assert_eq!(xff_address(&h, 0), (at([3, 3, 3, 3]), false));
         assert_eq!(xff_address(&h, 2), (at([1, 1, 1, 1]), false));
         assert_eq!(xff_address(&h, 3), (None, false));
+    }
+
+    #[test]
+    fn a_certificate_that_no_header_can_say_leaves_none_of_the_clients() {
+        use ForwardClientCertMode::{AlwaysForwardOnly, AppendForward, ForwardOnly};
+        use ForwardClientCertMode::{Sanitize, SanitizeSet};
+        let (good, bad) = (
+            b"URI=spiffe://a/b".as_slice(),
+            b"URI=spiffe://a/\n".as_slice(),
+        );
+        for (mode, ours, want) in [
+            (SanitizeSet, Some(good), Some("URI=spiffe://a/b")),
+            (SanitizeSet, Some(bad), None),
+            (SanitizeSet, None, None),
+            (AppendForward, Some(good), Some("By=liar,URI=spiffe://a/b")),
+            (AppendForward, Some(bad), None),
+            (ForwardOnly, Some(bad), Some("By=liar")),
+            (ForwardOnly, None, None),
+            (Sanitize, Some(good), None),
+            (AlwaysForwardOnly, None, Some("By=liar")),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.push_known(Known::XForwardedClientCert, b"By=liar");
+            put_client_cert(mode, ours.map(<[u8]>::to_vec), &mut headers);
+            let found = headers.get(Known::XForwardedClientCert);
+            assert_eq!(found, want.map(str::as_bytes), "{mode:?} {ours:?}");
+        }
     }
 
     #[test]

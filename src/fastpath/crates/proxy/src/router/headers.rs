@@ -156,12 +156,37 @@ fn apply(s: &mut Stream, side: Side, add: &HeaderAdd, value: &[u8]) {
         AppendAction::AddIfAbsent if !present => {
             headers.push(name, value);
         }
-        AppendAction::OverwriteIfExistsOrAdd => {
-            headers.set_name(name, value);
-        }
-        AppendAction::OverwriteIfExists if present => {
-            headers.set_name(name, value);
-        }
+        AppendAction::OverwriteIfExistsOrAdd => overwrite(headers, &add.name, value),
+        AppendAction::OverwriteIfExists if present => overwrite(headers, &add.name, value),
         AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
+    }
+}
+
+/// A value that no header can have (a name in a certificate or a ClientHello may hold control
+/// characters) leaves none, rather than the one that was to be overwritten: that may be a lie.
+fn overwrite(headers: &mut HeaderMap, name: &HeaderName, value: &[u8]) {
+    if !headers.set_name(name.text.as_bytes(), value) {
+        remove_name(headers, name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_said_does_not_leave_what_was_said_before() {
+        for (text, known) in [("x-id", Known::Other), ("x-request-id", Known::XRequestId)] {
+            let name = HeaderName {
+                known,
+                text: text.into(),
+            };
+            for (value, want) in [(&b"right"[..], Some(&b"right"[..])), (b"a\nb", None)] {
+                let mut headers = HeaderMap::new();
+                headers.push(text.as_bytes(), b"lie");
+                overwrite(&mut headers, &name, value);
+                assert_eq!(headers.get_name(text.as_bytes()), want, "{text} {value:?}");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a tunnel: a peer that is lost, what is still flushed, the accounts, draining.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::{Server, Stage, To, Tunnel};
@@ -121,13 +122,15 @@ impl Worker {
     }
 
     /// Tunnels of a drained TCP proxy have the drain time left.
-    pub fn drain_tunnels(&mut self, tcp: &Rc<TcpRuntime>) {
-        let end = self
-            .clock
-            .now_ms()
-            .saturating_add(self.shared.drain_time_ms);
-        tcp.drain_end.set(end);
-        let is_its = |t: &Tunnel| Rc::ptr_eq(&t.tcp, tcp);
+    pub fn set_drain_end(&self, tcp: &TcpRuntime) {
+        let now = self.clock.now_ms();
+        tcp.drain_end
+            .set(now.saturating_add(self.shared.drain_time_ms));
+    }
+
+    /// The same for those that there are.
+    pub fn drain_tunnels(&mut self, drained: &HashSet<*const TcpRuntime>) {
+        let is_its = |t: &Tunnel| drained.contains(&Rc::as_ptr(&t.tcp));
         let keys: Vec<Key> = self
             .tunnels
             .iter()
@@ -136,7 +139,7 @@ impl Worker {
             .collect();
         for key in keys {
             if let Some(mut t) = self.tunnels.take(key) {
-                t.drain_end = end;
+                t.drain_end = t.tcp.drain_end.get();
                 self.arm_tunnel(&t);
                 self.tunnels.put(key, t);
             }

@@ -171,13 +171,20 @@ impl StreamInfo {
         self.facts = old.facts;
     }
 
-    /// `REQUESTED_SERVER_NAME`
+    /// The server name that the client asked for, as it wrote it.
     #[must_use]
-    pub fn requested_server_name(&self) -> Option<&str> {
-        let facts = self.facts.as_ref();
-        let inspected = facts.and_then(|facts| std::str::from_utf8(&facts.server_name).ok());
-        let inspected = inspected.filter(|name| !name.is_empty());
-        inspected.or_else(|| self.downstream_tls.as_ref()?.server_name.as_deref())
+    pub fn requested_server_name(&self) -> Option<&[u8]> {
+        let inspected = self.facts.as_ref().map(|facts| &*facts.server_name);
+        let agreed = || {
+            Some(
+                self.downstream_tls
+                    .as_ref()?
+                    .server_name
+                    .as_deref()?
+                    .as_bytes(),
+            )
+        };
+        inspected.filter(|name| !name.is_empty()).or_else(agreed)
     }
 
     /// Whole milliseconds from `start` to `point`; None if `point` did not happen.

@@ -1,7 +1,7 @@
 //! Installing a configuration in a worker: what changed is swapped, what did not is untouched.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -296,32 +296,42 @@ impl Worker {
 
     /// Drains the chains that are not among `kept`.
     fn drain_chains(&mut self, chains: &[Rc<ChainRuntime>], kept: &[Rc<ChainRuntime>]) {
-        for chain in chains {
-            if kept.iter().any(|k| Rc::ptr_eq(k, chain)) {
-                continue;
-            }
+        let kept: HashSet<*const ChainRuntime> = kept.iter().map(Rc::as_ptr).collect();
+        let mut https = HashSet::new();
+        let mut tcps = HashSet::new();
+        for chain in chains.iter().filter(|c| !kept.contains(&Rc::as_ptr(c))) {
             chain.drain();
             self.draining.push(Rc::downgrade(chain));
             match &chain.service {
-                Service::Http(http) => self.drain_http(http),
-                Service::Tcp(tcp) => self.drain_tunnels(tcp),
-            }
+                Service::Http(http) => https.insert(Rc::as_ptr(http)),
+                Service::Tcp(tcp) => {
+                    self.set_drain_end(tcp);
+                    tcps.insert(Rc::as_ptr(tcp))
+                }
+            };
+        }
+        // One look at all connections, however many chains go.
+        if !https.is_empty() {
+            self.drain_http(&https);
+        }
+        if !tcps.is_empty() {
+            self.drain_tunnels(&tcps);
         }
     }
 
-    fn drain_http(&mut self, http: &Rc<HttpRuntime>) {
+    fn drain_http(&mut self, gone: &HashSet<*const HttpRuntime>) {
         for key in self.downstreams.keys() {
             let is_its = self
                 .downstreams
                 .get(key)
-                .is_some_and(|d| Rc::ptr_eq(&d.client.http, http));
+                .is_some_and(|d| gone.contains(&Rc::as_ptr(&d.client.http)));
             if is_its {
                 self.drain_downstream(key);
             }
         }
         for key in self.http2.keys() {
             let is_its = self.http2.get(key).is_some_and(|c| match &c.role {
-                Role::Server(server) => Rc::ptr_eq(&server.client.http, http),
+                Role::Server(server) => gone.contains(&Rc::as_ptr(&server.client.http)),
                 Role::Client(_) => false,
             });
             if is_its {

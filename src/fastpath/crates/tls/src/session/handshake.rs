@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proto::client_hello::{ClientHello, Finder, Found, MAX_BYTES};
 use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::{CertificateDer, DnsName, ServerName};
+use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{
@@ -169,6 +169,7 @@ impl Handshake {
                 info.peer = connection
                     .peer_certificates()
                     .and_then(|chain| peer(chain, context.verifier(), None));
+                check_resumed(&info, context.verifier())?;
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Server(kernel)))
@@ -425,6 +426,14 @@ fn peer(
     let validated = verifier.vouches(chain, server_name);
     let authorities = validated.then(|| verifier.authorities()).flatten();
     PeerCertificate::read(chain, validated, authorities).map(Arc::new)
+}
+
+/// rustls does not look at the certificate of a client that resumes again.
+fn check_resumed(info: &Info, verifier: &Verifier) -> Result<(), TlsError> {
+    match &info.peer {
+        Some(peer) if info.resumed => verifier.check_resumed(peer, UnixTime::now()),
+        _ => Ok(()),
+    }
 }
 
 fn cipher_name(suite: SupportedCipherSuite) -> &'static str {

@@ -54,15 +54,38 @@ fn key_updates() {
             .unwrap();
         assert_eq!(traffic(&mut pair.client).send.sequence(), 0);
         let before = traffic(&mut pair.server).send.sequence();
+        pair.run().unwrap();
+        assert_eq!(traffic(&mut pair.server).send.sequence(), before);
         pair.talk(1000);
-        // It spoke once under the old key, then changed it if it was asked to.
-        let want = if request { 0 } else { before + 1 };
+        // If it was asked to, it changed its key before it spoke.
+        let want = if request { 1 } else { before + 1 };
         assert_eq!(traffic(&mut pair.server).send.sequence(), want);
         traffic(&mut pair.server)
             .update_send_key(request, &mut pair.to_client)
             .unwrap();
         pair.talk(1000);
     }
+}
+
+/// One that asks for keys again and again, and reads nothing, gets one answer in the end.
+#[test]
+fn answers_to_key_updates_do_not_pile_up() {
+    let mut pair = pair(TlsVersion::V1_3);
+    for _ in 0..100 {
+        let out = &mut pair.to_server;
+        traffic(&mut pair.client)
+            .update_send_key(true, out)
+            .unwrap();
+        pair.client.send(&[b"x"], &mut pair.to_server).unwrap();
+        let mut cipher = std::mem::take(&mut pair.to_server);
+        let (mut plain, mut answer) = (Vec::new(), Vec::new());
+        pair.server
+            .receive(&mut cipher, &mut plain, &mut answer)
+            .unwrap();
+        assert_eq!((&plain[..], answer.len()), (&b"x"[..], 0));
+    }
+    pair.talk(10);
+    assert_eq!(traffic(&mut pair.server).send.sequence(), 1);
 }
 
 #[test]
@@ -169,6 +192,12 @@ fn a_message_in_pieces() {
     record(&mut split, Content::Data, b"between");
     let error = server_error(&mut split);
     assert!(error.reason().contains("EXCESS_HANDSHAKE_DATA"), "{error}");
+    let mut whole = pair(TlsVersion::V1_3);
+    for byte in [24, 0, 0, 1, 0] {
+        record(&mut whole, Content::Handshake, &[byte]);
+    }
+    whole.run().unwrap();
+    assert_eq!(traffic(&mut whole.server).receive.sequence(), 0);
     // A message that never ends is bounded.
     let mut endless = pair(TlsVersion::V1_3);
     record(&mut endless, Content::Handshake, &[4, 0xff, 0xff, 0xff]);

@@ -53,6 +53,9 @@ pub(super) struct Traffic {
     warnings: u8,
     key_updates: u8,
     tickets: u8,
+    /// The peer asked for our next key. It gets it before the next data, once: answers to one that
+    /// asks and never reads would pile up (RFC 8446 §4.6.3).
+    owes_key: bool,
     peer_closed: bool,
 }
 
@@ -78,6 +81,7 @@ impl Traffic {
             warnings: 0,
             key_updates: 0,
             tickets: 0,
+            owes_key: false,
             peer_closed: false,
         })
     }
@@ -88,7 +92,7 @@ impl Traffic {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<Received, TlsError> {
-        let result = self.records(cipher, plain, out);
+        let result = self.records(cipher, plain);
         if self.partial.is_empty() {
             // An idle connection holds no buffer.
             self.partial = Vec::new();
@@ -109,7 +113,8 @@ impl Traffic {
             .fold(0_usize, |sum, part| sum.saturating_add(part.len()));
         let mut source = Source { parts, offset: 0 };
         while left > 0 {
-            if self.send.is_tls13() && self.send.sequence() >= RECORDS_PER_KEY {
+            let is_worn = self.send.is_tls13() && self.send.sequence() >= RECORDS_PER_KEY;
+            if is_worn || self.owes_key {
                 self.update_send_key(false, out)?;
             }
             let len = left.min(MAX_PLAINTEXT);
@@ -133,16 +138,11 @@ impl Traffic {
             .seal(Content::Alert, 2, |out| out.extend_from_slice(&alert), out)
     }
 
-    fn records(
-        &mut self,
-        mut cipher: &mut [u8],
-        plain: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn records(&mut self, mut cipher: &mut [u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
         // After close_notify nothing counts (RFC 8446 §6.1).
         while !cipher.is_empty() && !self.peer_closed {
             if !self.partial.is_empty() {
-                let used = self.complete(cipher, plain, out)?;
+                let used = self.complete(cipher, plain)?;
                 cipher = cipher.get_mut(used..).unwrap_or_default();
                 continue;
             }
@@ -152,26 +152,21 @@ impl Traffic {
                 break;
             };
             let (record, rest) = cipher.split_at_mut_checked(len).unwrap_or_default();
-            self.record(record, plain, out)?;
+            self.record(record, plain)?;
             cipher = rest;
         }
         Ok(())
     }
 
     /// Adds to the record that began in an earlier read; how much of `cipher` it took.
-    fn complete(
-        &mut self,
-        cipher: &[u8],
-        plain: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<usize, Failure> {
+    fn complete(&mut self, cipher: &[u8], plain: &mut Vec<u8>) -> Result<usize, Failure> {
         let whole = record_len(&self.partial)?.unwrap_or(HEADER);
         let missing = whole.saturating_sub(self.partial.len());
         let taken = cipher.get(..missing).unwrap_or(cipher);
         self.partial.extend_from_slice(taken);
         if record_len(&self.partial)? == Some(self.partial.len()) {
             let mut record = std::mem::take(&mut self.partial);
-            let result = self.record(&mut record, plain, out);
+            let result = self.record(&mut record, plain);
             // Its memory serves the next one of this call.
             record.clear();
             self.partial = record;
@@ -180,12 +175,7 @@ impl Traffic {
         Ok(taken.len())
     }
 
-    fn record(
-        &mut self,
-        record: &mut [u8],
-        plain: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn record(&mut self, record: &mut [u8], plain: &mut Vec<u8>) -> Result<(), Failure> {
         let (header, body) = record
             .split_first_chunk_mut::<HEADER>()
             .ok_or_else(|| Failure::decode(reason::BAD_PACKET_LENGTH))?;
@@ -207,7 +197,7 @@ impl Traffic {
                 Ok(())
             }
             Content::Alert => self.alert_received(text),
-            Content::Handshake => self.handshake_received(text, out),
+            Content::Handshake => self.handshake_received(text),
             Content::ChangeCipherSpec => Err(Failure::unexpected(reason::UNEXPECTED_RECORD)),
         }
     }
@@ -237,7 +227,7 @@ impl Traffic {
         })
     }
 
-    fn handshake_received(&mut self, text: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn handshake_received(&mut self, text: &[u8]) -> Result<(), Failure> {
         if !self.receive.is_tls13() {
             // HelloRequest or a second ClientHello: Envoy does not renegotiate either.
             return Err(Failure {
@@ -256,19 +246,19 @@ impl Traffic {
         let mut rest: &[u8] = &messages;
         while let Some((kind, body, after)) = split_message(rest) {
             rest = after;
-            self.message_received(kind, body, rest.is_empty(), out)?;
+            self.message_received(kind, body, rest.is_empty())?;
         }
-        self.message = rest.to_vec();
+        // What is not whole stays where it is: copied for each of its pieces, a message in pieces
+        // of one byte would cost the square of its length.
+        let used = messages.len().saturating_sub(rest.len());
+        messages.drain(..used);
+        if !messages.is_empty() {
+            self.message = messages;
+        }
         Ok(())
     }
 
-    fn message_received(
-        &mut self,
-        kind: u8,
-        body: &[u8],
-        last: bool,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn message_received(&mut self, kind: u8, body: &[u8], last: bool) -> Result<(), Failure> {
         match (kind, &mut self.kernel) {
             (KEY_UPDATE, _) => {
                 // A new key begins with a record (RFC 8446 §5.1).
@@ -280,7 +270,7 @@ impl Traffic {
                     MAX_KEY_UPDATES,
                     reason::TOO_MANY_KEY_UPDATES,
                 )?;
-                self.key_update_received(body, out)
+                self.key_update_received(body)
             }
             (NEW_SESSION_TICKET, Kernel::Client(kernel)) => {
                 self.tickets = self.tickets.saturating_add(1);
@@ -295,7 +285,7 @@ impl Traffic {
         }
     }
 
-    fn key_update_received(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn key_update_received(&mut self, body: &[u8]) -> Result<(), Failure> {
         let answer = match body {
             [0] => false,
             [1] => true,
@@ -308,9 +298,7 @@ impl Traffic {
         }
         .map_err(|error| Failure::internal(&error.to_string()))?;
         self.receive = Protection::new(true, sequence, &secrets)?;
-        if answer {
-            self.update_send_key(false, out)?;
-        }
+        self.owes_key |= answer;
         Ok(())
     }
 
@@ -329,6 +317,7 @@ impl Traffic {
         )?;
         let (sequence, secrets) = self.next_send_secret()?;
         self.send = Protection::new(true, sequence, &secrets)?;
+        self.owes_key = false;
         Ok(())
     }
 

@@ -19,7 +19,8 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use self::policy::Policy;
-use crate::error::BadKeyUsage;
+use crate::error::{BadKeyUsage, TlsError, VerifyFailure, chain_words};
+use crate::peer::PeerCertificate;
 use crate::peer_signature;
 use crate::x509;
 
@@ -109,6 +110,26 @@ impl Verifier {
         chain.split_first().is_some_and(|(leaf, rest)| {
             self.check(leaf, rest, server_name, UnixTime::now()).is_ok()
         })
+    }
+
+    /// Whether a client that resumes a session would still pass (RFC 5246 §F.1.4). What it was
+    /// checked against is the same, or there would be no session; but its certificate may have
+    /// ended. Each resumption gives new tickets: without this one could go on for ever.
+    ///
+    /// # Errors
+    /// It is not valid any more.
+    pub(crate) fn check_resumed(
+        &self,
+        peer: &PeerCertificate,
+        now: UnixTime,
+    ) -> Result<(), TlsError> {
+        let policy = self.policy.as_ref().filter(|policy| policy.checks_dates());
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if policy.is_none() || (peer.not_before..=peer.not_after).contains(&now) {
+            return Ok(());
+        }
+        let words = chain_words(&rustls::CertificateError::Expired);
+        Err(TlsError::verify(&VerifyFailure::chain(words)))
     }
 
     fn check(

@@ -116,6 +116,11 @@ impl Policy {
         !matches!(self.trust, Trust::None)
     }
 
+    /// Whether a certificate has to be valid at the time.
+    pub(super) fn checks_dates(&self) -> bool {
+        self.verifies_chains() && !self.rules.allow_expired && !self.accepts_untrusted()
+    }
+
     /// Envoy requires a certificate as soon as it has pins, names or SPIFFE to check.
     pub(super) fn needs_certificate(&self) -> bool {
         !self.accepts_untrusted()
@@ -207,7 +212,7 @@ impl Policy {
     }
 }
 
-/// The trust domain of an X.509-SVID: its only URI SAN is `spiffe://DOMAIN/…`, and it is no CA
+/// The trust domain of an X.509-SVID, as it is written: its only URI SAN is `spiffe://DOMAIN/…`, and it is no CA
 /// (SPIFFE X509-SVID §2, §5.2).
 fn spiffe_trust_domain(certificate: &X509Certificate<'_>) -> Result<String, Refusal> {
     let refuse = |why: &str| {
@@ -227,8 +232,10 @@ fn spiffe_trust_domain(certificate: &X509Certificate<'_>) -> Result<String, Refu
     let uri = san::only_uri(certificate).ok_or_else(|| refuse("not exactly one URI SAN"))?;
     let domain = uri
         .strip_prefix("spiffe://")
-        .and_then(|rest| rest.split('/').next())
+        // Without a path it is the domain's own name, which no workload has.
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(domain, _path)| domain)
         .filter(|domain| !domain.is_empty())
         .ok_or_else(|| refuse("the URI SAN is no SPIFFE ID"))?;
-    Ok(domain.to_ascii_lowercase())
+    Ok(domain.to_owned())
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::*;
+use crate::listener::ConnectionFacts;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stream_info::StreamInfo;
 use model::format::JsonFormat;
@@ -230,6 +231,27 @@ fn what_a_handshake_settled() {
         ("DYNAMIC_METADATA(a:b)", "-"),
     ] {
         assert_eq!(x.text(&format!("%{operator}%")), want, "{operator}");
+    }
+}
+
+/// Read off Envoy 1.40.
+#[test]
+fn server_names_write_no_lines() {
+    for (name, want) in [
+        (&b"a_b.c-d"[..], "a_b.c-d"),
+        (b"a\nline forged", "invalid:a_line_forged"),
+        (b"\xc3\xa9.x", "invalid:__.x"),
+        (b"a\xffb", "invalid:a_b"),
+        (b"*.a", "invalid:_.a"),
+        (b"a:1", "invalid:a_1"),
+        (b"", "-"),
+    ] {
+        let mut x = Exchange::forwarded();
+        let nowhere = Address::Pipe("".into());
+        let mut facts = ConnectionFacts::new(nowhere.clone(), nowhere);
+        facts.server_name = name.into();
+        x.info.facts = Some(facts.into());
+        assert_eq!(x.text("%REQUESTED_SERVER_NAME%"), want, "{name:?}");
     }
 }
 

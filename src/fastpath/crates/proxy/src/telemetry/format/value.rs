@@ -274,7 +274,7 @@ fn field<'a>(which: Field, ctx: &LogContext<'a>) -> Value<'a> {
         Field::FilterChainName => Value::text(info.filter_chain_name.as_deref()),
         Field::Hostname => Value::Bytes(hostname().as_bytes()),
         Field::Protocol => Value::text(info.protocol.map(version)),
-        Field::RequestedServerName => Value::text(info.requested_server_name()),
+        Field::RequestedServerName => host_name(info.requested_server_name()),
         Field::RequestDuration => Value::number(info.millis_to(info.downstream_rx_end)),
         Field::RequestHeadersBytes => Value::Number(request_bytes(ctx)),
         Field::RequestTxDuration => Value::number(info.millis_to(info.upstream_tx_end)),
@@ -415,6 +415,24 @@ fn parameter<'a>(query: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let value = value.strip_prefix(b"=").unwrap_or(value);
         decoded(key).eq(name.iter().copied()).then_some(value)
     })
+}
+
+/// As in Envoy: whatever is in no name of a host becomes `_`, and the name is said to be invalid. A
+/// ClientHello may ask for any bytes, and must not be able to write lines of its own into a log.
+fn host_name(name: Option<&[u8]>) -> Value<'_> {
+    let is_right = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    match name {
+        None | Some([]) => Value::Missing,
+        Some(name) if name.iter().all(|byte| is_right(*byte)) => Value::Bytes(name),
+        Some(name) => {
+            let mut text = String::from("invalid:");
+            text.extend(name.iter().map(|byte| {
+                let byte = Some(*byte).filter(|byte| is_right(*byte));
+                byte.map_or('_', char::from)
+            }));
+            Value::Owned(text)
+        }
+    }
 }
 
 /// Percent-decodes. Control characters stay encoded (Envoy decodes them too): a request must not

@@ -51,9 +51,9 @@ def add(
 def identities(view: View, service: Service) -> tuple[str, ...]:
     """The SPIFFE identities that hosts of a service may have: those of its workloads, and those
     that its ServiceEntry names."""
-    domain = mesh.trust_domain(view)
     found = {
         names.spiffe(domain, one.namespace, one.service_account)
+        for domain in mesh.trust_domains(view)
         for port in service.ports
         for one in services.endpoints(view, service, port.number)
         if one.service_account

@@ -22,7 +22,7 @@ from controlplane.resources.virtual_service import layer4
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.gateways import Gate, ends_tls, is_http, route_name
-from controlplane.translation.listeners import addresses, authorization, manager
+from controlplane.translation.listeners import addresses, authorization, checks, manager
 from controlplane.translation.listeners.sniffing import tls_inspector
 from controlplane.translation.pack import packed
 from controlplane.translation.tls import secret, socket, workload_context
@@ -87,8 +87,8 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 
 def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
     name = route_name(gate, one)
-    checks = authorization.http_filters(view, namespace, labels)
-    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", checks)
+    before = checks.http_filters(view, namespace, labels)
+    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before)
     # The edge of the mesh: the client is whoever connects, whatever headers say.
     built.use_remote_address.value = True
     built.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
@@ -104,11 +104,11 @@ def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -
 def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
     client = Client(namespace, None, labels, (one.name,))
-    checks = authorization.network_filters(view, namespace, labels)
+    before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
         forward = manager.tcp_proxy(view, route.clusters, route.stat_prefix)
-        chain = FilterChain(filters=[*checks, forward])
+        chain = FilterChain(filters=[*before, forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):
             chain.transport_socket.CopyFrom(_tls(one))

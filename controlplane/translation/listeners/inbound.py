@@ -18,12 +18,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
-from controlplane.registry import protocols, proxies
+from controlplane.registry import mesh, protocols, proxies
 from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
 from controlplane.translation import names
-from controlplane.translation.listeners import addresses, authorization, manager
+from controlplane.translation.listeners import addresses, authorization, checks, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
 from controlplane.translation.pack import any_of, packed
@@ -47,7 +47,7 @@ def listeners(
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     found = proxies.offers(view, namespace, workload, labels, (capture.address,))
     offers = {one.target: one for one in reversed(found)}
-    requests = authorization.http_filters(view, namespace, labels)
+    requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
@@ -56,11 +56,11 @@ def listeners(
         held = mode(view, namespace, labels, port)
         as_requests = [_http(view, offer, requests)]
         if offer.port.protocol == "auto":
-            opened[port] = _sniffed(str(port), held, as_requests, as_bytes)
+            opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
         elif protocols.is_http(offer.port.protocol):
-            opened[port] = _secured(str(port), held, as_requests, as_bytes, http=True)
+            opened[port] = _secured(view, str(port), held, as_requests, as_bytes, http=True)
         else:
-            opened[port] = _secured(str(port), held, as_bytes, as_bytes, http=False)
+            opened[port] = _secured(view, str(port), held, as_bytes, as_bytes, http=False)
         chains += _for_port(port, opened[port])
     if capture.mode == "NONE":
         return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
@@ -68,9 +68,9 @@ def listeners(
     anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
-        chains += _for_port(port, _secured(str(port), held, anywhere, anywhere, http=False))
+        chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
     held = mode(view, namespace, labels, 0)
-    chains += _secured("virtualInbound-catchall", held, anywhere, anywhere, http=False)
+    chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
     return (_one(_virtual(view, chains)),)
 
 
@@ -137,6 +137,7 @@ def _for_port(port: int, chains: list[FilterChain]) -> list[FilterChain]:
 
 
 def _secured(
+    view: View,
     name: str,
     mode: Mode,
     filters: list[Filter],
@@ -149,7 +150,7 @@ def _secured(
     application ends itself; `alpn`: what tells the mesh's from it."""
     if mode == "DISABLE":
         return [FilterChain(name=f"{name}-plain", filters=filters)]
-    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(http))
+    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(view, http))
     mutual.filter_chain_match.transport_protocol = "tls"
     if mode == "STRICT":
         return [mutual]
@@ -162,12 +163,12 @@ def _secured(
 
 
 def _sniffed(
-    name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
+    view: View, name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
 ) -> list[FilterChain]:
     """The chains of a port whose protocol is found out: inside mutual TLS by what the client's
     sidecar says in ALPN, in plaintext from the first bytes (`http_inspector`)."""
     requests = FilterChain(
-        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(True)
+        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, True)
     )
     requests.filter_chain_match.transport_protocol = "tls"
     requests.filter_chain_match.application_protocols.extend(_MESH_HTTP_ALPN)
@@ -177,21 +178,22 @@ def _sniffed(
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         found.append(plain)
-    return found + _secured(name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
+    return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
 
 
-def _tls(http: bool) -> TransportSocket:
+def _tls(view: View, http: bool) -> TransportSocket:
+    alpn = _HTTP_ALPN if http else _TCP_ALPN
     context = DownstreamTlsContext(
-        common_tls_context=workload_context(_HTTP_ALPN if http else _TCP_ALPN, ())
+        common_tls_context=workload_context(alpn, (), mesh.trust_domains(view))
     )
     context.require_client_certificate.value = True
     return socket(context)
 
 
-def _http(view: View, offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
+def _http(view: View, offer: Offer, before: list[hcm.HttpFilter]) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", checks)
+    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", before)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"

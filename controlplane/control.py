@@ -23,6 +23,7 @@ from controlplane.registration import RegistrationService
 from controlplane.resources import mesh_config
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.mesh_config import MeshConfig
+from controlplane.resources.request_authentication.jwks import Keys
 from controlplane.resources.resource import Key
 from controlplane.sources.folder import Folder
 from controlplane.sources.merge import Merged
@@ -100,6 +101,7 @@ class Control:
             ),
             presence=self._registered,
         )
+        self._keys = Keys(self.world, self.server.changed)
 
     async def __aenter__(self) -> Self:
         listing = await self._source.list()
@@ -111,6 +113,7 @@ class Control:
         self._tasks = [
             loop.create_task(self._follow(listing.version)),
             loop.create_task(self._watch_roots()),
+            loop.create_task(self._keys.follow()),
         ]
         return self
 
@@ -170,6 +173,8 @@ class Control:
         touched = {*(one.key for one in change.updated), *change.removed}
         if _MESH_CONFIG in touched:
             self._follow_mesh_config()
+        if any(key.kind == "RequestAuthentication" for key in touched):
+            self._keys.wake()
         await self.server.changed()
 
     def _refuse(self, refused: tuple[Refused, ...]) -> None:

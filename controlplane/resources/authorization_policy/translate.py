@@ -79,13 +79,12 @@ def rules(view: View, namespace: str, labels: Labels, *, http: bool) -> list[Rul
 
 
 def delegated(view: View, namespace: str, labels: Labels, *, http: bool) -> list[Delegated]:
-    """The CUSTOM policies of a workload, by provider. Those that are only tried ask nobody."""
+    """The CUSTOM policies of a workload, by provider (validation lets none be only tried)."""
     domains = mesh.trust_domains(view)
     by_provider: dict[str, list[Resource[Any]]] = {}
     for one in select.policies(view, namespace, labels, "CUSTOM"):
-        if not _dry_run(one):
-            name = one.spec.provider.name if one.spec.provider else ""
-            by_provider.setdefault(name, []).append(one)
+        name = one.spec.provider.name if one.spec.provider else ""
+        by_provider.setdefault(name, []).append(one)
     return [
         Delegated(name, _rbac(held, "CUSTOM", domains, http=http, prefix=asked_prefix(name)))
         for name, held in sorted(by_provider.items())

@@ -87,7 +87,7 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 
 def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
     name = route_name(gate, one)
-    before = checks.http_filters(view, namespace, labels)
+    before = checks.http_filters(view, namespace, labels, gateway=True)
     built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before)
     # The edge of the mesh: the client is whoever connects, whatever headers say.
     built.use_remote_address.value = True

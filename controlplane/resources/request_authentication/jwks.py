@@ -15,8 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.message import Message
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -225,13 +224,13 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     max_redirections = 3
 
-    def redirect_request(  # noqa: PLR0913, PLR0917  # the base class's
+    def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
         code: int,
         msg: str,
-        headers: Message,
+        headers: HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
         try:

@@ -12,6 +12,7 @@ from controlplane.resources.envoy_filter.clusters import patched as patch_cluste
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
 from controlplane.resources.envoy_filter.routes import patched as patch_routes
 from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
+from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, gateways, names, secrets
@@ -90,7 +91,12 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "router":
         return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
     return (
-        *outbound_listeners.listeners(view, _client(view, who), who.capture),
+        *outbound_listeners.listeners(
+            view,
+            _client(view, who),
+            who.capture,
+            reporting(view, who.namespace, who.labels, "CLIENT"),
+        ),
         *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
     )
 

@@ -18,6 +18,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.tls import ServerTLSSettings
 from controlplane.resources.gateway.select import Opened
+from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import layer4
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
@@ -87,8 +88,12 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 
 def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
     name = route_name(gate, one)
+    to = reporting(view, namespace, labels, "CLIENT")
     before = checks.http_filters(view, namespace, labels, gateway=True)
-    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before)
+    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before, to)
+    if built.HasField("tracing"):
+        # The client's span and that of the call behind are two, as in Istio.
+        built.tracing.spawn_upstream_span.value = True
     # The edge of the mesh: the client is whoever connects, whatever headers say.
     built.use_remote_address.value = True
     built.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
@@ -104,10 +109,11 @@ def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -
 def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
     client = Client(namespace, None, labels, (one.name,))
+    to = reporting(view, namespace, labels, "CLIENT")
     before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
-        forward = manager.tcp_proxy(view, route.clusters, route.stat_prefix)
+        forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix)
         chain = FilterChain(filters=[*before, forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):

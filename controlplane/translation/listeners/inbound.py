@@ -22,6 +22,7 @@ from controlplane.registry import mesh, protocols, proxies
 from controlplane.registry.proxies import Offer
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
+from controlplane.resources.telemetry.select import Reporting, reporting
 from controlplane.translation import names
 from controlplane.translation.listeners import addresses, authorization, checks, manager
 from controlplane.translation.listeners.addresses import Capture
@@ -49,12 +50,13 @@ def listeners(
     offers = {one.target: one for one in reversed(found)}
     requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
+    to = reporting(view, namespace, labels, "SERVER")
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
     for port, offer in sorted(offers.items()):
-        as_bytes = [*connections, _tcp(view, names.inbound(port))]
+        as_bytes = [*connections, _tcp(view, names.inbound(port), to)]
         held = mode(view, namespace, labels, port)
-        as_requests = [_http(view, offer, requests)]
+        as_requests = [_http(view, offer, requests, to)]
         if offer.port.protocol == "auto":
             opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
         elif protocols.is_http(offer.port.protocol):
@@ -65,20 +67,20 @@ def listeners(
     if capture.mode == "NONE":
         return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH)]
+    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
         chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
     held = mode(view, namespace, labels, 0)
     chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
-    return (_one(_virtual(view, chains)),)
+    return (_one(_virtual(view, chains, to)),)
 
 
 def _one(listener: Listener) -> Encoded:
     return encoded(listener.name, packed(listener))
 
 
-def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
+def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listener:
     built = _listener("virtualInbound", "0.0.0.0", addresses.INBOUND_PORT)
     built.use_original_dst.value = False
     built.listener_filters.insert(
@@ -91,7 +93,7 @@ def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": addresses.INBOUND_PORT}),
-            filters=[_tcp(view, names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE, to)],
         )
     )
     built.filter_chains.extend(chains)
@@ -190,10 +192,10 @@ def _tls(view: View, http: bool) -> TransportSocket:
     return socket(context)
 
 
-def _http(view: View, offer: Offer, before: list[hcm.HttpFilter]) -> Filter:
+def _http(view: View, offer: Offer, before: list[hcm.HttpFilter], to: Reporting) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", before)
+    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", before, to)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"
@@ -201,5 +203,5 @@ def _http(view: View, offer: Offer, before: list[hcm.HttpFilter]) -> Filter:
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(view: View, cluster: str) -> Filter:
-    return manager.tcp_proxy(view, ((cluster, 100),))
+def _tcp(view: View, cluster: str, to: Reporting) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),), to)

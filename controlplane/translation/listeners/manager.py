@@ -14,8 +14,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
+from controlplane.resources.telemetry.select import Reporting
 from controlplane.translation.durations import duration
-from controlplane.translation.listeners import access_log
+from controlplane.translation.listeners import access_log, tracing
 from controlplane.translation.pack import any_of
 from controlplane.world.view import View
 
@@ -26,7 +27,7 @@ NAME = "envoy.filters.network.http_connection_manager"
 
 
 def manager(
-    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter]
+    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter], reporting: Reporting
 ) -> hcm.HttpConnectionManager:
     """What both directions have in common. `filters` stand before the router."""
     built = hcm.HttpConnectionManager(
@@ -35,7 +36,8 @@ def manager(
         stream_idle_timeout=duration(0),
         upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
     )
-    built.access_log.extend(access_log.loggers(view))
+    built.access_log.extend(access_log.loggers(view, reporting))
+    tracing.add(view, built, reporting)
     built.use_remote_address.value = False
     built.normalize_path.value = True
     built.http_filters.extend(filters)
@@ -60,10 +62,12 @@ def network_filter(name: str, config: object) -> Filter:
     return Filter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]
 
 
-def tcp_proxy(view: View, clusters: Sequence[tuple[str, int]], stat_prefix: str = "") -> Filter:
+def tcp_proxy(
+    view: View, clusters: Sequence[tuple[str, int]], reporting: Reporting, stat_prefix: str = ""
+) -> Filter:
     """Bytes to a cluster, or to several by weight."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
-    proxy.access_log.extend(access_log.loggers(view))
+    proxy.access_log.extend(access_log.loggers(view, reporting))
     if len(clusters) == 1:
         proxy.cluster = clusters[0][0]
     else:

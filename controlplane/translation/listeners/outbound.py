@@ -12,6 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
 from controlplane.resources.authorization_policy.matchers import cidr
+from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service import layer4, select
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import names
@@ -26,15 +27,21 @@ from controlplane.xds.translator import Encoded, encoded
 
 
 @query
-def listeners(view: View, client: Client, capture: Capture) -> tuple[Encoded, ...]:
+def listeners(
+    view: View, client: Client, capture: Capture, reporting: Reporting
+) -> tuple[Encoded, ...]:
     """All of them, for workloads that are alike in `client`."""
-    found = _opened(view, capture) if capture.mode == "NONE" else [_catch_all(view)]
+    found = (
+        _opened(view, capture, reporting)
+        if capture.mode == "NONE"
+        else [_catch_all(view, reporting)]
+    )
     if capture.mode != "NONE":
-        found += _intercepted(view, client)
+        found += _intercepted(view, client, reporting)
     return tuple(encoded(one.name, packed(one)) for one in found)
 
 
-def _catch_all(view: View) -> Listener:
+def _catch_all(view: View, reporting: Reporting) -> Listener:
     """What iptables brings, and hands on to the listener of the address that was meant."""
     allow_any = mesh.config(view).outbound_traffic_policy.mode != "REGISTRY_ONLY"
     anywhere = names.PASSTHROUGH if allow_any else names.BLACK_HOLE
@@ -46,16 +53,16 @@ def _catch_all(view: View) -> Listener:
             filter_chain_match=FilterChainMatch(
                 destination_port={"value": addresses.OUTBOUND_PORT}
             ),
-            filters=[_tcp(view, names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE, reporting)],
         )
     )
     built.filter_chains.append(
-        FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(view, anywhere)])
+        FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(view, anywhere, reporting)])
     )
     return built
 
 
-def _intercepted(view: View, client: Client) -> list[Listener]:
+def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Listener]:
     """Listeners without sockets, one for each HTTP port and one for each address of a TCP port."""
     found: dict[str, Listener] = {}
     for service in scope.of_sidecar(view, client.namespace, client.sidecar).services():
@@ -63,18 +70,20 @@ def _intercepted(view: View, client: Client) -> list[Listener]:
             if protocols.is_http(port.protocol):
                 name = f"0.0.0.0_{port.number}"
                 if name not in found:
-                    found[name] = _http(view, name, "0.0.0.0", port.number, str(port.number))
+                    found[name] = _http(
+                        view, name, "0.0.0.0", port.number, str(port.number), reporting
+                    )
             elif port.protocol != "udp":
                 for address in _virtual_addresses(service):
                     name = f"{address}_{port.number}"
                     if name not in found:
-                        found[name] = _bytes(view, name, address, service, port, client)
+                        found[name] = _bytes(view, name, address, service, port, client, reporting)
     for one in found.values():
         one.bind_to_port.value = False
     return [found[name] for name in sorted(found)]
 
 
-def _opened(view: View, capture: Capture) -> list[Listener]:
+def _opened(view: View, capture: Capture, reporting: Reporting) -> list[Listener]:
     """Listeners that clients connect to by themselves: as their HTTP proxy, or port by port."""
     found = []
     given = capture.http_proxy
@@ -82,13 +91,13 @@ def _opened(view: View, capture: Capture) -> list[Listener]:
         given = f"127.0.0.1:{mesh.config(view).proxy_http_port}"
     proxy = addresses.split(given)
     if proxy is not None:
-        found.append(_http(view, f"{proxy[0]}_{proxy[1]}", *proxy, HTTP_PROXY))
+        found.append(_http(view, f"{proxy[0]}_{proxy[1]}", *proxy, HTTP_PROXY, reporting))
     for local, host, port in capture.egress:
         address = addresses.split(local)
         if address is not None:
             cluster = names.outbound(port, "", host)
             built = _listener(f"{address[0]}_{address[1]}", *address)
-            built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
+            built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster, reporting)]))
             found.append(built)
     return found
 
@@ -101,27 +110,36 @@ def _listener(name: str, address: str, port: int) -> Listener:
     )
 
 
-def _http(view: View, name: str, address: str, port: int, routes: str) -> Listener:
+def _http(
+    view: View, name: str, address: str, port: int, routes: str, reporting: Reporting
+) -> Listener:
     built = _listener(name, address, port)
-    built.filter_chains.append(_http_chain(view, f"outbound_{name}", routes))
+    built.filter_chains.append(_http_chain(view, f"outbound_{name}", routes, reporting))
     return built
 
 
-def _http_chain(view: View, stat_prefix: str, routes: str) -> FilterChain:
-    connection = manager.manager(view, stat_prefix, ())
+def _http_chain(view: View, stat_prefix: str, routes: str, reporting: Reporting) -> FilterChain:
+    connection = manager.manager(view, stat_prefix, (), reporting)
     connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
     return FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
 
 
 def _bytes(
-    view: View, name: str, address: str, service: Service, port: Port, client: Client
+    view: View,
+    name: str,
+    address: str,
+    service: Service,
+    port: Port,
+    client: Client,
+    reporting: Reporting,
 ) -> Listener:
     """One address of a service. A port that does not say its protocol is looked at: HTTP gets
     routes, all else goes where TLS and TCP routes say, or to the service."""
     built = _listener(name, address, port.number)
     if port.protocol == "auto":
         built.listener_filters.append(http_inspector())
-        requests = _http_chain(view, f"outbound_{name}", f"{service.host}:{port.number}")
+        routes = f"{service.host}:{port.number}"
+        requests = _http_chain(view, f"outbound_{name}", routes, reporting)
         requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         built.filter_chains.append(requests)
     key = select.for_host(view, client.namespace, client.sidecar, service.host)
@@ -129,19 +147,21 @@ def _bytes(
     if any(one.server_names for one in forwards):
         built.listener_filters.insert(0, tls_inspector())
     for one in forwards:
-        chain = FilterChain(filters=[manager.tcp_proxy(view, one.clusters, one.stat_prefix)])
+        chain = FilterChain(
+            filters=[manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix)]
+        )
         chain.filter_chain_match.server_names.extend(one.server_names)
         chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
         built.filter_chains.append(chain)
         if not (one.server_names or one.subnets):
             return built
     cluster = names.outbound(port.number, "", service.host)
-    built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
+    built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster, reporting)]))
     return built
 
 
-def _tcp(view: View, cluster: str) -> Filter:
-    return manager.tcp_proxy(view, ((cluster, 100),))
+def _tcp(view: View, cluster: str, reporting: Reporting) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),), reporting)
 
 
 def _virtual_addresses(service: Service) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
     response.code >= 400 && request.headers['x-debug'] == 'yes' || !has(request.headers['y'])
 
 Comparisons of `response.code` with numbers and of headers with strings, `has(...)` of headers, `!`,
-`&&`, `||`, `true`, `false` and parentheses. Everything else is refused by name: a sidecar has no CEL.
+`&&`, `||`, `true`, `false` and parentheses. Everything else is refused by name: a sidecar has no
+CEL.
 """
 
 from __future__ import annotations

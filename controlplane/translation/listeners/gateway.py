@@ -113,7 +113,7 @@ def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) ->
     before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
-        forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix)
+        forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix, client)
         chain = FilterChain(filters=[*before, forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):

@@ -18,8 +18,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
-from controlplane.registry import mesh, protocols, proxies
-from controlplane.registry.proxies import Offer
+from controlplane.registry import inbound, mesh, protocols
+from controlplane.registry.inbound import Inbound
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
 from controlplane.resources.telemetry.select import Reporting, reporting
@@ -46,26 +46,34 @@ def listeners(
     view: View, namespace: str, workload: str, labels: Labels, capture: Capture
 ) -> tuple[Encoded, ...]:
     """One for everything that iptables brings, or one for each port (mode NONE)."""
-    found = proxies.offers(view, namespace, workload, labels, (capture.address,))
-    offers = {one.target: one for one in reversed(found)}
+    offers = {
+        one.port: one
+        for one in inbound.ports(view, namespace, workload, labels, (capture.address,))
+    }
     requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
     to = reporting(view, namespace, labels, "SERVER")
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
-    for port, offer in sorted(offers.items()):
+    for port, offer in offers.items():
         as_bytes = [*connections, _tcp(view, names.inbound(port), to)]
         held = mode(view, namespace, labels, port)
         as_requests = [_http(view, offer, requests, to)]
-        if offer.port.protocol == "auto":
+        if offer.protocol == "auto":
             opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
-        elif protocols.is_http(offer.port.protocol):
+        elif protocols.is_http(offer.protocol):
             opened[port] = _secured(view, str(port), held, as_requests, as_bytes, http=True)
         else:
             opened[port] = _secured(view, str(port), held, as_bytes, as_bytes, http=False)
-        chains += _for_port(port, opened[port])
+        if not offer.opened:
+            chains += _for_port(port, opened[port])
+    bound = tuple(
+        _one(_opened(offer, opened[port], capture))
+        for port, offer in offers.items()
+        if offer.opened or capture.mode == "NONE"
+    )
     if capture.mode == "NONE":
-        return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
+        return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
     anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
@@ -73,7 +81,7 @@ def listeners(
         chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
     held = mode(view, namespace, labels, 0)
     chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
-    return (_one(_virtual(view, chains, to)),)
+    return (_one(_virtual(view, chains, to)), *bound)
 
 
 def _one(listener: Listener) -> Encoded:
@@ -101,8 +109,9 @@ def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listen
     return built
 
 
-def _opened(port: int, chains: Iterable[FilterChain], capture: Capture) -> Listener:
-    built = _listener(f"{capture.address}_{port}", capture.address, port)
+def _opened(offer: Inbound, chains: Iterable[FilterChain], capture: Capture) -> Listener:
+    bind = offer.bind or capture.address
+    built = _listener(f"{bind}_{offer.port}", bind, offer.port)
     built.filter_chains.extend(chains)
     _inspect_http(built)
     return built
@@ -192,14 +201,14 @@ def _tls(view: View, http: bool) -> TransportSocket:
     return socket(context)
 
 
-def _http(view: View, offer: Offer, before: list[hcm.HttpFilter], to: Reporting) -> Filter:
+def _http(view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reporting) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", before, to)
+    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.port}", before, to)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"
-    connection.route_config.CopyFrom(routes.configuration(offer.port.number, offer.target))
+    connection.route_config.CopyFrom(routes.configuration(offer.service_port, offer.port))
     return manager.network_filter(manager.NAME, connection)
 
 

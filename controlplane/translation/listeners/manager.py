@@ -14,7 +14,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
+from controlplane.resources.destination_rule import connections
 from controlplane.resources.telemetry.select import Reporting
+from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.durations import duration
 from controlplane.translation.listeners import access_log, tracing
 from controlplane.translation.pack import any_of
@@ -63,9 +65,13 @@ def network_filter(name: str, config: object) -> Filter:
 
 
 def tcp_proxy(
-    view: View, clusters: Sequence[tuple[str, int]], reporting: Reporting, stat_prefix: str = ""
+    view: View,
+    clusters: Sequence[tuple[str, int]],
+    reporting: Reporting,
+    stat_prefix: str = "",
+    client: Client | None = None,
 ) -> Filter:
-    """Bytes to a cluster, or to several by weight."""
+    """Bytes to a cluster, or to several by weight. `client`: whose DestinationRules hold."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
     proxy.access_log.extend(access_log.loggers(view, reporting))
     if len(clusters) == 1:
@@ -73,4 +79,6 @@ def tcp_proxy(
     else:
         for name, weight in clusters:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    if client is not None:
+        connections.apply(view, proxy, clusters[0][0], client.namespace, client.labels)
     return network_filter("envoy.filters.network.tcp_proxy", proxy)

@@ -65,12 +65,6 @@ class Scope:
 
 
 @query
-def of_workload(view: View, namespace: str, labels: Labels) -> Scope:
-    """The scope of a sidecar. All sidecars that the same Sidecar resource chooses share it."""
-    return of_sidecar(view, namespace, sidecar(view, namespace, labels))
-
-
-@query
 def sidecar(view: View, namespace: str, labels: Labels) -> Key | None:
     """The Sidecar resource of a workload: by its labels, of its namespace, of the mesh; the
     oldest of each."""

@@ -12,6 +12,7 @@ from controlplane.resources.envoy_filter.clusters import patched as patch_cluste
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
 from controlplane.resources.envoy_filter.routes import patched as patch_routes
 from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
+from controlplane.resources.resource import Key
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
@@ -56,7 +57,8 @@ class IstioTranslator:
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
-            what = (proxy.namespace, proxy.labels, proxy.locality, name)
+            sidecar = proxy.type == "sidecar"
+            what = (proxy.namespace, proxy.labels, proxy.locality, name, sidecar)
             return view.node(assignment, what)
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
@@ -68,7 +70,7 @@ class IstioTranslator:
 @query
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
-    seen = scope.of_workload(view, who.namespace, who.labels).services()
+    seen = scope.of_sidecar(view, who.namespace, _sidecar(view, who)).services()
     relevant = destination_rules.relevant(view, who.labels)
     found = [*fixed.outbound(view)]
     for service in seen:
@@ -116,13 +118,14 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
 
 @query
 def assignment(
-    view: View, namespace: str, labels: Labels, locality: Locality, name: str
+    view: View, namespace: str, labels: Labels, locality: Locality, name: str, sidecar: bool
 ) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
     if asked is None:
         return None
-    service = scope.find(view, namespace, scope.sidecar(view, namespace, labels), asked.host)
+    scoped = scope.sidecar(view, namespace, labels) if sidecar else None
+    service = scope.find(view, namespace, scoped, asked.host)
     if service is None or service.port(asked.port) is None:
         return None
     rule = destination_rules.rule(
@@ -156,8 +159,12 @@ def _client(view: View, who: Who) -> Client:
         *virtual_services.relevant(view, who.labels),
         *destination_rules.relevant(view, who.labels),
     }
-    sidecar = scope.sidecar(view, who.namespace, who.labels)
-    return Client(who.namespace, sidecar, tuple(sorted(asked_for)))
+    return Client(who.namespace, _sidecar(view, who), tuple(sorted(asked_for)))
+
+
+def _sidecar(view: View, who: Who) -> Key | None:
+    """The Sidecar resource of a proxy; gateways have none, as in Istio."""
+    return scope.sidecar(view, who.namespace, who.labels) if who.type == "sidecar" else None
 
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:

@@ -14,6 +14,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
+from controlplane.registry import mesh
 from controlplane.resources.destination_rule import connections
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service.translate import Client
@@ -41,7 +42,7 @@ def manager(
     built.access_log.extend(access_log.loggers(view, reporting))
     tracing.add(view, built, reporting)
     built.use_remote_address.value = False
-    built.normalize_path.value = True
+    _normalize(view, built)
     built.http_filters.extend(filters)
     built.http_filters.extend(
         (
@@ -52,6 +53,16 @@ def manager(
         )
     )
     return built
+
+
+def _normalize(view: View, built: hcm.HttpConnectionManager) -> None:
+    """What is done to paths before anything looks at them, policies among it."""
+    given = mesh.config(view).path_normalization
+    how = given.normalization if given is not None else "DEFAULT"
+    built.normalize_path.value = how != "NONE"
+    built.merge_slashes = how in {"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"}
+    if how == "DECODE_AND_MERGE_SLASHES":
+        built.path_with_escaped_slashes_action = hcm.HttpConnectionManager.UNESCAPE_AND_FORWARD
 
 
 def http_filter(name: str, config: object) -> hcm.HttpFilter:

@@ -226,5 +226,14 @@ def _write(findings: list[Finding], loaded: Loaded, options: argparse.Namespace)
             colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         common.tell(report.lines(shown, place, colour=colour))
     if not shown:
-        names = ", ".join(options.files)
-        common.say(f"\u2714 No validation issues found when analyzing {names}.")
+        common.say(_nothing_found(loaded, ", ".join(options.files)))
+
+
+def _nothing_found(loaded: Loaded, files: str) -> str:
+    """A tick is only for what was looked at, all of it."""
+    if count := len(loaded.unreadable):
+        could_not = f"{count} {'document' if count == 1 else 'documents'} could not be read"
+        return f"No validation issues found when analyzing {files} (but {could_not})."
+    if not loaded.documents:
+        return f"No resources to analyze in {files}."
+    return f"\u2714 No validation issues found when analyzing {files}."

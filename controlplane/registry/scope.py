@@ -8,6 +8,7 @@ from typing import Any
 from controlplane.registry import mesh, services, workloads
 from controlplane.registry.model import Service
 from controlplane.registry.workloads import Labels
+from controlplane.resources.authorization_policy.reach import denied_by
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.sidecar.schema import OutboundTrafficPolicy
 from controlplane.translation.names import covers
@@ -50,6 +51,8 @@ class Scope:
     egress: tuple[Egress, ...]
     #: The Sidecar resource that says so; None is the default.
     sidecar: Key | None = None
+    #: Services that it sees and that deny it whatever it asks: nothing of them is sent.
+    denied: tuple[Service, ...] = ()
 
     def services(self) -> tuple[Service, ...]:
         """Each service once, in order of host names."""
@@ -62,6 +65,28 @@ class Scope:
                 held = found.get(key)
                 found[key] = one if held is None else _with_ports(held, one)
         return tuple(found[key] for key in sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, as far as the scope depends on it. Workloads that are alike share theirs."""
+
+    namespace: str
+    #: The Sidecar resource that gives the scope; None is the automatic one.
+    sidecar: Key | None = None
+    #: The service account; "" sees what nobody is kept from.
+    account: str = ""
+
+
+@query
+def caller(view: View, namespace: str, labels: Labels, account: str) -> Caller:
+    """The caller that a workload is. With a Sidecar resource of its own the account does not
+    matter: what it names is what is sent."""
+    key = sidecar(view, namespace, labels)
+    resource = None if key is None else view.resource(*key)
+    if resource is not None and resource.spec.egress:
+        return Caller(namespace, key)
+    return Caller(namespace, key, account)
 
 
 @query
@@ -80,16 +105,25 @@ def sidecar(view: View, namespace: str, labels: Labels) -> Key | None:
 
 
 @query
-def of_sidecar(view: View, namespace: str, key: Key | None) -> Scope:
-    """The scope that a Sidecar resource gives to workloads of a namespace."""
+def of_caller(view: View, caller: Caller) -> Scope:
+    """The scope of a caller: what its Sidecar resource names; without one, all that it sees and
+    that does not deny it for good."""
+    namespace, key = caller.namespace, caller.sidecar
     seen = services.visible(view, namespace)
     resource: Resource[Any] | None = None if key is None else view.resource(*key)
-    if resource is None or not resource.spec.egress:
-        everywhere = Egress(0, "", "", "DEFAULT", Hosts(), seen)
-        return Scope(namespace, (everywhere,), None if resource is None else key)
-    return Scope(
-        namespace, tuple(_egress(one, namespace, seen) for one in resource.spec.egress), key
+    if resource is not None and resource.spec.egress:
+        egress = tuple(_egress(one, namespace, seen) for one in resource.spec.egress)
+        return Scope(namespace, egress, key)
+    kept_out = (
+        [one for one in seen if denied_by(view, one, namespace, caller.account)]
+        if caller.account and view.fact("automatic-scope", True)
+        else []
     )
+    denied = frozenset(kept_out)
+    everywhere = Egress(
+        0, "", "", "DEFAULT", Hosts(), tuple(one for one in seen if one not in denied)
+    )
+    return Scope(namespace, (everywhere,), key, tuple(kept_out))
 
 
 @query
@@ -106,14 +140,14 @@ def anywhere_else(view: View, key: Key | None) -> OutboundTrafficPolicy:
 
 
 @query
-def find(view: View, namespace: str, sidecar: Key | None, host: str) -> Service | None:
+def find(view: View, caller: Caller, host: str) -> Service | None:
     """The service of exactly this host name, if the scope has it."""
-    return _by_host(view, namespace, sidecar).get(host)
+    return _by_host(view, caller).get(host)
 
 
 @query
-def _by_host(view: View, namespace: str, sidecar: Key | None) -> dict[str, Service]:
-    return {one.host: one for one in of_sidecar(view, namespace, sidecar).services()}
+def _by_host(view: View, caller: Caller) -> dict[str, Service]:
+    return {one.host: one for one in of_caller(view, caller).services()}
 
 
 def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:

@@ -11,8 +11,9 @@ from controlplane.world.view import View
 
 def cluster(view: View, client: Client) -> str:
     """By the Sidecar's `outboundTrafficPolicy`, its `egressProxy` first; else MeshConfig's."""
-    policy = scope.anywhere_else(view, client.sidecar)
-    if policy.egress_proxy is not None and client.sidecar is not None:
+    sidecar = client.caller.sidecar
+    policy = scope.anywhere_else(view, sidecar)
+    if policy.egress_proxy is not None and sidecar is not None:
         # Validation wants a port.
-        return action.cluster(view, client.sidecar, policy.egress_proxy, 0, client)
+        return action.cluster(view, sidecar, policy.egress_proxy, 0, client)
     return names.BLACK_HOLE if policy.mode == "REGISTRY_ONLY" else names.PASSTHROUGH

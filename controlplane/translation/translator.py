@@ -12,7 +12,6 @@ from controlplane.resources.envoy_filter.clusters import patched as patch_cluste
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
 from controlplane.resources.envoy_filter.routes import patched as patch_routes
 from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
-from controlplane.resources.resource import Key
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
@@ -40,6 +39,7 @@ class Who:
     #: `sidecar` or `router`.
     type: str
     namespace: str
+    account: str
     workload: str
     labels: Labels
     capture: Capture
@@ -57,8 +57,8 @@ class IstioTranslator:
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
-            sidecar = proxy.type == "sidecar"
-            what = (proxy.namespace, proxy.labels, proxy.locality, name, sidecar)
+            account = proxy.service_account if proxy.type == "sidecar" else ""
+            what = (proxy.namespace, account, proxy.labels, proxy.locality, name)
             return view.node(assignment, what)
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
@@ -70,7 +70,7 @@ class IstioTranslator:
 @query
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
-    seen = scope.of_sidecar(view, who.namespace, _sidecar(view, who)).services()
+    seen = scope.of_caller(view, _caller(view, who)).services()
     relevant = destination_rules.relevant(view, who.labels)
     found = [*fixed.outbound(view)]
     for service in seen:
@@ -118,14 +118,14 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
 
 @query
 def assignment(
-    view: View, namespace: str, labels: Labels, locality: Locality, name: str, sidecar: bool
+    view: View, namespace: str, account: str, labels: Labels, locality: Locality, name: str
 ) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
     if asked is None:
         return None
-    scoped = scope.sidecar(view, namespace, labels) if sidecar else None
-    service = scope.find(view, namespace, scoped, asked.host)
+    caller = _caller_of(view, namespace, labels, account)
+    service = scope.find(view, caller, asked.host)
     if service is None or service.port(asked.port) is None:
         return None
     rule = destination_rules.rule(
@@ -159,12 +159,20 @@ def _client(view: View, who: Who) -> Client:
         *virtual_services.relevant(view, who.labels),
         *destination_rules.relevant(view, who.labels),
     }
-    return Client(who.namespace, _sidecar(view, who), tuple(sorted(asked_for)))
+    return Client(_caller(view, who), tuple(sorted(asked_for)))
 
 
-def _sidecar(view: View, who: Who) -> Key | None:
-    """The Sidecar resource of a proxy; gateways have none, as in Istio."""
-    return scope.sidecar(view, who.namespace, who.labels) if who.type == "sidecar" else None
+def _caller(view: View, who: Who) -> scope.Caller:
+    """Policies are about who calls; a gateway calls for others, so it is kept from nothing."""
+    account = who.account if who.type == "sidecar" else ""
+    return _caller_of(view, who.namespace, who.labels, account)
+
+
+def _caller_of(view: View, namespace: str, labels: Labels, account: str) -> scope.Caller:
+    """`account`: "" for gateways, which no Sidecar resource is for, as in Istio."""
+    if not account:
+        return scope.Caller(namespace)
+    return scope.caller(view, namespace, labels, account)
 
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
@@ -174,4 +182,6 @@ def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
 
 def _who(proxy: Proxy) -> Who:
     workload = proxy.id.partition(".")[0]
-    return Who(proxy.type, proxy.namespace, workload, proxy.labels, capture(proxy))
+    return Who(
+        proxy.type, proxy.namespace, proxy.service_account, workload, proxy.labels, capture(proxy)
+    )

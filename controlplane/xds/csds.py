@@ -3,6 +3,7 @@ a sidecar must not learn what others have."""
 
 from __future__ import annotations
 
+import asyncio
 from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -65,7 +66,7 @@ class ClientStatusService:
         try:
             await self._admit(context)
             while (data := await context.read()) is not grpc.aio.EOF:
-                await context.write(self._answer(data))
+                await context.write(await self._answer(data))
         except Refused as refused:
             await context.abort(refused.code, str(refused))
 
@@ -73,7 +74,7 @@ class ClientStatusService:
         answer = b""
         try:
             await self._admit(context)
-            answer = self._answer(data)
+            answer = await self._answer(data)
         except Refused as refused:
             await context.abort(refused.code, str(refused))
         return answer
@@ -89,7 +90,7 @@ class ClientStatusService:
                 f"{identity} is no operator: the status of proxies is for operators only",
             )
 
-    def _answer(self, data: bytes) -> bytes:
+    async def _answer(self, data: bytes) -> bytes:
         try:
             wanted = csds_pb2.ClientStatusRequest.FromString(data)
         except DecodeError as error:
@@ -98,7 +99,7 @@ class ClientStatusService:
         matches = [_matcher(one) for one in wanted.node_matchers]
         response = csds_pb2.ClientStatusResponse()
         size = 0
-        for stream in self._board.streams:
+        for stream in self._board.by_name():
             name = node_id(stream)
             if matches and not any(match(name) for match in matches):
                 continue
@@ -111,6 +112,8 @@ class ClientStatusService:
                     f"the status has more than {self._limit} bytes: ask for fewer proxies"
                     " (node_matchers) or set exclude_resource_contents",
                 )
+            # A mesh is large: the streams have their turn after each proxy.
+            await asyncio.sleep(0)
         answer: bytes = response.SerializeToString()
         return answer
 

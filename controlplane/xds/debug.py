@@ -54,7 +54,7 @@ class DebugServer:
         try:
             async with asyncio.timeout(SECONDS):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                status, kind, body = self._answer(head)
+                status, kind, body = await self._answer(head)
                 writer.write(
                     f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: {kind}\r\n"
                     f"content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode()
@@ -68,7 +68,7 @@ class DebugServer:
             self._connections -= 1
             writer.close()
 
-    def _answer(self, head: str) -> tuple[int, str, bytes]:
+    async def _answer(self, head: str) -> tuple[int, str, bytes]:
         first, *lines = head.split("\r\n")
         match first.split(" "):
             case [method, target, _]:
@@ -87,9 +87,16 @@ class DebugServer:
             case "/metrics":
                 return 200, _TEXT, self._board.metrics.text()
             case "/debug/syncz":
-                report = [_proxy(one) for one in self._board.report()]
-                return 200, _JSON, json.dumps(report, indent=1).encode() + b"\n"
+                return 200, _JSON, await self._syncz()
         return 404, _TEXT, b"/ready /metrics /debug/syncz\n"
+
+    async def _syncz(self) -> bytes:
+        """A mesh is large: the streams have their turn after each proxy."""
+        found = []
+        for stream in self._board.by_name():
+            found.append(json.dumps(_proxy(self._board.status(stream)), indent=1))
+            await asyncio.sleep(0)
+        return f"[{','.join(found)}]\n".encode()
 
 
 #: istiod's prefixes in `/debug/syncz`.

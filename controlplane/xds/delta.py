@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from controlplane.xds.subscription import Batch, Subscription
 from controlplane.xds.topic import EVERYTHING
+from controlplane.xds.translator import Encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from controlplane.xds.request import Request
     from controlplane.xds.stream import Stream
     from controlplane.xds.topic import Topic
-    from controlplane.xds.translator import Encoded
 
 
 class DeltaSubscription(Subscription):
@@ -43,6 +43,8 @@ class DeltaSubscription(Subscription):
         """The first request of a type; without names it wants all."""
         self.first = False
         self.stray = dict(request.held)
+        if self.stray:
+            self.stream.came_back()
         if not request.subscribe:
             self._subscribe(EVERYTHING)
 
@@ -97,7 +99,9 @@ class DeltaSubscription(Subscription):
         self, new: tuple[Encoded, ...], *, removals: bool
     ) -> tuple[Sequence[Encoded], list[str], bool]:
         if self.stray:
-            return self._returned(new)
+            # The client has come back with these.
+            stray, self.stray = self.stray, {}
+            self.base = tuple(Encoded(name, version, b"") for name, version in stray.items())
         changed, gone = self.publisher.differences.between(self.base, new)
         # What is wanted by name as well is told by name.
         if gone and not removals:
@@ -106,14 +110,6 @@ class DeltaSubscription(Subscription):
         self.base = new
         self.whole_dirty = False
         return changed, [one.name for one in gone if one.name not in self.names], True
-
-    def _returned(self, new: tuple[Encoded, ...]) -> tuple[Sequence[Encoded], list[str], bool]:
-        """The client has come back with what it held."""
-        stray, self.stray = self.stray, {}
-        changed = [one for one in new if stray.pop(one.name, None) != one.version]
-        self.base = new
-        self.whole_dirty = False
-        return changed, [name for name in stray if name not in self.names], True
 
     def _named(self, *, removals: bool) -> tuple[list[Encoded], list[str], bool]:
         updates, removed, complete = [], [], True

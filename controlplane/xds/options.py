@@ -42,7 +42,8 @@ class Limits:
     cached_bytes: int = 32 * MIB
     #: A first request must come within this time.
     first_request_seconds: float = 10.0
-    #: How long listeners and routes wait for clusters, and for endpoints that nobody asks for.
+    #: How long listeners and routes wait for clusters, and for endpoints that nobody asks for; how
+    #: long a client that comes back keeps what is gone meanwhile.
     patience_seconds: float = 2.0
     #: What a status answer may hold.
     status_bytes: int = 64 * MIB

@@ -61,6 +61,7 @@ class DiscoveryService:
         self._door = door
         self._limits = limits
         self._connections: set[Connection] = set()
+        board.metrics.waiting.set_function(lambda: admission.waiting)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """For `grpc.aio.Server.add_generic_rpc_handlers`."""
@@ -133,9 +134,7 @@ class DiscoveryService:
         if first.node is None:
             raise BadRequest("the first request of a stream must have a node")
         proxy = node.proxy(first.node, identity, self._limits.node_bytes)
-        self._board.metrics.waiting.set(self._admission.waiting + 1)
         place = await self._admission.place()
-        self._board.metrics.waiting.set(self._admission.waiting)
         connection = Connection(context, place)
         stream = connection.stream = Stream(
             proxy, identity, self._publisher, self._board, self._limits, connection.wake,

@@ -97,8 +97,25 @@ class Board:
 
     def report(self) -> list[ProxyStatus]:
         """Every connected proxy, by name."""
-        streams = sorted(self.streams, key=lambda one: (one.proxy.namespace, one.proxy.id))
-        return [self._status(stream) for stream in streams]
+        return [self.status(stream) for stream in self.by_name()]
+
+    def by_name(self) -> list[Stream]:
+        """All streams, by namespace and name of their proxies."""
+        return sorted(self.streams, key=lambda one: (one.proxy.namespace, one.proxy.id))
+
+    def status(self, stream: Stream) -> ProxyStatus:
+        """One proxy."""
+        known = [url for url in type_urls.ORDER if url not in stream.subscriptions]
+        types = [self._of_type(one) for one in stream.subscriptions.values()]
+        types += [TypeStatus(url, State.NOT_SENT, "not subscribed to") for url in known]
+        place = {url: index for index, url in enumerate(type_urls.ORDER)}
+        return ProxyStatus(
+            proxy=stream.proxy,
+            identity=str(stream.identity or ""),
+            delta=stream.delta,
+            connected_age=self._now() - stream.connected_at,
+            types=tuple(sorted(types, key=lambda one: place.get(one.type_url, len(place)))),
+        )
 
     async def wait(self, revision: int, timeout: float) -> list[Verdict]:
         """Until every proxy that is connected now has the world's `revision`, refuses it, or has
@@ -184,19 +201,6 @@ class Board:
             for stream in list(waiting.streams):
                 waiting.progress(stream)
             waiting.look()
-
-    def _status(self, stream: Stream) -> ProxyStatus:
-        known = [url for url in type_urls.ORDER if url not in stream.subscriptions]
-        types = [self._of_type(one) for one in stream.subscriptions.values()]
-        types += [TypeStatus(url, State.NOT_SENT, "not subscribed to") for url in known]
-        place = {url: index for index, url in enumerate(type_urls.ORDER)}
-        return ProxyStatus(
-            proxy=stream.proxy,
-            identity=str(stream.identity or ""),
-            delta=stream.delta,
-            connected_age=self._now() - stream.connected_at,
-            types=tuple(sorted(types, key=lambda one: place.get(one.type_url, len(place)))),
-        )
 
     def _of_type(self, one: Subscription) -> TypeStatus:
         state, text = state_of(one)

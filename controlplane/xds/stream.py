@@ -75,6 +75,10 @@ class Stream:
         #: Endpoints that the client needs for clusters it was sent.
         self._awaited: set[str] = set()
         self._patience: asyncio.TimerHandle | None = None
+        #: Nothing is taken away before this time from a client that has come back: until it has
+        #: asked for everything nobody knows what it refers to.
+        self._back_until = 0.0
+        self._back: asyncio.TimerHandle | None = None
         #: Since when a type waits for clusters.
         self._waits: dict[str, float] = {}
 
@@ -120,6 +124,13 @@ class Stream:
         if refused:
             self.board.refused(self, found)
 
+    def came_back(self) -> None:
+        """The client holds something from an earlier stream."""
+        if self._back is None:
+            seconds = self._limits.patience_seconds
+            self._back_until = self.now() + seconds
+            self._back = asyncio.get_running_loop().call_later(seconds, self.kick)
+
     @property
     def clean(self) -> bool:
         """Does the client have all, and has it said so?"""
@@ -129,8 +140,9 @@ class Stream:
         for one in self.subscriptions.values():
             one.close()
         self.subscriptions = {}
-        if self._patience is not None:
-            self._patience.cancel()
+        for timer in (self._patience, self._back):
+            if timer is not None:
+                timer.cancel()
 
     def _subscription(self, type_url: str) -> Subscription:
         if self._only and type_url != self._only:
@@ -166,6 +178,8 @@ class Stream:
         return self.now() - since > self._limits.patience_seconds
 
     def _may_remove(self, found: Subscription) -> bool:
+        if self.now() < self._back_until:
+            return False
         for url in REMOVED_AFTER.get(found.type_url, ()):
             one = self.subscriptions.get(url)
             # While it refuses the newest, the client lives by an older one, which may name this.
@@ -208,7 +222,7 @@ class Stream:
             if name:
                 self._awaited.add(name)
                 if known is not None:
-                    known.force(name)
+                    known.renew(name)
         if self._awaited and self._patience is None:
             loop = asyncio.get_running_loop()
             self._patience = loop.call_later(self._limits.patience_seconds, self._go_on)

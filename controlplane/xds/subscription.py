@@ -164,10 +164,18 @@ class Subscription(ABC):
         self.leave_everything()
 
     def force(self, name: str) -> None:
-        """The client needs `name` again, unchanged as it may be."""
+        """The client asks for `name` again, unchanged as it may be, or not there."""
         if name in self.names:
             self.start()
             self.forced.add(name)
+
+    def renew(self, name: str) -> None:
+        """The client needs `name` again, if it is there."""
+        held = self.held(name, self.dirty)
+        if held is not None:
+            self.start()
+            # A version that nothing has.
+            self.dirty[name] = ""
 
     def take_marks(self) -> tuple[set[str], dict[str, str | None]]:
         """The names that are forced, and those that are dirty; none are from now on. (Sets never

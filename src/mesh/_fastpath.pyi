@@ -4,7 +4,15 @@ Configuration crosses this border as text (a file the user wrote) or as resource
 protobufs); only Rust interprets either.
 """
 
-from typing import final
+from typing import TypeAlias, final
+
+#: An xDS server and how it is spoken to: cluster, whether only changes are said (DELTA_GRPC),
+#: `:authority` ("" for the cluster's name), initial metadata, whether the node is said in the first
+#: message only, seconds of back-off between two streams (the first, the longest), bytes of the
+#: largest message (None: 64 MiB).
+ServerTuple: TypeAlias = tuple[
+    str, bool, str, list[tuple[str, str]], bool, float, float, int | None
+]
 
 class ConfigError(ValueError):
     """A configuration was refused. `str()` is one line per problem, each with file:line:column
@@ -32,11 +40,19 @@ class Bootstrap:
     #: File subscriptions of dynamic_resources: (type_url, path, watched_directory or "",
     #: initial_fetch_timeout in seconds)
     dynamic: list[tuple[str, str, str, float]]
+    #: Its subscriptions at servers: (type_url, initial_fetch_timeout in seconds, server; None: ADS)
+    remote: list[tuple[str, float, ServerTuple | None]]
+    #: `ads_config`
+    ads: ServerTuple | None
     #: stats_flush_interval in seconds (default 5).
     stats_flush_interval: float
     #: The fields that the API does not have, if such are ignored: file:line:column, field path,
     #: reason.
     ignored: list[str]
+
+    def node(self, node_id: str, cluster: str, zone: str) -> bytes:
+        """The node as xDS servers are told of it, for `encode_request`. What is not empty replaces
+        what the bootstrap says."""
 
 def load_bootstrap(text: bytes, filename: str, ignore_unknown: bool) -> Bootstrap:
     """Reads YAML or JSON (JSON is read as YAML). `ignore_unknown`: leaves out fields that the API
@@ -81,6 +97,11 @@ class Applied:
     #: "sds.<name>." for secrets).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
     wanted: list[tuple[str, str, str, str, float, str]]
+    #: Another number means that `wanted` or `remote` is another; both are made anew at every look.
+    revision: int
+    #: The same for what comes from xDS servers: (type_url, resource name, initial_fetch_timeout in
+    #: seconds, stat scope, server; None: ADS).
+    remote: list[tuple[str, str, float, str, ServerTuple | None]]
     #: (type_url, resource name, directory): when something is moved into the directory, files
     #: that the resource names may have changed; offering the same bytes again reads them anew.
     #: The complete set each time.
@@ -109,6 +130,12 @@ class Engine:
         """Validates, compiles and swaps in. Good resources of a batch are applied even when
         others are refused (Envoy's partial application). `static`: from the bootstrap; such
         resources cannot be changed later."""
+
+    def allow_ads(self) -> None:
+        """The bootstrap has an ads_config: resources may name ADS as their source."""
+
+    def grpc_calls(self) -> Calls:
+        """gRPC calls for the caller's thread."""
 
     def fetch_timed_out(self, type_url: str, name: str) -> None:
         """initial_fetch_timeout passed: stop warming for this resource (Envoy: the cluster is
@@ -154,6 +181,75 @@ class Engine:
     def text_readout(self, name: str, value: str) -> None: ...
     def flush_histograms(self) -> None:
         """Closes the interval of every histogram (call every stats_flush_interval)."""
+
+@final
+class Calls:
+    """gRPC calls to clusters of the configuration: their load balancing, TLS, limits and
+    statistics hold. For one thread, which polls `fileno`. Nothing blocks."""
+
+    def fileno(self) -> int:
+        """Readable when `read` has something to say."""
+
+    def open(
+        self,
+        cluster: str,
+        path: str,
+        authority: str,
+        metadata: list[tuple[str, str]],
+        timeout: float,
+        max_message: int | None,
+    ) -> int:
+        """Begins a call of `/package.Service/Method` and returns its number. `authority`: "" for
+        the cluster's name. `timeout`: seconds for all of it; 0 for no end. `max_message`: bytes of
+        the largest message that is taken (None: 64 MiB, and no more than that)."""
+
+    def send(self, call: int, message: bytes, end: bool) -> bool:
+        """Sends a message; `end`: the last one. False: the call is over, or 64 MiB wait to be sent
+        already; then it was not taken."""
+
+    def finish(self, call: int) -> None:
+        """No more messages will be sent."""
+
+    def cancel(self, call: int) -> None:
+        """Gives a call up; nothing is heard of it any more."""
+
+    def read(self) -> list[tuple[int, str, bytes, int, str]]:
+        """What came since the last time, without blocking: (call, "open", b"", 0, ""): the server
+        has taken it; (call, "message", bytes, 0, ""); (call, "closed", b"", gRPC status, text):
+        it is over, and nothing follows. What is not read is not asked of the server for long: 1 MiB
+        of messages and the windows of its stream."""
+
+def decode_response(
+    message: bytes, ignore_unknown: bool
+) -> tuple[str, str, str, str, list[tuple[str, str, bytes | None, float]], list[str], str]:
+    """Reads a DiscoveryResponse: type URL, version_info, nonce, identifier of the control plane,
+    resources as (name, version of its own or "", body or None in a heartbeat, TTL in seconds or 0),
+    removed names (none), why it cannot be taken at all or "". `ignore_unknown`: leaves out fields
+    of resources that the API does not have. ValueError: it is no such message."""
+
+def decode_delta_response(
+    message: bytes, ignore_unknown: bool
+) -> tuple[str, str, str, str, list[tuple[str, str, bytes | None, float]], list[str], str]:
+    """The same of a DeltaDiscoveryResponse."""
+
+def encode_request(
+    node: bytes, type_url: str, version: str, nonce: str, names: list[str], error: str
+) -> bytes:
+    """A DiscoveryRequest. `node`: b"" for none; `error`: "" for an ACK."""
+
+def encode_delta_request(
+    node: bytes,
+    type_url: str,
+    nonce: str,
+    subscribe: list[str],
+    unsubscribe: list[str],
+    versions: list[tuple[str, str]],
+    error: str,
+) -> bytes:
+    """A DeltaDiscoveryRequest. `versions`: initial_resource_versions."""
+
+def holds_secrets(type_url: str, body: bytes) -> bool:
+    """Whether a resource has a secret in it, and not only the name of a file that has."""
 
 @final
 class Watcher:

@@ -15,12 +15,16 @@ from mesh.admin.server import Server
 from mesh.config import flags, load
 from mesh.config.concurrency import default_concurrency
 from mesh.loop import Loop
-from mesh.xds.filesystem import Session, kind
+from mesh.xds.filesystem import Session
+from mesh.xds.intake import Intake, kind
 from mesh.xds.store import Store, timestamp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mesh.xds.ads import Remote
+    from mesh.xds.snapshot import Snapshot
 
 #: Values of the `server.state` gauge.
 _STATES = {"LIVE": 0, "DRAINING": 1, "PRE_INITIALIZING": 2, "INITIALIZING": 3}
@@ -51,15 +55,23 @@ class App:
             options.file_flush_interval_msec / 1000,
             options.ip_version == "v6",
         )
+        if bootstrap.ads is not None:
+            self.core.allow_ads()
+        self._intake = Intake(self.core, self.store)
+        self._remote: Remote | None = None
+        # Before files: what moves from a server to a file is let go of before it is read.
+        self._intake.followers.append(self._follow_servers)
         self._watcher = engine.Watcher()
         self._session = Session(
-            self.core,
-            self.store,
+            self._intake,
             self._watcher,
             self.loop,
             load.read,
             ignore_unknown=options.ignore_unknown_dynamic,
         )
+        self._snapshot: Snapshot | None = None
+        #: Listeners wait for the clusters that a server is to bring.
+        self._listeners_wait = False
         self._admin: Server | None = None
         self._drain: threading.Thread | None = None
         self._state = "PRE_INITIALIZING"
@@ -77,7 +89,12 @@ class App:
         return self._state
 
     def waiting(self) -> list[tuple[str, str]]:
-        return self._session.waiting() + self.core.warming()
+        waiting = self._session.waiting() + self.core.warming()
+        if self._remote is not None:
+            waiting += self._remote.waiting()
+        if self._listeners_wait:
+            waiting.append((api.LISTENER, "dynamic_resources.lds_config"))
+        return waiting
 
     def fail_health_check(self, fail: bool) -> None:
         self._unhealthy = fail
@@ -122,6 +139,8 @@ class App:
             self._flush()
             self.loop.run()
         finally:
+            if self._remote is not None:
+                self._remote.close()
             if self._admin is not None:
                 self._admin.close()
             if self._drain is not None:
@@ -134,6 +153,8 @@ class App:
         """Secrets before clusters before listeners, static before dynamic. Raises Refused."""
         self._state = "INITIALIZING"
         files = {one[0]: one[1:] for one in self.bootstrap.dynamic}
+        servers = {one[0]: one[1:] for one in self.bootstrap.remote}
+        check_node(self.options, self.bootstrap)
         for path, watched, _ in files.values():
             where = watched or path
             if not os.path.exists(where):
@@ -145,10 +166,64 @@ class App:
         self._apply_static(api.CLUSTER, self.bootstrap.static_clusters)
         if api.CLUSTER in files:
             self._session.subscribe(api.CLUSTER, *files[api.CLUSTER])
+        elif api.CLUSTER in servers:
+            self._servers().subscribe(api.CLUSTER, *servers[api.CLUSTER])
         self._apply_static(api.LISTENER, self.bootstrap.static_listeners)
-        if api.LISTENER in files:
+        if self.options.snapshot_path and servers:
+            from mesh.xds.snapshot import Snapshot
+
+            path = self.options.snapshot_path
+            self._snapshot = Snapshot(
+                path, self._intake, self._servers(), self.loop, lambda: not self.waiting()
+            )
+        if api.LISTENER in files and api.CLUSTER not in servers:
             self._session.subscribe(api.LISTENER, *files[api.LISTENER])
+        elif api.LISTENER in files or api.LISTENER in servers:
+            self._listeners_wait = True
+            self._start_listeners()
         self._see_whether_live()
+
+    def _start_listeners(self) -> None:
+        """Listeners come once the clusters that servers bring are there, as in Envoy."""
+        if self._stopping:
+            return
+        if any(type_url == api.CLUSTER for type_url, _ in self.waiting()):
+            self.loop.after(_WARMING_SECONDS, self._start_listeners)
+            return
+        self._listeners_wait = False
+        for type_url, path, watched, timeout in self.bootstrap.dynamic:
+            if type_url == api.LISTENER:
+                self._session.subscribe(type_url, path, watched, timeout)
+        for type_url, timeout, server in self.bootstrap.remote:
+            if type_url == api.LISTENER:
+                self._servers().subscribe(type_url, timeout, server)
+                if self._snapshot is not None:
+                    self._snapshot.began(type_url)
+
+    def _servers(self) -> Remote:
+        """What speaks to xDS servers; made, and its code loaded, when there are any."""
+        if self._remote is None:
+            from mesh.xds.ads import Remote
+
+            calls = self.core.grpc_calls()
+            options = self.options
+            node = self.bootstrap.node(
+                options.service_node, options.service_cluster, options.service_zone
+            )
+            self._remote = Remote(
+                self._intake,
+                calls,
+                self.loop,
+                node,
+                self.bootstrap.ads,
+                ignore_unknown=options.ignore_unknown_dynamic,
+            )
+            self.loop.on_readable(calls.fileno(), self._remote.readable)
+        return self._remote
+
+    def _follow_servers(self, applied: engine.Applied) -> None:
+        if self._remote is not None or applied.remote:
+            self._servers().follow(applied)
 
     def _warn_of_unknown_fields(self) -> None:
         for where in self.bootstrap.ignored:
@@ -185,7 +260,7 @@ class App:
             )
         for name, body in resources:
             self.store.put(type_url, name, body, static=True)
-        self._session.follow(applied)
+        self._intake.follow(applied)
 
     def _open_admin(self) -> None:
         address = self.bootstrap.admin_address
@@ -248,6 +323,18 @@ class App:
         self.shut_down(float(self.options.drain_time_s))
 
 
+def check_node(options: flags.Options, bootstrap: engine.Bootstrap) -> None:
+    """xDS servers tell proxies apart by their node. Raises Refused, in Envoy's words."""
+    asks = ["ads"] if bootstrap.ads is not None else [one[0] for one in bootstrap.remote]
+    node_id = options.service_node or bootstrap.node_id
+    cluster = options.service_cluster or bootstrap.node_cluster
+    if asks and not (node_id and cluster):
+        raise Refused(
+            f"{asks[0]}: node 'id' and 'cluster' are required. Set it either in 'node' config or "
+            "via --service-node and --service-cluster options."
+        )
+
+
 def _version_number() -> int:
     """0.1.2 is 102: Envoy's gauge is a number, too (of its commit)."""
     major, minor, patch = (int(part) for part in engine.VERSION.split(".")[:3])
@@ -292,6 +379,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _validated(options: flags.Options, bootstrap: engine.Bootstrap) -> int:
     """`--mode validate`: compiles everything static, binds nothing."""
+    check_node(options, bootstrap)
     engine.validate(bootstrap)
     print(f"configuration '{options.config_path}' OK")
     return 0

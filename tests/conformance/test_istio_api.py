@@ -6,23 +6,19 @@ Both come from istio.io's Go modules. What we leave out, or have beyond, is list
 
 from __future__ import annotations
 
-import dataclasses
-import typing
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any
 
 import pytest
 import yaml
 
-from controlplane.resources.hidden import Hidden
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.resource import Kind
-from controlplane.resources.schema import HiddenText, Seconds, camel
 from tests.support.documents import problems_of
 from tests.support.gomodules import ISTIO, ISTIO_API, go_module
+from tests.support.our_fields import Field, our_fields
 
 _CRDS = "kubernetes/customresourcedefinitions.gen.yaml"
 
@@ -32,14 +28,6 @@ NOT_OURS: dict[str, str] = {}
 BEYOND: dict[str, str] = {}
 
 
-class _Field(NamedTuple):
-    """A place in a schema."""
-
-    type: str
-    enum: frozenset[str] = frozenset()
-    required: frozenset[str] = frozenset()
-
-
 @cache
 def _crds() -> Mapping[str, Any]:
     text = (go_module(ISTIO_API) / _CRDS).read_text()
@@ -47,71 +35,17 @@ def _crds() -> Mapping[str, Any]:
     return {f"{one['spec']['group']}/{one['spec']['names']['kind']}": one for one in found}
 
 
-def _istio_fields(schema: Any, path: str) -> Iterator[tuple[str, _Field]]:
+def _istio_fields(schema: Any, path: str) -> Iterator[tuple[str, Field]]:
     kind = "integer|string" if schema.get("x-kubernetes-int-or-string") else schema.get("type", "")
     # The API server would take null for "" as well, the schema says so in its list.
     enum = frozenset(one for one in schema.get("enum", ()) if one)
-    yield path, _Field(kind, enum, frozenset(schema.get("required", ())))
+    yield path, Field(kind, enum, frozenset(schema.get("required", ())))
     for name, below in schema.get("properties", {}).items():
         yield from _istio_fields(below, f"{path}.{name}")
     if "items" in schema:
         yield from _istio_fields(schema["items"], f"{path}[]")
     if isinstance(schema.get("additionalProperties"), dict):
         yield from _istio_fields(schema["additionalProperties"], f"{path}{{}}")
-
-
-_PLAIN: dict[Any, str] = {
-    str: "string",
-    bytes: "string",
-    Seconds: "string",
-    Hidden: "string",
-    HiddenText: "string",
-    bool: "boolean",
-    int: "integer",
-    float: "number",
-}
-
-
-def _our_fields(hint: Any, path: str) -> Iterator[tuple[str, _Field]]:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if hint in _PLAIN:
-        yield path, _Field(_PLAIN[hint])
-    elif hint is Any:
-        yield path, _Field("object")
-    elif origin is Annotated:
-        yield from _our_fields(arguments[0], path)
-    elif origin is Literal:
-        yield path, _Field("string", frozenset(one for one in arguments if one))
-    elif origin in {Union, UnionType}:
-        plain = [one for one in arguments if one is not NoneType]
-        if len(plain) > 1:
-            yield path, _Field("|".join(sorted(_PLAIN[one] for one in plain)))
-        else:
-            yield from _our_fields(plain[0], path)
-    elif origin is tuple:
-        yield path, _Field("array")
-        yield from _our_fields(arguments[0], f"{path}[]")
-    elif origin in {Mapping, dict} or origin is typing.get_origin(Mapping[str, str]):
-        yield path, _Field("object")
-        # Of a Struct the CRD says no more than that it is an object.
-        if arguments[1] is not Any:
-            yield from _our_fields(arguments[1], f"{path}{{}}")
-    elif dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint, include_extras=True)
-        fields, required = [], set()
-        for one in dataclasses.fields(hint):
-            name = one.metadata.get("name") or camel(one.name)
-            fields += [(name, hints[one.name])]
-            if also := one.metadata.get("also"):
-                fields += [(also, hints[one.name])]
-            missing = dataclasses.MISSING
-            if one.default is missing and one.default_factory is missing:
-                required.add(name)
-        yield path, _Field("object", required=frozenset(required))
-        for name, below in fields:
-            yield from _our_fields(below, f"{path}.{name}")
-    else:
-        raise TypeError(f"{path}: {hint}")
 
 
 def _istio_kinds() -> list[Kind]:
@@ -138,7 +72,7 @@ def test_every_field_of_istio_is_ours_and_none_beyond(kind: Kind, version: str) 
         if not _below(path, NOT_OURS)
     }
     ours = {
-        path: field for path, field in _our_fields(kind.spec, kind.name) if not _below(path, BEYOND)
+        path: field for path, field in our_fields(kind.spec, kind.name) if not _below(path, BEYOND)
     }
     differences = [
         f"{path}: Istio {istio.get(path, 'none')}, we {ours.get(path, 'none')}"
@@ -179,7 +113,7 @@ def test_what_we_list_as_different_is_still_different() -> None:
         for version in _crds()[f"{kind.group}/{kind.name}"]["spec"]["versions"]:
             schema = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
             istio |= {path for path, _ in _istio_fields(schema, kind.name)}
-        ours |= {path for path, _ in _our_fields(kind.spec, kind.name)}
+        ours |= {path for path, _ in our_fields(kind.spec, kind.name)}
     assert [one for one in NOT_OURS if one in ours or one not in istio] == []
     assert [one for one in BEYOND if one in istio or one not in ours] == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def not_yet(group: Group) -> set[str]:
     return {name for name in group.listeners if f"{group.name}/{name}" in NOT_YET}
 
 
+@dataclass(frozen=True)
+class Stats:
+    """All statistics of a proxy, as they are printed."""
+
+    text: str
+    prometheus: str
+
+
 class Bench:
     """What both proxies did, by group and case; computed in the background."""
 
@@ -34,6 +43,7 @@ class Bench:
         self.golden = {group.name: oracle.load(group) for group in GROUPS}
         self._workdir = workdir
         self._given_up = threading.Event()
+        self._stats: dict[tuple[str, str], Stats] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE)
         self._jobs: dict[tuple[str, str], Future[Observed]] = {
             (kind, group.name): self._pool.submit(self._run, kind, group, wanted[group.name])
@@ -48,6 +58,11 @@ class Bench:
             return self._jobs[kind, group.name].result()[case.id]
         except (RuntimeError, OSError) as error:
             pytest.fail(f"{kind} cannot serve group {group.name}: {error}", pytrace=False)
+
+    def stats(self, kind: str, group: Group) -> Stats:
+        """What it has counted after all cases."""
+        self._jobs[kind, group.name].result()
+        return self._stats[kind, group.name]
 
     def stop(self) -> None:
         """Give up what has not run yet."""
@@ -84,6 +99,8 @@ class Bench:
                     seen[case.id]["connection"] = f"the process ended with {code}: {log}"
                     lab.stop()
                     lab = Lab(kind, group, self._workdir, without)
+            texts = (lab.proxy.admin("GET", path)[1] for path in ("/stats", "/stats/prometheus"))
+            self._stats[kind, group.name] = Stats(*texts)
             return seen
         finally:
             lab.stop()
@@ -98,10 +115,10 @@ def bench(
     kinds = [ENVOY]
     for item in request.session.items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        if "group" in params and "case" in params:
+        if "group" in params:
             cases = wanted.setdefault(params["group"].name, [])
-            if params["case"] not in cases:
-                cases.append(params["case"])
+            asked = [params["case"]] if "case" in params else params["group"].cases
+            cases += [case for case in asked if case not in cases]
             if "ours" in item.name and OURS not in kinds:
                 kinds.append(OURS)
     bench = Bench(tmp_path_factory.mktemp("differential"), wanted, kinds)

@@ -13,7 +13,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.support.tcp import TcpServer, read_all, read_exactly, wait_for
 
 Tree = dict[str, Any]
 _RBAC = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC"
+_HTTP_RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
 _LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _SHADOW = "envoy.filters.network.rbac:"
 _FORMAT = "%FILTER_CHAIN_NAME% " + " ".join(
@@ -140,6 +141,7 @@ class Scene:
     filters: str
     clients: tuple[Client, ...] = PLAIN
     http: bool = False
+    inside: bool = False  # The connection manager asks, for each request.
     inspects: bool = True
     trusts_all: bool = False
     prefix: str = ""
@@ -152,6 +154,8 @@ class Scene:
 
     def rbac(self) -> list[Tree]:
         """The network filters before the last one."""
+        if self.inside:
+            return []
         prefix = self.prefix or self.id
         trees = yaml.safe_load(self.filters)
         names = "envoy.filters.network.rbac"
@@ -159,6 +163,29 @@ class Scene:
             tls_config.network_filter(names, {"@type": _RBAC, "stat_prefix": prefix, **tree})
             for tree in trees
         ]
+
+    def http_filters(self) -> Tree:
+        """The fields of the connection manager that ask the rules, if it does."""
+        if not self.inside:
+            return {}
+        trees = yaml.safe_load(self.filters)
+        asked = [
+            tls_config.network_filter(f"rbac{n}", {"@type": _HTTP_RBAC, **tree})
+            for n, tree in enumerate(trees)
+        ]
+        router = tls_config.network_filter("router", {"@type": config.ROUTER})
+        return {"http_filters": [*asked, router]}
+
+    def asked_by_requests(self) -> Scene:
+        """The same rules and clients, asked for each request."""
+        clients = (
+            replace(client, does="h1", alpn="http/1.1" if client.tls else "")
+            for client in self.clients
+            if client.does == "talk"
+        )
+        return replace(
+            self, id=f"in_{self.id}", http=True, inside=True, prefix="", clients=tuple(clients)
+        )
 
 
 @dataclass(frozen=True)
@@ -224,7 +251,9 @@ class RbacLab:
         log = {"access_log": _log(self._log(kind), _FORMAT if scene.http else _TCP_FORMAT)}
         if scene.http:
             direct = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
-            manager = config.hcm(config.route_config("r", direct), stat_prefix=scene.id, **log)
+            routes = config.route_config("r", direct)
+            more = {**log, **scene.http_filters(), "delayed_close_timeout": "0.05s"}
+            manager = config.hcm(routes, stat_prefix=scene.id, **more)
             last = tls_config.http_filter(manager)
         else:
             last = tls_config.tcp_proxy(scene.host, stat_prefix=scene.id, **log)

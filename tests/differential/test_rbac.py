@@ -1,5 +1,5 @@
-"""The network filter `rbac`: whom it lets pass, its log lines and statistics, ours against the
-stock Envoy."""
+"""The network filter `rbac` and the HTTP filter, which asks the same rules for each request: whom
+they let pass, log lines and statistics, ours against the stock Envoy."""
 
 from __future__ import annotations
 
@@ -271,6 +271,13 @@ SCENES = [
     Scene("https", who(name(f"exact: '{ORG}'")), HTTPS, http=True),
     Scene("https_log", who("{any: true}", "LOG"), HTTPS, http=True),
 ]
+# What only connections have: when they are asked, how long they are held.
+_OF_CONNECTIONS = ("continuous", "once", "host_first", "delayed")
+SCENES += [
+    scene.asked_by_requests()
+    for scene in SCENES
+    if not scene.http and not scene.id.startswith(_OF_CONNECTIONS)
+]
 CASES = [(scene.id, client.id) for scene in SCENES for client in scene.clients]
 Both = dict[str, Seen]
 
@@ -317,3 +324,5 @@ def test_cases_both_pass_and_fail(both: Both) -> None:
     outcomes = list(both[ENVOY].outcomes.values())
     assert len(outcomes) >= 60
     assert min(outcomes.count(each) for each in ("allowed", "closed")) > 30
+    said = ("HTTP/1.1 200 OK", "HTTP/1.1 403 Forbidden")
+    assert min(outcomes.count(each) for each in said) > 50

@@ -95,14 +95,17 @@ def test_a_mesh_from_nothing(mesh: Mesh) -> None:
     mesh.write("split.yaml", split(0, 100))
     until(lambda: seen(page) == {"reviews-v2"}, "the split is not followed", mesh.log)
 
-    # Who may not is told so, by the sidecar of the one that is called.
+    # Who may never is told so by its own sidecar, and by which policy; who may not do this, by the
+    # sidecar of the one that is called.
     mesh.write("policy.yaml", ONLY_PRODUCTPAGE)
     until(lambda: intern.get("reviews:9080")[0] == 403, "the policy is not followed", mesh.log)
-    assert intern.get("reviews:9080")[1] == "RBAC: access denied"
+    told = intern.get("reviews:9080")[1]
+    assert told == "RBAC: access denied: no rule of default/reviews admits default/intern\n"
+    assert not intern.stats("cluster.outbound|9080||reviews")
     assert page.get("reviews:9080")[0] == 200
     # Connections of before the policy are drained, not cut.
     until(
-        lambda: page.get("reviews:9080", method="DELETE")[0] == 403,
+        lambda: page.get("reviews:9080", method="DELETE") == (403, "RBAC: access denied"),
         "the policy is not followed",
         mesh.log,
     )

@@ -33,10 +33,19 @@ _NANOSECONDS = {
 #: Go's names of oneofs, which YAML does not have.
 _ONE_OFS = frozenset(
     "ActionDetail ErrorType FilterConfig HashAlgorithm HashKey HealthCheckMethod HttpDelayType"
-    " LbPolicy MatchType MetricMatch ObjectTypes RedirectPort Specifier".split()
+    " Gw LbPolicy MatchType MetricMatch Ne ObjectTypes PrivateKeyProvider.Provider"
+    " RedirectPort Specifier Tracer".split()
 )
 #: Packages of istio.io/api, by the names that Istio's tests give them.
-_PACKAGES = ("networking.", "security_beta.", "telemetry.", "extensions.", "api.", "type_beta.")
+_PACKAGES = (
+    "networking.",
+    "security_beta.",
+    "telemetry.",
+    "extensions.",
+    "api.",
+    "type_beta.",
+    "meshconfig.",
+)
 #: Constants of Istio's.
 _CONSTANTS = {
     "gvk.KubernetesGateway.Group": "gateway.networking.k8s.io",
@@ -90,6 +99,11 @@ def cases(source: str, function: str) -> Iterator[dict[str, Any]]:
                     "name": key,
                     **dict(entry.entries if keyed else zip(fields, values, strict=True)),
                 }
+
+
+def expression(source: str) -> Any:
+    """One expression; for `to_yaml`."""
+    return _Parser(f"{source};").expression()
 
 
 class _Parser:
@@ -245,7 +259,8 @@ def _message(value: _Composite) -> Any:
         one = to_yaml(given)
         if one is None:
             continue
-        if key in _ONE_OFS or (key == "Type" and isinstance(one, dict)):
+        named = f"{value.type.rpartition('.')[2]}.{key}"
+        if {key, named} & _ONE_OFS or (key == "Type" and isinstance(one, dict)):
             result |= one
         else:
             result[_NAMES.get(key) or key[0].lower() + key[1:]] = one

@@ -18,6 +18,7 @@ from tests.support.proxies import REPO
 _MODULE = REPO / "tests" / "conformance" / "tools"
 _BIN = REPO / ".cache" / "go" / "bin"
 _PACKAGES = {
+    "go-control-plane": "github.com/envoyproxy/go-control-plane/pkg/test/main",
     "h2spec": "github.com/summerwind/h2spec/cmd/h2spec",
     "interop-client": "google.golang.org/grpc/interop/client",
     "interop-server": "google.golang.org/grpc/interop/server",

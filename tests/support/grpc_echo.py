@@ -22,7 +22,7 @@ class Server:
     Both, and Hang, which waits for its cancellation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Any = None, address: str = "127.0.0.1:0") -> None:
         self.hanging = threading.Event()
         self.cancelled = threading.Event()
         self.metadata: list[dict[str, Any]] = []
@@ -36,7 +36,10 @@ class Server:
         }
         handler = grpc.method_handlers_generic_handler(SERVICE, handlers)
         self._server.add_generic_rpc_handlers((handler,))
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        if credentials is None:
+            self.port = self._server.add_insecure_port(address)
+        else:
+            self.port = self._server.add_secure_port(address, credentials)
 
     def __enter__(self) -> Server:
         self._server.start()

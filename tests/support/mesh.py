@@ -103,7 +103,7 @@ class Mesh:
         workload = Workload(name, free_port(), free_port())
         proxy: list[str] = []
         if self.kind == ENVOY:
-            flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 1"
+            flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 8"
             proxy = ["--proxy", f"{envoy_binary()} {flags_of_envoy}"]
         workload.process = self._start(
             name, "run", "--join", str(join), "--service", service, "--version", version,
@@ -195,7 +195,7 @@ def until(true: Any, what: str, log: Any = None) -> Any:
     """Waits for a condition. What it was when it became true."""
     deadline = time.monotonic() + _SECONDS
     while True:
-        with contextlib.suppress(OSError, AssertionError):
+        with contextlib.suppress(OSError, AssertionError, http.client.HTTPException):
             found = true()
             if found:
                 return found

@@ -17,7 +17,7 @@ from controlplane.resources.schema import (
     UInt32,
 )
 
-_Int64 = Annotated[int, Range(-(2**63), 2**63 - 1)]
+Int64 = Annotated[int, Range(-(2**63), 2**63 - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +130,9 @@ class StackdriverLogging:
 @dataclass(frozen=True, slots=True)
 class Stackdriver:
     debug: bool = False
-    max_number_of_attributes: _Int64 | None = None
-    max_number_of_annotations: _Int64 | None = None
-    max_number_of_message_events: _Int64 | None = None
+    max_number_of_attributes: Int64 | None = None
+    max_number_of_annotations: Int64 | None = None
+    max_number_of_message_events: Int64 | None = None
     max_tag_length: UInt32 = 0
     logging: StackdriverLogging | None = None
 

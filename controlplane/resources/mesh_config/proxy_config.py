@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from controlplane.resources.common.connection_pool import TcpKeepalive
 from controlplane.resources.common.tls import ClientTLSSettings
-from controlplane.resources.mesh_config.providers import Nothing, Stackdriver, TraceContext
+from controlplane.resources.mesh_config.providers import Int64, Nothing, TraceContext
 from controlplane.resources.proxy_config.schema import ProxyImage
 from controlplane.resources.schema import HiddenText, Int32, OneOf, Range, Seconds, UInt32
 from controlplane.resources.workload_group.schema import ReadinessProbe
@@ -81,11 +81,21 @@ class CustomTag:
 
 
 @dataclass(frozen=True, slots=True)
+class StackdriverTracing:
+    """Less than the provider of that name has."""
+
+    debug: bool = False
+    max_number_of_attributes: Int64 | None = None
+    max_number_of_annotations: Int64 | None = None
+    max_number_of_message_events: Int64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tracing:
     zipkin: Collector | None = None
     lightstep: LightstepCollector | None = None
     datadog: Collector | None = None
-    stackdriver: Stackdriver | None = None
+    stackdriver: StackdriverTracing | None = None
     open_census_agent: OpenCensusAgent | None = None
     custom_tags: Mapping[str, CustomTag] = field(default_factory=dict)
     max_path_tag_length: UInt32 = 0

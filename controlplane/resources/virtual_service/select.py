@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from controlplane.registry import mesh, scope, services
+from controlplane.registry.scope import Caller
 from controlplane.registry.visibility import exported_to, sees
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key, Resource
@@ -18,14 +19,14 @@ MESH = "mesh"
 
 
 @query
-def for_sidecars(view: View, namespace: str, sidecar: Key | None) -> dict[str, Key]:
-    """The VirtualServices that hold for workloads with this scope, by full host name (which may be
+def for_sidecars(view: View, caller: Caller) -> dict[str, Key]:
+    """The VirtualServices that hold for workloads of this scope, by full host name (which may be
     a wildcard). Of two with one host the older holds, as in Istio."""
     found: dict[str, Key] = {}
-    admitted = scope.of_sidecar(view, namespace, sidecar).egress
+    admitted = scope.of_caller(view, caller).egress
     for resource in view.resources("VirtualService"):
         spec = resource.spec
-        if not _of_mesh(spec) or not sees(_exported(view, resource), namespace):
+        if not _of_mesh(spec) or not sees(_exported(view, resource), caller.namespace):
             continue
         for host in spec.hosts:
             full = services.qualified(host, resource.namespace, mesh.domain(view))
@@ -35,9 +36,9 @@ def for_sidecars(view: View, namespace: str, sidecar: Key | None) -> dict[str, K
 
 
 @query
-def for_host(view: View, namespace: str, sidecar: Key | None, host: str) -> Key | None:
+def for_host(view: View, caller: Caller, host: str) -> Key | None:
     """The VirtualService of one host: the exact name first, then the longest wildcard."""
-    found = for_sidecars(view, namespace, sidecar)
+    found = for_sidecars(view, caller)
     if host in found:
         return found[host]
     wider = [one for one in found if one.startswith("*") and covers(one, host)]

@@ -8,6 +8,7 @@ from envoy.config.core.v3.base_pb2 import Metadata as EnvoyMetadata
 from envoy.config.route.v3.route_components_pb2 import Decorator, Route
 
 from controlplane.registry import workloads
+from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import action, match, policies, select
@@ -19,13 +20,15 @@ from controlplane.world.view import View
 class Client:
     """Who sends the requests, as far as routes depend on it."""
 
-    namespace: str
-    #: The Sidecar resource that gives the scope.
-    sidecar: Key | None
+    caller: Caller
     #: Those of its labels that matches and selectors ask for.
     labels: Labels
     #: `mesh`, or the names of the gateways that it serves, `namespace/name`.
     gateways: tuple[str, ...] = (select.MESH,)
+
+    @property
+    def namespace(self) -> str:
+        return self.caller.namespace
 
 
 def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:

@@ -17,6 +17,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from controlplane.registry import mesh
+from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.tls import ServerTLSSettings
 from controlplane.resources.gateway.select import Opened
@@ -127,7 +128,7 @@ def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -
 
 def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
-    client = Client(namespace, None, labels, (one.name,))
+    client = Client(Caller(namespace), labels, (one.name,))
     to = reporting(view, namespace, labels, "CLIENT")
     before = authorization.network_filters(view, namespace, labels)
     chains = []

@@ -64,7 +64,7 @@ def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Liste
     has no address of its own shares one for the port, by SNI or by blocks of addresses."""
     found: dict[str, Listener] = {}
     shared: dict[int, Shared] = {}
-    egress = scope.of_sidecar(view, client.namespace, client.sidecar).egress
+    egress = scope.of_caller(view, client.caller).egress
     for service in (one for each in egress if not _is_own(each) for one in each.services):
         for port in service.ports:
             if port.protocol == "udp":
@@ -102,7 +102,7 @@ def _is_own(egress: Egress) -> bool:
 def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listener]:
     """Listeners whose address a Sidecar resource gives: with a socket where nothing is captured."""
     found = []
-    for egress in scope.of_sidecar(view, client.namespace, client.sidecar).egress:
+    for egress in scope.of_caller(view, client.caller).egress:
         if not _is_own(egress):
             continue
         bind = egress.bind or "127.0.0.1"
@@ -196,7 +196,7 @@ def _forwards(
 ) -> list[FilterChain]:
     """Bytes to a service: by the TLS and TCP routes of its VirtualService, or all of them."""
     chains = []
-    key = select.for_host(view, client.namespace, client.sidecar, service.host)
+    key = select.for_host(view, client.caller, service.host)
     for one in layer4.of_resource(view, key, port.number, client) if key else ():
         forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
         chain = FilterChain(filters=[forward])

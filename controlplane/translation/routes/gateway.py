@@ -5,6 +5,7 @@ from __future__ import annotations
 from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
+from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import match, select, translate
@@ -33,7 +34,7 @@ def configuration(
         servers = [one for one in gate.servers if is_http(one) and route_name(gate, one) == name]
         found = found or bool(servers)
         for server in servers:
-            client = Client(namespace, None, labels, (server.name,))
+            client = Client(Caller(namespace), labels, (server.name,))
             bound = select.for_gateways(view, client.gateways, namespace)
             for host, key in bound:
                 served = server.narrowed(key.namespace, host)

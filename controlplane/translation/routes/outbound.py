@@ -13,7 +13,9 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
+from controlplane.resources.authorization_policy.reach import denied_by
 from controlplane.resources.destination_rule import hashing
+from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import retries, select, translate
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import anywhere_else, names
@@ -38,10 +40,11 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
         return _of_one_service(view, client, name)
     hosts = [
         virtual_host(view, service, one, client, port is None)
-        for service in scope.of_sidecar(view, client.namespace, client.sidecar).services()
+        for service in scope.of_caller(view, client.caller).services()
         for one in service.ports
         if (port is None or one.number == port) and _routable(one)
     ]
+    hosts += _denied(view, client, port)
     if port in {None, _HTTP_PORT}:
         hosts += [
             _foreign(view, host, client, port is None)
@@ -53,7 +56,7 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
 def _of_one_service(view: View, client: Client, name: str) -> Encoded | None:
     """`host:port`: HTTP that was found on a port of one service which does not say what it is."""
     host, _, number = name.rpartition(":")
-    service = scope.find(view, client.namespace, client.sidecar, host)
+    service = scope.find(view, client.caller, host)
     port = service.port(names.parse_port(number) or 0) if service else None
     if service is None or port is None:
         return None
@@ -83,7 +86,7 @@ def virtual_host(
         domains=_with_port(_domains(view, service, client.namespace), port.number, with_port),
         include_request_attempt_count=True,
     )
-    key = select.for_host(view, client.namespace, client.sidecar, service.host)
+    key = select.for_host(view, client.caller, service.host)
     routes = translate.routes(view, key, port.number, client) if key else []
     built.routes.extend(routes or [_default_route(view, service, port, client)])
     return packed(built)
@@ -96,18 +99,41 @@ def _foreign(view: View, host: str, client: Client, with_port: bool) -> bytes:
         domains=_with_port([host], _HTTP_PORT, with_port),
         include_request_attempt_count=True,
     )
-    key = select.for_host(view, client.namespace, client.sidecar, host)
+    key = select.for_host(view, client.caller, host)
     if key is not None:
         built.routes.extend(translate.routes(view, key, _HTTP_PORT, client))
     return packed(built)
 
 
+def _denied(view: View, client: Client, port: int | None) -> list[bytes]:
+    """Services that deny the client whatever it asks: it is told so here, and by which policies,
+    instead of by them. One virtual host for all that the same policies keep it from."""
+    caller = client.caller
+    by_policies: dict[tuple[Key, ...], list[str]] = {}
+    for service in scope.of_caller(view, caller).denied:
+        ports = [one.number for one in service.ports if _routable(one)]
+        for number in ports if port is None else [one for one in ports if one == port]:
+            keys = denied_by(view, service, caller.namespace, caller.account)
+            hosts = _domains(view, service, caller.namespace)
+            by_policies.setdefault(keys, []).extend(_with_port(hosts, number, port is None))
+    found = []
+    for keys, domains in sorted(by_policies.items()):
+        policies = ", ".join(f"{key.namespace}/{key.name}" for key in keys)
+        built = VirtualHost(name=f"denied by {policies}", domains=dict.fromkeys(domains))
+        route = built.routes.add(name="denied", match=RouteMatch(prefix="/"))
+        route.direct_response.status = 403
+        route.direct_response.body.inline_string = (
+            f"RBAC: access denied: no rule of {policies} admits"
+            f" {caller.namespace}/{caller.account}\n"
+        )
+        found.append(packed(built))
+    return found
+
+
 @query
 def _hosts_without_service(view: View, client: Client) -> tuple[str, ...]:
-    named = select.for_sidecars(view, client.namespace, client.sidecar)
-    served = [
-        one.host for one in scope.of_sidecar(view, client.namespace, client.sidecar).services()
-    ]
+    named = select.for_sidecars(view, client.caller)
+    served = [one.host for one in scope.of_caller(view, client.caller).services()]
     known = frozenset(served)
     return tuple(
         sorted(

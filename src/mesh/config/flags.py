@@ -72,8 +72,13 @@ FLAGS: dict[str, Flag] = {
     ),
     "--service-node": Flag("service_node", "text", "node id, over the bootstrap's"),
     "--service-cluster": Flag("service_cluster", "text", "node cluster, over the bootstrap's"),
-    "--service-zone": Flag("service_zone", "text", "shown in /server_info"),
+    "--service-zone": Flag("service_zone", "text", "node zone, over the bootstrap's"),
     "--admin-address-path": Flag("admin_address_path", "text", "write the admin address here"),
+    "--snapshot-path": Flag(
+        "snapshot_path",
+        "text",
+        "ours: keep what xDS servers sent in this file, and start from it while they are down",
+    ),
     "--version": Flag("version", "switch", "print the version"),
     "--help": Flag("help", "switch", "print this"),
     "--hot-restart-version": Flag("hot_restart_version", "switch", "print `disabled`"),
@@ -132,6 +137,7 @@ class Options:
         self.service_cluster = ""
         self.service_zone = ""
         self.admin_address_path = ""
+        self.snapshot_path = ""
         self.version = False
         self.help = False
         self.hot_restart_version = False

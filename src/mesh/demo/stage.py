@@ -44,15 +44,21 @@ class Stage:
     def set_up(self, examples: Path) -> None:
         """Chooses ports and writes them into the copies of the examples."""
         for name, default in PORTS.items():
-            self.port[name] = default if _is_free(default) else _free_port()
-            if self.port[name] != default:
-                self.show.say(f"   port {default} is taken: using {self.port[name]}")
+            self.port[name] = self.choose(name, default)
         chosen = {str(default): str(self.port[name]) for name, default in PORTS.items()}
         own = self.directory / "examples"
         shutil.copytree(examples, own)
         for config in own.glob("*.yaml"):
             text = re.sub(r"(?<=port_value: )\d+", lambda port: chosen[port[0]], config.read_text())
             config.write_text(text)
+
+    def choose(self, name: str, default: int) -> int:
+        """The port that people expect, or a free one, which is said."""
+        if _is_free(default):
+            return default
+        chosen = _free_port()
+        self.show.say(f"   port {default} ({name}) is taken: using {chosen}")
+        return chosen
 
     def serve(self, service: Service) -> None:
         service.start()

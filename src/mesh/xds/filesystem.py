@@ -12,21 +12,17 @@ moved into one of them, the secret is offered again as it is, and the core reads
 from __future__ import annotations
 
 import os
-import time
 
 from mesh import api, engine
-from mesh.accel.resources import diff
-from mesh.accel.xxhash import xxh64
+from mesh.xds.intake import details, kind
+from mesh.xds.tally import SCOPES, Tally
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mesh.loop import Loop, Timer
-    from mesh.xds.store import Store
-
-_SCOPES = {api.CLUSTER: "cluster_manager.cds.", api.LISTENER: "listener_manager.lds."}
-_COUNTERS = ("update_attempt", "update_success", "update_failure", "update_rejected")
+    from mesh.xds.intake import Intake
 
 
 class Subscription:
@@ -66,16 +62,17 @@ class Session:
 
     def __init__(
         self,
-        core: engine.Engine,
-        store: Store,
+        intake: Intake,
         watcher: engine.Watcher,
         loop: Loop,
         read: Callable[[str], bytes],
         *,
         ignore_unknown: bool = False,
     ) -> None:
-        self._core = core
-        self._store = store
+        self._intake = intake
+        self._core = intake.core
+        self._store = intake.store
+        self._tally = Tally(intake.core)
         self._watcher = watcher
         self._loop = loop
         self._read = read
@@ -83,12 +80,15 @@ class Session:
         self._subscriptions: dict[tuple[str, str, str, str], Subscription] = {}
         #: Directory to (type_url, name) of the resources that have files of their own in it.
         self._watched: dict[str, set[tuple[str, str]]] = {}
+        #: Of what is followed.
+        self._revision = -1
         self._due: list[Subscription] = []
         self._busy = False
+        intake.followers.append(self.follow)
 
     def subscribe(self, type_url: str, path: str, watched: str, timeout: float) -> None:
         """Follows a file of `dynamic_resources` and fetches it, and all that it refers to."""
-        subscription = Subscription(type_url, "", path, watched, timeout, _SCOPES[type_url])
+        subscription = Subscription(type_url, "", path, watched, timeout, SCOPES[type_url])
         self._begin(subscription)
         self._fetch_due()
 
@@ -96,6 +96,9 @@ class Session:
         """Follows exactly the files that the configuration refers to now, besides those of
         `dynamic_resources`."""
         self._watch(applied.watched)
+        if applied.revision == self._revision:
+            return
+        self._revision = applied.revision
         asked = {one[:4]: one for one in applied.wanted}
         for key in [key for key in self._subscriptions if key[1] and key not in asked]:
             self._end(self._subscriptions.pop(key))
@@ -130,12 +133,7 @@ class Session:
 
     def _begin(self, subscription: Subscription) -> None:
         self._subscriptions[subscription.key()] = subscription
-        if subscription.type_url != api.ENDPOINT:
-            # A thousand clusters need no thousand zeros.
-            for counter in (*_COUNTERS, "init_fetch_timeout"):
-                self._core.count(subscription.scope + counter, 0)
-        if subscription.type_url == api.SECRET:
-            self._core.count(subscription.scope + "key_rotation_failed", 0)
+        self._tally.begin(subscription.type_url, subscription.scope)
         self._add_watch(subscription.directory(), subscription.path)
         self._add_due(subscription)
 
@@ -195,14 +193,14 @@ class Session:
             text = self._read(subscription.path)
         except OSError as error:
             # It may have vanished between two moves, or may still come.
-            self._core.count(subscription.scope + "update_attempt", 1)
+            self._tally.attempt(subscription.scope)
             self._failed(subscription, error.strerror or str(error))
             if first and subscription.timer is None and subscription.timeout > 0:
                 subscription.timer = self._loop.after(
                     subscription.timeout, lambda: self._timed_out(subscription)
                 )
             return
-        self._core.count(subscription.scope + "update_attempt", 1)
+        self._tally.attempt(subscription.scope)
         try:
             version, offered, refused = engine.load_discovery_response(
                 text, subscription.path, subscription.type_url, self._ignore_unknown
@@ -224,8 +222,7 @@ class Session:
         """Takes what is offered. `refused` (name, field, reason) was offered too, but could not
         be read: like what the core refuses, it keeps its last version."""
         type_url = subscription.type_url
-        unreadable = dict.fromkeys(name for name, _, _ in refused)
-        names = [name for name, _ in offered] + list(unreadable)
+        names = [name for name, _ in offered] + list(dict.fromkeys(name for name, _, _ in refused))
         if subscription.name and (problem := _not_the_one(subscription, names)):
             self._rejected(subscription, [problem])
             return
@@ -233,40 +230,15 @@ class Session:
             if type_url == api.SECRET:
                 self._rejected(subscription, [f"no secret '{subscription.name}' in it"])
             else:
-                self._core.count(subscription.scope + "update_empty", 1)
+                self._tally.empty(subscription.scope)
             return
-        if subscription.name:
-            held: dict[str, bytes] = {}
+        take = self._intake.part if subscription.name else self._intake.whole
+        outcome = take(type_url, offered, version, refused=refused)
+        if outcome.problems:
+            self._rejected(subscription, outcome.problems)
         else:
-            held = self._store.bodies(type_url)
-        updated, removed, duplicated = diff(held, offered)
-        removed = [name for name in removed if name not in unreadable]
-        applied = self._core.apply(type_url, updated, removed, False)
-        bodies = dict(updated)
-        for name in applied.removed:
-            self._store.drop(type_url, name)
-        for name in applied.accepted:
-            self._store.put(type_url, name, bodies[name], version)
-        problems = [f"{kind(type_url)} '{name}' is there twice" for name in duplicated]
-        for name in applied.unchanged:
-            self._store.mend(type_url, name)
-        failed: dict[str, list[str]] = {}
-        for name, field, reason in (*refused, *applied.rejected):
-            details = _details(field, reason)
-            failed.setdefault(name, []).append(details)
-            problems.append(f"{kind(type_url)} '{name}': {details}")
-        for name, reasons in failed.items():
-            body = b"" if name in unreadable else bodies.get(name, b"")
-            self._store.fail(type_url, name, body, version, "; ".join(reasons))
-        if not subscription.name:
-            self._store.forgive(type_url, set(failed))
-            if applied.accepted or applied.removed or not problems:
-                self._store.set_version(type_url, version)
-        if problems:
-            self._rejected(subscription, problems)
-        else:
-            self._accepted(subscription, version, bool(applied.accepted or applied.removed))
-        self.follow(applied)
+            self._tally.accepted(type_url, subscription.scope, version, outcome.changed())
+        self._intake.follow(outcome.applied)
 
     def _reload(self, type_url: str, name: str) -> None:
         """Files of a resource may have changed: offers it again as it was offered last."""
@@ -278,34 +250,21 @@ class Session:
             self._store.put(type_url, name, body, version)
             engine.log("info", "config", f"{kind(type_url)} '{name}': its files were read again")
         elif applied.rejected:
-            details = "; ".join(_details(field, reason) for _, field, reason in applied.rejected)
-            self._store.fail(type_url, name, body, version, details)
+            text = "; ".join(details(field, reason) for _, field, reason in applied.rejected)
+            self._store.fail(type_url, name, body, version, text)
             self._core.count(f"sds.{name}.key_rotation_failed", 1)
             engine.log(
                 "warning",
                 "config",
-                f"{kind(type_url)} '{name}': its files changed and are rejected: {details} "
+                f"{kind(type_url)} '{name}': its files changed and are rejected: {text} "
                 "(what served before keeps serving)",
             )
         else:
             self._store.mend(type_url, name)
-        self.follow(applied)
-
-    def _accepted(self, subscription: Subscription, version: str, changed: bool) -> None:
-        scope = subscription.scope
-        now = int(time.time() * 1000)
-        self._core.count(scope + "update_success", 1)
-        self._core.gauge(scope + "update_time", now)
-        if subscription.type_url == api.ENDPOINT:
-            return
-        self._core.gauge(scope + "version", xxh64(version.encode()) if version else 0)
-        self._core.text_readout(scope + "version_text", version)
-        if changed and subscription.type_url in {api.CLUSTER, api.ROUTE}:
-            self._core.count(scope + "config_reload", 1)
-            self._core.gauge(scope + "config_reload_time_ms", now)
+        self._intake.follow(applied)
 
     def _rejected(self, subscription: Subscription, problems: list[str]) -> None:
-        self._core.count(subscription.scope + "update_rejected", 1)
+        self._tally.rejected(subscription.scope)
         engine.log(
             "warning",
             "config",
@@ -315,7 +274,7 @@ class Session:
         )
 
     def _failed(self, subscription: Subscription, reason: str) -> None:
-        self._core.count(subscription.scope + "update_failure", 1)
+        self._tally.failed(subscription.scope)
         engine.log(
             "warning",
             "config",
@@ -329,29 +288,16 @@ class Session:
         subscription.answered = True
         if subscription.timer is not None:
             subscription.timer.cancel()
-        if subscription.name and subscription.name not in self._store.bodies(subscription.type_url):
-            self._core.fetch_timed_out(subscription.type_url, subscription.name)
+        type_url, name = subscription.type_url, subscription.name
+        if name and not self._store.holds(type_url, name):
+            self._core.fetch_timed_out(type_url, name)
 
     def _timed_out(self, subscription: Subscription) -> None:
         subscription.timer = None
         if subscription.answered or subscription.key() not in self._subscriptions:
             return
-        self._core.count(subscription.scope + "init_fetch_timeout", 1)
+        self._tally.timed_out(subscription.scope)
         self._answered(subscription)
-
-
-def kind(type_url: str) -> str:
-    """`listener`, `cluster`, `endpoints`, `route` or `secret`: what people call the type."""
-    return {
-        api.LISTENER: "listener",
-        api.CLUSTER: "cluster",
-        api.ROUTE: "route",
-        api.SECRET: "secret",
-    }.get(type_url, "endpoints")
-
-
-def _details(field: str, reason: str) -> str:
-    return f"{field}: {reason}" if field else reason
 
 
 def _not_the_one(subscription: Subscription, names: list[str]) -> str:

@@ -78,6 +78,11 @@ class Store:
         held = self._held[type_url]
         return {name: one.body for name, one in held.items() if not one.static}
 
+    def holds(self, type_url: str, name: str) -> bool:
+        """Whether a dynamic resource is in use."""
+        held = self._held[type_url].get(name)
+        return held is not None and not held.static
+
     def newest(self, type_url: str, name: str) -> tuple[bytes, str]:
         """Bytes and version as they were offered last, whether taken or refused; no bytes if
         there are none."""

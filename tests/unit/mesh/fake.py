@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from pathlib import Path
@@ -30,8 +31,13 @@ class Bootstrap:
         self.static_clusters = pairs(document.get("clusters", []))
         self.static_secrets = pairs(document.get("secrets", []))
         self.dynamic = [tuple(one) for one in document.get("dynamic", [])]
+        self.remote = [tuple(one) for one in document.get("remote", [])]
+        self.ads = tuple(document["ads"]) if "ads" in document else None
         self.stats_flush_interval = 5.0
         self.ignored = document.get("ignored", [])
+
+    def node(self, node_id: str, cluster: str, zone: str) -> bytes:
+        return f"{node_id or self.node_id}/{cluster or self.node_cluster}/{zone}".encode()
 
 
 def pairs(resources: list[dict[str, Any]]) -> list[tuple[str, bytes]]:
@@ -81,17 +87,22 @@ def to_json(type_url: str, body: bytes) -> str:
 
 
 class Applied:
+    revisions = itertools.count(1)
+
     def __init__(self) -> None:
+        self.revision = next(self.revisions)
         self.accepted: list[str] = []
         self.unchanged: list[str] = []
         self.removed: list[str] = []
         self.rejected: list[tuple[str, str, str]] = []
         self.wanted: list[tuple[str, str, str, str, float, str]] = []
         self.watched: list[tuple[str, str, str]] = []
+        self.remote: list[tuple[Any, ...]] = []
 
 
 class Engine:
-    """Refuses a resource with `bad`; wants the files listed in `wanted` of what it accepted. The
+    """Refuses a resource with `bad`; wants the files listed in `wanted` of what it accepted, and
+    of servers what `remote` lists: (type_url, name, timeout, scope, server or null). The
     `files` of a resource are watched, and read into what is held of it: one that is not there or
     says "bad" is refused."""
 
@@ -119,8 +130,8 @@ class Engine:
         kind = type_url.rpartition(".")[2]
         self.calls.append(("apply", kind, [name for name, _ in updated], removed, static))
         for name in removed:
-            self.held.pop((type_url, name))
-            done.removed.append(name)
+            if self.held.pop((type_url, name), None) is not None:
+                done.removed.append(name)
         for name, body in updated:
             document = json.loads(body)
             try:
@@ -138,12 +149,20 @@ class Engine:
                 done.accepted.append(name)
         for document in self.held.values():
             done.wanted += [tuple(one) for one in document.get("wanted", [])]
+            done.remote += [tuple(one) for one in document.get("remote", [])]
         done.watched = [
             (type_url, name, str(Path(path).parent))
             for (type_url, name), paths in self.files.items()
             for path in paths
         ]
         return done
+
+    def allow_ads(self) -> None:
+        self.calls.append(("allow_ads",))
+
+    def grpc_calls(self) -> Calls:
+        self.server = Calls()
+        return self.server
 
     def certs_json(self) -> str:
         return '{"certificates": [{"ca_cert": [], "cert_chain": [{"path": "a.crt"}]}]}'
@@ -206,6 +225,101 @@ class Engine:
 
     def flush_histograms(self) -> None:
         self.calls.append(("flush_histograms",))
+
+
+class Calls:
+    """A server that a test plays: `sent` has the requests as they were encoded, `say` answers."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, str]] = []
+        self.metadata: list[tuple[str, list[tuple[str, str]]]] = []
+        self.cancelled: list[int] = []
+        self.sent: list[tuple[int, dict[str, Any]]] = []
+        self.events: list[tuple[int, str, bytes, int, str]] = []
+        #: Messages are refused: too many wait.
+        self.full = False
+        self._read, self._write = os.pipe()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def open(
+        self,
+        cluster: str,
+        path: str,
+        authority: str,
+        metadata: list[tuple[str, str]],
+        timeout: float,
+        max_message: int | None,
+    ) -> int:
+        self.opened.append((cluster, path))
+        self.metadata.append((authority, metadata))
+        return len(self.opened)
+
+    def send(self, call: int, message: bytes, end: bool) -> bool:
+        if self.full:
+            return False
+        self.sent.append((call, json.loads(message)))
+        return True
+
+    def cancel(self, call: int) -> None:
+        self.cancelled.append(call)
+
+    def read(self) -> list[tuple[int, str, bytes, int, str]]:
+        events, self.events = self.events, []
+        return events
+
+
+def decode_response(message: bytes, ignore_unknown: bool) -> tuple[Any, ...]:
+    """`resources` are as for `load_discovery_response`, with `ttl`, `version` and `heartbeat`."""
+    try:
+        document = json.loads(message)
+    except ValueError:
+        raise ValueError("not a DiscoveryResponse") from None
+    items = []
+    for one in document.get("resources", []):
+        body = {key: value for key, value in one.items() if key not in {"ttl", "version"}}
+        heartbeat = body.pop("heartbeat", False)
+        encoded = None if heartbeat else json.dumps(body).encode()
+        items.append((one["name"], one.get("version", ""), encoded, one.get("ttl", 0.0)))
+    return (
+        document["type_url"],
+        document.get("version", ""),
+        document.get("nonce", ""),
+        document.get("control_plane", ""),
+        items,
+        document.get("removed", []),
+        document.get("problem", ""),
+    )
+
+
+decode_delta_response = decode_response
+
+
+def encode_request(
+    node: bytes, type_url: str, version: str, nonce: str, names: list[str], error: str
+) -> bytes:
+    document = {"node": node.decode(), "type": type_url.rpartition(".")[2], "version": version}
+    document |= {"nonce": nonce, "names": names, "error": error}
+    return json.dumps({key: value for key, value in document.items() if value}).encode()
+
+
+def encode_delta_request(
+    node: bytes,
+    type_url: str,
+    nonce: str,
+    subscribe: list[str],
+    unsubscribe: list[str],
+    versions: list[tuple[str, str]],
+    error: str,
+) -> bytes:
+    document = {"node": node.decode(), "type": type_url.rpartition(".")[2], "nonce": nonce}
+    document |= {"more": subscribe, "less": unsubscribe, "known": dict(versions), "error": error}
+    return json.dumps({key: value for key, value in document.items() if value}).encode()
+
+
+def holds_secrets(type_url: str, body: bytes) -> bool:
+    return "secret" in json.loads(body)
 
 
 class Watcher:

@@ -188,6 +188,21 @@ def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"configuration '{path}' OK\n"
 
 
+@pytest.mark.parametrize("mode", ["validate", "serve"])
+@pytest.mark.parametrize("node", [{}, {"id": "a"}, {"cluster": "b"}])
+def test_servers_want_to_know_who_asks(
+    mode: str, node: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "envoy.yaml"
+    server = ["xds", False, "", [], False, 0.5, 30.0, None]
+    path.write_text(json.dumps({"node": node, "ads": server}))
+    assert app.main(["-c", str(path), "--mode", mode]) == 1
+    assert "ads: node 'id' and 'cluster' are required" in capsys.readouterr().err
+    if mode == "validate":
+        named = ["--service-node", "a", "--service-cluster", "b"]
+        assert app.main(["-c", str(path), "--mode", mode, *named]) == 0
+
+
 @pytest.mark.parametrize(
     ("flag", "says"),
     [

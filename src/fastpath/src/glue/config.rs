@@ -1,5 +1,6 @@
 //! Configuration text for Python: bootstraps, discovery responses, JSON.
 
+use model::compile::{Server, Source};
 use model::problem::ConfigProblem;
 use model::text::UnknownFields;
 use pyo3::create_exception;
@@ -76,19 +77,39 @@ impl Bootstrap {
 
     #[getter]
     fn dynamic(&self) -> Vec<(&str, &str, &str, f64)> {
-        self.0
-            .dynamic
-            .iter()
-            .map(|s| {
+        let files = self.0.dynamic.iter().filter_map(|s| match &s.source {
+            Source::File {
+                path,
+                watched_directory,
+            } => {
                 let timeout = s.initial_fetch_timeout.as_secs_f64();
-                (
-                    s.type_url,
-                    s.path.as_str(),
-                    s.watched_directory.as_str(),
-                    timeout,
-                )
-            })
-            .collect()
+                Some((s.type_url, &**path, &**watched_directory, timeout))
+            }
+            Source::Ads | Source::Grpc(_) => None,
+        });
+        files.collect()
+    }
+
+    #[getter]
+    fn remote(&self) -> Vec<(&str, f64, Option<ServerTuple>)> {
+        let remote = self.0.dynamic.iter().filter_map(|s| {
+            let server = match &s.source {
+                Source::File { .. } => return None,
+                Source::Ads => None,
+                Source::Grpc(server) => Some(server_tuple(server)),
+            };
+            Some((s.type_url, s.initial_fetch_timeout.as_secs_f64(), server))
+        });
+        remote.collect()
+    }
+
+    #[getter]
+    fn ads(&self) -> Option<ServerTuple> {
+        self.0.ads.as_ref().map(server_tuple)
+    }
+
+    fn node(&self, id: &str, cluster: &str, zone: &str) -> Vec<u8> {
+        model::discovery::node(&self.0.body, id, cluster, zone)
     }
 
     #[getter]
@@ -102,6 +123,32 @@ impl Bootstrap {
     }
 }
 
+/// (cluster, is delta, authority, initial metadata, node only once, back-off: base, most; largest
+/// message)
+pub type ServerTuple = (
+    String,
+    bool,
+    String,
+    Vec<(String, String)>,
+    bool,
+    f64,
+    f64,
+    Option<u32>,
+);
+
+pub fn server_tuple(server: &Server) -> ServerTuple {
+    (
+        server.cluster.clone(),
+        server.delta,
+        server.authority.clone(),
+        server.initial_metadata.clone(),
+        server.node_once,
+        server.retry_base.as_secs_f64(),
+        server.retry_max.as_secs_f64(),
+        server.max_message,
+    )
+}
+
 fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
     resources
         .iter()
@@ -109,7 +156,7 @@ fn pairs(resources: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
         .collect()
 }
 
-fn unknown(ignored: bool) -> UnknownFields {
+pub fn unknown(ignored: bool) -> UnknownFields {
     if ignored {
         UnknownFields::Ignored
     } else {

@@ -1,25 +1,85 @@
 //! `Engine` for Python.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use model::compile::{Needs, Source};
 use proxy::cluster::report;
 use proxy::telemetry::stats::Kind;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+
+use super::calls::Calls;
+use super::config::{ServerTuple, server_tuple};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
     module.add_class::<Applied>()
 }
 
-#[pyclass(frozen, get_all, module = "mesh._fastpath")]
+/// (type_url, name, path, watched_directory, initial_fetch_timeout, stat_scope)
+type Wanted = (&'static str, String, String, String, f64, String);
+
+/// (type_url, name, initial_fetch_timeout, stat_scope, server)
+type Remote = (&'static str, String, f64, String, Option<ServerTuple>);
+
+#[pyclass(frozen, module = "mesh._fastpath")]
 pub struct Applied {
+    #[pyo3(get)]
     accepted: Vec<String>,
+    #[pyo3(get)]
     unchanged: Vec<String>,
+    #[pyo3(get)]
     removed: Vec<String>,
+    #[pyo3(get)]
     rejected: Vec<(String, String, String)>,
-    wanted: Vec<(String, String, String, String, f64, String)>,
+    #[pyo3(get)]
     watched: Vec<(&'static str, String, String)>,
+    #[pyo3(get)]
+    revision: u64,
+    /// Made into tuples only when somebody looks.
+    needs: Arc<[Needs]>,
+}
+
+#[pymethods]
+impl Applied {
+    #[getter]
+    fn wanted(&self) -> Vec<Wanted> {
+        let files = self.needs.iter().filter_map(|need| match &need.source {
+            Source::File {
+                path,
+                watched_directory,
+            } => Some((
+                need.type_url,
+                need.name.clone(),
+                path.clone(),
+                watched_directory.clone(),
+                need.initial_fetch_timeout.as_secs_f64(),
+                need.stat_scope.clone(),
+            )),
+            Source::Ads | Source::Grpc(_) => None,
+        });
+        files.collect()
+    }
+
+    #[getter]
+    fn remote(&self) -> Vec<Remote> {
+        let remote = self.needs.iter().filter_map(|need| {
+            let server = match &need.source {
+                Source::File { .. } => return None,
+                Source::Ads => None,
+                Source::Grpc(server) => Some(server_tuple(server)),
+            };
+            Some((
+                need.type_url,
+                need.name.clone(),
+                need.initial_fetch_timeout.as_secs_f64(),
+                need.stat_scope.clone(),
+                server,
+            ))
+        });
+        remote.collect()
+    }
 }
 
 #[pyclass(frozen, module = "mesh._fastpath")]
@@ -79,20 +139,8 @@ impl Engine {
             unchanged: applied.unchanged,
             removed: applied.removed,
             rejected: applied.rejected,
-            wanted: applied
-                .wanted
-                .into_iter()
-                .map(|w| {
-                    (
-                        w.type_url.to_owned(),
-                        w.name,
-                        w.path,
-                        w.watched_directory,
-                        w.initial_fetch_timeout.as_secs_f64(),
-                        w.stat_scope,
-                    )
-                })
-                .collect(),
+            needs: applied.wanted,
+            revision: applied.revision,
             watched: applied
                 .watched
                 .into_iter()
@@ -102,6 +150,14 @@ impl Engine {
                 })
                 .collect(),
         }
+    }
+
+    fn allow_ads(&self) {
+        self.0.allow_ads();
+    }
+
+    fn grpc_calls(&self) -> PyResult<Calls> {
+        Ok(Calls(self.0.grpc_calls()?))
     }
 
     fn fetch_timed_out(&self, py: Python<'_>, type_url: &str, name: &str) {

@@ -48,6 +48,12 @@ def test_nothing_found(capsys: pytest.CaptureFixture[str]) -> None:
     assert said.err == "\u2714 No validation issues found when analyzing good.yaml.\n"
 
 
+def test_nothing_to_analyze(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    assert main(["empty"]) == 0
+    assert capsys.readouterr().err == "No resources to analyze in empty.\n"
+
+
 def test_folders_are_read_with_those_below(capsys: pytest.CaptureFixture[str]) -> None:
     Path("below/more").mkdir(parents=True)
     Path("below/more/bad.yml").write_text(BAD)
@@ -126,7 +132,9 @@ def test_verbose_says_what_ran(capsys: pytest.CaptureFixture[str]) -> None:
 def test_what_cannot_be_read(capsys: pytest.CaptureFixture[str]) -> None:
     Path("broken.yaml").write_text("a: [\n")
     assert main(["broken.yaml", "good.yaml"]) == UNREADABLE == 65
-    assert capsys.readouterr().err.startswith("broken.yaml:")
+    said = capsys.readouterr().err
+    assert said.startswith("broken.yaml:")
+    assert said.endswith("broken.yaml, good.yaml (but 1 document could not be read).\n")
     assert main(["--ignore-unknown", "broken.yaml", "good.yaml"]) == 0
     assert main(["nowhere.yaml"]) == 1
 

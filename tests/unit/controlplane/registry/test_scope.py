@@ -39,7 +39,7 @@ def _world(*documents: str) -> World:
 
 def _seen(world: World, namespace: str = "ns", labels: Labels = _APP) -> dict[str, list[int]]:
     view = world.view()
-    found = scope.of_sidecar(view, namespace, scope.sidecar(view, namespace, labels))
+    found = scope.of_caller(view, scope.caller(view, namespace, labels, ""))
     short = {one.host.removesuffix(".svc.cluster.local"): one for one in found.services()}
     return {name: [port.number for port in one.ports] for name, one in short.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controlplane.xds.options import Limits
 from controlplane.xds.translator import encoded
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
@@ -195,7 +196,7 @@ async def test_a_refusal_ends_when_what_was_refused_is_removed() -> None:
 
 @played
 async def test_a_client_that_comes_back_is_sent_what_differs_and_told_what_is_gone() -> None:
-    desk = Desk()
+    desk = Desk(Limits(patience_seconds=0.0))
     await desk.put(C, "same", "changed", "new")
     client = desk.client()
     version = encoded("same", b"").version
@@ -207,7 +208,7 @@ async def test_a_client_that_comes_back_is_sent_what_differs_and_told_what_is_go
 
 @played
 async def test_a_client_that_comes_back_to_names_is_sent_what_differs() -> None:
-    desk = Desk()
+    desk = Desk(Limits(patience_seconds=0.0))
     await desk.put(E, "same", "changed")
     client = desk.client()
     version = encoded("same", b"").version

@@ -190,6 +190,28 @@ async def test_what_is_removed_and_comes_back_while_it_waits_stays() -> None:
 
 
 @played
+async def test_a_client_that_comes_back_keeps_what_is_gone_until_it_has_asked_for_all() -> None:
+    desk = Desk(Limits(patience_seconds=5.0))
+    clock = [1000.0]
+    desk.publisher.now = lambda: clock[0]
+    await desk.put_all(cluster("b"), resource(R, "80", b""))
+    client = desk.client()
+    await client.say(C, held={"a": "1"})
+    response = await client.take(C)
+    assert names(response) == ["b"]
+    assert not response.removed_resources
+    await client.say(E, subscribe=["a", "b"], held={"a": "1"})
+    assert list((await client.take(E)).removed_resources) == ["b"]
+    await client.say(R, subscribe=["80"], held={"80": "1"})
+    assert names(await client.take(R)) == ["80"]
+    assert client.get() is None
+    clock[0] += 5.0
+    assert list((await client.take(C)).removed_resources) == ["a"]
+    assert list((await client.take(E)).removed_resources) == ["a"]
+    assert client.stream.clean
+
+
+@played
 async def test_a_service_of_one_type_serves_that_type() -> None:
     desk = Desk()
     await desk.put(C, "a")

@@ -13,6 +13,7 @@ from mesh import api
 from mesh.config.load import read
 from mesh.loop import Loop
 from mesh.xds.filesystem import Session
+from mesh.xds.intake import Intake
 from mesh.xds.store import Store
 from tests.unit.mesh import fake
 
@@ -28,9 +29,10 @@ class Bench:
         self.now = 0.0
         self.core = fake.Engine()
         self.store = Store()
+        self.intake = Intake(self.core, self.store)  # type: ignore[arg-type]
         self.watcher = fake.Watcher()
         self.loop = Loop(lambda: self.now)
-        self.session = Session(self.core, self.store, self.watcher, self.loop, read)  # type: ignore[arg-type]
+        self.session = Session(self.intake, self.watcher, self.loop, read)  # type: ignore[arg-type]
 
     def write(self, name: str, version: str, *resources: dict[str, Any]) -> str:
         path = self.directory / name

@@ -12,10 +12,12 @@ use prost::Message as _;
 use prost_reflect::{DynamicMessage, Value};
 
 use crate::check::check;
-use crate::compile::{self, BOOTSTRAP, CLUSTER, Context, LISTENER, SecretKind, SecretRef, parts};
+use crate::compile::{
+    self, BOOTSTRAP, CLUSTER, Context, LISTENER, SecretKind, SecretRef, Server, Source, parts,
+};
 use crate::problem::{ConfigProblem, Problem, Problems};
 use crate::schema::{self, Schema};
-use crate::store::check_reference;
+use crate::store::{NO_ADS, check_reference, not_a_server};
 use crate::text::{self, Document, UnknownFields};
 
 /// Envoy's default of `stats_flush_interval`.
@@ -34,18 +36,18 @@ pub struct Bootstrap {
     pub static_clusters: Vec<(String, Vec<u8>)>,
     pub static_secrets: Vec<(String, Vec<u8>)>,
     pub dynamic: Vec<Subscription>,
+    /// `ads_config`.
+    pub ads: Option<Server>,
     pub stats_flush_interval: Duration,
     /// Fields that the API does not have, if such are ignored.
     pub ignored: Vec<ConfigProblem>,
 }
 
-/// A file that brings all resources of a type.
+/// What brings all resources of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     pub type_url: &'static str,
-    pub path: String,
-    /// Empty: the file's own directory.
-    pub watched_directory: String,
+    pub source: Source,
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
 }
@@ -181,7 +183,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         .as_ref()
         .and_then(|a| admin(a, &mut cx.problems));
     let dynamic = typed.dynamic_resources.as_ref();
-    let dynamic = dynamic
+    let (dynamic, ads) = dynamic
         .map(|d| subscriptions(d, &mut cx.problems))
         .unwrap_or_default();
     let stats_flush_interval = parts::millis_or(
@@ -192,6 +194,11 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
     );
     let resources = typed.static_resources.unwrap_or_default();
     check_static(&resources, &mut cx);
+    let has_ads = typed
+        .dynamic_resources
+        .as_ref()
+        .is_some_and(|dynamic| dynamic.ads_config.is_some());
+    check_servers(&resources, &dynamic, has_ads, ads.as_ref(), &mut cx);
     let listener_names = resources.listeners.iter().map(compile::listener_name);
     let cluster_names = resources
         .clusters
@@ -214,6 +221,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         node_cluster: node.cluster,
         admin_address,
         dynamic,
+        ads,
         stats_flush_interval,
         ignored: Vec::new(),
     };
@@ -276,7 +284,7 @@ fn is_to_nowhere(log: &AccessLog) -> bool {
 fn subscriptions(
     message: &pb::bootstrap::DynamicResources,
     problems: &mut Problems,
-) -> Vec<Subscription> {
+) -> (Vec<Subscription>, Option<Server>) {
     let sources = [
         (LISTENER, "lds_config", message.lds_config.as_ref()),
         (CLUSTER, "cds_config", message.cds_config.as_ref()),
@@ -285,16 +293,55 @@ fn subscriptions(
     let mut subscriptions = Vec::new();
     for (type_url, field, source) in sources {
         let Some(source) = source else { continue };
-        let file = parts::file_source(field, Some(source), "", problems);
-        subscriptions.extend(file.map(|file| Subscription {
+        let origin = parts::origin(field, Some(source), "", problems);
+        subscriptions.extend(origin.map(|origin| Subscription {
             type_url,
-            path: file.path,
-            watched_directory: file.watched_directory,
-            initial_fetch_timeout: file.initial_fetch_timeout,
+            source: origin.source,
+            initial_fetch_timeout: origin.initial_fetch_timeout,
         }));
     }
+    let ads = message.ads_config.as_ref();
+    let ads = ads.and_then(|ads| parts::server("ads_config", ads, problems));
     problems.leave(level);
-    subscriptions
+    (subscriptions, ads)
+}
+
+/// Whether every xDS server that is named can be asked.
+fn check_servers(
+    resources: &pb::bootstrap::StaticResources,
+    dynamic: &[Subscription],
+    has_ads: bool,
+    ads: Option<&Server>,
+    cx: &mut Context,
+) {
+    let clusters = &resources.clusters;
+    let is_eds = |name: &str| {
+        let cluster = clusters.iter().find(|cluster| cluster.name == name)?;
+        Some(cluster.eds_cluster_config.is_some())
+    };
+    if let Some(ads) = ads
+        && is_eds(&ads.cluster).is_none()
+    {
+        let reason = format!("Unknown gRPC client cluster '{}'", ads.cluster);
+        cx.problems
+            .report_at("dynamic_resources.ads_config", reason);
+    }
+    let of_bootstrap = dynamic.iter().map(|subscription| &subscription.source);
+    let mut problems: Vec<String> = of_bootstrap
+        .chain(cx.needs.iter().map(|need| &need.source))
+        .filter_map(|source| match source {
+            Source::Ads if !has_ads => Some(NO_ADS.to_owned()),
+            Source::Grpc(server) if is_eds(&server.cluster) != Some(false) => {
+                Some(not_a_server(&server.cluster))
+            }
+            _ => None,
+        })
+        .collect();
+    problems.sort();
+    problems.dedup();
+    for problem in problems {
+        cx.problems.report(problem);
+    }
 }
 
 /// Compiles all static resources for their problems, and checks them against each other.

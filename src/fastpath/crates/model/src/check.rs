@@ -15,6 +15,19 @@ const MAX_ANY_DEPTH: usize = 32;
 /// Of messages in messages, `Any`s and all: deeper ones would only fill the stack.
 const MAX_DEPTH: usize = 200;
 
+/// Its `config` may be empty, which turns a filter on.
+pub(crate) const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
+
+/// Messages that can say `is_optional`: an extension in them that is not known is left out.
+const HAS_IS_OPTIONAL: &[&str] = &[
+    FILTER_CONFIG,
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
+];
+
+pub(crate) fn has_is_optional(message: &str) -> bool {
+    HAS_IS_OPTIONAL.contains(&message)
+}
+
 /// Everything wrong with `message` as far as descriptors tell.
 #[must_use]
 pub fn check(schema: &Schema, message: &DynamicMessage) -> Vec<Problem> {
@@ -60,9 +73,17 @@ impl Walk<'_> {
         self.absent(message, &plan);
         let extension = message.get_field_by_name("name");
         let extension = extension.as_deref().and_then(Value::as_str);
+        let is_optional = has_is_optional(name)
+            && message
+                .get_field_by_name("is_optional")
+                .is_some_and(|v| v.as_bool() == Some(true));
         for (field, value) in message.fields() {
             if self.problems.is_full() {
                 return;
+            }
+            let is_left_out = is_optional && is_unknown_extension(value);
+            if is_left_out || (name == FILTER_CONFIG && is_empty_any(value)) {
+                continue;
             }
             if let Some(plan) = plan.field(field.number()) {
                 let level = self.problems.enter(field.name());
@@ -193,6 +214,26 @@ impl Walk<'_> {
         }
         self.any_depth = self.any_depth.saturating_sub(1);
     }
+}
+
+/// An `Any` of a type that we do not have.
+fn is_unknown_extension(value: &Value) -> bool {
+    type_of_any(value).is_some_and(|url| supported::find(name_of_url(&url).unwrap_or("")).is_none())
+}
+
+fn is_empty_any(value: &Value) -> bool {
+    type_of_any(value).is_some_and(|url| url.is_empty())
+}
+
+/// The type URL of an `Any`.
+fn type_of_any(value: &Value) -> Option<String> {
+    let any = value.as_message()?;
+    let descriptor = prost_reflect::ReflectMessage::descriptor(any);
+    if descriptor.full_name() != "google.protobuf.Any" {
+        return None;
+    }
+    let url = any.get_field_by_name("type_url")?;
+    Some(url.as_str()?.to_owned())
 }
 
 /// The refusal of an extension: by the name it was given and its type.

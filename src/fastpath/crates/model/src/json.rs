@@ -12,6 +12,18 @@ const REDACTED_BYTES: &str = "W3JlZGFjdGVkXQ==";
 
 /// The JSON of a resource, or why the bytes are none.
 pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<String, String> {
+    Ok(written(type_url, bytes)?.0)
+}
+
+/// Whether a resource has a secret in it, and not only the name of a file that has. Of what is no
+/// such resource nothing is known: true.
+#[must_use]
+pub fn holds_secrets(type_url: &str, bytes: &[u8]) -> bool {
+    written(type_url, bytes).map_or(true, |(_, found)| found)
+}
+
+/// The JSON, and whether anything in it is redacted that is no file's name.
+fn written(type_url: &str, bytes: &[u8]) -> Result<(String, bool), String> {
     let schema = schema::get();
     let descriptor = schema
         .message_of_url(type_url)
@@ -20,14 +32,17 @@ pub fn to_json(type_url: &str, bytes: &[u8]) -> Result<String, String> {
     let mut writer = Writer {
         schema: &schema,
         out: String::new(),
+        found: false,
     };
     writer.message(&message, None, false);
-    Ok(writer.out)
+    Ok((writer.out, writer.found))
 }
 
 struct Writer<'s> {
     schema: &'s Schema,
     out: String,
+    /// Something was redacted that is no file's name.
+    found: bool,
 }
 
 impl Writer<'_> {
@@ -60,6 +75,7 @@ impl Writer<'_> {
                 || plan
                     .field(field.number())
                     .is_some_and(|plan| plan.sensitive);
+            self.found |= secret && is_secret_itself(&field, value);
             if secret && !is_shown_when_secret(value) {
                 continue;
             }
@@ -227,6 +243,7 @@ impl Writer<'_> {
                 self.out.push_str("{\"@type\":");
                 self.string(url);
                 self.out.push_str(",\"value\":");
+                self.found |= secret;
                 let text = if secret {
                     REDACTED_BYTES.to_owned()
                 } else {
@@ -275,6 +292,13 @@ impl Writer<'_> {
             self.string(if value > 0.0 { "Infinity" } else { "-Infinity" });
         }
     }
+}
+
+/// Whether a value in a secret gives it away; where it is kept does not.
+fn is_secret_itself(field: &FieldDescriptor, value: &Value) -> bool {
+    let is_place = field.parent_message().full_name() == "envoy.config.core.v3.DataSource"
+        && matches!(field.name(), "filename" | "environment_variable");
+    !is_place && !matches!(value, Value::Message(_))
 }
 
 /// Envoy leaves secret numbers out and redacts inside messages.
@@ -346,5 +370,21 @@ mod tests {
         assert_eq!(duration(1, 500_000_000), "1.500s");
         assert_eq!(duration(0, -1), "-0.000000001s");
         assert_eq!(duration(15, 0), "15s");
+    }
+
+    #[test]
+    fn only_secrets_themselves_are_secrets() {
+        use super::holds_secrets;
+        use crate::compile::{CLUSTER, SECRET};
+        let secret = |key: &str| {
+            let pair = format!("{{certificate_chain: {{filename: /a}}, private_key: {key}}}");
+            let yaml = format!("{{name: s, tls_certificate: {pair}}}");
+            holds_secrets(SECRET, &crate::testing::resource(SECRET, &yaml))
+        };
+        assert!(secret("{inline_string: key}") && secret("{inline_bytes: a2V5}"));
+        assert!(!secret("{filename: /b}"));
+        let plain = crate::testing::resource(CLUSTER, "{name: a, type: STATIC}");
+        assert!(!holds_secrets(CLUSTER, &plain));
+        assert!(holds_secrets(CLUSTER, &[0xff]));
     }
 }

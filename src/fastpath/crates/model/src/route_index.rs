@@ -266,6 +266,7 @@ mod tests {
             },
             action: Action::NonForwarding,
             mutations: Default::default(),
+            per_filter: Default::default(),
             stat_prefix: None,
         })
     }

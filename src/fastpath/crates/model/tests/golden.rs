@@ -98,7 +98,7 @@ fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     for subscription in dynamic {
         writeln!(out, "{subscription:?}").unwrap();
     }
-    for needs in listeners.wanted {
+    for needs in listeners.wanted.iter() {
         writeln!(out, "{needs:?}").unwrap();
     }
     for (type_url, name) in store.warming() {

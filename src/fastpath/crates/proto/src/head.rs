@@ -4,6 +4,7 @@ use crate::authority::is_authority;
 use crate::chars::{is_target, is_token, is_value, trim_ows};
 use crate::headers::HeaderMap;
 use crate::known::Known;
+use crate::masque::CONNECT_UDP;
 use crate::method::Method;
 
 /// The version of a message: of its start line, or of its connection.
@@ -163,6 +164,17 @@ impl RequestHead {
     #[must_use]
     pub fn protocol(&self) -> &[u8] {
         self.protocol.of(&self.line)
+    }
+
+    /// An upgrade to UDP in capsules (RFC 9298 §3), extended CONNECT included once it is made one.
+    #[inline]
+    #[must_use]
+    pub fn asks_for_udp(&self) -> bool {
+        self.upgrade
+            && self
+                .headers
+                .get(Known::Upgrade)
+                .is_some_and(|v| v.eq_ignore_ascii_case(CONNECT_UDP))
     }
 
     /// The `host` field, which the reader made the authority of the target if that had one.

@@ -10,6 +10,7 @@ mod headers;
 mod hop;
 pub mod http_inspector;
 mod known;
+pub mod masque;
 mod method;
 pub mod proxy_protocol;
 mod reader;

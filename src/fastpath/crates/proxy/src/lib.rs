@@ -6,6 +6,7 @@
 
 pub mod cluster;
 pub mod engine;
+pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod listener;

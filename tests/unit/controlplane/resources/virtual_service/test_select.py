@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from controlplane.registry.scope import Caller
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import select
 from tests.support import meshes
@@ -21,7 +22,7 @@ def _virtual(name: str, namespace: str = "ns", spec: str = "") -> str:
 
 
 def _holds(documents: str, host: str = "a.example.com", namespace: str = "ns") -> str | None:
-    key = select.for_host(meshes.world(documents).view(), namespace, None, host)
+    key = select.for_host(meshes.world(documents).view(), Caller(namespace), host)
     return key.name if key else None
 
 

@@ -250,7 +250,7 @@ fn eds(message: &pb::Cluster, cx: &mut Context) -> Option<Discovery> {
         cx.problems.report_at("load_assignment", reason);
     }
     let level = cx.problems.enter("eds_cluster_config");
-    let source = config_source::file_source(
+    let source = config_source::origin(
         "eds_config",
         config.eds_config.as_ref(),
         "eds_config: value is required",

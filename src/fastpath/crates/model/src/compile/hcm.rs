@@ -170,7 +170,7 @@ fn routes(message: &Message, cx: &mut Context) -> Option<RouteSource> {
             let missing = "An RDS config must have either a 'config_source' or an xDS-TP based 'route_config_name'";
             let problems = &mut cx.problems;
             let source = rds.config_source.as_ref();
-            let source = config_source::file_source("config_source", source, missing, problems);
+            let source = config_source::origin("config_source", source, missing, problems);
             cx.problems.leave(level);
             let name = &rds.route_config_name;
             let scope = format!("http.{}.rds.{name}.", message.stat_prefix);

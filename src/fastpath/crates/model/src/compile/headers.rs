@@ -74,7 +74,11 @@ pub(super) fn additions(
     options.iter().enumerate().filter_map(each).collect()
 }
 
-fn addition(option: &pb::HeaderValueOption, problems: &mut Problems) -> Option<HeaderAdd> {
+/// One of them, which the caller has entered.
+pub(super) fn addition(
+    option: &pb::HeaderValueOption,
+    problems: &mut Problems,
+) -> Option<HeaderAdd> {
     let action = action(option, problems);
     let header = option.header.as_ref()?;
     problems.within("header", |problems| {
@@ -124,17 +128,18 @@ fn action(option: &pb::HeaderValueOption, problems: &mut Problems) -> Option<App
 }
 
 fn removals(field: &str, names: &[String], problems: &mut Problems) -> Vec<HeaderName> {
-    let mut removals = Vec::with_capacity(names.len());
-    for (index, text) in names.iter().enumerate() {
-        let level = problems.enter_item(field, index);
-        if is_fixed(text) {
-            problems.report(":-prefixed or host headers may not be removed");
-        } else {
-            removals.push(name(text));
-        }
-        problems.leave(level);
+    let each =
+        |(index, text): (usize, &String)| problems.within_item(field, index, |p| removal(text, p));
+    names.iter().enumerate().filter_map(each).collect()
+}
+
+/// The name of a header to remove, which the caller has entered.
+pub(super) fn removal(text: &str, problems: &mut Problems) -> Option<HeaderName> {
+    if is_fixed(text) {
+        problems.report(":-prefixed or host headers may not be removed");
+        return None;
     }
-    removals
+    Some(name(text))
 }
 
 fn is_fixed(name: &str) -> bool {

@@ -3,28 +3,37 @@
 use envoy_types::pb::envoy::extensions::filters::http as filters;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use envoy_types::pb::google::protobuf::Any;
+use filters::fault::v3::HttpFault;
 use filters::grpc_http1_bridge::v3 as bridge;
 use filters::grpc_stats::v3 as stats;
+use filters::header_mutation::v3::HeaderMutation;
+use filters::rbac::v3::Rbac;
 use filters::router::v3::Router;
 use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
+use super::{fault, header_mutation, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::hcm::{HttpFilter, RouterFilter};
+use crate::resources::hcm::RouterFilter;
+use crate::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use crate::schema::name_of_url;
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
 const GRPC_WEB: &str = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
 const GRPC_HTTP1_BRIDGE: &str = "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config";
 const GRPC_STATS: &str = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
+const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
+const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
+const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 
 /// The filters in their order, and the router that ends them.
 pub(super) fn compile(
     messages: &[pb::HttpFilter],
     problems: &mut Problems,
-) -> Option<(Vec<HttpFilter>, RouterFilter)> {
+) -> Option<(Vec<ConfiguredFilter>, RouterFilter)> {
     let Some(last) = messages.len().checked_sub(1) else {
         problems.report_at(
             "http_filters",
@@ -37,6 +46,13 @@ pub(super) fn compile(
     for (index, message) in messages.iter().enumerate() {
         let level = problems.enter_item("http_filters", index);
         match filter(message, problems) {
+            Some(Compiled::Router(_)) if index == last && message.disabled => {
+                let name = &message.name;
+                problems.report(format!(
+                    "Error: the last (terminal) filter ({name}) in the chain cannot be disabled \
+                     by default."
+                ));
+            }
             Some(Compiled::Router(found)) if index == last => router = Some(found),
             Some(Compiled::Router(_)) => problems.report(terminal(
                 "terminal",
@@ -53,7 +69,11 @@ pub(super) fn compile(
                         "is the last filter",
                     ));
                 }
-                before.push(filter);
+                before.push(ConfiguredFilter {
+                    name: message.name.as_str().into(),
+                    disabled: message.disabled,
+                    filter,
+                });
             }
             None => {}
         }
@@ -75,38 +95,77 @@ enum Compiled {
     Before(HttpFilter, &'static str),
 }
 
+/// `None`: it is refused, or may be left out.
 fn filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<Compiled> {
     let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
-        problems.report(not_implemented(Some(&message.name), ""));
+        if !message.is_optional {
+            problems.report(not_implemented(Some(&message.name), ""));
+        }
         return None;
     };
-    match name_of_url(&any.type_url).unwrap_or("") {
-        ROUTER => router(any).map(Compiled::Router),
-        GRPC_WEB => Some(Compiled::Before(
-            HttpFilter::GrpcWeb,
-            "envoy.filters.http.grpc_web",
-        )),
-        GRPC_HTTP1_BRIDGE => {
-            let bridge = bridge::Config::decode(any.value.as_slice()).ok()?;
-            let filter = HttpFilter::GrpcHttp1Bridge {
-                upgrade_protobuf_to_grpc: bridge.upgrade_protobuf_to_grpc,
-                ignore_query_parameters: bridge.ignore_query_parameters,
-            };
-            Some(Compiled::Before(
-                filter,
-                "envoy.filters.http.grpc_http1_bridge",
-            ))
-        }
-        GRPC_STATS => {
-            let stats = grpc_stats(any)?;
-            Some(Compiled::Before(stats, "envoy.filters.http.grpc_stats"))
-        }
-        other => {
-            let reason = not_implemented(Some(&message.name), other);
+    let type_name = name_of_url(&any.type_url).unwrap_or("");
+    if type_name == ROUTER {
+        return router(any).map(Compiled::Router);
+    }
+    let level = problems.enter("typed_config");
+    let before = problems.count();
+    let filter = before_router(type_name, any, problems);
+    if matches!(filter, Some((None, _))) && problems.count() == before {
+        // A filter that is not understood must not be left out.
+        problems.report("could not be compiled");
+    }
+    problems.leave(level);
+    match filter {
+        Some((filter, name)) => Some(Compiled::Before(filter?, name)),
+        None if message.is_optional => None,
+        None => {
+            let reason = not_implemented(Some(&message.name), type_name);
             problems.report(format!("{reason} as an HTTP filter"));
             None
         }
     }
+}
+
+/// A filter (`None`: its configuration is refused) and its name in Envoy, if there is one of this
+/// type.
+fn before_router(
+    type_name: &str,
+    any: &Any,
+    problems: &mut Problems,
+) -> Option<(Option<HttpFilter>, &'static str)> {
+    let bytes = any.value.as_slice();
+    Some(match type_name {
+        GRPC_WEB => (Some(HttpFilter::GrpcWeb), "envoy.filters.http.grpc_web"),
+        GRPC_HTTP1_BRIDGE => {
+            let bridge = bridge::Config::decode(bytes).ok();
+            let filter = bridge.map(|bridge| HttpFilter::GrpcHttp1Bridge {
+                upgrade_protobuf_to_grpc: bridge.upgrade_protobuf_to_grpc,
+                ignore_query_parameters: bridge.ignore_query_parameters,
+            });
+            (filter, "envoy.filters.http.grpc_http1_bridge")
+        }
+        GRPC_STATS => (grpc_stats(any), "envoy.filters.http.grpc_stats"),
+        RBAC => {
+            let message = Rbac::decode(bytes).ok();
+            let rules = message.and_then(|m| rbac::http(&m, problems));
+            let filter = rules.map(|rules| HttpFilter::Rbac(rules.into()));
+            (filter, "envoy.filters.http.rbac")
+        }
+        FAULT => {
+            let message = HttpFault::decode(bytes).ok();
+            let fault = message.and_then(|m| fault::compile(&m, problems));
+            let filter = fault.map(|fault| HttpFilter::Fault(fault.into()));
+            (filter, "envoy.filters.http.fault")
+        }
+        CORS => (Some(HttpFilter::Cors), "envoy.filters.http.cors"),
+        HEADER_MUTATION => {
+            let message = HeaderMutation::decode(bytes).ok();
+            let mutation = message.and_then(|m| header_mutation::compile(&m, problems));
+            let filter = mutation.map(|mutation| HttpFilter::HeaderMutation(mutation.into()));
+            (filter, "envoy.filters.http.header_mutation")
+        }
+        _ => return None,
+    })
 }
 
 fn router(any: &Any) -> Option<RouterFilter> {

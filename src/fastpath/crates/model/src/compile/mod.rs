@@ -9,12 +9,15 @@ mod chain_match;
 mod chain_tree;
 mod cluster;
 mod config_source;
+mod cors;
 mod data_source;
 mod duration;
 mod endpoints;
+mod fault;
 mod filter_chain;
 mod hash_policy;
 mod hcm;
+mod header_mutation;
 mod headers;
 mod http2;
 mod http_filters;
@@ -25,6 +28,7 @@ mod load_balancing;
 mod matchers;
 mod metadata;
 mod pattern;
+mod per_filter;
 mod protocol_options;
 mod rbac;
 mod rewrite;
@@ -46,6 +50,7 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 
 pub use address::is_ip_address;
+pub use config_source::{Server, Source};
 pub use endpoints::Assignment;
 pub(crate) use listener::name as listener_name;
 
@@ -64,14 +69,12 @@ pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.Cluste
 pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 pub const BOOTSTRAP: &str = "type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap";
 
-/// A resource that another one refers to and that comes from a file of its own.
+/// A resource that another one refers to and that comes from somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Needs {
     pub type_url: &'static str,
     pub name: String,
-    pub path: String,
-    /// Empty: the file's own directory.
-    pub watched_directory: String,
+    pub source: Source,
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
     /// What the names of the subscription's statistics begin with: `cluster.<name>.`,
@@ -373,7 +376,7 @@ pub(crate) mod parts {
     }
 
     pub(crate) use super::address::socket_address;
-    pub(crate) use super::config_source::file_source;
+    pub(crate) use super::config_source::{origin, server};
     pub(crate) use super::duration::millis_or;
 }
 

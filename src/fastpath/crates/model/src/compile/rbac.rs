@@ -1,10 +1,12 @@
-//! `envoy.filters.network.rbac`, and the rules that it shares with what speaks HTTP.
+//! `envoy.filters.network.rbac`, `envoy.filters.http.rbac`, and the rules that they share.
 //!
 //! A criterion that is not understood whole refuses the configuration: rules that lost a part would
 //! let others pass than those that were meant.
 
 use envoy_types::pb::envoy::config::core::v3::{CidrRange, TypedExtensionConfig};
 use envoy_types::pb::envoy::config::rbac::v3 as pb;
+use envoy_types::pb::envoy::config::route::v3::HeaderMatcher;
+use envoy_types::pb::envoy::extensions::filters::http::rbac::v3 as http;
 use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as mtls;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
@@ -20,7 +22,8 @@ use super::{address, matchers, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::rbac::{
-    Action, Criterion, MetadataMatcher, NetworkRbac, Policy, Rules, Source, ValueMatcher,
+    Action, Criterion, HttpRbac, MetadataMatcher, NetworkRbac, Policy, RbacKeys, Rules, Source,
+    ValueMatcher,
 };
 use crate::resources::route::StringMatcher;
 use crate::schema::name_of_url;
@@ -29,10 +32,36 @@ const MTLS_AUTHENTICATED: &str = "envoy.extensions.rbac.principals.mtls_authenti
 
 pub(super) use network::Rbac as Message;
 
+/// Whom rules are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Connections,
+    Requests,
+}
+
+/// Of a connection manager, or of a route (`RBACPerRoute`).
+pub(super) fn http(message: &http::Rbac, problems: &mut Problems) -> Option<HttpRbac> {
+    let rules = optional("rules", message.rules.as_ref(), Of::Requests, problems);
+    let shadow_rules = message.shadow_rules.as_ref();
+    let shadow_rules = optional("shadow_rules", shadow_rules, Of::Requests, problems);
+    let (prefix, shadow_prefix) = (
+        &*message.rules_stat_prefix,
+        &*message.shadow_rules_stat_prefix,
+    );
+    Some(HttpRbac {
+        rules: rules?,
+        shadow_rules: shadow_rules?,
+        prefix: prefix.into(),
+        shadow_prefix: shadow_prefix.into(),
+        keys: RbacKeys::new(prefix, shadow_prefix),
+    })
+}
+
 pub(super) fn network(message: &Message, problems: &mut Problems) -> Option<NetworkRbac> {
     let delay_deny = timeout("delay_deny", message.delay_deny.as_ref(), None, problems);
-    let rules = optional("rules", message.rules.as_ref(), problems);
-    let shadow_rules = optional("shadow_rules", message.shadow_rules.as_ref(), problems);
+    let rules = optional("rules", message.rules.as_ref(), Of::Connections, problems);
+    let shadow_rules = message.shadow_rules.as_ref();
+    let shadow_rules = optional("shadow_rules", shadow_rules, Of::Connections, problems);
     Some(NetworkRbac {
         stat_prefix: message.stat_prefix.as_str().into(),
         shadow_prefix: message.shadow_rules_stat_prefix.as_str().into(),
@@ -48,16 +77,17 @@ pub(super) fn network(message: &Message, problems: &mut Problems) -> Option<Netw
 fn optional(
     field: &str,
     message: Option<&pb::Rbac>,
+    of: Of,
     problems: &mut Problems,
 ) -> Option<Option<Rules>> {
     match message {
         None => Some(None),
-        Some(message) => Some(Some(problems.within(field, |p| rules(message, p))?)),
+        Some(message) => Some(Some(problems.within(field, |p| rules(message, of, p))?)),
     }
 }
 
 /// The rules; `None`: something of them is refused.
-fn rules(message: &pb::Rbac, problems: &mut Problems) -> Option<Rules> {
+fn rules(message: &pb::Rbac, of: Of, problems: &mut Problems) -> Option<Rules> {
     use pb::rbac::Action as Message;
     let action = match Message::try_from(message.action) {
         Ok(Message::Allow) => Action::Allow,
@@ -71,7 +101,7 @@ fn rules(message: &pb::Rbac, problems: &mut Problems) -> Option<Rules> {
     let level = problems.enter("policies");
     let each = |(name, message): (&String, &pb::Policy)| {
         let level = problems.enter_key(name);
-        let policy = policy(name, message, problems);
+        let policy = policy(name, message, of, problems);
         problems.leave(level);
         policy
     };
@@ -83,9 +113,15 @@ fn rules(message: &pb::Rbac, problems: &mut Problems) -> Option<Rules> {
     })
 }
 
-fn policy(name: &str, message: &pb::Policy, problems: &mut Problems) -> Option<Policy> {
-    let permissions = list("permissions", &message.permissions, problems, permission);
-    let principals = list("principals", &message.principals, problems, principal);
+fn policy(name: &str, message: &pb::Policy, of: Of, problems: &mut Problems) -> Option<Policy> {
+    let permissions = list(
+        "permissions",
+        &message.permissions,
+        of,
+        problems,
+        permission,
+    );
+    let principals = list("principals", &message.principals, of, problems, principal);
     Some(Policy {
         name: name.into(),
         permissions: permissions?,
@@ -97,27 +133,30 @@ fn policy(name: &str, message: &pb::Policy, problems: &mut Problems) -> Option<P
 fn list<M>(
     field: &str,
     messages: &[M],
+    of: Of,
     problems: &mut Problems,
-    compile: fn(&M, &mut Problems) -> Option<Criterion>,
+    compile: fn(&M, Of, &mut Problems) -> Option<Criterion>,
 ) -> Option<Vec<Criterion>> {
-    let each = |(index, message)| problems.within_item(field, index, |p| compile(message, p));
+    let each = |(index, message)| problems.within_item(field, index, |p| compile(message, of, p));
     let all: Vec<_> = messages.iter().enumerate().map(each).collect();
     all.into_iter().collect()
 }
 
-fn permission(message: &pb::Permission, problems: &mut Problems) -> Option<Criterion> {
+fn permission(message: &pb::Permission, of: Of, problems: &mut Problems) -> Option<Criterion> {
     Some(match message.rule.as_ref()? {
         Rule::Any(_) => Criterion::Any,
         Rule::AndRules(set) => {
-            let all = problems.within("and_rules", |p| list("rules", &set.rules, p, permission));
+            let all = problems.within("and_rules", |p| {
+                list("rules", &set.rules, of, p, permission)
+            });
             Criterion::And(all?)
         }
         Rule::OrRules(set) => {
-            let any = problems.within("or_rules", |p| list("rules", &set.rules, p, permission));
+            let any = problems.within("or_rules", |p| list("rules", &set.rules, of, p, permission));
             Criterion::Or(any?)
         }
         Rule::NotRule(not) => {
-            let not = problems.within("not_rule", |p| permission(not, p));
+            let not = problems.within("not_rule", |p| permission(not, of, p));
             Criterion::Not(Box::new(not?))
         }
         Rule::DestinationIp(range) => {
@@ -141,13 +180,13 @@ fn permission(message: &pb::Permission, problems: &mut Problems) -> Option<Crite
             Criterion::Metadata(metadata?)
         }
         Rule::SourcedMetadata(message) => sourced_metadata(message, problems)?,
-        Rule::Header(_) => return refuse_header(problems),
+        Rule::Header(message) => header(message, of, problems)?,
         // Refused by name.
         Rule::Matcher(_) | Rule::UriTemplate(_) => return None,
     })
 }
 
-fn principal(message: &pb::Principal, problems: &mut Problems) -> Option<Criterion> {
+fn principal(message: &pb::Principal, of: Of, problems: &mut Problems) -> Option<Criterion> {
     let source = |field, which, range: &CidrRange, problems: &mut Problems| {
         let range = problems.within(field, |p| address::range(range, p));
         Some(Criterion::SourceIp(which, range?))
@@ -155,15 +194,15 @@ fn principal(message: &pb::Principal, problems: &mut Problems) -> Option<Criteri
     Some(match message.identifier.as_ref()? {
         Identifier::Any(_) => Criterion::Any,
         Identifier::AndIds(set) => {
-            let all = problems.within("and_ids", |p| list("ids", &set.ids, p, principal));
+            let all = problems.within("and_ids", |p| list("ids", &set.ids, of, p, principal));
             Criterion::And(all?)
         }
         Identifier::OrIds(set) => {
-            let any = problems.within("or_ids", |p| list("ids", &set.ids, p, principal));
+            let any = problems.within("or_ids", |p| list("ids", &set.ids, of, p, principal));
             Criterion::Or(any?)
         }
         Identifier::NotId(not) => {
-            let not = problems.within("not_id", |p| principal(not, p));
+            let not = problems.within("not_id", |p| principal(not, of, p));
             Criterion::Not(Box::new(not?))
         }
         Identifier::Authenticated(message) => authenticated(message, problems)?,
@@ -178,7 +217,7 @@ fn principal(message: &pb::Principal, problems: &mut Problems) -> Option<Criteri
             Criterion::Metadata(metadata?)
         }
         Identifier::SourcedMetadata(message) => sourced_metadata(message, problems)?,
-        Identifier::Header(_) => return refuse_header(problems),
+        Identifier::Header(message) => header(message, of, problems)?,
         Identifier::Custom(config) => {
             let level = problems.enter("custom");
             let custom = problems.within("typed_config", |p| mtls_authenticated(config, p));
@@ -191,12 +230,14 @@ fn principal(message: &pb::Principal, problems: &mut Problems) -> Option<Criteri
 }
 
 /// Envoy's network filter takes no headers either.
-fn refuse_header(problems: &mut Problems) -> Option<Criterion> {
-    problems.report_at(
-        "header",
-        "Found header rule, not supported by RBAC network filter",
-    );
-    None
+fn header(message: &HeaderMatcher, of: Of, problems: &mut Problems) -> Option<Criterion> {
+    problems.within("header", |problems| match of {
+        Of::Requests => matchers::header(message, problems).map(Criterion::Header),
+        Of::Connections => {
+            problems.report("Found header rule, not supported by RBAC network filter");
+            None
+        }
+    })
 }
 
 fn authenticated(

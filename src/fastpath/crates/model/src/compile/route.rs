@@ -6,7 +6,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::headers::{self, lists};
-use super::{Context, virtual_host};
+use super::{Context, per_filter, virtual_host};
 use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
@@ -42,6 +42,7 @@ pub(super) fn compile(
         ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
     };
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
+    let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
     let internal_only_headers = message
         .internal_only_headers
         .iter()
@@ -64,6 +65,7 @@ pub(super) fn compile(
         ignore_path_parameters_in_path_matching: message.ignore_path_parameters_in_path_matching,
         mutations,
         internal_only_headers,
+        per_filter,
         most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
         hash,
     }

@@ -14,7 +14,7 @@ use super::duration::{millis, timeout};
 use super::headers::{self, lists};
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{Context, access_log, data_source, hash_policy, metadata, upgrades};
+use super::{Context, access_log, data_source, hash_policy, metadata, per_filter, upgrades};
 use crate::problem::Problems;
 use crate::resources::cluster::{Metadata, RoutingPriority};
 use crate::resources::route::{
@@ -209,6 +209,7 @@ fn weighted_cluster(
     cx: &mut Context,
 ) -> Option<WeightedCluster> {
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
+    let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
     if message.weight.is_none() {
         cx.problems.report("Field 'weight' is missing");
     }
@@ -238,6 +239,7 @@ fn weighted_cluster(
         name,
         weight: message.weight.as_ref().map_or(0, |v| v.value),
         mutations,
+        per_filter,
         host_rewrite,
         metadata_match: metadata::inherit(message.metadata_match.as_ref(), inherited).map(Arc::new),
     })

@@ -22,7 +22,6 @@ pub(super) fn of_manager(messages: &[HcmMessage], problems: &mut Problems) -> Ve
             problems.within_item(FIELD, index, |p| p.report(reason));
         }
         let enabled = message.enabled.as_ref().is_none_or(|v| v.value);
-        problems.within_item(FIELD, index, |p| refuse_udp(&upgrade_type, enabled, p));
         upgrades.push(UpgradeConfig {
             upgrade_type: upgrade_type.into(),
             enabled,
@@ -53,7 +52,6 @@ pub(super) fn of_route(
             problems.report(reason);
         }
         let enabled = message.enabled.as_ref().is_none_or(|v| v.value);
-        refuse_udp(&upgrade_type, enabled, problems);
         problems.leave(level);
         upgrades.push(UpgradeConfig {
             upgrade_type: upgrade_type.into(),
@@ -62,11 +60,4 @@ pub(super) fn of_route(
         });
     }
     upgrades
-}
-
-/// UDP is not proxied (RFC 9298); switched off it needs none.
-fn refuse_udp(upgrade_type: &str, enabled: bool, problems: &mut Problems) {
-    if upgrade_type == "connect-udp" && enabled {
-        problems.report_at("upgrade_type", "the upgrade CONNECT-UDP is not implemented");
-    }
 }

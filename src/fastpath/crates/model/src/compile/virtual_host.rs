@@ -8,7 +8,7 @@ use pb::virtual_host::TlsRequirementType;
 
 use super::headers::{self, lists};
 use super::route::Settings;
-use super::{Context, matchers, route_action};
+use super::{Context, matchers, per_filter, route_action};
 use crate::problem::Problems;
 use crate::resources::route::{PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost};
 use crate::route_index::RouteIndex;
@@ -35,6 +35,7 @@ pub(super) fn compile(
         routes,
         require_tls,
         mutations: headers::mutations(&lists!(message), &mut cx.problems),
+        per_filter: per_filter::compile(&message.typed_per_filter_config, &mut cx.problems),
         include_request_attempt_count: message.include_request_attempt_count,
         include_attempt_count_in_response: message.include_attempt_count_in_response,
     }
@@ -42,6 +43,7 @@ pub(super) fn compile(
 
 fn route(message: &pb::Route, settings: Settings, cx: &mut Context) -> Option<Route> {
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
+    let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
     let matcher = message.r#match.as_ref();
     let matcher = matcher.and_then(|m| cx.problems.within("match", |p| route_match(m, p)));
     let action = route_action::compile(message.action.as_ref()?, settings, cx);
@@ -50,6 +52,7 @@ fn route(message: &pb::Route, settings: Settings, cx: &mut Context) -> Option<Ro
         matcher: matcher?,
         action: action?,
         mutations,
+        per_filter,
         stat_prefix: Some(message.stat_prefix.as_str())
             .filter(|p| !p.is_empty())
             .map(Arc::from),

@@ -10,7 +10,7 @@ pub mod rbac;
 mod route;
 mod string;
 
-pub use route::Peer;
+pub use route::{Peer, with_plain_path};
 
 #[cfg(test)]
 mod tests;

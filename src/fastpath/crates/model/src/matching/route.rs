@@ -33,6 +33,7 @@ impl VirtualHost {
     pub fn position(&self, head: &RequestHead, peer: Peer, random: u64) -> Option<usize> {
         let (path, query) = split(head.path());
         let is_connect = head.kind == Method::Connect;
+        let takes_connect = is_connect || head.asks_for_udp();
         // `OPTIONS *` has no route, as in Envoy.
         if path.first().is_none_or(|first| *first != b'/') && !is_connect {
             return None;
@@ -43,17 +44,12 @@ impl VirtualHost {
             path,
             query,
             random,
-            is_connect,
+            takes_connect,
         };
         if !self.index.ignore_path_parameters {
             return self.search(&request);
         }
-        let mut stack = [0_u8; STACK];
-        let path = without_parameters(path, &mut stack);
-        self.search(&Request {
-            path: &path,
-            ..request
-        })
+        with_plain_path(path, |path| self.search(&Request { path, ..request }))
     }
 
     #[inline]
@@ -77,13 +73,14 @@ struct Request<'r> {
     path: &'r [u8],
     query: &'r [u8],
     random: u64,
-    is_connect: bool,
+    /// CONNECT and CONNECT-UDP: what `connect_matcher` matches.
+    takes_connect: bool,
 }
 
 impl RouteMatch {
     fn matches(&self, request: &Request<'_>) -> bool {
         let path = match self.path {
-            PathMatch::Connect => request.is_connect,
+            PathMatch::Connect => request.takes_connect,
             // CONNECT without a path is for `connect_matcher` only.
             _ => !request.path.is_empty() && self.path_matches(request.path),
         };
@@ -149,6 +146,12 @@ fn split(target: &[u8]) -> (&[u8], &[u8]) {
         Some((path, query)) => (path, query.get(1..).unwrap_or_default()),
         None => (target, &[]),
     }
+}
+
+/// Calls `f` with the path without the parameters of its segments.
+pub fn with_plain_path<T>(path: &[u8], f: impl FnOnce(&[u8]) -> T) -> T {
+    let mut stack = [0_u8; STACK];
+    f(&without_parameters(path, &mut stack))
 }
 
 /// `/a;x=1/b;y` → `/a/b`.

@@ -471,3 +471,25 @@ fn tls_contexts() {
         assert_eq!(&*host.route(&head, peer, 0).unwrap().name, name);
     }
 }
+
+/// What CONNECT-UDP is by then: an upgrade, whatever its path.
+#[test]
+fn connect_matcher_takes_connect_and_connect_udp() {
+    let config = routes(
+        "",
+        &[
+            ("tunnel", "{connect_matcher: {}}"),
+            ("other", "{prefix: /}"),
+        ],
+    );
+    let upgrade = |token: &str, is_upgrade: bool| {
+        let mut head = request("GET", "/a", &[("upgrade", token)]);
+        head.upgrade = is_upgrade;
+        found(&config, &head)
+    };
+    assert_eq!(found(&config, &request("CONNECT", "", NONE)), "tunnel");
+    assert_eq!(upgrade("Connect-UDP", true), "tunnel");
+    assert_eq!(upgrade("connect-udp", false), "other");
+    assert_eq!(upgrade("websocket", true), "other");
+    assert_eq!(found(&config, &request("GET", "/a", NONE)), "other");
+}

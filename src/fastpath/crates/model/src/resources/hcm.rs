@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::access_log::AccessLog;
 use super::http::{Http2Options, UpgradeConfig};
+use super::http_filters::ConfiguredFilter;
 use super::route::RouteConfig;
 
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Hcm {
     pub http2: Http2Options,
     pub upgrades: Vec<UpgradeConfig>,
     /// Before the router, in order.
-    pub filters: Vec<HttpFilter>,
+    pub filters: Vec<ConfiguredFilter>,
     pub router: RouterFilter,
     pub access_logs: Vec<Arc<AccessLog>>,
 
@@ -106,26 +107,6 @@ pub enum Codec {
     Auto,
     Http1,
     Http2,
-}
-
-/// An HTTP filter before the router.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HttpFilter {
-    /// `envoy.filters.http.grpc_web`.
-    GrpcWeb,
-    /// `envoy.filters.http.grpc_http1_bridge`.
-    GrpcHttp1Bridge {
-        upgrade_protobuf_to_grpc: bool,
-        ignore_query_parameters: bool,
-    },
-    /// `envoy.filters.http.grpc_stats`.
-    GrpcStats {
-        /// Counters by service and method; false: totals only.
-        stats_for_all_methods: bool,
-        enable_upstream_stats: bool,
-        /// The access log may ask what was counted.
-        emit_filter_state: bool,
-    },
 }
 
 /// `forward_client_cert_details` and `set_current_client_cert_details`.

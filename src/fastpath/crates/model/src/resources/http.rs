@@ -65,7 +65,8 @@ pub struct Keepalive {
 pub struct UpgradeConfig {
     pub upgrade_type: Box<str>,
     pub enabled: bool,
-    /// `connect_config` (routes only): we end the CONNECT and forward its bytes as TCP.
+    /// `connect_config` (routes only): we end the CONNECT and forward its bytes as TCP, the
+    /// datagrams of a CONNECT-UDP as UDP.
     pub connect: Option<ConnectConfig>,
 }
 

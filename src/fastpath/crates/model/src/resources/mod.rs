@@ -11,6 +11,7 @@ pub mod hash_policy;
 pub mod hcm;
 pub mod header_mutation;
 pub mod http;
+pub mod http_filters;
 pub mod lb_subset;
 pub mod listener;
 pub mod rbac;

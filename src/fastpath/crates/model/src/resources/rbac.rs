@@ -1,10 +1,11 @@
 //! `envoy.config.rbac.v3.RBAC`, compiled: who may do what. The network filter `rbac` and what
 //! speaks HTTP ask the same rules about a subject of their own (`matching::rbac`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::hcm::Cidr;
-use super::route::StringMatcher;
+use super::route::{HeaderMatcher, StringMatcher};
 use super::tls::SanMatcher;
 
 /// `envoy.extensions.filters.network.rbac.v3.RBAC`.
@@ -21,6 +22,40 @@ pub struct NetworkRbac {
     pub is_continuous: bool,
     /// `delay_deny`: how long a refused connection is held before it is closed.
     pub delay_deny: Option<Duration>,
+}
+
+/// `envoy.extensions.filters.http.rbac.v3.RBAC`.
+#[derive(Debug)]
+pub struct HttpRbac {
+    /// Enforced; `None`: everybody passes, and nothing is counted.
+    pub rules: Option<Rules>,
+    /// Counted, noted, and not enforced.
+    pub shadow_rules: Option<Rules>,
+    /// `rules_stat_prefix`, `shadow_rules_stat_prefix`.
+    pub prefix: Box<str>,
+    pub shadow_prefix: Box<str>,
+    pub keys: RbacKeys,
+}
+
+/// Keys of the dynamic metadata in which a request's results are noted.
+#[derive(Debug)]
+pub struct RbacKeys {
+    pub result: Arc<str>,
+    pub policy: Arc<str>,
+    pub shadow_result: Arc<str>,
+    pub shadow_policy: Arc<str>,
+}
+
+impl RbacKeys {
+    #[must_use]
+    pub fn new(prefix: &str, shadow_prefix: &str) -> Self {
+        Self {
+            result: format!("{prefix}enforced_engine_result").into(),
+            policy: format!("{prefix}enforced_effective_policy_id").into(),
+            shadow_result: format!("{shadow_prefix}shadow_engine_result").into(),
+            shadow_policy: format!("{shadow_prefix}shadow_effective_policy_id").into(),
+        }
+    }
 }
 
 /// `envoy.config.rbac.v3.RBAC`.
@@ -45,7 +80,7 @@ pub enum Action {
 /// Applies if one of the permissions and one of the principals does.
 #[derive(Debug)]
 pub struct Policy {
-    pub name: Box<str>,
+    pub name: Arc<str>,
     pub permissions: Vec<Criterion>,
     pub principals: Vec<Criterion>,
 }
@@ -63,6 +98,8 @@ pub enum Criterion {
         start: u32,
         end: u32,
     },
+    /// Of a request; no connection has any.
+    Header(HeaderMatcher),
     /// `requested_server_name`
     ServerName(StringMatcher),
     /// `url_path`: the path without its query and fragment; nothing that is no request has one.

@@ -10,6 +10,7 @@ use super::cluster::{Metadata, RoutingPriority};
 use super::hash_policy::HashPolicy;
 use super::header_mutation::{HeaderMutations, HeaderName};
 use super::http::UpgradeConfig;
+use super::http_filters::PerFilter;
 use crate::format::Format;
 use crate::route_index::RouteIndex;
 
@@ -21,6 +22,7 @@ pub struct RouteConfig {
     pub ignore_path_parameters_in_path_matching: bool,
     pub mutations: HeaderMutations,
     pub internal_only_headers: Vec<HeaderName>,
+    pub per_filter: PerFilter,
     /// False (default): route, then virtual host, then route configuration.
     pub most_specific_header_mutations_wins: bool,
     pub hash: u64,
@@ -37,6 +39,7 @@ impl RouteConfig {
             ignore_path_parameters_in_path_matching: false,
             mutations: HeaderMutations::default(),
             internal_only_headers: Vec::new(),
+            per_filter: PerFilter::default(),
             most_specific_header_mutations_wins: false,
             hash: 0,
         }
@@ -66,6 +69,7 @@ pub struct VirtualHost {
     pub index: RouteIndex,
     pub require_tls: RequireTls,
     pub mutations: HeaderMutations,
+    pub per_filter: PerFilter,
     pub include_request_attempt_count: bool,
     pub include_attempt_count_in_response: bool,
 }
@@ -83,6 +87,7 @@ pub struct Route {
     pub matcher: RouteMatch,
     pub action: Action,
     pub mutations: HeaderMutations,
+    pub per_filter: PerFilter,
     /// `stat_prefix`: `vhost.<v>.route.<p>`.
     pub stat_prefix: Option<Arc<str>>,
 }
@@ -219,6 +224,7 @@ pub struct WeightedCluster {
     pub name: ClusterOrHeader,
     pub weight: u32,
     pub mutations: HeaderMutations,
+    pub per_filter: PerFilter,
     pub host_rewrite: Option<Arc<str>>,
     /// Its own over that of the route; `None`: neither has one.
     pub metadata_match: Option<Arc<Metadata>>,

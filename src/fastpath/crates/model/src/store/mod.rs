@@ -11,7 +11,7 @@ mod slot;
 mod tests;
 mod update;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ use crate::resources::route::RouteConfig;
 use crate::resources::tls::Secret;
 pub(crate) use secrets::check_reference;
 use slot::{Slot, Version};
+pub(crate) use update::{NO_ADS, not_a_server};
 
 /// What `Store::apply` did.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,11 +37,15 @@ pub struct Applied {
     pub removed: Vec<String>,
     /// (name, field path, reason): the last good version of these keeps serving.
     pub rejected: Vec<(String, String, String)>,
-    /// Everything the configuration refers to that comes from files: the complete set each time.
-    pub wanted: Vec<Needs>,
+    /// Everything the configuration refers to and has to be fetched: the complete set each time.
+    pub wanted: Arc<[Needs]>,
+    /// Grows with every change of `wanted`.
+    pub revision: u64,
     /// Directories in which a move means that a resource is to be offered again as it is, for
     /// the files that it names: the complete set each time.
     pub watched: Vec<Watched>,
+    /// Nothing changed but the endpoints of these clusters, which serve.
+    pub only_endpoints: Option<Vec<Arc<str>>>,
 }
 
 /// A directory that files of a resource are in.
@@ -75,7 +80,10 @@ pub struct Store {
     assembled: BTreeMap<String, Assembled>,
     /// (type, name) that did not come within `initial_fetch_timeout`.
     timed_out: BTreeSet<(&'static str, String)>,
-    wanted: Vec<Needs>,
+    wanted: Arc<[Needs]>,
+    revision: u64,
+    /// The bootstrap has an `ads_config`.
+    has_ads: bool,
     snapshot: Snapshot,
 }
 
@@ -91,6 +99,11 @@ impl Store {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Resources may come by ADS.
+    pub fn allow_ads(&mut self) {
+        self.has_ads = true;
     }
 
     /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.
@@ -155,10 +168,55 @@ impl Store {
         }
     }
 
-    /// Everything wanted from files now.
+    /// Everything wanted from elsewhere now.
     #[must_use]
     pub fn wanted(&self) -> &[Needs] {
         &self.wanted
+    }
+
+    /// A cluster of the snapshot.
+    #[must_use]
+    pub fn cluster(&self, name: &str) -> Option<&Arc<Cluster>> {
+        self.snapshot.clusters.get(name)
+    }
+
+    /// `settle` after new assignments, if all that they change is endpoints of clusters that serve:
+    /// that is so most of the time, and must not cost a look at everything. `None`: something waits
+    /// for one of them.
+    fn settle_endpoints(&mut self, names: &[String]) -> Option<Vec<Arc<str>>> {
+        let names: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let takes = |version: &Version<Cluster>| match &version.resource.discovery {
+            Discovery::Eds { service_name, .. } => names.contains(&**service_name),
+            Discovery::Static(_) | Discovery::Dns(_) => false,
+        };
+        let mut concerned = Vec::new();
+        for (name, slot) in &self.clusters {
+            let serving = slot.serving.as_ref();
+            if !takes(&slot.newest) && !serving.is_some_and(takes) {
+                continue;
+            }
+            let serving = serving.filter(|_| !slot.is_warming())?;
+            concerned.push((name.clone(), serving.clone()));
+        }
+        for name in names {
+            if let Some(slot) = self.assignments.get_mut(name) {
+                slot.promote_if(|_| true);
+            }
+        }
+        let mut changed = Vec::with_capacity(concerned.len());
+        for (name, serving) in concerned {
+            let assembled = self.assembled_of(&serving);
+            let cluster = Arc::clone(&assembled.cluster);
+            self.assembled.insert(name, assembled);
+            changed.push(Arc::clone(&cluster.name));
+            self.snapshot
+                .clusters
+                .insert(Arc::clone(&cluster.name), cluster);
+        }
+        if !changed.is_empty() {
+            self.snapshot.generation = self.snapshot.generation.saturating_add(1);
+        }
+        Some(changed)
     }
 
     /// Promotes what is ready, and makes the snapshot anew if anything changed.
@@ -248,10 +306,10 @@ impl Store {
         let listeners = self.listeners.values().flat_map(Slot::needs);
         let clusters = self.clusters.values().flat_map(Slot::needs);
         let wanted: BTreeSet<&Needs> = listeners.chain(clusters).collect();
-        let wanted: Vec<Needs> = wanted.into_iter().cloned().collect();
-        if wanted == self.wanted {
+        if wanted.iter().copied().eq(self.wanted.iter()) {
             return;
         }
+        let wanted: Arc<[Needs]> = wanted.into_iter().cloned().collect();
         let names = |needs: &[Needs]| -> BTreeSet<(&'static str, String)> {
             needs.iter().map(|n| (n.type_url, n.name.clone())).collect()
         };
@@ -265,6 +323,7 @@ impl Store {
         }
         self.timed_out.retain(|key| now.contains(key));
         self.wanted = wanted;
+        self.revision = self.revision.saturating_add(1);
     }
 
     /// Puts endpoints into clusters, keeping what did not change.
@@ -279,33 +338,39 @@ impl Store {
             let Some(serving) = &slot.serving else {
                 continue;
             };
-            let assignment = match &serving.resource.discovery {
-                Discovery::Eds { service_name, .. } => self
-                    .assignments
-                    .get(&**service_name)
-                    .map(|slot| &slot.newest.resource),
-                _ => None,
-            };
             let is_same = self.assembled.get(name).is_some_and(|assembled| {
                 Arc::ptr_eq(&assembled.from, &serving.resource)
-                    && same_option(assembled.assignment.as_ref(), assignment)
+                    && same_option(assembled.assignment.as_ref(), self.assignment_of(serving))
             });
-            if is_same {
-                continue;
+            if !is_same {
+                let assembled = self.assembled_of(serving);
+                self.assembled.insert(name.clone(), assembled);
             }
-            let cluster = match assignment {
-                None => Arc::clone(&serving.resource),
+        }
+    }
+
+    fn assignment_of(&self, cluster: &Version<Cluster>) -> Option<&Arc<Assignment>> {
+        match &cluster.resource.discovery {
+            Discovery::Eds { service_name, .. } => {
+                let slot = self.assignments.get(&**service_name)?;
+                Some(&slot.newest.resource)
+            }
+            Discovery::Static(_) | Discovery::Dns(_) => None,
+        }
+    }
+
+    fn assembled_of(&self, cluster: &Version<Cluster>) -> Assembled {
+        let assignment = self.assignment_of(cluster);
+        Assembled {
+            from: Arc::clone(&cluster.resource),
+            assignment: assignment.map(Arc::clone),
+            cluster: match assignment {
+                None => Arc::clone(&cluster.resource),
                 Some(assignment) => {
-                    let endpoints = assignment.flatten(serving.locality_weights, true);
-                    Arc::new(with_endpoints(&serving.resource, endpoints))
+                    let endpoints = assignment.flatten(cluster.locality_weights, true);
+                    Arc::new(with_endpoints(&cluster.resource, endpoints))
                 }
-            };
-            let assembled = Assembled {
-                from: Arc::clone(&serving.resource),
-                assignment: assignment.map(Arc::clone),
-                cluster,
-            };
-            self.assembled.insert(name.clone(), assembled);
+            },
         }
     }
 }

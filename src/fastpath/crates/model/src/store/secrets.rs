@@ -167,13 +167,10 @@ pub(crate) fn check_reference(
         (Some(source), _) => {
             let elsewhere = other
                 .and_then(|other| other.source.as_ref())
-                .filter(|other| {
-                    (&other.path, &other.watched_directory)
-                        != (&source.path, &source.watched_directory)
-                })?;
+                .filter(|other| other.source != source.source)?;
             Some(reference.problem(format!(
                 "secret '{name}' comes from {} elsewhere: two secrets of one name are not implemented",
-                elsewhere.path
+                elsewhere.source
             )))
         }
     }
@@ -252,8 +249,8 @@ mod tests {
         let wanted = applied.wanted.first().unwrap();
         assert_eq!((wanted.type_url, &*wanted.name), (SECRET, "s"));
         assert_eq!(
-            (&*wanted.path, &*wanted.stat_scope),
-            ("/sds.yaml", "sds.s.")
+            (wanted.source.to_string(), &*wanted.stat_scope),
+            ("/sds.yaml".to_owned(), "sds.s.")
         );
         assert_eq!(store.warming(), [(CLUSTER, "a".to_owned())]);
         let secret = certificate("s", &pki("ec.crt"), &pki("ec.key"));

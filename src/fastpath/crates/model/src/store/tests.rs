@@ -80,9 +80,9 @@ fn eds_cluster_waits_for_its_assignment() {
     let wanted: Vec<_> = applied
         .wanted
         .iter()
-        .map(|n| (n.type_url, &*n.name, &*n.path))
+        .map(|n| (n.type_url, &*n.name, n.source.to_string()))
         .collect();
-    assert_eq!(wanted, [(ENDPOINTS, "a", "/eds.yaml")]);
+    assert_eq!(wanted, [(ENDPOINTS, "a", "/eds.yaml".to_owned())]);
     assert!(store.snapshot().clusters.is_empty());
     assert_eq!(store.warming(), [(CLUSTER, "a".to_owned())]);
 
@@ -132,6 +132,42 @@ fn new_endpoints_make_only_their_cluster_new() {
     let same = |name: &str| Arc::ptr_eq(&before.clusters[name], &after.clusters[name]);
     assert!(!same("a") && same("b") && same("s"));
     assert_eq!(before.clusters["a"].hash, after.clusters["a"].hash);
+}
+
+#[test]
+fn endpoints_alone_are_the_quick_way_and_come_to_the_same() {
+    let mut store = Store::new();
+    let clusters = [eds("a"), eds("b"), cluster("s", "type: STATIC")];
+    let first = apply(&mut store, CLUSTER, &clusters);
+    assert_eq!(first.only_endpoints, None);
+    // The clusters wait: everything is looked at.
+    let both = [assignment("a", 1), assignment("b", 1)];
+    let applied = apply(&mut store, ENDPOINTS, &both);
+    assert_eq!(applied.only_endpoints, None);
+    assert_eq!(applied.revision, first.revision);
+
+    let applied = apply(&mut store, ENDPOINTS, &[assignment("a", 2)]);
+    assert_eq!(applied.only_endpoints, Some(vec!["a".into()]));
+    let quick = store.snapshot();
+    let served = store.cluster("a").unwrap();
+    assert!(Arc::ptr_eq(served, &quick.clusters["a"]));
+    // Looked at as a whole, nothing is different.
+    store.settle();
+    assert_eq!(store.snapshot().generation, quick.generation);
+    let unchanged = apply(&mut store, ENDPOINTS, &[assignment("a", 2)]);
+    assert_eq!(unchanged.only_endpoints, Some(vec![]));
+    assert_eq!(store.snapshot().generation, quick.generation);
+
+    // A new version of a cluster that waits for another assignment is no quick matter.
+    let moved = "type: EDS, eds_cluster_config: {service_name: c, eds_config: {path: /eds.yaml}}";
+    let applied = apply(&mut store, CLUSTER, &[cluster("a", moved)]);
+    assert_eq!(applied.revision, first.revision + 1);
+    let applied = apply(&mut store, ENDPOINTS, &[assignment("a", 3)]);
+    assert_eq!(applied.only_endpoints, None);
+    assert_eq!(hosts(&store, "a"), Some(1));
+    assert_eq!(store.warming(), [(CLUSTER, "a".to_owned())]);
+    apply(&mut store, ENDPOINTS, &[assignment("c", 4)]);
+    assert!(store.warming().is_empty());
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Updates: resource by resource, as Envoy applies a response in part.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
-use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, ROUTES, SECRET};
+use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, Source};
 use crate::problem::Problem;
 use crate::resources::address::Address;
-use crate::resources::cluster::LocalityWeights;
+use crate::resources::cluster::{Discovery, LocalityWeights};
 use crate::resources::listener::Listener;
 
 impl Store {
@@ -52,8 +53,14 @@ impl Store {
                 ),
             }
         }
-        self.settle();
-        applied.wanted = self.wanted.clone();
+        if type_url == ENDPOINTS {
+            applied.only_endpoints = self.settle_endpoints(&applied.accepted);
+        }
+        if applied.only_endpoints.is_none() {
+            self.settle();
+        }
+        applied.wanted = Arc::clone(&self.wanted);
+        applied.revision = self.revision;
         applied.watched = self.watched();
         applied
     }
@@ -93,6 +100,7 @@ impl Store {
                 let compiled = compile::listener(bytes)?;
                 self.check_address(name, &compiled.resource)?;
                 self.check_clusters(&compiled)?;
+                self.check_sources(&compiled.needs, is_static)?;
                 self.check_secrets(LISTENER, name, &compiled.secrets)?;
                 accept(&mut self.listeners, name, bytes, is_static, compiled.into());
             }
@@ -101,6 +109,7 @@ impl Store {
                     return Ok(false);
                 }
                 let compiled = compile::cluster(bytes)?;
+                self.check_sources(&compiled.needs, is_static)?;
                 self.check_secrets(CLUSTER, name, &compiled.secrets)?;
                 accept(&mut self.clusters, name, bytes, is_static, compiled.into());
             }
@@ -158,6 +167,39 @@ impl Store {
         }
     }
 
+    /// Whether there are the servers that resources are to come from. Those of the bootstrap were
+    /// checked with it.
+    fn check_sources(&self, needs: &[Needs], is_static: bool) -> Result<(), Vec<Problem>> {
+        let reason = |need: &Needs| match &need.source {
+            Source::Ads if !self.has_ads => Some(NO_ADS.to_owned()),
+            Source::Grpc(server) if !self.is_server(&server.cluster) => {
+                Some(not_a_server(&server.cluster))
+            }
+            _ => None,
+        };
+        let needs = needs.iter().filter(|_| !is_static);
+        let problems: Vec<Problem> = needs
+            .filter_map(reason)
+            .map(|reason| Problem {
+                path: String::new(),
+                reason,
+            })
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Whether a cluster can be one that resources come from.
+    fn is_server(&self, cluster: &str) -> bool {
+        self.clusters.get(cluster).is_some_and(|slot| {
+            let discovery = &slot.newest.resource.discovery;
+            slot.is_static && !matches!(discovery, Discovery::Eds { .. })
+        })
+    }
+
     /// Clusters that must be known for the resource to be accepted.
     fn check_clusters<T>(&self, compiled: &Compiled<T>) -> Result<(), Vec<Problem>> {
         let required = compiled
@@ -174,6 +216,17 @@ impl Store {
             Err(unknown)
         }
     }
+}
+
+pub(crate) const NO_ADS: &str = "ADS must be configured to support an ADS config source: \
+    dynamic_resources.ads_config is missing";
+
+/// Envoy's words for a cluster that resources cannot come from.
+pub(crate) fn not_a_server(cluster: &str) -> String {
+    format!(
+        "ApiConfigSource must have a statically defined non-EDS cluster: '{cluster}' does not \
+         exist, was added via api, or is an EDS cluster"
+    )
 }
 
 fn remove<T>(slots: &mut BTreeMap<String, Slot<T>>, name: &str) -> bool {

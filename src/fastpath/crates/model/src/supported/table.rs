@@ -24,7 +24,6 @@ const fn all(message: &'static str, implemented: &'static [&'static str]) -> Ent
 }
 
 const OPAQUE: &str = "data for other programs; no filter we have reads it";
-const NODE: &str = "tells an xDS server who we are; files do not ask";
 const RUNTIME: &str = "there is no runtime to override it: the default value holds";
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
@@ -77,7 +76,7 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.config.bootstrap.v3.Bootstrap.DynamicResources",
-        &["lds_config", "cds_config"],
+        &["lds_config", "cds_config", "ads_config"],
     ),
     Entry {
         message: "envoy.config.bootstrap.v3.Admin",
@@ -91,28 +90,50 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.config.core.v3.Node",
-        implemented: &["id", "cluster"],
-        ignored: &[
-            ("metadata", NODE),
-            ("dynamic_parameters", NODE),
-            (
-                "locality",
-                "zone-aware routing needs cluster_manager, which is refused",
-            ),
-            ("user_agent_name", NODE),
-            ("user_agent_version", NODE),
-            ("user_agent_build_version", NODE),
-            ("extensions", NODE),
-            ("client_features", NODE),
-            ("listening_addresses", NODE),
+        // What we do not read ourselves an xDS server is told.
+        implemented: &[
+            "id",
+            "cluster",
+            "metadata",
+            "dynamic_parameters",
+            "locality",
+            "user_agent_name",
+            "user_agent_version",
+            "user_agent_build_version",
+            "extensions",
+            "client_features",
+            "listening_addresses",
         ],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.core.v3.BuildVersion",
+        &["version", "metadata"],
+    ),
+    all(
+        "envoy.type.v3.SemanticVersion",
+        &["major_number", "minor_number", "patch"],
+    ),
+    all(
+        "envoy.config.core.v3.Extension",
+        &[
+            "name",
+            "category",
+            "type_descriptor",
+            "version",
+            "disabled",
+            "type_urls",
+        ],
+    ),
+    all("xds.core.v3.ContextParams", &["params"]),
     all(
         "envoy.config.core.v3.ConfigSource",
         &[
             "path",
             "path_config_source",
+            "ads",
+            "api_config_source",
             "initial_fetch_timeout",
             "resource_api_version",
         ],
@@ -122,6 +143,50 @@ pub const TABLE: &[Entry] = &[
         &["path", "watched_directory"],
     ),
     all("envoy.config.core.v3.WatchedDirectory", &["path"]),
+    all("envoy.config.core.v3.AggregatedConfigSource", &[]),
+    Entry {
+        message: "envoy.config.core.v3.ApiConfigSource",
+        implemented: &[
+            "api_type",
+            "transport_api_version",
+            "cluster_names",
+            "grpc_services",
+            "set_node_on_first_message_only",
+        ],
+        ignored: &[
+            ("refresh_delay", "is for REST, which is refused"),
+            ("request_timeout", "is for REST, which is refused"),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.core.v3.GrpcService",
+        implemented: &["envoy_grpc", "initial_metadata"],
+        ignored: &[(
+            "timeout",
+            "bounds single requests; a stream of xDS has no end",
+        )],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+        implemented: &[
+            "cluster_name",
+            "authority",
+            "retry_policy",
+            "max_receive_message_length",
+        ],
+        ignored: &[(
+            "skip_envoy_headers",
+            "there are none: x-envoy-internal and x-forwarded-for are not sent",
+        )],
+        default_only: &[],
+    },
+    all("envoy.config.core.v3.RetryPolicy", &["retry_back_off"]),
+    all(
+        "envoy.config.core.v3.BackoffStrategy",
+        &["base_interval", "max_interval"],
+    ),
     // -- listener --
     Entry {
         message: "envoy.config.listener.v3.Listener",
@@ -758,13 +823,107 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-        implemented: &["name", "typed_config"],
-        ignored: &[(
-            "is_optional",
-            "says that an unknown filter may be left out; ours are known",
-        )],
+        implemented: &["name", "typed_config", "is_optional", "disabled"],
+        ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.route.v3.FilterConfig",
+        &["config", "is_optional", "disabled"],
+    ),
+    all(
+        "envoy.extensions.filters.http.rbac.v3.RBAC",
+        &[
+            "rules",
+            "rules_stat_prefix",
+            "shadow_rules",
+            "shadow_rules_stat_prefix",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.rbac.v3.RBACPerRoute",
+        &["rbac"],
+    ),
+    Entry {
+        message: "envoy.extensions.filters.http.fault.v3.HTTPFault",
+        implemented: &[
+            "delay",
+            "abort",
+            "upstream_cluster",
+            "headers",
+            "downstream_nodes",
+            "max_active_faults",
+            "disable_downstream_cluster_stats",
+        ],
+        ignored: &[
+            ("delay_percent_runtime", RUNTIME),
+            ("abort_percent_runtime", RUNTIME),
+            ("delay_duration_runtime", RUNTIME),
+            ("abort_http_status_runtime", RUNTIME),
+            ("abort_grpc_status_runtime", RUNTIME),
+            ("max_active_faults_runtime", RUNTIME),
+            ("response_rate_limit_percent_runtime", RUNTIME),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.filters.http.fault.v3.FaultAbort",
+        &[
+            "http_status",
+            "grpc_status",
+            "header_abort",
+            "percentage",
+            "response_body",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.fault.v3.FaultAbort.HeaderAbort",
+        &[],
+    ),
+    all(
+        "envoy.extensions.filters.common.fault.v3.FaultDelay",
+        &["fixed_delay", "header_delay", "percentage"],
+    ),
+    all(
+        "envoy.extensions.filters.common.fault.v3.FaultDelay.HeaderDelay",
+        &[],
+    ),
+    all("envoy.extensions.filters.http.cors.v3.Cors", &[]),
+    all(
+        "envoy.extensions.filters.http.cors.v3.CorsPolicy",
+        &[
+            "allow_origin_string_match",
+            "allow_methods",
+            "allow_headers",
+            "expose_headers",
+            "max_age",
+            "allow_credentials",
+            "filter_enabled",
+            "shadow_enabled",
+            "allow_private_network_access",
+            "forward_not_matching_preflights",
+        ],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+        &["mutations", "most_specific_header_mutations_wins"],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
+        &["mutations"],
+    ),
+    all(
+        "envoy.extensions.filters.http.header_mutation.v3.Mutations",
+        &["request_mutations", "response_mutations"],
+    ),
+    all(
+        "envoy.config.common.mutation_rules.v3.HeaderMutation",
+        &["remove", "append", "remove_on_match"],
+    ),
+    all(
+        "envoy.config.common.mutation_rules.v3.HeaderMutation.RemoveOnMatch",
+        &["key_matcher"],
+    ),
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
         implemented: &["cidr_ranges", "unix_sockets"],
@@ -887,6 +1046,7 @@ pub const TABLE: &[Entry] = &[
             "max_direct_response_body_size_bytes",
             "ignore_port_in_host_matching",
             "ignore_path_parameters_in_path_matching",
+            "typed_per_filter_config",
         ],
         ignored: &[("metadata", OPAQUE)],
         default_only: &[],
@@ -904,6 +1064,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_remove",
             "include_request_attempt_count",
             "include_attempt_count_in_response",
+            "typed_per_filter_config",
         ],
         ignored: &[
             ("metadata", OPAQUE),
@@ -926,6 +1087,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_add",
             "response_headers_to_remove",
             "stat_prefix",
+            "typed_per_filter_config",
         ],
         ignored: &[
             ("metadata", OPAQUE),
@@ -1104,6 +1266,7 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_remove",
             "host_rewrite_literal",
             "metadata_match",
+            "typed_per_filter_config",
         ],
         ignored: &[],
         default_only: &[],

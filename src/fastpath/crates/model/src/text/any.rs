@@ -52,6 +52,16 @@ impl Converter<'_> {
         Some(any)
     }
 
+    /// Whether it is an `Any` of a type that we do not have.
+    pub(super) fn is_unknown_extension(&self, node: &Node<'_>) -> bool {
+        let tree::Kind::Map(entries) = node.kind() else {
+            return false;
+        };
+        let typed = entries.iter().find(|entry| entry.key == "@type");
+        let name = typed.and_then(|entry| name_of_url(entry.value.text()?));
+        name.is_some_and(|name| self.schema.message(name).is_none())
+    }
+
     fn inner(
         &mut self,
         descriptor: &MessageDescriptor,

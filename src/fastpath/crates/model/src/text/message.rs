@@ -7,6 +7,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use super::scalar;
 use super::suggest::nearest;
 use super::tree::{self, Entry, Mark, Node};
+use crate::check;
 use crate::problem::{MAX_PROBLEMS, Problem, Problems};
 use crate::schema::Schema;
 
@@ -110,6 +111,22 @@ impl<'s> Converter<'s> {
     }
 }
 
+/// `config: {}` of a `FilterConfig`, the one `Any` that says something without a type.
+fn empty_config(
+    descriptor: &MessageDescriptor,
+    entry: &Entry<'_>,
+) -> Option<(FieldDescriptor, Value)> {
+    let is_empty = matches!(entry.value.kind(), tree::Kind::Map(entries) if entries.is_empty());
+    if !is_empty || entry.key != "config" || descriptor.full_name() != check::FILTER_CONFIG {
+        return None;
+    }
+    let field = descriptor.get_field_by_name("config")?;
+    let Kind::Message(any) = field.kind() else {
+        return None;
+    };
+    Some((field, Value::Message(DynamicMessage::new(any))))
+}
+
 impl Converter<'_> {
     pub(super) fn report(&mut self, mark: Mark, reason: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
@@ -154,13 +171,25 @@ impl Converter<'_> {
         let mut complete = true;
         let extension = entries.iter().find(|entry| entry.key == "name");
         let extension = extension.and_then(|entry| entry.value.text());
+        let says_so = |entry: &Entry<'_>| {
+            matches!(&*entry.key, "is_optional" | "isOptional")
+                && entry.value.text() == Some("true")
+        };
+        let is_optional =
+            check::has_is_optional(descriptor.full_name()) && entries.iter().any(says_so);
         for entry in entries.iter().filter(|entry| entry.key != "@type") {
+            if is_optional && self.is_unknown_extension(&entry.value) {
+                continue;
+            }
             let level = self.path.enter(&entry.key);
             if self.ignores(descriptor, entry) {
                 self.path.leave(level);
                 continue;
             }
-            let value = self.field(descriptor, entry, &mut seen, extension);
+            let value = match empty_config(descriptor, entry) {
+                Some((field, empty)) => Some((field, Some(empty))),
+                None => self.field(descriptor, entry, &mut seen, extension),
+            };
             self.path.leave(level);
             match value {
                 Some((field, Some(value))) => {

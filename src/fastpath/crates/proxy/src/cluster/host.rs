@@ -57,6 +57,8 @@ pub struct Pool {
     pub pending: RefCell<VecDeque<Key>>,
     /// TCP tunnels that wait for a stream of HTTP/2 (`tcp::queue`), oldest first.
     pub tunnels: RefCell<VecDeque<Key>>,
+    /// gRPC calls of our own that wait for one (`grpc`), oldest first.
+    pub calls: RefCell<VecDeque<Key>>,
     /// Connections that are not established yet.
     pub connecting: Cell<u32>,
     /// All connections, established or not.
@@ -71,7 +73,9 @@ pub struct Pool {
 impl Pool {
     /// Somebody waits for a connection.
     pub fn is_awaited(&self) -> bool {
-        !self.pending.borrow().is_empty() || !self.tunnels.borrow().is_empty()
+        !self.pending.borrow().is_empty()
+            || !self.tunnels.borrow().is_empty()
+            || !self.calls.borrow().is_empty()
     }
 
     fn is_unused(&self) -> bool {

@@ -69,6 +69,31 @@ impl Control {
         self.broadcast(&Command::Install(installation));
     }
 
+    /// The same if nothing changed but the endpoints of some clusters.
+    pub(super) fn install_endpoints(&self, state: &mut State, clusters: &[Arc<str>]) {
+        for name in clusters {
+            let Some(config) = state.store.cluster(name).map(Arc::clone) else {
+                continue;
+            };
+            let Some(entry) = state.clusters.get_mut(name) else {
+                continue;
+            };
+            let endpoints = configured_endpoints(&config).cloned().unwrap_or_default();
+            let hosts = Arc::new(HostSet::new(&config, endpoints));
+            if let Some(stats) = &entry.subset_stats {
+                count_subsets(stats, &hosts, &entry.hosts);
+            }
+            entry.hosts = Arc::clone(&hosts);
+            entry.config = Arc::clone(&config);
+            self.count_members(&config, &hosts);
+            state.installed.clusters.insert(Arc::clone(name), config);
+            self.broadcast(&Command::Resolved {
+                cluster: Arc::clone(name),
+                hosts,
+            });
+        }
+    }
+
     /// Binds listeners that are new or moved and opens their logs; what fails is refused and
     /// keeps its last good version.
     fn bind_listeners(

@@ -28,7 +28,9 @@ use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
 use crate::cluster::report::ClusterView;
+use crate::grpc::Calls;
 use crate::http::deadlines::millis;
+use crate::http::filters::fault::FaultCounts;
 use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
@@ -138,6 +140,7 @@ impl Engine {
             mailboxes: std::sync::OnceLock::new(),
             next_connection_id: AtomicU64::new(0),
             connection_counts: ConnectionCounts::default(),
+            fault_counts: FaultCounts::default(),
             drain_time_ms: millis(options.drain_time),
             file_flush_ms: millis(options.file_flush_interval).max(1),
             service_node: options.service_node.as_str().into(),
@@ -197,8 +200,23 @@ impl Engine {
                 .static_clusters
                 .extend(applied.accepted.iter().cloned());
         }
-        self.control.install(&mut state, &mut applied);
+        match applied.only_endpoints.take() {
+            Some(clusters) => self.control.install_endpoints(&mut state, &clusters),
+            None => self.control.install(&mut state, &mut applied),
+        }
         applied
+    }
+
+    /// The bootstrap has an `ads_config`.
+    pub fn allow_ads(&self) {
+        self.control.lock().store.allow_ads();
+    }
+
+    /// gRPC calls for the caller's thread. They live in the first worker.
+    pub fn grpc_calls(&self) -> std::io::Result<Calls> {
+        let mailbox = self.control.mailboxes.first();
+        let mailbox = mailbox.ok_or_else(|| std::io::Error::other("there is no worker"))?;
+        Calls::new(Arc::clone(mailbox))
     }
 
     /// `initial_fetch_timeout` passed for a resource.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::Cluster;
+use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use model::resources::listener::ListenerFilter;
 
 use super::{ClusterEntry, Control, State};
@@ -98,8 +99,10 @@ impl Control {
         for listener in now.listeners.values() {
             let prefix = listener.stat_prefix.to_string();
             for hcm in listener.chains.hcms() {
+                let filters = &hcm.filters;
                 let hcm = hcm.stat_prefix.to_string();
                 declared.hcms.insert(hcm.clone());
+                declare_filters(&mut declared, &hcm, filters);
                 declared.listener_http.insert((prefix.clone(), hcm));
             }
             for tcp in listener.chains.tcp_proxies() {
@@ -218,6 +221,33 @@ impl Control {
             i64::try_from(created).unwrap_or(i64::MAX),
         );
         self.stats.set_gauge("listener_manager.workers_started", 1);
+    }
+}
+
+/// The names of a connection manager's HTTP filters.
+fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilter]) {
+    for configured in filters {
+        match &configured.filter {
+            HttpFilter::Rbac(rbac) => {
+                let names = (
+                    hcm.into(),
+                    rbac.prefix.to_string(),
+                    rbac.shadow_prefix.to_string(),
+                );
+                declared.http_rbac.insert(names);
+            }
+            HttpFilter::Fault(_) => {
+                declared.faults.insert(hcm.into());
+            }
+            HttpFilter::Cors => {
+                declared.cors.insert(hcm.into());
+            }
+            // Counted for clusters, or not at all.
+            HttpFilter::GrpcWeb
+            | HttpFilter::GrpcHttp1Bridge { .. }
+            | HttpFilter::GrpcStats { .. }
+            | HttpFilter::HeaderMutation(_) => {}
+        }
     }
 }
 

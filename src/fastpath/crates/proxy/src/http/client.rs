@@ -1,5 +1,6 @@
 //! What is known of the connection a request came by, whatever carries it.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -38,6 +39,9 @@ pub struct Client {
     pub connection_facts: Option<Rc<ConnectionFacts>>,
     /// Why a network filter ended it: `%CONNECTION_TERMINATION_DETAILS%`.
     pub termination: Option<Box<str>>,
+    /// Bytes of the connection either way, without those of TLS.
+    pub received: Cell<u64>,
+    pub sent: Cell<u64>,
     /// Its place in the chain's connection limit, given up with the last of these.
     pub admission: Option<Rc<Admission>>,
     pub given_up: GivenUp,
@@ -68,6 +72,28 @@ impl Client {
             Codec::Http2 => true,
             Codec::Auto => alpn == Some(b"h2"),
         }
+    }
+
+    /// So many bytes came.
+    pub fn count_received(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.received.set(self.received.get().wrapping_add(bytes));
+        let stats = self.http.stats();
+        stats.add(HcmCounter::DownstreamCxRxBytesTotal, bytes);
+    }
+
+    /// So many were sent, or wait to be.
+    pub fn count_sent(&self, bytes: usize) {
+        let bytes = bytes as u64;
+        self.sent.set(self.sent.get().wrapping_add(bytes));
+        let stats = self.http.stats();
+        stats.add(HcmCounter::DownstreamCxTxBytesTotal, bytes);
+    }
+
+    /// It has not closed within `delayed_close_timeout`, though it was told to.
+    pub fn count_delayed_close(&self) {
+        let stats = self.http.stats();
+        stats.inc(HcmCounter::DownstreamCxDelayedCloseTimeout);
     }
 
     /// The buffer limit above which the other side is not read.

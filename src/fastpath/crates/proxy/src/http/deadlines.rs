@@ -27,17 +27,23 @@ impl Worker {
 
     fn check_deadlines(&mut self, d: &mut Downstream, now: u64) -> Alive {
         if d.closing == Closing::Lingering {
-            return if now >= d.close_deadline {
-                Alive::No
-            } else {
-                Alive::Yes
-            };
+            if now < d.close_deadline {
+                return Alive::Yes;
+            }
+            if !d.carrier.is_stream() {
+                d.client.count_delayed_close();
+            }
+            return Alive::No;
         }
         if now >= d.drain_end {
             return Alive::No;
         }
         if let Some(stream) = d.stream.take() {
             return match expired(&stream, now) {
+                None if now >= stream.wait_until => {
+                    self.resume_request(d, stream);
+                    Alive::Yes
+                }
                 None => {
                     d.stream = Some(stream);
                     Alive::Yes

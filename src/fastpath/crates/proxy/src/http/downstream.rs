@@ -372,10 +372,7 @@ impl Worker {
         if drained && !d.peer_closed {
             d.readable = false;
         }
-        d.client
-            .http
-            .stats()
-            .add(HcmCounter::DownstreamCxRxBytesTotal, bytes.len() as u64);
+        d.client.count_received(bytes.len());
         if d.closing == Closing::Lingering {
             return Step::Again;
         }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use model::resources::address::Address;
 use proto::h2::{ConnectionError, ErrorCode, StreamFault};
+use proto::masque::CapsuleError;
 use rustix::io::Errno;
 
 use crate::telemetry::response_flags::ResponseFlags;
@@ -70,6 +71,14 @@ pub enum Failure {
     UpgradeRefused,
     /// The host speaks HTTP/2 without extended CONNECT (RFC 8441 §3).
     UpstreamTakesNoUpgrade,
+    /// The path of a CONNECT-UDP names no host and port (RFC 9298 §3).
+    UdpPath,
+    /// A CONNECT-UDP whose stream has ended with its head.
+    UdpEndedAtOnce,
+    /// There is no UDP socket to the host.
+    UdpSocket,
+    /// A CONNECT-UDP that ends here: the client's capsules cannot be read.
+    Capsule(CapsuleError),
     PathNormalization,
     /// A request-target that is no path (`OPTIONS *`).
     NoPath,
@@ -78,7 +87,7 @@ pub enum Failure {
 impl Failure {
     pub fn status(self) -> u16 {
         match self {
-            Self::NoRoute | Self::NoPath => 404,
+            Self::NoRoute | Self::NoPath | Self::UdpPath => 404,
             Self::ClusterNotFound { status } => status,
             Self::ResponseTimeout { .. }
             | Self::MaxDuration
@@ -91,8 +100,8 @@ impl Failure {
             | Self::RequestTimeout
             | Self::HeaderTimeout => 408,
             Self::UpgradeRefused => 403,
-            Self::PathNormalization => 400,
-            Self::UpstreamProtocol => 502,
+            Self::PathNormalization | Self::UdpEndedAtOnce => 400,
+            Self::UpstreamProtocol | Self::Capsule(_) => 502,
             Self::ResponseTooLarge => 500,
             Self::DownstreamGone
             | Self::DownstreamReset(_)
@@ -109,6 +118,7 @@ impl Failure {
             | Self::UpstreamRefused
             | Self::UpstreamTakesNoUpgrade
             | Self::UpstreamGone
+            | Self::UdpSocket
             | Self::UpstreamClosed => 503,
         }
     }
@@ -131,15 +141,16 @@ impl Failure {
                 ResponseFlags::UPSTREAM_CONNECTION_TERMINATION
             }
             Self::UpstreamReset | Self::UpstreamRefused => ResponseFlags::UPSTREAM_REMOTE_RESET,
-            Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade => {
+            Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade | Self::Capsule(_) => {
                 ResponseFlags::UPSTREAM_PROTOCOL_ERROR
             }
             Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
-            Self::DownstreamReset(ErrorCode::PROTOCOL_ERROR) | Self::DownstreamProtocol(_) => {
-                ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR
-            }
+            Self::DownstreamReset(ErrorCode::PROTOCOL_ERROR)
+            | Self::DownstreamProtocol(_)
+            | Self::UdpEndedAtOnce
+            | Self::UdpSocket => ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR,
             Self::DownstreamReset(_) => ResponseFlags::DOWNSTREAM_REMOTE_RESET,
             // As Envoy, though the reset was ours.
             Self::DownstreamFault(
@@ -151,6 +162,7 @@ impl Failure {
             | Self::HeaderTimeout
             | Self::MaxDuration
             | Self::UpgradeRefused
+            | Self::UdpPath
             | Self::NoPath
             | Self::PathNormalization => ResponseFlags::NONE,
         }
@@ -160,7 +172,9 @@ impl Failure {
     pub fn body(self) -> &'static str {
         match self {
             Self::NoRoute | Self::ClusterNotFound { .. } | Self::UpgradeRefused => "",
-            Self::PathNormalization | Self::NoPath => "",
+            Self::PathNormalization | Self::NoPath | Self::UdpEndedAtOnce | Self::Capsule(_) => "",
+            Self::UdpPath => "The path is incorrect for CONNECT-UDP",
+            Self::UdpSocket => "Upstream socket connect failure.",
             Self::DownstreamGone
             | Self::DownstreamReset(_)
             | Self::DownstreamFault(_)
@@ -228,6 +242,13 @@ impl Failure {
                 return format!("codec_error:{error}").replace(' ', "_").into();
             }
             Self::UpgradeRefused => return "upgrade_failed".into(),
+            Self::UdpPath => return "invalid_path".into(),
+            Self::UdpSocket => {
+                return "filter_removed_required_request_headers{Upstream_socket_connect_failure.}"
+                    .into();
+            }
+            Self::UdpEndedAtOnce => "remote_error_with_CONNECT_request",
+            Self::Capsule(error) => error.details(),
             Self::PathNormalization => return "path_normalization_failed".into(),
             Self::NoPath => return "absolute_path_rejected".into(),
             Self::Overflow => "overflow",

@@ -73,6 +73,23 @@ pub fn percent_encode(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The same backwards; what is no such encoding stands for itself.
+pub fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| byte.and_then(|b| char::from(*b).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [byte, behind @ ..] = rest {
+        let coded = (*byte == b'%')
+            .then(|| Some((digit(behind.first())?, digit(behind.get(1))?)))
+            .flatten()
+            .and_then(|(high, low)| u8::try_from((high << 4) | low).ok());
+        out.push(coded.unwrap_or(*byte));
+        let used = if coded.is_some() { 2 } else { 0 };
+        rest = behind.get(used..).unwrap_or_default();
+    }
+    out
+}
+
 /// Milliseconds of `grpc-timeout`, rounded up; `None` if it is absent or says nothing.
 pub fn timeout_ms(headers: &HeaderMap) -> Option<u64> {
     let (unit, digits) = headers.get(Known::GrpcTimeout)?.split_last()?;
@@ -182,6 +199,8 @@ mod tests {
         let mut out = Vec::new();
         percent_encode("no & no\n%é~".as_bytes(), &mut out);
         assert_eq!(out, b"no & no%0A%25%C3%A9%7E");
+        assert_eq!(percent_decode(&out), "no & no\n%é~".as_bytes());
+        assert_eq!(percent_decode(b"100%, %4, %zz, %"), b"100%, %4, %zz, %");
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use proto::Known;
 use proto::h1::{BodyLength, Version};
 
-use super::client::Client;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::Failure;
+use super::filters::Reply;
+use super::grpc;
 use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
-use super::{filters, grpc};
+use super::upgrade::Tunnel;
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
@@ -24,13 +25,11 @@ impl Worker {
         if let Some(error) = failure.connect_error(host) {
             s.info.upstream_transport_failure = Some(error.into());
         }
+        count_timeout(d, failure);
         let stats = d.client.http.stats();
         match failure {
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
-            Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
-            Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
-            Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
             Failure::PathNormalization => {
                 stats.inc(HcmCounter::DownstreamRqFailedPathNormalization);
             }
@@ -38,7 +37,7 @@ impl Worker {
             _ => {}
         }
         s.info.details = of_connecting.or_else(|| Some(failure.details(false)));
-        if s.request.kind == proto::h1::Method::Connect {
+        if s.request.kind == proto::h1::Method::Connect || s.request.upgrade {
             // What follows may be for a tunnel that there is not.
             d.close_after_response();
         }
@@ -98,10 +97,12 @@ impl Worker {
                 .headers
                 .push_known(Known::ContentType, b"text/plain");
         }
+        s.info.response_code = Some(s.response.status);
+        self.begin_filters(d, &mut s);
         let body = if s.filters.is_empty() {
             Cow::Borrowed(body)
         } else {
-            filters::encode_local(&mut s, body)
+            self.encode_local(&mut s, body)
         };
         if !s.request_complete && d.closing == Closing::No {
             // What is left of the request cannot be told from the next one.
@@ -126,6 +127,30 @@ impl Worker {
         s.response_complete = true;
         s.info.downstream_tx_end = self.clock.now_ns();
         self.end_stream(d, s);
+    }
+
+    /// Writes the answer of a filter and ends the stream.
+    pub fn reply_of_filter(&mut self, d: &mut Downstream, mut s: Box<Stream>, reply: Reply) {
+        if s.request.kind == proto::h1::Method::Connect || s.tunnel != Tunnel::No {
+            // What follows may be for a tunnel that there is not.
+            d.close_after_response();
+        }
+        if reply.as_it_is {
+            s.is_grpc = false;
+        } else if s
+            .route
+            .as_ref()
+            .is_some_and(|route| route.forward().is_some())
+        {
+            self.route_response_headers(&mut s);
+        }
+        if let Some(status) = reply.grpc_status.filter(|_| s.is_grpc) {
+            let mut digits = [0; 20];
+            let status = decimal(&mut digits, u64::from(status));
+            s.response.headers.set(Known::GrpcStatus, status);
+        }
+        let body = reply.body.as_deref().unwrap_or_default();
+        self.local_reply(d, s, reply.status, body.as_bytes(), reply.details);
     }
 
     /// 307 to the normalised path.
@@ -157,6 +182,7 @@ impl Worker {
         }
         s.info.flags.insert(failure.flags(true));
         s.info.details = Some(failure.details(true));
+        count_timeout(d, failure);
         let stats = d.client.http.stats();
         stats.inc(HcmCounter::DownstreamRqTxReset);
         if failure.is_upstream() {
@@ -190,6 +216,8 @@ impl Worker {
         match std::mem::take(&mut s.upstream) {
             Upstreaming::None => {}
             Upstreaming::Waiting => self.leave_queue(d.key, s),
+            // Envoy counts nothing of these, either.
+            Upstreaming::Udp(key) => self.close_udp(key),
             Upstreaming::On(key) | Upstreaming::Broken(key) => {
                 let is_http2 = s.info.upstream_protocol == Some(Version::Http2);
                 if let Some(cluster) = &s.cluster {
@@ -231,11 +259,17 @@ impl Worker {
 
     /// Writes to the client; a broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
-        self.count_sent(&d.client, head.len().saturating_add(body.len()));
+        self.write_downstream_parts(d, [head, body, b""])
+    }
+
+    /// The same of three parts.
+    pub fn write_downstream_parts(&mut self, d: &mut Downstream, parts: [&[u8]; 3]) -> bool {
         let Some(io) = d.carrier.io_mut() else {
             return true;
         };
-        match io.write(head, body) {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        d.client.count_sent(bytes);
+        match io.write_parts(parts) {
             Ok(()) => true,
             Err(_) => {
                 io.forget();
@@ -244,13 +278,6 @@ impl Worker {
                 false
             }
         }
-    }
-
-    pub fn count_sent(&self, client: &Client, bytes: usize) {
-        client
-            .http
-            .stats()
-            .add(HcmCounter::DownstreamCxTxBytesTotal, bytes as u64);
     }
 
     /// Writes the access log.
@@ -279,9 +306,24 @@ impl Worker {
     }
 }
 
+/// A time limit of the client's side has passed, whether its response has begun or not.
+fn count_timeout(d: &Downstream, failure: Failure) {
+    let stats = d.client.http.stats();
+    match failure {
+        Failure::StreamIdle { .. } => stats.inc(HcmCounter::DownstreamRqIdleTimeout),
+        Failure::RequestTimeout => stats.inc(HcmCounter::DownstreamRqTimeout),
+        Failure::MaxDuration => stats.inc(HcmCounter::DownstreamRqMaxDurationReached),
+        _ => {}
+    }
+}
+
 impl Failure {
     /// Failures whose reply is counted as a response of the cluster.
     fn is_upstream_reply(self) -> bool {
-        self.is_upstream() || matches!(self, Self::NoHealthyUpstream | Self::Overflow)
+        self.is_upstream()
+            || matches!(
+                self,
+                Self::NoHealthyUpstream | Self::Overflow | Self::UdpEndedAtOnce
+            )
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use model::resources::address::Address;
 use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
 use proto::h1::{BodyDecoder, HeadError, Scheme};
+use proto::masque::{CONNECT_UDP, udp_authority};
 use proto::{HeaderMap, Known};
 use tls::{Details, Info};
 
@@ -119,6 +120,14 @@ impl Worker {
             // RFC 9110 §10.1.1; Envoy answers by itself and does not pass the expectation on.
             self.send_continue(d);
             s.request.headers.remove(Known::Expect);
+        }
+        let upgrade = s.request.headers.get(Known::Upgrade);
+        if upgrade.is_some_and(|token| token.eq_ignore_ascii_case(CONNECT_UDP)) {
+            // From here on its authority is that of the host it wants to reach.
+            let target = udp_authority(s.request.path());
+            if !target.is_some_and(|target| s.request.set_authority(&target)) {
+                return self.reply_failure(d, s, Failure::UdpPath);
+            }
         }
         let is_connect = s.request.kind == proto::h1::Method::Connect;
         if !is_connect && s.request.path().first() != Some(&b'/') {
@@ -408,6 +417,9 @@ const INLINE: &[Known] = &[
     Known::XForwardedProto,
     Known::XForwardedHost,
     Known::XRequestId,
+    Known::Origin,
+    Known::AccessControlRequestMethod,
+    Known::AccessControlRequestHeaders,
 ];
 
 fn join_inline(headers: &mut HeaderMap) {

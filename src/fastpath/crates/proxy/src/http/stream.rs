@@ -45,6 +45,18 @@ pub struct Stream {
     pub is_grpc: bool,
     /// Those that are at work on it, in the order of requests.
     pub filters: Vec<Filter>,
+    /// They were chosen.
+    pub has_begun_filters: bool,
+    /// One of them looks at bodies or trailers.
+    pub filters_see_bodies: bool,
+    /// The first that has not seen the request's head.
+    pub next_filter: usize,
+    /// A filter holds the request until then (ms).
+    pub wait_until: u64,
+    /// Whom the response may be read by (CORS).
+    pub cors_origin: Vec<u8>,
+    /// TLS is asked for, and the client has to come by it.
+    pub needs_tls: bool,
     /// The body of a response whose head waits for it.
     pub held: Option<Vec<u8>>,
     pub priority: RoutingPriority,
@@ -93,13 +105,15 @@ pub enum Upstreaming {
     On(Key),
     /// Its connection cannot take more of the request; the response may still come.
     Broken(Key),
+    /// On no connection: datagrams (`Worker::udp`).
+    Udp(Key),
 }
 
 impl Upstreaming {
     pub fn key(self) -> Option<Key> {
         match self {
             Self::On(key) | Self::Broken(key) => Some(key),
-            Self::None | Self::Waiting => None,
+            Self::None | Self::Waiting | Self::Udp(_) => None,
         }
     }
 }
@@ -123,6 +137,12 @@ impl Default for Stream {
             is_tcp: false,
             is_grpc: false,
             filters: Vec::new(),
+            has_begun_filters: false,
+            filters_see_bodies: false,
+            next_filter: 0,
+            wait_until: NEVER,
+            cors_origin: Vec::new(),
+            needs_tls: false,
             held: None,
             priority: RoutingPriority::Default,
             request_decoder: BodyDecoder::new(BodyLength::None),
@@ -178,6 +198,12 @@ impl Stream {
         self.is_tcp = false;
         self.is_grpc = false;
         self.filters.clear();
+        self.has_begun_filters = false;
+        self.filters_see_bodies = false;
+        self.next_filter = 0;
+        self.wait_until = NEVER;
+        self.cors_origin.clear();
+        self.needs_tls = false;
         self.held = None;
         self.priority = RoutingPriority::Default;
         self.request_complete = false;
@@ -205,7 +231,7 @@ impl Stream {
         !self.request_complete
             && !self.upload_blocked
             && self.tunnel.lets_client_send()
-            && matches!(self.upstream, Upstreaming::On(_))
+            && matches!(self.upstream, Upstreaming::On(_) | Upstreaming::Udp(_))
     }
 
     /// Puts into `info` what only logs and header formats ask for.
@@ -234,6 +260,7 @@ impl Stream {
         };
         self.route_deadline
             .min(request)
+            .min(self.wait_until)
             .min(self.duration_deadline)
             .min(self.last_activity.saturating_add(self.idle_timeout_ms))
     }

@@ -5,8 +5,8 @@
 //! the host's side.
 
 use model::resources::hcm::Hcm;
-use model::resources::http::UpgradeConfig;
-use model::resources::route::Action;
+use model::resources::http::{ConnectConfig, UpgradeConfig};
+use model::resources::route::{Action, Forward};
 use proto::Known;
 use proto::h1::{BodyDecoder, BodyEvent, BodyLength, Method, RequestHead};
 
@@ -149,27 +149,35 @@ fn is_enabled(wanted: &[u8], hcm: &Hcm, action: &Action) -> bool {
 }
 
 /// Whether a route ends CONNECT here (`connect_config`): the host gets the bytes as TCP.
-fn ends_here(head: &RequestHead, action: &Action) -> bool {
+fn ends_as_tcp(head: &RequestHead, action: &Action) -> bool {
     let Action::Forward(forward) = action else {
         return false;
     };
-    let of_connect = |c: &&UpgradeConfig| {
-        c.enabled && c.upgrade_type.as_bytes().eq_ignore_ascii_case(b"CONNECT")
-    };
-    let config = forward.upgrades.iter().find(of_connect);
-    config
-        .and_then(|c| c.connect.as_ref())
-        .is_some_and(|connect| match head.kind {
-            Method::Connect => true,
-            Method::Post => connect.allow_post,
-            _ => false,
-        })
+    let allow_post = connect_config(forward).map(|connect| connect.allow_post);
+    match head.kind {
+        _ if head.asks_for_udp() => false,
+        Method::Connect => allow_post.is_some(),
+        Method::Post => allow_post == Some(true),
+        _ => false,
+    }
+}
+
+/// As in Envoy one is enough for CONNECT and CONNECT-UDP, and the last one counts.
+fn connect_config(forward: &Forward) -> Option<&ConnectConfig> {
+    let configs = forward.upgrades.iter().rev();
+    configs.filter_map(|c| c.connect.as_ref()).next()
+}
+
+/// Whether a request that was let in is a CONNECT-UDP that a route ends here: the host gets the
+/// datagrams as UDP.
+pub fn ends_as_udp(s: &Stream, forward: &Forward) -> bool {
+    s.tunnel == Tunnel::Asked && s.request.asks_for_udp() && connect_config(forward).is_some()
 }
 
 impl Worker {
     /// Lets a request ask its host for a tunnel, if it wants one. False: it may not.
     pub fn admit_upgrade(&mut self, d: &Downstream, s: &mut Stream, action: &Action) -> bool {
-        s.is_tcp = ends_here(&s.request, action);
+        s.is_tcp = ends_as_tcp(&s.request, action);
         let Some(wanted) = wanted(&s.request) else {
             return true;
         };
@@ -215,6 +223,8 @@ impl Worker {
             // A POST without a body: the client has nothing to say, and the host gets to know.
             self.end_raw(&mut u, &mut s, &mut Vec::new());
         }
+        self.count_route_response(&s);
+        self.route_upstream_response(d, &mut s);
         self.upstreams.put(u.key, u);
         if s.tunnel == Tunnel::Asked {
             self.begin_upgrade(d, &mut s);
@@ -251,8 +261,15 @@ impl Worker {
         }
         s.tunnel = Tunnel::Refused;
         s.response_keep_alive = false;
-        if is_upgrade && (200..300).contains(&s.response.status) {
-            // A client of HTTP/2 would take its body for the tunnel's bytes.
+        let is_websocket = s
+            .request
+            .headers
+            .get(Known::Upgrade)
+            .is_some_and(|token| token.eq_ignore_ascii_case(b"websocket"));
+        let is_cut = is_websocket || d.carrier.is_stream();
+        if is_upgrade && is_cut && (200..300).contains(&s.response.status) {
+            // A client of HTTP/2 would take its body for the tunnel's bytes; of a WebSocket's
+            // handshake Envoy passes on the head only.
             s.response.body = BodyLength::None;
             s.response_decoder = BodyDecoder::new(BodyLength::None);
             s.info.details = Some("websocket_handshake_unsuccessful".into());
@@ -309,7 +326,9 @@ impl Worker {
 
     /// The client has ended its side. False: that ends the connection, since it has no tunnel.
     pub fn client_ended(&mut self, d: &mut Downstream) -> Alive {
-        if !d.stream.as_ref().is_some_and(|s| s.tunnel.is_open()) {
+        // Datagrams have no end that a host could answer: as in Envoy the whole ends.
+        let goes_on = |s: &Stream| s.tunnel.is_open() && !s.request.asks_for_udp();
+        if !d.stream.as_deref().is_some_and(goes_on) {
             return Alive::No;
         }
         d.readable = false;

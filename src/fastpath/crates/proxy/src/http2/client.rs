@@ -38,6 +38,12 @@ pub struct Client {
     pong_by: u64,
 }
 
+/// What has a stream of its own without being a request.
+enum Rider {
+    Tunnel(Key),
+    Call(Key),
+}
+
 impl Client {
     pub fn buffer_limit(&self) -> usize {
         self.cluster
@@ -238,7 +244,7 @@ impl Worker {
             }
             let greeted = c.codec.is_greeted();
             let Some(waiting) = pool.pending.borrow_mut().pop_front() else {
-                if self.offer_to_tunnel(&pool, key) {
+                if self.offer_to_tunnel(&pool, key) || self.offer_to_call(&pool, key) {
                     continue;
                 }
                 return;
@@ -268,12 +274,16 @@ impl Worker {
     /// A response's head (of interim ones only what the client may see) with the start of its
     /// body, if that is there already; `end`: and nothing else.
     pub(super) fn http2_response(&mut self, key: Key, at: Key, data: &[u8], end: bool) {
-        if let Some(tunnel) = self.tunnel_of(at) {
-            self.link_answered(tunnel, key, end && data.is_empty());
-            if !data.is_empty() {
-                self.http2_response_data(at, data, end);
+        match self.rider_of(at) {
+            Some(Rider::Tunnel(tunnel)) => {
+                self.link_answered(tunnel, key, end && data.is_empty());
+                if !data.is_empty() {
+                    self.http2_response_data(at, data, end);
+                }
+                return;
             }
-            return;
+            Some(Rider::Call(call)) => return self.call_answered(call, key, data, end),
+            None => {}
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             take_data(&mut s, &mut u, data, end);
@@ -286,8 +296,10 @@ impl Worker {
     }
 
     pub(super) fn http2_response_data(&mut self, at: Key, data: &[u8], end: bool) {
-        if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_data(tunnel, data, end);
+        match self.rider_of(at) {
+            Some(Rider::Tunnel(tunnel)) => return self.link_data(tunnel, data, end),
+            Some(Rider::Call(call)) => return self.call_data(call, data, end),
+            None => {}
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             take_data(&mut s, &mut u, data, end);
@@ -296,8 +308,10 @@ impl Worker {
     }
 
     pub(super) fn http2_response_trailers(&mut self, key: Key, at: Key) {
-        if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_trailers(tunnel, key);
+        match self.rider_of(at) {
+            Some(Rider::Tunnel(tunnel)) => return self.link_trailers(tunnel, key),
+            Some(Rider::Call(call)) => return self.call_trailers(call, key),
+            None => {}
         }
         self.on_exchange(at, |worker, d, mut s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
@@ -326,8 +340,10 @@ impl Worker {
     }
 
     fn lose_exchange(&mut self, at: Key, failure: Failure) {
-        if let Some(tunnel) = self.tunnel_of(at) {
-            return self.link_lost(tunnel, failure);
+        match self.rider_of(at) {
+            Some(Rider::Tunnel(tunnel)) => return self.link_lost(tunnel, failure),
+            Some(Rider::Call(call)) => return self.call_lost(call, failure),
+            None => {}
         }
         self.on_exchange(at, |worker, d, s, mut u| {
             if let Carrier::Stream(carrier) = &mut u.carrier {
@@ -371,6 +387,15 @@ impl Worker {
         }
     }
 
+    /// What an exchange is for, if it is no request's.
+    fn rider_of(&self, at: Key) -> Option<Rider> {
+        match self.upstreams.get(at)?.state {
+            State::Tunnel(key) => Some(Rider::Tunnel(key)),
+            State::Call(key) => Some(Rider::Call(key)),
+            _ => None,
+        }
+    }
+
     /// The client has taken what came: the host may send as much again.
     pub fn settle_debt(&mut self, u: &mut Upstream) {
         if let Carrier::Stream(carrier) = &mut u.carrier {
@@ -392,7 +417,14 @@ impl Worker {
         if go_on && let State::Tunnel(tunnel) = u.state {
             self.ready_tunnels.push(tunnel);
         }
+        let call = match u.state {
+            State::Call(call) if go_on => Some(call),
+            _ => None,
+        };
         self.upstreams.put(at, u);
+        if let Some(call) = call {
+            self.push_call(call);
+        }
         if go_on && let Some(key) = downstream {
             self.ready_downstreams.push(key);
         }
@@ -541,10 +573,7 @@ impl Worker {
 
     pub(super) fn count_http2_received(&mut self, key: Key, n: usize) {
         match self.http2.get(key).map(|c| &c.role) {
-            Some(Role::Server(server)) => server.client.http.stats().add(
-                crate::telemetry::stats::HcmCounter::DownstreamCxRxBytesTotal,
-                n as u64,
-            ),
+            Some(Role::Server(server)) => server.client.count_received(n),
             Some(Role::Client(client)) => client
                 .cluster
                 .stats()

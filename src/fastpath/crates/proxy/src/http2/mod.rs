@@ -17,10 +17,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use model::resources::http::Http2Options;
 use proto::HeaderMap;
-use proto::h2::{Connection, ErrorCode, Event, Options, StreamId};
+use proto::h2::{Connection, ConnectionError, ErrorCode, Event, Options, StreamId};
 
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::ClusterCounter;
+use crate::upstream::Upstream;
 use crate::worker::rbac::Occasion;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
@@ -41,6 +42,9 @@ const IDLE_MS: u64 = 10_000;
 const WRITE_AT: usize = 128 * 1024;
 /// Above this, `out` gives its memory back when it is empty.
 const KEEP_OUT: usize = 4 * 1024;
+
+/// A step of the codec that was taken and not yet dealt with.
+type Drawn = Option<Result<(usize, Event), ConnectionError>>;
 
 #[derive(Debug)]
 pub struct Http2 {
@@ -200,10 +204,13 @@ impl Http2 {
     }
 
     fn write_out(&mut self) -> bool {
-        if let Role::Client(client) = &self.role {
-            let bytes = self.out.len() as u64;
-            let stats = client.cluster.stats();
-            stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+        match &self.role {
+            Role::Client(client) => {
+                let bytes = self.out.len() as u64;
+                let stats = client.cluster.stats();
+                stats.add(ClusterCounter::UpstreamCxTxBytesTotal, bytes);
+            }
+            Role::Server(server) => server.client.count_sent(self.out.len()),
         }
         let written = self.io.write(&self.out, b"").is_ok();
         if self.out.capacity() > KEEP_OUT {
@@ -387,7 +394,7 @@ impl Worker {
         let now = self.clock.now_ms();
         let mut used = 0_usize;
         // What came behind a head and was no body for it.
-        let mut drawn = None;
+        let mut drawn: Drawn = None;
         loop {
             let rest = bytes.get(used..).unwrap_or_default();
             let c = self.http2.get_mut(key)?;
@@ -462,8 +469,26 @@ impl Worker {
                 Event::Data {
                     stream, len, end, ..
                 } => match at(c, stream) {
-                    Some(at) if is_server => self.http2_request_data(at, data, end),
-                    Some(at) => self.http2_response_data(at, data, end),
+                    Some(at) => {
+                        let mut gathered = std::mem::take(&mut self.gathered);
+                        let mut end = end;
+                        if !end && self.leaves_by_socket(at, is_server) {
+                            let behind = bytes.get(used..).unwrap_or_default();
+                            let (n, last, other) =
+                                self.gather(key, stream, data, behind, now, &mut gathered);
+                            used = used.saturating_add(n);
+                            end = last;
+                            drawn = other;
+                        }
+                        let data = if gathered.is_empty() { data } else { &gathered };
+                        if is_server {
+                            self.http2_request_data(at, data, end);
+                        } else {
+                            self.http2_response_data(at, data, end);
+                        }
+                        gathered.clear();
+                        self.gathered = gathered;
+                    }
                     None => c.consumed(stream, len),
                 },
                 Event::Trailers { stream } => {
@@ -509,6 +534,60 @@ impl Worker {
                     }
                 }
                 Event::Goaway { last, .. } => self.http2_goaway(key, last),
+            }
+        }
+    }
+
+    /// Whether what comes for this exchange goes on over HTTP/1: a write for each part of it.
+    fn leaves_by_socket(&self, at: Key, is_server: bool) -> bool {
+        let other = if is_server {
+            let d = self.downstreams.get(at);
+            let key = d.and_then(|d| d.stream.as_ref()?.upstream.key());
+            key.and_then(|key| self.upstreams.get(key))
+                .map(|u| &u.carrier)
+        } else {
+            let key = self.upstreams.get(at).and_then(Upstream::downstream);
+            key.and_then(|key| self.downstreams.get(key))
+                .map(|d| &d.carrier)
+        };
+        other.is_some_and(|carrier| !carrier.is_stream())
+    }
+
+    /// Puts the frames of data that lie right behind one of the same stream together with it, if
+    /// there are any, so that all leave in one write. Returns the bytes they took, whether they
+    /// end the stream, and what came instead of another one.
+    fn gather(
+        &mut self,
+        key: Key,
+        stream: StreamId,
+        first: &[u8],
+        behind: &[u8],
+        now: u64,
+        gathered: &mut Vec<u8>,
+    ) -> (usize, bool, Drawn) {
+        let mut used = 0_usize;
+        let Some(c) = self.http2.get_mut(key) else {
+            return (0, false, None);
+        };
+        loop {
+            let rest = behind.get(used..).unwrap_or_default();
+            match c.codec.next_body(rest, stream, now, &mut c.out) {
+                Some(Ok((
+                    n,
+                    Event::Data {
+                        start, len, end, ..
+                    },
+                ))) => {
+                    if gathered.is_empty() {
+                        gathered.extend_from_slice(first);
+                    }
+                    gathered.extend_from_slice(data_in(rest, start, len));
+                    used = used.saturating_add(n);
+                    if end {
+                        return (used, true, None);
+                    }
+                }
+                other => return (used, false, other),
             }
         }
     }
@@ -571,7 +650,7 @@ impl Worker {
         if matches!(end, End::Fault(_)) || (is_server && matches!(end, End::Done)) {
             // What the peer still sends must not reset the connection under our GOAWAY or under
             // the end of our last response.
-            self.linger_http2(c.io);
+            self.linger_http2(c.io, c.role);
         }
     }
 

@@ -17,7 +17,8 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Worker};
 
-/// How long a GOAWAY for a fault has to arrive before the socket is closed under it.
+/// How long a GOAWAY for a fault has to arrive before the socket is closed under it, unless
+/// `delayed_close_timeout` says so.
 const LINGER_MS: u64 = 1000;
 
 /// Streams without a connection that end in one turn: each may close a connection to its host.
@@ -359,14 +360,24 @@ impl Worker {
     }
 
     /// Reads and forgets what a peer sends that was told to go, so that it gets to know why.
-    pub(super) fn linger_http2(&mut self, mut io: Io) {
+    pub(super) fn linger_http2(&mut self, mut io: Io, role: Role) {
         if !io.shutdown() {
             return;
         }
         // What it had not read by now will not be sent any more.
         io.forget();
-        let at = self.clock.now_ms().saturating_add(LINGER_MS);
-        self.linger(io, at);
+        let client = match role {
+            Role::Server(server) => Some(server.client),
+            Role::Client(_) => None,
+        };
+        let delay = client
+            .as_ref()
+            .and_then(|client| client.http.hcm.delayed_close_timeout);
+        let at = self
+            .clock
+            .now_ms()
+            .saturating_add(delay.map_or(LINGER_MS, millis));
+        self.linger(io, at, client.filter(|_| delay.is_some()));
     }
 }
 

@@ -48,6 +48,14 @@ impl Scratch {
             plain: Vec::new(),
         }
     }
+
+    /// The room that a read fills; more than any datagram takes.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        if self.raw.is_empty() {
+            *self = Self::default();
+        }
+        &mut self.raw
+    }
 }
 
 /// What a read gave.
@@ -174,11 +182,8 @@ impl Io {
         if self.tls.as_ref().is_some_and(|t| t.closed) {
             return Input::Eof;
         }
-        if scratch.raw.is_empty() {
-            *scratch = Scratch::default();
-        }
         let start = if self.tls.is_none() { held.len() } else { 0 };
-        let Some((front, room)) = scratch.raw.split_at_mut_checked(start) else {
+        let Some((front, room)) = scratch.room().split_at_mut_checked(start) else {
             return Input::Broken;
         };
         let most = room.len().min(most);
@@ -246,12 +251,17 @@ impl Io {
 
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
     pub fn write(&mut self, head: &[u8], body: &[u8]) -> Result<(), Gone> {
+        self.write_parts([head, body, b""])
+    }
+
+    /// The same of three parts.
+    pub fn write_parts(&mut self, parts: [&[u8]; 3]) -> Result<(), Gone> {
         let Some(tls) = &mut self.tls else {
-            return self.out.write(&self.fd, head, body).map(|_| ());
+            return self.out.write_parts(&self.fd, parts).map(|_| ());
         };
         CIPHER.with_borrow_mut(|cipher| {
             cipher.clear();
-            if let Err(error) = tls.session.send(&[head, body], cipher) {
+            if let Err(error) = tls.session.send(&parts, cipher) {
                 tls.failure = Some(error);
                 return Err(Gone(Errno::PROTO));
             }

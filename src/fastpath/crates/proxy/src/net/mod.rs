@@ -1,5 +1,6 @@
 //! Sockets: the only place that talks to the kernel about connections.
 
+pub mod datagram;
 pub mod io;
 pub mod local_address;
 pub mod out_buffer;

@@ -38,48 +38,49 @@ impl OutBuffer {
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
     /// One system call in the common case. Returns the number of bytes the kernel took.
     pub fn write(&mut self, fd: impl AsFd, head: &[u8], body: &[u8]) -> Result<usize, Gone> {
-        self.write_with(fd, head, body, SendFlags::NOSIGNAL)
+        self.write_parts(fd, [head, body, b""])
+    }
+
+    /// The same of three parts.
+    pub fn write_parts(&mut self, fd: impl AsFd, parts: [&[u8]; 3]) -> Result<usize, Gone> {
+        self.write_with(fd, parts, SendFlags::NOSIGNAL)
     }
 
     /// The last bytes before our side ends, which is next: they share a packet with the end.
     pub fn write_last(&mut self, fd: impl AsFd, bytes: &[u8]) -> Result<usize, Gone> {
-        self.write_with(fd, bytes, b"", SendFlags::NOSIGNAL | SendFlags::MORE)
+        self.write_with(fd, [bytes, b"", b""], SendFlags::NOSIGNAL | SendFlags::MORE)
     }
 
     fn write_with(
         &mut self,
         fd: impl AsFd,
-        head: &[u8],
-        body: &[u8],
+        parts: [&[u8]; 3],
         flags: SendFlags,
     ) -> Result<usize, Gone> {
         if !self.is_empty() {
-            self.push(head);
-            self.push(body);
+            for part in parts {
+                self.push(part);
+            }
             return Ok(0);
         }
-        let sent = if body.is_empty() {
-            rustix::net::send(fd, head, flags)
-        } else if head.is_empty() {
-            rustix::net::send(fd, body, flags)
-        } else {
-            rustix::net::sendmsg(
+        let sent = match parts {
+            [only, [], []] | [[], only, []] | [[], [], only] => rustix::net::send(fd, only, flags),
+            _ => rustix::net::sendmsg(
                 fd,
-                &[IoSlice::new(head), IoSlice::new(body)],
+                &parts.map(IoSlice::new),
                 &mut SendAncillaryBuffer::default(),
                 flags,
-            )
+            ),
         };
         let sent = match sent {
             Ok(n) => n,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(e) => return Err(Gone(e)),
         };
-        if let Some(rest) = head.get(sent..) {
-            self.push(rest);
-            self.push(body);
-        } else if let Some(rest) = body.get(sent.saturating_sub(head.len())..) {
-            self.push(rest);
+        let mut taken = sent;
+        for part in parts {
+            self.push(part.get(taken..).unwrap_or_default());
+            taken = taken.saturating_sub(part.len());
         }
         Ok(sent)
     }
@@ -152,5 +153,26 @@ mod tests {
         }
         assert!(got.starts_with(b"headx") && got.ends_with(b"xtail"));
         assert_eq!(out.bytes.capacity(), 0);
+    }
+
+    /// Wherever the socket stops, the rest is kept in its order.
+    #[test]
+    fn three_parts_in_one_call() {
+        let flags = SocketFlags::NONBLOCK;
+        for size in [0, 1, 100_000, 4 << 20] {
+            let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            let body = vec![b'x'; size];
+            let mut out = OutBuffer::default();
+            let sent = out.write_parts(&a, [b"head", &body, b"tail"]).unwrap();
+            assert_eq!(sent + out.len(), 8 + size);
+            let (mut got, mut buf) = (Vec::new(), vec![0; 1 << 16]);
+            while got.len() < 8 + size {
+                out.flush(&a).unwrap();
+                let (n, _) =
+                    rustix::net::recv(&b, &mut buf[..], rustix::net::RecvFlags::empty()).unwrap();
+                got.extend_from_slice(&buf[..n]);
+            }
+            assert_eq!(got, [b"head", &body[..], b"tail"].concat());
+        }
     }
 }

@@ -132,7 +132,7 @@ pub fn original_destination(fd: impl AsFd) -> Option<SocketAddr> {
     Some(found)
 }
 
-fn family(address: &SocketAddr) -> AddressFamily {
+pub(super) fn family(address: &SocketAddr) -> AddressFamily {
     match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,

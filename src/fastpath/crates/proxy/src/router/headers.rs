@@ -2,6 +2,7 @@
 
 use model::format::Format;
 use model::resources::header_mutation::{AppendAction, HeaderAdd, HeaderMutations, HeaderName};
+use model::resources::http_filters::Mutation;
 use model::resources::route::Action;
 use proto::{HeaderMap, Known};
 
@@ -10,8 +11,9 @@ use crate::telemetry::stream_info::LogContext;
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
+/// Whose headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
     Request,
     Response,
 }
@@ -65,15 +67,34 @@ impl Worker {
             remove_name(headers_of(s, side), name);
         }
         for add in add {
-            // Most values are plain text: nothing to render, nothing to allocate.
-            if let Some(text) = add.value.as_literal() {
-                apply(s, side, add, text);
-                continue;
-            }
-            let mut value = Vec::new();
-            self.render(&add.value, s, &mut value);
-            apply(s, side, add, &value);
+            self.add(s, side, add);
         }
+    }
+
+    /// A list of mutations, one after the other.
+    pub fn mutate_headers(&mut self, s: &mut Stream, side: Side, mutations: &[Mutation]) {
+        for mutation in mutations {
+            match mutation {
+                Mutation::Remove(name) => remove_name(headers_of(s, side), name),
+                Mutation::RemoveMatching(matcher) => {
+                    let is_kept = |known: Known, name: &[u8]| {
+                        (side == Side::Request && known == Known::Host) || !matcher.matches(name)
+                    };
+                    headers_of(s, side).retain(|known, name, _| is_kept(known, name));
+                }
+                Mutation::Append(add) => self.add(s, side, add),
+            }
+        }
+    }
+
+    fn add(&self, s: &mut Stream, side: Side, add: &HeaderAdd) {
+        // Most values are plain text: nothing to render, nothing to allocate.
+        if let Some(text) = add.value.as_literal() {
+            return apply(s, side, add, text);
+        }
+        let mut value = Vec::new();
+        self.render(&add.value, s, &mut value);
+        apply(s, side, add, &value);
     }
 
     /// Renders a format for a header or a body.

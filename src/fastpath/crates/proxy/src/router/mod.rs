@@ -6,7 +6,6 @@ pub mod redirect;
 pub mod rewrite;
 pub mod timeouts;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::header_mutation::HeaderName;
@@ -19,10 +18,10 @@ use proto::Known;
 use crate::cluster::lb::LbContext;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
-use crate::http::filters;
+use crate::http::filters::Flow;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
-use crate::http::upgrade::Tunnel;
+use crate::http::upgrade::{Tunnel, ends_as_udp};
 use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
 };
@@ -48,39 +47,88 @@ impl Worker {
         // As in Envoy the route is that of the request as it came.
         let shown = d.client.shown();
         let route_at = found.and_then(|(_, host)| host.position(&s.request, shown, random));
-        filters::begin(&d.client.http.hcm.filters, &mut s);
-        let Some((host_at, host)) = found else {
-            return self.reply_failure(d, s, Failure::NoRoute);
-        };
-        let needs_tls = match host.require_tls {
-            RequireTls::None => false,
-            RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
-            RequireTls::All => true,
-        };
-        if needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https") {
-            return self.redirect_to_https(d, s);
+        if let Some((host_at, host)) = found {
+            let needs_tls = match host.require_tls {
+                RequireTls::None => false,
+                RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
+                RequireTls::All => true,
+            };
+            s.needs_tls =
+                needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https");
+            if let Some(route_at) = route_at.filter(|_| !s.needs_tls) {
+                self.take_route(d, &mut s, RouteRef::new(table, host_at, route_at), random);
+            }
         }
-        let Some(route_at) = route_at else {
-            return self.reply_failure(d, s, Failure::NoRoute);
-        };
-        let route_ref = RouteRef::new(table, host_at, route_at);
-        s.route = Some(route_ref.clone());
-        let Some(route) = route_ref.route() else {
-            return self.reply_failure(d, s, Failure::NoRoute);
-        };
-        if !self.admit_upgrade(d, &mut s, &route.action) {
+        self.begin_filters(d, &mut s);
+        let route = s.route.clone();
+        let route = route.as_ref().and_then(RouteRef::route);
+        if let Some(route) = route
+            && !self.admit_upgrade(d, &mut s, &route.action)
+        {
             // Bytes of another protocol may follow.
             d.close_after_response();
-            if let Action::Forward(forward) = &route.action {
-                // The log names it.
-                s.cluster = choose_cluster(&forward.cluster, &s, random)
-                    .and_then(|(name, _)| self.clusters.get(name).cloned());
-            }
             return self.reply_failure(d, s, Failure::UpgradeRefused);
         }
+        let flow = if s.filters.is_empty() {
+            Flow::Pass
+        } else {
+            self.decode_head(d, &mut s)
+        };
+        self.follow(d, s, flow);
+    }
+
+    /// The route of a request, and all that it decides before filters see the request.
+    fn take_route(&mut self, d: &Downstream, s: &mut Stream, route: RouteRef, random: u64) {
+        if let Some(forward) = route.forward() {
+            let found = choose_cluster(&forward.cluster, s, random);
+            let (name, weighted) = found.unzip();
+            s.cluster = name.and_then(|name| self.clusters.get(name).cloned());
+            s.weighted = weighted.flatten();
+            let duration = timeouts::duration(forward, s, &d.client.http.hcm);
+            s.duration_deadline = self.clock.now_ms().saturating_add(duration);
+            if let Some(idle) = forward.idle_timeout {
+                s.idle_timeout_ms = idle.map_or(NEVER, crate::http::deadlines::millis);
+            }
+        }
+        s.route = Some(route);
+    }
+
+    /// A filter has held the request long enough.
+    pub fn resume_request(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
+        s.last_activity = self.clock.now_ms();
+        let flow = self.resume_head(d, &mut s);
+        self.follow(d, s, flow);
+        // Of its body some may be here.
+        self.ready_downstreams.push(d.key);
+    }
+
+    /// Does what filters say of a request.
+    fn follow(&mut self, d: &mut Downstream, mut s: Box<Stream>, flow: Flow) {
+        match flow {
+            Flow::Pass => self.act(d, s),
+            Flow::Wait(until) => {
+                s.wait_until = until;
+                let deadline = s.deadline();
+                self.arm_downstream(d, deadline);
+                d.stream = Some(s);
+            }
+            Flow::Reply(reply) => self.reply_of_filter(d, s, reply),
+        }
+    }
+
+    /// What the router does with a request that all filters let pass.
+    fn act(&mut self, d: &mut Downstream, s: Box<Stream>) {
+        if s.needs_tls {
+            return self.redirect_to_https(d, s);
+        }
+        let route_ref = s.route.clone();
+        let Some((route_ref, route)) = route_ref.as_ref().and_then(|r| Some((r, r.route()?)))
+        else {
+            return self.reply_failure(d, s, Failure::NoRoute);
+        };
         match &route.action {
             Action::Forward(forward) => {
-                self.forward(d, s, &route_ref, forward, random);
+                self.forward(d, s, route_ref, forward);
             }
             Action::Redirect(redirect) => {
                 d.client.http.stats().inc(HcmCounter::RqRedirect);
@@ -127,37 +175,26 @@ impl Worker {
         mut s: Box<Stream>,
         route: &RouteRef,
         forward: &Forward,
-        random: u64,
     ) {
-        let found = choose_cluster(&forward.cluster, &s, random)
-            .and_then(|(name, weighted)| Some((self.clusters.get(name)?, weighted)));
-        let Some((cluster, weighted)) = found else {
+        let Some(cluster) = s.cluster.clone() else {
             let status = forward.cluster_not_found_status;
             return self.reply_failure(d, s, Failure::ClusterNotFound { status });
         };
-        let cluster = Rc::clone(cluster);
-        s.weighted = weighted;
-        s.cluster = Some(Rc::clone(&cluster));
-
         if !s.filters.is_empty() {
             self.filters_know_cluster(&mut s);
         }
         let hcm = &d.client.http.hcm;
-        let duration = timeouts::duration(forward, &mut s, hcm);
-        s.duration_deadline = self.clock.now_ms().saturating_add(duration);
         let suppress = hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
-        if let Some(idle) = forward.idle_timeout {
-            s.idle_timeout_ms = idle.map_or(NEVER, crate::http::deadlines::millis);
-        }
         if s.request_complete || s.tunnel == Tunnel::Asked {
             s.route_deadline = now.saturating_add(timeout);
         }
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
 
+        let is_udp = ends_as_udp(&s, forward);
         let hash = if cluster.wants_hash() {
             hash::of_request(&forward.hash_policy, &d.client, &mut s)
         } else {
@@ -183,6 +220,9 @@ impl Worker {
         self.request_headers(&mut s, route, forward, host.hostname.as_deref(), suppress);
         s.host = Some(host);
         s.upstream_start_ns = self.clock.now_ns();
+        if is_udp {
+            return self.open_udp(d, s);
+        }
         self.acquire(d, s, forward.priority);
     }
 
@@ -299,6 +339,14 @@ fn choose_cluster<'a>(
             }
             None
         }
+    }
+}
+
+/// The name of the one at an index, where the configuration says it.
+pub fn weighted_name(choice: &ClusterChoice, at: usize) -> Option<&str> {
+    match &weighted(choice, at)?.name {
+        ClusterOrHeader::Named(name) => Some(name),
+        ClusterOrHeader::Header(_) => None,
     }
 }
 

@@ -98,8 +98,7 @@ pub fn rewritten(
 fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
     match matcher {
         PathMatch::Prefix(prefix) | PathMatch::PathSeparatedPrefix(prefix) => prefix.len(),
-        PathMatch::Exact(_) | PathMatch::Regex(_) => path.len(),
-        PathMatch::Connect => 0,
+        PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Connect => path.len(),
     }
 }
 
@@ -107,6 +106,12 @@ fn matched_len(matcher: &PathMatch, path: &[u8]) -> usize {
 pub fn split_query(path: &[u8]) -> (&[u8], &[u8]) {
     let at = path.iter().position(|b| *b == b'?').unwrap_or(path.len());
     path.split_at_checked(at).unwrap_or((path, b""))
+}
+
+/// The path without query and fragment.
+pub fn path_only(path: &[u8]) -> &[u8] {
+    let end = path.iter().position(|b| matches!(b, b'?' | b'#'));
+    end.and_then(|end| path.get(..end)).unwrap_or(path)
 }
 
 /// RE2's global replace.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::resources::cluster::RoutingPriority;
 use model::resources::tcp_proxy::TcpHashPolicy;
 
 use super::end::By;
@@ -23,12 +22,10 @@ use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
 use crate::telemetry::stream_info::AccessLogType;
+use crate::upstream::queued::{PRIORITY, count_carried, give_back};
 use crate::upstream::transport::{self, Handshake};
 use crate::worker::slots::Key;
 use crate::worker::{Kind, Worker};
-
-/// Tunnels have no routing priority.
-pub(super) const PRIORITY: RoutingPriority = RoutingPriority::Default;
 
 /// What an attempt has begun.
 pub(super) enum Begun {
@@ -358,29 +355,4 @@ impl Server {
         let unit = std::mem::replace(&mut self.pending_unit, Taken::Unlimited);
         give_back(&self.cluster, Limit::Pending, unit);
     }
-}
-
-/// Counts a tunnel that its host carries.
-pub(super) fn count_carried(cluster: &ClusterRuntime, host: &Host) {
-    let stats = cluster.stats();
-    stats.inc(ClusterCounter::UpstreamRqTotal);
-    stats.gauge_inc(ClusterGauge::UpstreamRqActive);
-    let pool = &host.pool;
-    pool.active.set(pool.active.get().saturating_add(1));
-    pool.shard.rq_total.inc();
-    pool.shard.rq_active.inc();
-}
-
-/// Gives a unit of a limit back.
-pub(super) fn give_back(cluster: &ClusterRuntime, limit: Limit, unit: Taken) {
-    if unit != Taken::Counted {
-        return;
-    }
-    let usage = cluster.shared.breakers.usage(PRIORITY);
-    match limit {
-        Limit::Connections => usage.connections.give_back(),
-        Limit::Pending => usage.pending_requests.give_back(),
-        Limit::Requests => usage.requests.give_back(),
-    }
-    cluster.breaker_open(PRIORITY, limit, false);
 }

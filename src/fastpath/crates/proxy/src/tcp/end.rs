@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use super::connect::give_back;
 use super::{Server, Stage, To, Tunnel};
 use crate::cluster::Limit;
 use crate::http::failure::Failure;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
 use crate::telemetry::stream_info::AccessLogType;
+use crate::upstream::queued::give_back;
 use crate::worker::Worker;
 use crate::worker::chain::TcpRuntime;
 use crate::worker::slots::Key;

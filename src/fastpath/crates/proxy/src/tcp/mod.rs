@@ -35,6 +35,7 @@ use crate::listener::ConnectionFacts;
 use crate::net::io::Io;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
+use crate::upstream::queued::Queued;
 use crate::worker::admission::Admission;
 use crate::worker::chain::{ChainRuntime, TcpRuntime};
 use crate::worker::config::ListenerRuntime;
@@ -43,7 +44,6 @@ use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 use filters::Gate;
-use queue::Queued;
 use relay::Flow;
 use tunneling::Asked;
 

@@ -6,34 +6,14 @@ use std::rc::Rc;
 use model::resources::cluster::UpstreamProtocol;
 
 use super::Tunnel;
-use super::connect::{Begun, PRIORITY, Refused, give_back};
-use crate::cluster::breaker::Taken;
+use super::connect::{Begun, Refused};
+use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool, PoolKey};
-use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::failure::Failure;
-use crate::telemetry::stats::{ClusterCounter, ClusterGauge};
+use crate::telemetry::stats::ClusterCounter;
+use crate::upstream::queued::{PRIORITY, Queued};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
-
-/// A place in a pool's queue.
-#[derive(Debug)]
-pub struct Queued {
-    pub cluster: Rc<ClusterRuntime>,
-    pub host: Rc<Host>,
-    pool: Rc<Pool>,
-    /// Of the limit of those that wait.
-    unit: Taken,
-}
-
-impl Queued {
-    /// Takes the place out of the accounts.
-    fn leave(&self) {
-        let stats = self.cluster.stats();
-        stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
-        self.pool.shard.rq_pending_active.dec();
-        give_back(&self.cluster, Limit::Pending, self.unit);
-    }
-}
 
 impl Tunnel {
     /// The pool whose connections may carry it beside others: apart for each address that they
@@ -95,27 +75,13 @@ impl Worker {
         host: &Rc<Host>,
         pool: &Rc<Pool>,
     ) -> Result<Begun, Refused> {
-        let stats = cluster.stats();
-        let usage = cluster.shared.breakers.usage(PRIORITY);
-        let limit = cluster.limits(PRIORITY).max_pending_requests;
-        let unit = usage.pending_requests.take(limit);
-        if unit == Taken::Full {
-            stats.inc(ClusterCounter::UpstreamRqPendingOverflow);
-            cluster.breaker_open(PRIORITY, Limit::Pending, true);
+        let Some(queued) = Queued::join(cluster, host, pool) else {
             return Err(Refused::Once);
-        }
+        };
         t.seen.host = Some(Rc::clone(host));
         t.seen.connect_begin = self.clock.now_ns();
-        stats.inc(ClusterCounter::UpstreamRqPendingTotal);
-        stats.gauge_inc(ClusterGauge::UpstreamRqPendingActive);
-        pool.shard.rq_pending_active.inc();
         pool.tunnels.borrow_mut().push_back(t.key);
-        t.queued = Some(Queued {
-            cluster: Rc::clone(cluster),
-            host: Rc::clone(host),
-            pool: Rc::clone(pool),
-            unit,
-        });
+        t.queued = Some(queued);
         match self.connect_for_waiting(cluster, host, pool, PRIORITY) {
             Ok(()) => Ok(Begun::Connection),
             Err(failure) => {

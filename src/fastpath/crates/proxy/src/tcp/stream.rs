@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use proto::h1::Scheme;
 
-use super::connect::{PRIORITY, count_carried};
 use super::end::By;
 use super::filters::{Gate, Passage};
 use super::{Link, Stage, To, Tunnel};
@@ -18,6 +17,7 @@ use crate::http::failure::Failure;
 use crate::http2::carrier::{Carrier, StreamCarrier};
 use crate::net::io::{Input, Scratch};
 use crate::telemetry::stats::ClusterCounter;
+use crate::upstream::queued::{PRIORITY, count_carried};
 use crate::upstream::{State, Upstream};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
@@ -129,14 +129,6 @@ impl Worker {
         c.add_stream(id, u.key);
         self.wrote_http2(connection);
         true
-    }
-
-    /// The tunnel that an exchange belongs to, if it is one's.
-    pub fn tunnel_of(&self, at: Key) -> Option<Key> {
-        match self.upstreams.get(at)?.state {
-            State::Tunnel(key) => Some(key),
-            _ => None,
-        }
     }
 
     /// A head came for the stream.

@@ -1,6 +1,7 @@
 //! What the data plane tells about itself: statistics, access logs, the process log.
 
 pub mod access_log;
+pub mod dynamic_metadata;
 pub mod format;
 pub mod json;
 pub mod log;

@@ -54,6 +54,7 @@ flags! {
 
 impl ResponseFlags {
     pub const NONE: Self = Self(0);
+    const FAULTS: Self = Self(Self::DELAY_INJECTED.0 | Self::FAULT_INJECTED.0);
 
     #[inline]
     pub fn insert(&mut self, flags: Self) {
@@ -94,7 +95,11 @@ impl ResponseFlags {
             return;
         }
         let mut first = true;
-        for (flag, short, name) in Self::ALL {
+        // Envoy lists flags as they came; faults come before whatever befalls the request.
+        let is_fault = |flag: Self| flag.intersects(Self::FAULTS);
+        let faults = Self::ALL.iter().filter(|(flag, ..)| is_fault(*flag));
+        let others = Self::ALL.iter().filter(|(flag, ..)| !is_fault(*flag));
+        for (flag, short, name) in faults.chain(others) {
             if self.intersects(*flag) {
                 if !first {
                     out.push(b',');
@@ -130,6 +135,9 @@ mod tests {
         flags.insert(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED);
         flags.insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
         assert_eq!(flags.to_string(), "UF,URX");
+        flags.insert(ResponseFlags::DELAY_INJECTED);
+        assert_eq!(flags.to_string(), "DI,UF,URX");
+        flags.0 &= !ResponseFlags::DELAY_INJECTED.0;
         let mut long = Vec::new();
         flags.write(&mut long, true);
         assert_eq!(

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::matching::rbac::MetadataValue;
 use model::resources::address::Address;
 use proto::HeaderMap;
 use proto::h1::{RequestHead, Version};
 
+use super::dynamic_metadata::DynamicMetadata;
 use super::response_flags::ResponseFlags;
 use crate::listener::ConnectionFacts;
 
@@ -104,6 +106,8 @@ pub struct StreamInfo {
     pub downstream_tls: Option<Arc<tls::Info>>,
     /// What listener filters found out.
     pub facts: Option<Rc<ConnectionFacts>>,
+    /// And what HTTP filters did.
+    pub metadata: DynamicMetadata,
 
     // -- route --
     pub route_name: Option<Arc<str>>,
@@ -139,7 +143,19 @@ pub struct StreamInfo {
 impl StreamInfo {
     /// Forgets the request and the connection.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        let mut metadata = std::mem::take(&mut self.metadata);
+        metadata.clear();
+        *self = Self {
+            metadata,
+            ..Self::default()
+        };
+    }
+
+    /// Dynamic metadata: of the request, else of its connection.
+    #[must_use]
+    pub fn metadata(&self, namespace: &str, key: &str) -> Option<MetadataValue<'_>> {
+        let of_connection = || self.facts.as_ref()?.metadata(namespace, key);
+        self.metadata.get(namespace, key).or_else(of_connection)
     }
 
     /// Forgets the request, keeps what the next one on the connection has too.

@@ -81,7 +81,7 @@ impl Worker {
                         .unwrap_or_default();
                     done = is_response_done(&s, &u, used == data.len());
                     end_sent = done && d.carrier.is_stream();
-                    if s.filters.is_empty() {
+                    if !s.filters_see_bodies {
                         s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
                         client_gone |= !self.send_response_data(d, &s, out, body, done);
                     } else {
@@ -137,23 +137,20 @@ impl Worker {
         end: bool,
     ) -> bool {
         if let Carrier::Stream(carrier) = &mut d.carrier {
-            self.count_sent(&d.client, body.len());
             self.send_on_stream(carrier, body, end);
             return true;
         }
         if s.chunk_response {
             write_chunk_size(out, body.len() as u64);
         }
-        let mut alive = true;
+        let tail = if s.chunk_response { CRLF } else { b"" };
         if body.len() < COPY_BELOW {
             out.extend_from_slice(body);
-        } else {
-            alive = self.write_downstream(d, out, body);
-            out.clear();
+            out.extend_from_slice(tail);
+            return true;
         }
-        if s.chunk_response {
-            out.extend_from_slice(CRLF);
-        }
+        let alive = self.write_downstream_parts(d, [out, body, tail]);
+        out.clear();
         alive
     }
 
@@ -203,7 +200,7 @@ impl Worker {
         out: &mut Vec<u8>,
     ) {
         let from = u.carrier.is_stream() || u.cluster.config.borrow().http.enable_trailers;
-        if !s.filters.is_empty() && from && !s.response_trailers.is_empty() {
+        if s.filters_see_bodies && from && !s.response_trailers.is_empty() {
             let tail = filters::encode_trailers(s);
             if !tail.is_empty() && s.held.is_none() {
                 s.info.bytes_sent = s.info.bytes_sent.saturating_add(tail.len() as u64);
@@ -277,7 +274,7 @@ impl Worker {
         self.route_upstream_response(d, s);
         let end = is_response_done(s, u, used == data.len());
         if !s.filters.is_empty() {
-            filters::encode_head(s, end);
+            self.encode_filters_head(s, end);
         }
         if s.held.is_none() {
             self.encode_response_head(d, s, out, end);

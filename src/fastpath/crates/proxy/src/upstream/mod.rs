@@ -4,9 +4,11 @@
 //! serves, its events move the response straight to the client: what is read into the worker's
 //! scratch buffer is written to the client's socket from there.
 
+pub mod datagrams;
 pub mod download;
 pub mod given_up;
 pub mod pool;
+pub mod queued;
 pub mod transport;
 pub mod upload;
 
@@ -75,6 +77,8 @@ pub enum State {
     Busy(Key),
     /// Carries this TCP tunnel: a stream of HTTP/2.
     Tunnel(Key),
+    /// Carries this gRPC call of our own: the same.
+    Call(Key),
 }
 
 impl Upstream {
@@ -113,7 +117,8 @@ impl Upstream {
             State::Connecting { .. }
             | State::Handshaking { .. }
             | State::Idle
-            | State::Tunnel(_) => None,
+            | State::Tunnel(_)
+            | State::Call(_) => None,
         }
     }
 
@@ -201,7 +206,7 @@ impl Worker {
                 return;
             }
             State::Handshaking { .. } => return self.shake_hands(u),
-            State::Idle | State::Busy(_) | State::Tunnel(_) => {}
+            State::Idle | State::Busy(_) | State::Tunnel(_) | State::Call(_) => {}
         }
         if event.writable
             && u.backlog() > 0
@@ -236,7 +241,7 @@ impl Worker {
             State::Handshaking { .. } => self.shake_hands(u),
             State::Idle => self.offer(u),
             State::Busy(_) => self.drive_upstream(u),
-            State::Tunnel(_) => self.upstreams.put(key, u),
+            State::Tunnel(_) | State::Call(_) => self.upstreams.put(key, u),
         }
     }
 
@@ -282,6 +287,7 @@ impl Worker {
             .map(|error| Arc::from(error.reason()));
         let waiting: Vec<Key> = u.pool.pending.borrow_mut().drain(..).collect();
         self.fail_queued_tunnels(&u.pool, failure, reason.as_deref());
+        self.fail_queued_calls(&u.pool, failure, reason.as_deref());
         self.close_upstream(u);
         self.fail_waiting_all(waiting, failure, reason.as_ref());
     }
@@ -290,6 +296,7 @@ impl Worker {
     pub fn fail_queue(&mut self, pool: &Pool, failure: Failure) {
         let waiting: Vec<Key> = pool.pending.borrow_mut().drain(..).collect();
         self.fail_queued_tunnels(pool, failure, None);
+        self.fail_queued_calls(pool, failure, None);
         self.fail_waiting_all(waiting, failure, None);
     }
 
@@ -476,7 +483,7 @@ impl Worker {
                 self.arm_upstream(&u, idle_end.min(lifetime_end));
             }
             // The stream has its own deadlines; look again when it may be idle.
-            State::Busy(_) | State::Tunnel(_) => {
+            State::Busy(_) | State::Tunnel(_) | State::Call(_) => {
                 let again =
                     after(now, http.idle_timeout).min(lifetime_end.max(now.saturating_add(1000)));
                 self.arm_upstream(&u, again);
@@ -531,7 +538,7 @@ impl Worker {
 
     /// The request that the connection served is over for the limits.
     pub fn release_request_unit(&self, u: &Upstream) {
-        if let State::Busy(_) | State::Tunnel(_) = u.state {
+        if let State::Busy(_) | State::Tunnel(_) | State::Call(_) = u.state {
             let pool = &u.pool;
             pool.active.set(pool.active.get().saturating_sub(1));
             pool.shard.rq_active.dec();

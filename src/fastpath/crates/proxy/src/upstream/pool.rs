@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
+use model::resources::cluster::{RoutingPriority, UpstreamHttp, UpstreamProtocol};
 
 use super::{State, Upstream};
 use crate::cluster::breaker::Taken;
@@ -13,6 +13,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http::upgrade::Tunnel;
+use crate::listener::UpstreamSource;
 use crate::net::io::Io;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
@@ -267,6 +268,8 @@ impl Worker {
                 _ => return,
             }
         }
+        // They need HTTP/2, and ALPN chose something else.
+        self.fail_queued_calls(&pool, Failure::UpstreamProtocol, Some("no HTTP/2"));
         if pool.retired.get() || u.cluster.retired.get() {
             u.cluster
                 .stats()
@@ -358,8 +361,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
             ..PoolKey::default()
         });
     }
-    let is_plain = !http.auto_sni && !http.auto_san_validation && source.is_none();
-    if is_plain && protocol == host.pool.kind.protocol {
+    if is_plain(http, source) && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
     }
     let of_header = http
@@ -368,6 +370,25 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         .and_then(|name| s.request.headers.get_name(name.as_bytes()))
         .filter(|value| !value.is_empty());
     let authority = of_header.unwrap_or_else(|| s.request.authority());
+    pool_of_authority(http, host, protocol, source, authority)
+}
+
+/// Whether requests have no say in how their host is connected to.
+fn is_plain(http: &UpstreamHttp, source: Option<UpstreamSource>) -> bool {
+    !http.auto_sni && !http.auto_san_validation && source.is_none()
+}
+
+/// The pool for a name that is asked for, if the cluster's names are those of requests.
+pub fn pool_of_authority(
+    http: &UpstreamHttp,
+    host: &Host,
+    protocol: UpstreamProtocol,
+    source: Option<UpstreamSource>,
+    authority: &[u8],
+) -> Option<Rc<Pool>> {
+    if is_plain(http, source) && protocol == host.pool.kind.protocol {
+        return Some(Rc::clone(&host.pool));
+    }
     let (name, _) = crate::http::request::split_port(authority);
     let name = std::str::from_utf8(name).ok();
     let name = name.map(|n| n.trim_start_matches('[').trim_end_matches(']'));

@@ -6,6 +6,7 @@ use proto::h1::{
     BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
     write_request_head, write_trailers,
 };
+use proto::masque::CapsuleError;
 
 use super::{COPY_BELOW, Upstream};
 use crate::http::downstream::{Alive, Closing, Downstream};
@@ -17,6 +18,9 @@ use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
 use crate::worker::timers::NEVER;
+
+/// The end of the last chunk but one, and the last.
+const CRLF_LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 /// How much of the input an upload took, and whether the client's bytes were bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +37,16 @@ pub enum Outcome {
     BadBody(BodyError),
     /// A filter does not let it pass.
     Refused(Refusal),
+    /// What should be capsules are none.
+    BadCapsule(CapsuleError),
 }
 
 impl Worker {
     /// Sends a part of the request body (with the head before it, if it is the first).
     pub fn upload(&mut self, d: &mut Downstream, s: &mut Stream, data: &[u8]) -> Taken {
+        if let Upstreaming::Udp(key) = s.upstream {
+            return self.upload_datagrams(d, s, key, data);
+        }
         let Some(mut u) = s.upstream.key().and_then(|key| self.upstreams.take(key)) else {
             return Taken {
                 bytes: 0,
@@ -58,6 +67,7 @@ impl Worker {
                 Alive::Yes
             }
             Outcome::BadHead => self.fail_stream(d, s, Failure::UpstreamProtocol),
+            Outcome::BadCapsule(error) => self.fail_stream(d, s, Failure::Capsule(error)),
             Outcome::Refused(refusal) => {
                 self.give_up_upstream(d, &mut s);
                 if s.response_started {
@@ -98,8 +108,10 @@ impl Worker {
     }
 
     fn give_up_upstream(&mut self, d: &Downstream, s: &mut Stream) {
-        if let Upstreaming::On(key) | Upstreaming::Broken(key) = std::mem::take(&mut s.upstream) {
-            self.drop_upstream_of(d, s, key);
+        match std::mem::take(&mut s.upstream) {
+            Upstreaming::On(key) | Upstreaming::Broken(key) => self.drop_upstream_of(d, s, key),
+            Upstreaming::Udp(key) => self.close_udp(key),
+            Upstreaming::None | Upstreaming::Waiting => {}
         }
     }
 
@@ -150,7 +162,7 @@ impl Worker {
                         .unwrap_or_default();
                     s.info.bytes_received = s.info.bytes_received.saturating_add(len as u64);
                     let last = is_request_done(d, s, used == data.len());
-                    if s.filters.is_empty() {
+                    if !s.filters_see_bodies {
                         self.send_request_data(s, u, out, body, last);
                     } else if let Err(refusal) = self.send_filtered(s, u, out, body, last) {
                         outcome = Outcome::Refused(refusal);
@@ -160,7 +172,7 @@ impl Worker {
                 }
                 BodyEvent::Trailers => {}
                 BodyEvent::End => {
-                    if !s.filters.is_empty()
+                    if s.filters_see_bodies
                         && let Err(refusal) = self.send_filtered_end(s, u, out)
                     {
                         outcome = Outcome::Refused(refusal);
@@ -176,7 +188,7 @@ impl Worker {
             }
         }
         if !out.is_empty() {
-            self.write_upstream(u, s, out, b"");
+            self.write_upstream(u, s, [out, b"", b""]);
         }
         self.note_upload(d, s, u);
         Taken {
@@ -321,18 +333,18 @@ impl Worker {
         if chunked {
             write_chunk_size(out, body.len() as u64);
         }
+        let tail: &[u8] = match (chunked, end) {
+            (false, _) => b"",
+            (true, false) => CRLF,
+            (true, true) => CRLF_LAST_CHUNK,
+        };
         if body.len() < COPY_BELOW {
             out.extend_from_slice(body);
+            out.extend_from_slice(tail);
         } else {
             // Behind what `out` holds, uncopied.
-            self.write_upstream(u, s, out, body);
+            self.write_upstream(u, s, [out, body, tail]);
             out.clear();
-        }
-        if chunked {
-            out.extend_from_slice(CRLF);
-            if end {
-                out.extend_from_slice(LAST_CHUNK);
-            }
         }
     }
 
@@ -364,7 +376,7 @@ impl Worker {
     /// The host gets no more: what waits, and then the end of our side.
     pub fn end_raw(&mut self, u: &mut Upstream, s: &mut Stream, out: &mut Vec<u8>) {
         if !out.is_empty() {
-            self.write_upstream(u, s, out, b"");
+            self.write_upstream(u, s, [out, b"", b""]);
             out.clear();
         }
         if let Some(io) = u.carrier.io_mut()
@@ -375,10 +387,11 @@ impl Worker {
         }
     }
 
-    fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, head: &[u8], body: &[u8]) {
-        self.count_body_sent(&u.cluster, s, head.len().saturating_add(body.len()));
+    fn write_upstream(&mut self, u: &mut Upstream, s: &mut Stream, parts: [&[u8]; 3]) {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        self.count_body_sent(&u.cluster, s, bytes);
         let Some(io) = u.carrier.io_mut() else { return };
-        if io.write(head, body).is_err() {
+        if io.write_parts(parts).is_err() {
             // It may have answered before it closed: the read will tell.
             io.forget();
             u.readable = true;
@@ -402,6 +415,13 @@ impl Worker {
 
     /// The upstream's buffer has room again.
     pub fn unblock_upload(&mut self, d: &mut Downstream) {
+        if let Some(s) = &mut d.stream
+            && s.upload_blocked
+            && matches!(s.upstream, Upstreaming::Udp(_))
+        {
+            // It was its turn that ended.
+            s.upload_blocked = false;
+        }
         if let Some(s) = &mut d.stream
             && s.upload_blocked
             && let Some(u) = s.upstream.key().and_then(|key| self.upstreams.get(key))

@@ -7,14 +7,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::hcm::Hcm;
+use model::resources::http_filters::PerFilter;
 use model::resources::listener::{FilterChain, NetworkFilter};
-use model::resources::route::{Route, RouteConfig, VirtualHost};
+use model::resources::route::{Action, Forward, Route, RouteConfig, VirtualHost};
 use model::resources::tcp_proxy::TcpProxy;
 use proto::h1::{RequestPolicy, Underscores};
 
 use super::admission::{ConnectionCounts, Limiter};
 use super::rbac::RbacFilter;
 use super::timers::NEVER;
+use crate::http::filters::Configured;
+use crate::http::filters::fault::FaultCounts;
+use crate::router;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
 use crate::worker::command::ServerTls;
 
@@ -45,6 +49,8 @@ pub struct HttpRuntime {
     pub hcm: Arc<Hcm>,
     pub request_policy: RequestPolicy,
     routes: RefCell<Rc<RouteTable>>,
+    /// Before the router, in order.
+    pub filters: Box<[Rc<Configured>]>,
     /// Connections close after their response.
     pub draining: Cell<bool>,
     listener_prefix: Arc<str>,
@@ -96,6 +102,26 @@ impl RouteRef {
     pub fn route(&self) -> Option<&Arc<Route>> {
         self.virtual_host()?.routes.get(self.route)
     }
+
+    /// Where it sends requests; `None`: it answers them.
+    pub fn forward(&self) -> Option<&Forward> {
+        match &self.route()?.action {
+            Action::Forward(forward) => Some(forward),
+            Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => None,
+        }
+    }
+
+    /// What its levels say of HTTP filters, the most specific first. `weighted`: the cluster of
+    /// several that was chosen.
+    pub fn filter_levels(&self, weighted: Option<usize>) -> [Option<&PerFilter>; 4] {
+        let cluster = || router::weighted(&self.forward()?.cluster, weighted?);
+        [
+            cluster().map(|cluster| &cluster.per_filter),
+            self.route().map(|route| &route.per_filter),
+            self.virtual_host().map(|host| &host.per_filter),
+            Some(&self.table.0.per_filter),
+        ]
+    }
 }
 
 impl ChainRuntime {
@@ -104,13 +130,14 @@ impl ChainRuntime {
         config: Arc<FilterChain>,
         listener_prefix: &Arc<str>,
         registry: &Stats,
-        counts: &ConnectionCounts,
+        (counts, faults): (&ConnectionCounts, &FaultCounts),
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
         let service = match &config.network {
             NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
                 request_policy: request_policy(hcm),
                 routes: RefCell::new(routes(hcm)),
+                filters: Configured::all(hcm, registry, faults),
                 hcm: Arc::clone(hcm),
                 draining: Cell::new(false),
                 listener_prefix: Arc::clone(listener_prefix),

@@ -14,13 +14,14 @@ use super::admission::ConnectionCounts;
 use super::balance::Balance;
 use crate::cluster::ClusterShared;
 use crate::cluster::host_set::HostSet;
+use crate::http::filters::fault::FaultCounts;
 
 /// One command, handled between two turns of the loop.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Install a configuration.
     Install(Arc<Installation>),
-    /// New addresses of a DNS cluster.
+    /// New hosts of a cluster, by DNS or EDS; everything else of it stays.
     Resolved {
         cluster: Arc<str>,
         hosts: Arc<HostSet>,
@@ -35,6 +36,8 @@ pub enum Command {
         deadline_ms: u64,
     },
     ReopenLogs,
+    /// About a gRPC call of our own.
+    Call(crate::grpc::Order),
     /// A connection for this worker that another one accepted (`exact_balance`).
     Accepted {
         listener: Arc<str>,
@@ -99,6 +102,7 @@ pub struct Shared {
     pub mailboxes: std::sync::OnceLock<Vec<Arc<Mailbox>>>,
     pub next_connection_id: AtomicU64,
     pub connection_counts: ConnectionCounts,
+    pub fault_counts: FaultCounts,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
     /// `--file-flush-interval-msec`.

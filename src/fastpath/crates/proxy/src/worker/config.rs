@@ -100,6 +100,7 @@ impl Worker {
                 self.stop_by(at);
             }
             Command::ReopenLogs => self.logs.flush(),
+            Command::Call(order) => self.call_order(order),
             Command::Accepted { listener, fd, peer } => {
                 self.accepted_elsewhere(&listener, fd, peer);
             }
@@ -223,7 +224,7 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
-                let counts = &self.shared.connection_counts;
+                let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,

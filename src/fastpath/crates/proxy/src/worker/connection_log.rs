@@ -62,6 +62,8 @@ impl Worker {
         let mut info = self.describe_connection(&client.peer, &client.direct_peer);
         info.start = client.opened_ns;
         info.connection_id = client.id;
+        info.bytes_received = client.received.get();
+        info.bytes_sent = client.sent.get();
         info.downstream_local = Some(client.local.clone());
         info.filter_chain_name = Some(Rc::clone(&client.chain.name));
         let details = client.termination.as_ref();

@@ -18,6 +18,8 @@ pub struct Lingering {
     until: u64,
     /// It is still counted.
     counted: Option<Counted>,
+    /// Counts it if it has to be cut.
+    client: Option<Rc<Client>>,
 }
 
 /// A connection that may not go on and is held for a while, so that its client does not come back
@@ -31,16 +33,27 @@ pub enum Counted {
 }
 
 impl Worker {
-    /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms).
-    pub fn linger(&mut self, io: Io, until: u64) {
-        let counted = None;
-        self.keep(Lingering { io, until, counted }, true);
+    /// Keeps a socket, whose sending side is shut, until its peer closes or `until` (ms). `client`:
+    /// the latter is its `delayed_close_timeout`.
+    pub fn linger(&mut self, io: Io, until: u64, client: Option<Rc<Client>>) {
+        let lingering = Lingering {
+            io,
+            until,
+            counted: None,
+            client,
+        };
+        self.keep(lingering, true);
     }
 
     /// Keeps a connection that may not go on, until `until` or its end.
     pub fn hold(&mut self, io: Io, is_watched: bool, until: u64, counted: Counted) {
-        let counted = Some(counted);
-        self.keep(Lingering { io, until, counted }, is_watched);
+        let lingering = Lingering {
+            io,
+            until,
+            counted: Some(counted),
+            client: None,
+        };
+        self.keep(lingering, is_watched);
     }
 
     fn keep(&mut self, lingering: Lingering, is_watched: bool) {
@@ -85,7 +98,13 @@ impl Worker {
                 let token = super::token(Kind::Lingering, key);
                 self.timers.arm(token, now, until);
             }
-            _ => self.stop_lingering(key),
+            _ => {
+                let client = self.lingering.get(key).and_then(|l| l.client.as_ref());
+                if let Some(client) = client {
+                    client.count_delayed_close();
+                }
+                self.stop_lingering(key);
+            }
         }
     }
 

@@ -35,8 +35,10 @@ use rustix::io::Errno;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::Pool;
+use crate::grpc::Call;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
+use crate::http::filters::fault::OfCluster;
 use crate::http::stream::Stream;
 use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
@@ -46,6 +48,7 @@ use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
+use crate::upstream::datagrams::Datagrams;
 use chain::ChainRuntime;
 use clock::Clock;
 use command::{Mailbox, Shared};
@@ -77,6 +80,10 @@ pub enum Kind {
     /// The client's, the host's side of a TCP tunnel.
     TunnelClient,
     TunnelServer,
+    /// The host's side of a CONNECT-UDP that ends here.
+    Udp,
+    /// A gRPC call of our own: only its deadline.
+    Call,
 }
 
 pub fn token(kind: Kind, key: Key) -> u64 {
@@ -91,6 +98,8 @@ pub fn token(kind: Kind, key: Key) -> u64 {
         Kind::Inspecting => 9,
         Kind::TunnelClient => 7,
         Kind::TunnelServer => 8,
+        Kind::Udp => 10,
+        Kind::Call => 11,
     };
     (kind << 60) | key.to_bits()
 }
@@ -106,6 +115,8 @@ fn untoken(token: u64) -> (Kind, Key) {
         9 => Kind::Inspecting,
         7 => Kind::TunnelClient,
         8 => Kind::TunnelServer,
+        10 => Kind::Udp,
+        11 => Kind::Call,
         _ => Kind::Mailbox,
     };
     (kind, Key::from_bits(token))
@@ -137,6 +148,7 @@ pub struct Worker {
 
     pub downstreams: Slots<Downstream>,
     pub upstreams: Slots<Upstream>,
+    pub udp: Slots<Datagrams>,
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
     pub pending: Slots<Pending>,
@@ -144,6 +156,9 @@ pub struct Worker {
     /// For `use_original_dst`.
     pub by_address: HashMap<Address, Rc<ListenerRuntime>>,
     pub tunnels: Slots<Tunnel>,
+    /// gRPC calls of our own, and where each is by its number.
+    pub calls: Slots<Call>,
+    pub call_keys: HashMap<u64, Key>,
     /// What tunnels splice through.
     pub pipes: Pipes,
     /// Connections to look at again in this turn, without an event.
@@ -151,6 +166,7 @@ pub struct Worker {
     pub ready_upstreams: Vec<Key>,
     pub ready_http2: Vec<Key>,
     pub ready_tunnels: Vec<Key>,
+    pub ready_udp: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
@@ -167,6 +183,8 @@ pub struct Worker {
     pub scratch: Scratch,
     /// Where heads are built.
     pub out: Vec<u8>,
+    /// Data of one HTTP/2 stream that came in several frames: no more than a read.
+    pub gathered: Vec<u8>,
 
     pub stats: Stats,
     pub http2_shard: OnceCell<Arc<Http2Shard>>,
@@ -174,6 +192,8 @@ pub struct Worker {
     pub route_stats: HashMap<(Arc<str>, Arc<str>), Arc<RouteShard>>,
     /// By cluster and `grpc.<service>.<method>`.
     pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
+    /// By stat prefix of the connection manager and `x-envoy-downstream-service-cluster`.
+    pub fault_stats: HashMap<Box<str>, HashMap<Box<str>, OfCluster>>,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -209,17 +229,21 @@ impl Worker {
             clusters: HashMap::new(),
             downstreams: Slots::default(),
             upstreams: Slots::default(),
+            udp: Slots::default(),
             http2: Slots::default(),
             lingering: Slots::default(),
             pending: Slots::default(),
             inspecting: Slots::default(),
             by_address: HashMap::new(),
             tunnels: Slots::default(),
+            calls: Slots::default(),
+            call_keys: HashMap::new(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
+            ready_udp: Vec::new(),
             written_http2: Vec::new(),
             abandoned: Vec::new(),
             connects: 0,
@@ -227,10 +251,12 @@ impl Worker {
             spare_streams: Vec::new(),
             scratch: Scratch::default(),
             out: Vec::with_capacity(4096),
+            gathered: Vec::new(),
             stats,
             http2_shard: OnceCell::new(),
             route_stats: HashMap::new(),
             grpc_stats: HashMap::new(),
+            fault_stats: HashMap::new(),
             logs,
             shared,
             mailbox,
@@ -266,6 +292,7 @@ impl Worker {
         }
         self.close_all();
         self.close_tunnels();
+        self.close_calls();
         self.logs.flush();
     }
 
@@ -275,6 +302,7 @@ impl Worker {
             || !self.ready_http2.is_empty()
             || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
+            || !self.ready_udp.is_empty()
         {
             return Some(Timespec {
                 tv_sec: 0,
@@ -322,6 +350,8 @@ impl Worker {
             Kind::Inspecting => self.inspecting_event(key, readiness),
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
+            Kind::Udp => self.udp_event(key),
+            Kind::Call => {}
         }
     }
 
@@ -341,6 +371,9 @@ impl Worker {
         for key in std::mem::take(&mut self.ready_tunnels) {
             self.tunnel_ready(key);
         }
+        for key in std::mem::take(&mut self.ready_udp) {
+            self.udp_event(key);
+        }
         for (pool, failure) in std::mem::take(&mut self.doomed_queues) {
             self.fail_queue(&pool, failure);
         }
@@ -359,7 +392,8 @@ impl Worker {
                 Kind::Pending => self.pending_timer(key),
                 Kind::Inspecting => self.inspecting_timer(key),
                 Kind::TunnelClient => self.tunnel_timer(key),
-                Kind::TunnelServer | Kind::Mailbox => {}
+                Kind::Call => self.call_timer(key),
+                Kind::TunnelServer | Kind::Udp | Kind::Mailbox => {}
             }
         }
     }
@@ -475,6 +509,8 @@ impl Worker {
 fn flags_of(kind: Kind) -> epoll::EventFlags {
     match kind {
         Kind::Listener => epoll::EventFlags::IN,
+        // Each datagram that has left would be an event.
+        Kind::Udp => epoll::EventFlags::IN | epoll::EventFlags::ET,
         _ => {
             epoll::EventFlags::IN
                 | epoll::EventFlags::OUT

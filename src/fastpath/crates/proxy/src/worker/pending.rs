@@ -1,5 +1,6 @@
 //! Connections that are not with their protocol yet: TLS is being agreed on.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::admission::Admission;
@@ -190,10 +191,13 @@ impl Worker {
             tls,
             connection_facts: None,
             termination: None,
+            received: Cell::new(0),
+            sent: Cell::new(0),
             admission: arrival.admission.take().map(Rc::new),
             given_up: GivenUp::default(),
         });
         self.count_opened(&client);
+        client.count_received(arrival.held.len());
         // The first bytes are for the filters.
         if client.speaks_http2() && client.chain.rbac.is_empty() {
             self.open_http2_server(client, arrival);

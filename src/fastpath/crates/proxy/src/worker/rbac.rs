@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use model::matching::rbac::{MetadataValue, Subject, Verdict};
 use model::resources::rbac::{Action, NetworkRbac, Source};
+use model::resources::route::{HeaderMatcher, StringMatcher};
 use model::resources::tls::SanMatcher;
 use tls::{Info, PeerCertificate};
 
@@ -21,8 +22,8 @@ use crate::telemetry::stats::{RbacCounter, RbacShadowCounter, RbacShadowShard, R
 /// Where the results of shadow rules are told.
 const NAMESPACE: &str = "envoy.filters.network.rbac";
 /// Where the action LOG says whether it is asked for.
-const COMMON_NAMESPACE: &str = "envoy.common";
-const LOG_HINT: &str = "access_log_hint";
+pub const COMMON_NAMESPACE: &str = "envoy.common";
+pub const LOG_HINT: &str = "access_log_hint";
 
 /// A filter with this worker's statistics of it.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ impl RbacFilter {
             return None;
         }
         self.stats.inc(RbacCounter::Denied);
-        let policy = verdict.policy.unwrap_or("none");
+        let policy = verdict.policy.map_or("none", |policy| policy);
         crate::log!(
             Level::Debug,
             "rbac",
@@ -129,7 +130,7 @@ impl RbacFilter {
 }
 
 /// In Envoy's form, without white space.
-fn details(policy: &str) -> Box<str> {
+pub fn details(policy: &str) -> Box<str> {
     let policy = policy.replace(|c: char| c.is_ascii_whitespace(), "_");
     format!("rbac_access_denied_matched_policy[{policy}]").into()
 }
@@ -144,6 +145,18 @@ impl Connection<'_> {
     fn peer(&self) -> Option<&PeerCertificate> {
         self.tls?.peer.as_deref()
     }
+}
+
+/// Whether `matches` holds for a name of a peer that rules may ask for.
+pub fn any_principal(
+    peer: Option<&PeerCertificate>,
+    mut matches: impl FnMut(&[u8]) -> bool,
+) -> bool {
+    let Some(peer) = peer else {
+        return matches(b"");
+    };
+    let mut names = peer.sans.uri.iter().chain(&peer.sans.dns);
+    names.any(|name| matches(name.as_bytes())) || matches(peer.subject.as_bytes())
 }
 
 impl Subject for Connection<'_> {
@@ -163,20 +176,20 @@ impl Subject for Connection<'_> {
         &self.facts.server_name
     }
 
-    fn url_path(&self) -> Option<&[u8]> {
-        None
+    fn has_header(&self, _: &HeaderMatcher) -> bool {
+        false
+    }
+
+    fn has_path(&self, _: &StringMatcher) -> bool {
+        false
     }
 
     fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
 
-    fn any_principal(&self, mut matches: impl FnMut(&[u8]) -> bool) -> bool {
-        let Some(peer) = self.peer() else {
-            return matches(b"");
-        };
-        let mut names = peer.sans.uri.iter().chain(&peer.sans.dns);
-        names.any(|name| matches(name.as_bytes())) || matches(peer.subject.as_bytes())
+    fn any_principal(&self, matches: impl FnMut(&[u8]) -> bool) -> bool {
+        any_principal(self.peer(), matches)
     }
 
     fn is_verified(&self) -> bool {

@@ -353,9 +353,9 @@ fn by_name(config: &pb::SdsSecretConfig, kind: SecretKind, cx: &mut Context) -> 
     let source = match config.sds_config.as_ref() {
         None => None,
         source => {
-            let file = config_source::file_source("sds_config", source, "", &mut cx.problems)?;
+            let origin = config_source::origin("sds_config", source, "", &mut cx.problems)?;
             let scope = format!("sds.{}.", config.name);
-            Some(file.needs(super::SECRET, &config.name, scope))
+            Some(origin.needs(super::SECRET, &config.name, scope))
         }
     };
     Some(cx.refer_to_secret(&config.name, kind, source))

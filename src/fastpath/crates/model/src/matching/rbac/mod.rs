@@ -1,10 +1,12 @@
 //! RBAC: what rules say of a subject, a connection or a request.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::resources::rbac::{
     Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
 };
+use crate::resources::route::{HeaderMatcher, StringMatcher};
 use crate::resources::tls::SanMatcher;
 
 /// Whom rules are asked about. What a subject does not have matches nothing.
@@ -14,8 +16,10 @@ pub trait Subject {
     fn source(&self, which: Source) -> Option<IpAddr>;
     /// The server name that a client asked for; empty without one.
     fn server_name(&self) -> &[u8];
-    /// A request's path without query and fragment.
-    fn url_path(&self) -> Option<&[u8]>;
+    /// Whether a request's headers match.
+    fn has_header(&self, matcher: &HeaderMatcher) -> bool;
+    /// Whether a request's path, without query and fragment, matches.
+    fn has_path(&self, matcher: &StringMatcher) -> bool;
     /// Whether the connection speaks TLS.
     fn is_secure(&self) -> bool;
     /// Whether `matches` holds for a URI name or a DNS name of the peer's certificate, or for its
@@ -41,7 +45,7 @@ pub enum MetadataValue<'a> {
 pub struct Verdict<'a> {
     pub allowed: bool,
     /// The name of the first policy that applies.
-    pub policy: Option<&'a str>,
+    pub policy: Option<&'a Arc<str>>,
 }
 
 impl Rules {
@@ -56,7 +60,7 @@ impl Rules {
         };
         Verdict {
             allowed,
-            policy: policy.map(|policy| &*policy.name),
+            policy: policy.map(|policy| &policy.name),
         }
     }
 }
@@ -82,8 +86,9 @@ impl Criterion {
                 let port = subject.destination().map(|address| address.port());
                 port.is_some_and(|port| (*start..*end).contains(&u32::from(port)))
             }
+            Self::Header(header) => subject.has_header(header),
             Self::ServerName(name) => name.matches(subject.server_name()),
-            Self::UrlPath(path) => subject.url_path().is_some_and(|p| path.matches(p)),
+            Self::UrlPath(path) => subject.has_path(path),
             Self::Metadata(metadata) => metadata.matches(subject),
             Self::Authenticated(None) => subject.is_secure(),
             Self::Authenticated(Some(name)) => {

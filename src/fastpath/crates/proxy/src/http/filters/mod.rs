@@ -1,33 +1,111 @@
 //! HTTP filters between the connection manager and the router: requests pass them in the order of
 //! the configuration, responses in the reverse one. A stream without filters pays a length check.
 //!
-//! A filter may change a head, data (which it gets as it comes) and trailers. It may also hold a
-//! response's head: then the body is gathered, and head and body leave together at the end.
+//! A request's filters are those that neither the configuration nor its route turns off. Each sees
+//! the head, which it may change, answer, or hold for a while; the filters behind it see it after
+//! that. Those that have more to do change data (which they get as it comes) and trailers, too. A
+//! filter may also hold a response's head: then the body is gathered, and head and body leave
+//! together at the end. Every response passes all filters, even those that a request did not reach
+//! because one before them answered it.
 
 mod base64;
-mod frames;
+mod cors;
+pub mod fault;
+pub(crate) mod frames;
 mod grpc_http1_bridge;
 mod grpc_stats;
 mod grpc_web;
+mod header_mutation;
+mod rbac;
 
 use std::borrow::Cow;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use model::resources::hcm::HttpFilter;
+use model::resources::hcm::Hcm;
+use model::resources::http_filters::{
+    ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
+};
 use proto::h1::BodyLength;
 
+use super::downstream::Downstream;
 use super::stream::Stream;
-use crate::telemetry::stats::GrpcShard;
+use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
+use crate::worker::chain::RouteRef;
+use crate::worker::timers::NEVER;
+use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
 use grpc_web::GrpcWeb;
+use rbac::RbacFilter;
+
+/// A filter of a connection manager with this worker's state of it.
+#[derive(Debug)]
+pub struct Configured {
+    /// What routes call it.
+    name: Box<str>,
+    disabled: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    GrpcWeb,
+    GrpcHttp1Bridge {
+        upgrade_protobuf_to_grpc: bool,
+        ignore_query_parameters: bool,
+    },
+    GrpcStats {
+        stats_for_all_methods: bool,
+        enable_upstream_stats: bool,
+        emit_filter_state: bool,
+    },
+    Rbac(RbacFilter),
+    Fault(FaultFilter),
+    Cors(Arc<CorsShard>),
+    HeaderMutation(Arc<HeaderMutation>),
+}
 
 /// A filter at work on one stream.
 #[derive(Debug)]
-pub enum Filter {
+pub struct Filter {
+    of: Rc<Configured>,
+    state: State,
+}
+
+/// What it remembers of the request.
+#[derive(Debug)]
+enum State {
+    /// Nothing: it has not seen it, or it is not concerned.
+    Nothing,
     GrpcWeb(GrpcWeb),
     GrpcHttp1Bridge(Bridge),
     GrpcStats(GrpcStats),
+    Fault(Injected),
+    /// It came from an origin that is allowed.
+    Cors,
+}
+
+/// What becomes of a request whose head a filter has seen.
+#[derive(Debug)]
+pub enum Flow {
+    Pass,
+    /// It goes on at this time (ms of the worker's clock).
+    Wait(u64),
+    Reply(Reply),
+}
+
+/// A filter's own answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub body: Option<Arc<str>>,
+    pub details: Cow<'static, str>,
+    /// For clients that speak gRPC, in place of what the status stands for.
+    pub grpc_status: Option<u32>,
+    /// What `s.response` holds is the answer: nothing of a local reply is added.
+    pub as_it_is: bool,
 }
 
 /// A filter does not let a request pass: what to answer.
@@ -46,32 +124,251 @@ pub enum Head {
     Hold,
 }
 
-/// Begins the filters of a connection manager on a request's head.
-pub fn begin(configured: &[HttpFilter], s: &mut Stream) {
-    if configured.is_empty() {
-        return;
+impl Configured {
+    /// The filters of a connection manager, for one worker.
+    pub fn all(hcm: &Hcm, stats: &Stats, faults: &FaultCounts) -> Box<[Rc<Self>]> {
+        let each = |configured: &ConfiguredFilter| {
+            Rc::new(Self {
+                name: configured.name.clone(),
+                disabled: configured.disabled,
+                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults),
+            })
+        };
+        hcm.filters.iter().map(each).collect()
     }
-    let mut filters = std::mem::take(&mut s.filters);
-    for filter in configured {
-        let started = match filter {
-            HttpFilter::GrpcWeb => GrpcWeb::begin(s).map(Filter::GrpcWeb),
+
+    /// Whether it has no part in requests of a route. The most specific level that speaks of it
+    /// decides; a level with a configuration for it wants it.
+    fn is_off(&self, route: Option<&RouteRef>, weighted: Option<usize>) -> bool {
+        let levels = route.map(|route| route.filter_levels(weighted));
+        let mut levels = levels.iter().flatten().flatten();
+        let said = levels.find_map(|level| level.get(&self.name));
+        said.map_or(self.disabled, |said| matches!(said, RouteFilter::Disabled))
+    }
+
+    /// The most specific configuration that levels of the route have for it. (Of another type than
+    /// the filter's it says nothing, but hides those of other levels: as in Envoy.)
+    fn of_route<'r>(
+        &self,
+        route: Option<&'r RouteRef>,
+        weighted: Option<usize>,
+    ) -> Option<&'r RouteFilterConfig> {
+        let levels = route?.filter_levels(weighted);
+        let mut levels = levels.into_iter().flatten();
+        levels.find_map(|level| level.config(&self.name))
+    }
+
+    /// All of them, the most specific first.
+    fn of_levels<'r>(
+        &self,
+        route: Option<&'r RouteRef>,
+        weighted: Option<usize>,
+    ) -> [Option<&'r RouteFilterConfig>; 4] {
+        let Some(route) = route else { return [None; 4] };
+        let levels = route.filter_levels(weighted);
+        levels.map(|level| level?.config(&self.name))
+    }
+}
+
+impl Kind {
+    fn new(
+        filter: &HttpFilter,
+        hcm_prefix: &Arc<str>,
+        stats: &Stats,
+        counts: &FaultCounts,
+    ) -> Self {
+        match filter {
+            HttpFilter::GrpcWeb => Self::GrpcWeb,
             HttpFilter::GrpcHttp1Bridge {
                 upgrade_protobuf_to_grpc,
                 ignore_query_parameters,
-            } => Bridge::begin(s, *upgrade_protobuf_to_grpc, *ignore_query_parameters)
-                .map(Filter::GrpcHttp1Bridge),
+            } => Self::GrpcHttp1Bridge {
+                upgrade_protobuf_to_grpc: *upgrade_protobuf_to_grpc,
+                ignore_query_parameters: *ignore_query_parameters,
+            },
             HttpFilter::GrpcStats {
+                stats_for_all_methods,
+                enable_upstream_stats,
+                emit_filter_state,
+            } => Self::GrpcStats {
+                stats_for_all_methods: *stats_for_all_methods,
+                enable_upstream_stats: *enable_upstream_stats,
+                emit_filter_state: *emit_filter_state,
+            },
+            HttpFilter::Rbac(config) => Self::Rbac(RbacFilter::new(config, hcm_prefix, stats)),
+            HttpFilter::Fault(config) => {
+                Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
+            }
+            HttpFilter::Cors => Self::Cors(stats.cors(hcm_prefix)),
+            HttpFilter::HeaderMutation(config) => Self::HeaderMutation(Arc::clone(config)),
+        }
+    }
+}
+
+impl Filter {
+    /// The request's head.
+    fn decode_head(&mut self, worker: &mut Worker, d: &Downstream, s: &mut Stream) -> Flow {
+        match &self.of.kind {
+            Kind::GrpcWeb => {
+                let started = GrpcWeb::begin(s).map(State::GrpcWeb);
+                self.state = started.unwrap_or(State::Nothing);
+            }
+            Kind::GrpcHttp1Bridge {
+                upgrade_protobuf_to_grpc,
+                ignore_query_parameters,
+            } => {
+                let (upgrade, ignore) = (*upgrade_protobuf_to_grpc, *ignore_query_parameters);
+                let started = Bridge::begin(s, upgrade, ignore).map(State::GrpcHttp1Bridge);
+                self.state = started.unwrap_or(State::Nothing);
+            }
+            Kind::GrpcStats {
                 stats_for_all_methods,
                 enable_upstream_stats,
                 emit_filter_state,
             } => {
                 let (by_method, timed) = (*stats_for_all_methods, *enable_upstream_stats);
-                GrpcStats::begin(s, by_method, timed, *emit_filter_state).map(Filter::GrpcStats)
+                let started = GrpcStats::begin(s, by_method, timed, *emit_filter_state);
+                self.state = started.map_or(State::Nothing, State::GrpcStats);
+            }
+            Kind::Rbac(rbac) => return rbac.ask(&self.of, &d.client, s),
+            Kind::Fault(fault) => {
+                let (flow, injected) = fault.begin(&self.of, worker, s);
+                self.state = injected.map_or(State::Nothing, State::Fault);
+                return flow;
+            }
+            Kind::Cors(stats) => {
+                let (flow, allowed) = cors::decode(&self.of, stats, worker, s);
+                if allowed {
+                    self.state = State::Cors;
+                }
+                return flow;
+            }
+            Kind::HeaderMutation(config) => header_mutation::decode(&self.of, config, worker, s),
+        }
+        Flow::Pass
+    }
+
+    /// Its wait is over.
+    fn resume(&mut self, worker: &mut Worker, s: &mut Stream) -> Flow {
+        match (&self.of.kind, &mut self.state) {
+            (Kind::Fault(fault), State::Fault(injected)) => {
+                fault.resume(&self.of, injected, worker, s)
+            }
+            _ => Flow::Pass,
+        }
+    }
+
+    /// Whether it has something to do with what follows the request's head.
+    fn goes_on(&self) -> bool {
+        match (&self.of.kind, &self.state) {
+            (Kind::HeaderMutation(_), _) => true,
+            (_, State::Nothing) => false,
+            (_, _) => true,
+        }
+    }
+
+    /// Whether it looks at bodies or trailers.
+    fn sees_bodies(&self) -> bool {
+        matches!(
+            self.state,
+            State::GrpcWeb(_) | State::GrpcHttp1Bridge(_) | State::GrpcStats(_)
+        )
+    }
+
+    fn encode_head(&mut self, worker: &mut Worker, s: &mut Stream, end: bool) -> Head {
+        match (&self.of.kind, &mut self.state) {
+            (Kind::HeaderMutation(config), _) => {
+                header_mutation::encode(&self.of, config, worker, s);
+                Head::Pass
+            }
+            (_, State::GrpcWeb(filter)) => filter.encode_head(s, end),
+            (_, State::GrpcHttp1Bridge(filter)) => filter.encode_head(end),
+            (_, State::GrpcStats(filter)) => filter.encode_head(s, end),
+            (_, State::Cors) => {
+                cors::encode(&self.of, s);
+                Head::Pass
+            }
+            (_, State::Nothing | State::Fault(_)) => Head::Pass,
+        }
+    }
+}
+
+impl Worker {
+    /// Chooses the filters of a request, whose route is known (or that there is none).
+    pub fn begin_filters(&mut self, d: &Downstream, s: &mut Stream) {
+        let configured = &d.client.http.filters;
+        if configured.is_empty() || s.has_begun_filters {
+            return;
+        }
+        s.has_begun_filters = true;
+        for filter in configured {
+            if !filter.is_off(s.route.as_ref(), s.weighted) {
+                s.filters.push(Filter {
+                    of: Rc::clone(filter),
+                    state: State::Nothing,
+                });
+            }
+        }
+    }
+
+    /// Shows the request's head to its filters, or to those that have not seen it yet.
+    pub fn decode_head(&mut self, d: &Downstream, s: &mut Stream) -> Flow {
+        self.pass_filters(d, s, Flow::Pass)
+    }
+
+    /// The same after one of them has held it.
+    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream) -> Flow {
+        s.wait_until = NEVER;
+        let mut filters = std::mem::take(&mut s.filters);
+        let held_by = s.next_filter.checked_sub(1);
+        let held_by = held_by.and_then(|at| filters.get_mut(at));
+        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, s));
+        s.filters = filters;
+        self.pass_filters(d, s, flow)
+    }
+
+    fn pass_filters(&mut self, d: &Downstream, s: &mut Stream, mut flow: Flow) -> Flow {
+        let mut filters = std::mem::take(&mut s.filters);
+        while matches!(flow, Flow::Pass) {
+            let Some(filter) = filters.get_mut(s.next_filter) else {
+                break;
+            };
+            s.next_filter = s.next_filter.saturating_add(1);
+            flow = filter.decode_head(self, d, s);
+        }
+        if matches!(flow, Flow::Pass) {
+            filters.retain(Filter::goes_on);
+            s.filters_see_bodies = filters.iter().any(Filter::sees_bodies);
+        }
+        s.filters = filters;
+        flow
+    }
+
+    /// A response's head; `end`: it is all. If a filter holds it, `s.held` is there afterwards.
+    pub fn encode_filters_head(&mut self, s: &mut Stream, end: bool) {
+        let mut filters = std::mem::take(&mut s.filters);
+        for filter in filters.iter_mut().rev() {
+            if filter.encode_head(self, s, end) == Head::Hold {
+                s.held.get_or_insert_default();
+            }
+        }
+        s.filters = filters;
+    }
+
+    /// A reply of ours, head and body, as the filters want it.
+    pub fn encode_local<'a>(&mut self, s: &mut Stream, body: &'a [u8]) -> Cow<'a, [u8]> {
+        self.encode_filters_head(s, body.is_empty());
+        let body = encode_data(&mut s.filters, Cow::Borrowed(body));
+        let body = match &mut s.held {
+            None => body,
+            Some(held) => {
+                held.extend_from_slice(&body);
+                Cow::Owned(finish_held(s))
             }
         };
-        filters.extend(started);
+        s.response.body = BodyLength::Length(body.len() as u64);
+        body
     }
-    s.filters = filters;
 }
 
 /// A part of the request's body; `end`: the last.
@@ -81,38 +378,23 @@ pub fn decode_data<'a>(
     end: bool,
 ) -> Result<Cow<'a, [u8]>, Refusal> {
     for filter in filters {
-        data = match filter {
-            Filter::GrpcWeb(filter) => filter.decode_data(data, end)?,
-            Filter::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
-            Filter::GrpcStats(filter) => filter.decode_data(data),
+        data = match &mut filter.state {
+            State::GrpcWeb(filter) => filter.decode_data(data, end)?,
+            State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
+            State::GrpcStats(filter) => filter.decode_data(data),
+            State::Nothing | State::Fault(_) | State::Cors => data,
         };
     }
     Ok(data)
 }
 
-/// A response's head; `end`: it is all. If a filter holds it, `s.held` is there afterwards.
-pub fn encode_head(s: &mut Stream, end: bool) {
-    let mut filters = std::mem::take(&mut s.filters);
-    for filter in filters.iter_mut().rev() {
-        let fate = match filter {
-            Filter::GrpcWeb(filter) => filter.encode_head(s, end),
-            Filter::GrpcHttp1Bridge(filter) => filter.encode_head(end),
-            Filter::GrpcStats(filter) => filter.encode_head(s, end),
-        };
-        if fate == Head::Hold {
-            s.held.get_or_insert_default();
-        }
-    }
-    s.filters = filters;
-}
-
 /// A part of the response's body.
 pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'a, [u8]> {
     for filter in filters.iter_mut().rev() {
-        data = match filter {
-            Filter::GrpcWeb(filter) => filter.encode_data(data),
-            Filter::GrpcHttp1Bridge(_) => data,
-            Filter::GrpcStats(filter) => filter.encode_data(data),
+        data = match &mut filter.state {
+            State::GrpcWeb(filter) => filter.encode_data(data),
+            State::GrpcStats(filter) => filter.encode_data(data),
+            State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => data,
         };
     }
     data
@@ -123,10 +405,11 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
     let mut tail = Vec::new();
     let mut filters = std::mem::take(&mut s.filters);
     for filter in filters.iter_mut().rev() {
-        match filter {
-            Filter::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
-            Filter::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
-            Filter::GrpcStats(filter) => filter.encode_trailers(s),
+        match &mut filter.state {
+            State::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
+            State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
+            State::GrpcStats(filter) => filter.encode_trailers(s),
+            State::Nothing | State::Fault(_) | State::Cors => {}
         }
     }
     s.filters = filters;
@@ -138,30 +421,15 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
     let mut body = s.held.take().unwrap_or_default();
     let mut filters = std::mem::take(&mut s.filters);
     for filter in filters.iter_mut().rev() {
-        match filter {
-            Filter::GrpcWeb(filter) => filter.finish_held(s, &mut body),
-            Filter::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
-            Filter::GrpcStats(_) => {}
+        match &mut filter.state {
+            State::GrpcWeb(filter) => filter.finish_held(s, &mut body),
+            State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
+            State::GrpcStats(_) | State::Nothing | State::Fault(_) | State::Cors => {}
         }
     }
     s.filters = filters;
     s.response.body = BodyLength::Length(body.len() as u64);
     s.response_trailers.clear();
-    body
-}
-
-/// A reply of ours, head and body, as the filters want it.
-pub fn encode_local<'a>(s: &mut Stream, body: &'a [u8]) -> Cow<'a, [u8]> {
-    encode_head(s, body.is_empty());
-    let body = encode_data(&mut s.filters, Cow::Borrowed(body));
-    let body = match &mut s.held {
-        None => body,
-        Some(held) => {
-            held.extend_from_slice(&body);
-            Cow::Owned(finish_held(s))
-        }
-    };
-    s.response.body = BodyLength::Length(body.len() as u64);
     body
 }
 
@@ -171,10 +439,10 @@ impl Worker {
         let Some(cluster) = &s.cluster else { return };
         let cluster = cluster.config.borrow().stat_name.clone();
         for filter in &mut s.filters {
-            let count = match filter {
-                Filter::GrpcStats(filter) => filter.count_mut(),
-                Filter::GrpcWeb(filter) => filter.count_mut(),
-                Filter::GrpcHttp1Bridge(_) => None,
+            let count = match &mut filter.state {
+                State::GrpcStats(filter) => filter.count_mut(),
+                State::GrpcWeb(filter) => filter.count_mut(),
+                State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);
@@ -205,8 +473,10 @@ impl Worker {
     /// The stream is over.
     pub fn end_filters(&self, s: &mut Stream) {
         for filter in &mut s.filters {
-            if let Filter::GrpcStats(filter) = filter {
-                filter.end(&mut s.info);
+            match &mut filter.state {
+                State::GrpcStats(filter) => filter.end(&mut s.info),
+                State::Fault(_) => filter.state = State::Nothing,
+                _ => {}
             }
         }
     }

@@ -207,14 +207,11 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
             }))
         }
         Operator::CertificateTime { side, end, format } => tls::validity(*side, *end, format, info),
-        Operator::DynamicMetadata { namespace, key } => {
-            let facts = info.facts.as_ref();
-            match facts.and_then(|facts| facts.metadata(namespace, key)) {
-                Some(MetadataValue::Text(text)) => Value::text(Some(text)),
-                Some(MetadataValue::Bool(flag)) => Value::Bool(flag),
-                None => Value::Missing,
-            }
-        }
+        Operator::DynamicMetadata { namespace, key } => match info.metadata(namespace, key) {
+            Some(MetadataValue::Text(text)) => Value::text(Some(text)),
+            Some(MetadataValue::Bool(flag)) => Value::Bool(flag),
+            None => Value::Missing,
+        },
         Operator::TunnelHeaders => Value::json(info.tunnel_headers.as_deref()),
         Operator::TunnelTrailers => Value::json(info.tunnel_trailers.as_deref()),
         Operator::GrpcMessages { plain } => grpc_messages(*plain, info.grpc_messages),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
-use super::{rbac_name, rbac_shadow_name};
+use super::{http_prefix, rbac_name, rbac_prefixed_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -28,6 +28,11 @@ pub struct Declared {
     pub connection_limits: HashSet<String>,
     /// (stat prefix, that of shadow rules)
     pub rbac: HashSet<(String, String)>,
+    /// (stat prefix of the connection manager, that of rules, that of shadow rules)
+    pub http_rbac: HashSet<(String, String, String)>,
+    /// Stat prefixes of connection managers with such a filter.
+    pub faults: HashSet<String>,
+    pub cors: HashSet<String>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -49,10 +54,19 @@ impl Stats {
         let http_inspectors = one(now.http_inspector, HTTP_INSPECTOR);
         let proxy_protocols = now.proxy_protocols.iter();
         let proxy_protocols = proxy_protocols.map(|p| proxy_protocol_name(p)).collect();
-        let rbac = now.rbac.iter().map(|(p, _)| rbac_name(p)).collect();
+        let mut rbac: HashSet<_> = now.rbac.iter().map(|(p, _)| rbac_name(p)).collect();
         let rbac_shadow = now.rbac.iter();
-        let rbac_shadow = rbac_shadow.map(|(p, shadow)| rbac_shadow_name(p, shadow));
-        let rbac_shadow = rbac_shadow.collect();
+        let rbac_shadow = rbac_shadow.map(|(p, shadow)| rbac_prefixed_name(p, shadow));
+        let mut rbac_shadow: HashSet<_> = rbac_shadow.collect();
+        for (hcm, prefix, shadow_prefix) in &now.http_rbac {
+            rbac.insert(rbac_prefixed_name(&http_prefix(hcm), prefix));
+            rbac_shadow.insert(rbac_prefixed_name(&http_prefix(hcm), shadow_prefix));
+        }
+        let of_hcms = |hcms: &HashSet<String>, what: &str| -> HashSet<String> {
+            hcms.iter().map(|hcm| format!("{hcm}.{what}")).collect()
+        };
+        let faults = of_hcms(&now.faults, "fault");
+        let cors = of_hcms(&now.cors, "cors");
         let owners = || {
             let listeners = now
                 .tls_listeners
@@ -76,6 +90,8 @@ impl Stats {
             r.connection_limits.set_declared(&now.connection_limits);
             r.rbac.set_declared(&rbac);
             r.rbac_shadow.set_declared(&rbac_shadow);
+            r.faults.set_declared(&faults);
+            r.cors.set_declared(&cors);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

@@ -14,6 +14,7 @@ mod grpc_names;
 mod hcm_names;
 mod histogram;
 mod http2_names;
+mod http_filter_names;
 mod listener_filter_names;
 mod listener_names;
 mod names;
@@ -34,6 +35,9 @@ pub use cluster_names::{ClusterCounter, ClusterGauge, ClusterHistogram};
 pub use declared::Declared;
 pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
+pub use http_filter_names::{
+    CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge,
+};
 pub use http2_names::{Http2Counter, Http2Gauge};
 pub use listener_filter_names::{
     HttpInspectorCounter, ProxyProtocolCounter, TlsInspectorCounter, TlsInspectorHistogram,
@@ -133,6 +137,19 @@ pub type RbacShard = Shard<RbacCounter, NoStat, NoStat, { RbacCounter::COUNT }, 
 /// One worker's numbers about RBAC rules that are not enforced.
 pub type RbacShadowShard =
     Shard<RbacShadowCounter, NoStat, NoStat, { RbacShadowCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about the fault filters of connection managers with one stat prefix.
+pub type FaultShard =
+    Shard<FaultCounter, FaultGauge, NoStat, { FaultCounter::COUNT }, { FaultGauge::COUNT }, 0>;
+
+/// One worker's numbers about faults of requests from one cluster.
+pub type FaultAbortShard =
+    Shard<FaultAbortCounter, NoStat, NoStat, { FaultAbortCounter::COUNT }, 0, 0>;
+pub type FaultDelayShard =
+    Shard<FaultDelayCounter, NoStat, NoStat, { FaultDelayCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about the CORS filters of connection managers with one stat prefix.
+pub type CorsShard = Shard<CorsCounter, NoStat, NoStat, { CorsCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about a route (or virtual cluster) with a stat prefix.
 pub type RouteShard = Shard<
@@ -255,12 +272,18 @@ fn rbac_name(stat_prefix: &str) -> String {
     format!("{prefix}.rbac")
 }
 
-fn rbac_shadow_name(stat_prefix: &str, shadow_prefix: &str) -> String {
-    let shadow_prefix = shadow_prefix.strip_suffix('.').unwrap_or(shadow_prefix);
-    match shadow_prefix {
+/// With a prefix of its own for the rules.
+fn rbac_prefixed_name(stat_prefix: &str, rules_prefix: &str) -> String {
+    let rules_prefix = rules_prefix.strip_suffix('.').unwrap_or(rules_prefix);
+    match rules_prefix {
         "" => rbac_name(stat_prefix),
         prefix => format!("{}.{prefix}", rbac_name(stat_prefix)),
     }
+}
+
+/// What a connection manager's `rbac` counts for.
+fn http_prefix(hcm_prefix: &str) -> String {
+    format!("http.{hcm_prefix}")
 }
 
 /// `/stats?type=`.
@@ -421,8 +444,49 @@ impl Stats {
     /// A shard of `<stat_prefix>.rbac.<shadow_prefix>.`.
     #[must_use]
     pub fn rbac_shadow(&self, stat_prefix: &str, shadow_prefix: &str) -> Arc<RbacShadowShard> {
-        let name = rbac_shadow_name(stat_prefix, shadow_prefix);
+        let name = rbac_prefixed_name(stat_prefix, shadow_prefix);
         self.with(|r| r.rbac_shadow.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.rbac.<prefix>.`
+    #[must_use]
+    pub fn http_rbac(&self, hcm_prefix: &str, prefix: &str) -> Arc<RbacShard> {
+        let name = rbac_prefixed_name(&http_prefix(hcm_prefix), prefix);
+        self.with(|r| r.rbac.get(&name).shard(0))
+    }
+
+    /// The same of its shadow rules.
+    #[must_use]
+    pub fn http_rbac_shadow(&self, hcm_prefix: &str, shadow_prefix: &str) -> Arc<RbacShadowShard> {
+        self.rbac_shadow(&http_prefix(hcm_prefix), shadow_prefix)
+    }
+
+    /// A shard of `http.<hcm_prefix>.fault.`.
+    #[must_use]
+    pub fn fault(&self, hcm_prefix: &str) -> Arc<FaultShard> {
+        let name = format!("{hcm_prefix}.fault");
+        self.with(|r| r.faults.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.fault.<cluster>.`, of aborts.
+    #[must_use]
+    pub fn fault_aborts(&self, hcm_prefix: &str, cluster: &str) -> Arc<FaultAbortShard> {
+        let name = format!("{hcm_prefix}.fault.{cluster}");
+        self.with(|r| r.fault_aborts.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.fault.<cluster>.`, of delays.
+    #[must_use]
+    pub fn fault_delays(&self, hcm_prefix: &str, cluster: &str) -> Arc<FaultDelayShard> {
+        let name = format!("{hcm_prefix}.fault.{cluster}");
+        self.with(|r| r.fault_delays.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.cors.`.
+    #[must_use]
+    pub fn cors(&self, hcm_prefix: &str) -> Arc<CorsShard> {
+        let name = format!("{hcm_prefix}.cors");
+        self.with(|r| r.cors.get(&name).shard(0))
     }
 
     /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.

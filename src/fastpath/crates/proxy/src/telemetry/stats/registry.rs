@@ -13,6 +13,7 @@ use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
 use super::{ConnectionLimitShard, GrpcShard, RbacShadowShard, RbacShard, TcpShard};
+use super::{CorsShard, FaultAbortShard, FaultDelayShard, FaultShard};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
@@ -122,6 +123,10 @@ pub(super) struct Registry {
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) rbac: Entities<RbacShard>,
     pub(super) rbac_shadow: Entities<RbacShadowShard>,
+    pub(super) faults: Entities<FaultShard>,
+    pub(super) fault_aborts: Entities<FaultAbortShard>,
+    pub(super) fault_delays: Entities<FaultDelayShard>,
+    pub(super) cors: Entities<CorsShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
@@ -151,6 +156,10 @@ impl Registry {
             connection_limits: Entities::new("connection_limit."),
             rbac: Entities::new(""),
             rbac_shadow: Entities::new(""),
+            faults: Entities::new("http."),
+            fault_aborts: Entities::new("http."),
+            fault_delays: Entities::new("http."),
+            cors: Entities::new("http."),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
             control: Control::default(),
@@ -188,6 +197,10 @@ impl Registry {
         self.connection_limits.reset();
         self.rbac.reset();
         self.rbac_shadow.reset();
+        self.faults.reset();
+        self.fault_aborts.reset();
+        self.fault_delays.reset();
+        self.cors.reset();
         self.routes.reset();
         self.grpc.reset();
         self.control.reset();
@@ -221,6 +234,10 @@ impl Registry {
         self.connection_limits.collect();
         self.rbac.collect();
         self.rbac_shadow.collect();
+        self.faults.collect();
+        self.fault_aborts.collect();
+        self.fault_delays.collect();
+        self.cors.collect();
         self.routes.collect();
         self.grpc.collect();
         let mut rows = Vec::new();
@@ -241,6 +258,10 @@ impl Registry {
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.rbac.rows(CodeRows::None, &mut rows);
         self.rbac_shadow.rows(CodeRows::None, &mut rows);
+        self.faults.rows(CodeRows::None, &mut rows);
+        self.fault_aborts.rows(CodeRows::None, &mut rows);
+        self.fault_delays.rows(CodeRows::None, &mut rows);
+        self.cors.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);

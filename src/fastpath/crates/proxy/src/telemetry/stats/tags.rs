@@ -18,6 +18,7 @@ pub(super) fn extract(full: &str) -> Tagged {
     if let Some(rest) = full.strip_prefix("http.") {
         route_config(&mut out);
         if let Some((prefix, _)) = rest.split_once('.') {
+            http_filter(&mut out, prefix);
             out.take("envoy_http_conn_manager_prefix", "http.", prefix);
         }
     } else if let Some(rest) = full.strip_prefix("listener.") {
@@ -137,6 +138,21 @@ fn proxy_protocol(out: &mut Tagged, rest: &str) {
         let before = format!("proxy_proto.{VERSION}");
         out.take("envoy_proxy_protocol_version", &before, version);
         out.name = out.name.replacen(&before, "proxy_proto.", 1);
+    }
+}
+
+/// `http.<prefix>.rbac.<prefix of rules>.<stat>`, `http.<prefix>.fault.<cluster>.<stat>`
+fn http_filter(out: &mut Tagged, prefix: &str) {
+    for (tag, filter) in [
+        ("envoy_rbac_http_prefix", "rbac"),
+        ("envoy_fault_downstream_cluster", "fault"),
+    ] {
+        let before = format!("http.{prefix}.{filter}.");
+        let rest = out.name.strip_prefix(&before);
+        if let Some((value, _)) = rest.and_then(|rest| rest.split_once('.')) {
+            let value = value.to_owned();
+            out.take(tag, &before, &value);
+        }
     }
 }
 
@@ -361,6 +377,19 @@ mod tests {
                 "rbac.dry_.shadow_denied rbac_prefix=in",
             ),
             ("a.b.rbac.denied", "a.b.rbac.denied "),
+            (
+                "http.in.rbac.allowed",
+                "http.rbac.allowed http_conn_manager_prefix=in",
+            ),
+            (
+                "http.in.rbac.dry_.shadow_denied",
+                "http.rbac.shadow_denied rbac_http_prefix=dry_,http_conn_manager_prefix=in",
+            ),
+            (
+                "http.in.fault.web.x.aborts_injected",
+                "http.fault.x.aborts_injected \
+                 fault_downstream_cluster=web,http_conn_manager_prefix=in",
+            ),
             (
                 "proxy_proto.not_found_allowed",
                 "proxy_proto.not_found_allowed ",

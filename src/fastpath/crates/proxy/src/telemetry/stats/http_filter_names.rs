@@ -1,0 +1,43 @@
+//! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`.
+//! (`rbac` counts as its network filter does.)
+
+use super::names::stat_names;
+
+stat_names! {
+    /// Counters of fault filters.
+    pub enum FaultCounter {
+        AbortsInjected = "aborts_injected",
+        DelaysInjected = "delays_injected",
+        FaultsOverflow = "faults_overflow",
+        ResponseRlInjected = "response_rl_injected",
+    }
+}
+
+stat_names! {
+    /// Gauges of fault filters.
+    pub enum FaultGauge {
+        ActiveFaults = "active_faults",
+    }
+}
+
+stat_names! {
+    /// `http.<stat_prefix>.fault.<downstream cluster>.*`: each is only there once it counts.
+    pub enum FaultAbortCounter {
+        AbortsInjected = "aborts_injected",
+    }
+}
+
+stat_names! {
+    /// The same of delays.
+    pub enum FaultDelayCounter {
+        DelaysInjected = "delays_injected",
+    }
+}
+
+stat_names! {
+    /// Counters of CORS filters.
+    pub enum CorsCounter {
+        OriginInvalid = "origin_invalid",
+        OriginValid = "origin_valid",
+    }
+}

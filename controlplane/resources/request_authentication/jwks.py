@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -32,6 +32,9 @@ REFRESH_SECONDS = 20 * 60.0
 #: After a failure: doubled each time, up to the usual time.
 _RETRY_SECONDS = 1.0
 _TIMEOUT_SECONDS = 5.0
+#: Whatever a rule says: nobody waits for keys longer.
+_MOST_SECONDS = 60.0
+_PIECE = 64 * 1024
 #: More are not fetched; the log names them.
 _MOST = 256
 #: At the same time.
@@ -60,7 +63,7 @@ Fetch = Callable[[Source], Awaitable[str]]
 
 def source(rule: JwtRule) -> Source:
     """Where the keys of a rule are that has none of its own."""
-    timeout = _TIMEOUT_SECONDS if rule.timeout is None else rule.timeout
+    timeout = _TIMEOUT_SECONDS if rule.timeout is None else min(rule.timeout, _MOST_SECONDS)
     if rule.jwks_uri:
         return Source(rule.jwks_uri, timeout=timeout)
     return Source("", rule.issuer or "", timeout)
@@ -176,7 +179,12 @@ class Keys:
 
 async def fetched(one: Source) -> str:
     """The text at a source. Raises Unavailable."""
-    return await asyncio.to_thread(_get_keys, one)
+    try:
+        # Two documents at most; redirects and names take their time as well.
+        async with asyncio.timeout(4 * one.timeout):
+            return await asyncio.to_thread(_get_keys, one)
+    except TimeoutError as error:
+        raise Unavailable(f"{one.uri or one.issuer} takes too long to answer") from error
 
 
 def _get_keys(one: Source) -> str:
@@ -201,7 +209,7 @@ def _get(uri: str, timeout: float) -> str:
     try:
         _check(uri)
         with _OPENER.open(uri, timeout=timeout) as answer:
-            body: bytes = answer.read(LONGEST + 1)
+            body = _read(answer, time.monotonic() + timeout, uri)
         if len(body) > LONGEST:
             raise Unavailable(f"{uri} answers more than {LONGEST} bytes")
         return body.decode()
@@ -211,6 +219,16 @@ def _get(uri: str, timeout: float) -> str:
         raise Unavailable(f"{uri} answers {error.code}") from error
     except (OSError, ValueError, HTTPException) as error:
         raise Unavailable(f"{uri}: {error}") from error
+
+
+def _read(answer: HTTPResponse, deadline: float, uri: str) -> bytes:
+    """All of it, or what is too much already. A socket's own timeout begins anew at every byte."""
+    body = b""
+    while len(body) <= LONGEST and (piece := answer.read1(_PIECE)):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"{uri} takes too long to answer")
+        body += piece
+    return body
 
 
 def _check(uri: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -121,6 +122,17 @@ def test_what_cannot_be_had(path: str) -> None:
         asyncio.run(jwks.fetched(Source(f"{address}{path}")))
 
 
+def test_a_server_that_drips_is_given_up() -> None:
+    with _server() as address, pytest.raises(Unavailable, match="too long"):
+        asyncio.run(jwks.fetched(Source(f"{address}/drip", timeout=0.05)))
+
+
+def test_nobody_waits_as_long_as_a_rule_says() -> None:
+    world = meshes.world(_POLICY.replace("timeout: 2s", "timeout: 2000000h"))
+    (first, _) = jwks.wanted(world.view())
+    assert first.timeout == 60.0
+
+
 @pytest.mark.parametrize("uri", ["file:///etc/passwd", "ftp://a/b", "data:,x", "http://"])
 def test_only_from_the_web(uri: str) -> None:
     with pytest.raises(Unavailable, match="no http"):
@@ -129,6 +141,8 @@ def test_only_from_the_web(uri: str) -> None:
 
 @contextmanager
 def _server() -> Iterator[str]:
+    stopped = threading.Event()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             host = f"http://{self.headers['host']}"
@@ -144,6 +158,14 @@ def _server() -> Iterator[str]:
                     {"jwks_uri": f"{host}/keys"}
                 ),
             }
+            if self.path == "/drip":
+                self.send_response(200)
+                self.end_headers()
+                # Until the client has had enough.
+                with contextlib.suppress(OSError):
+                    while not stopped.wait(0.01):
+                        self.wfile.write(b" ")
+                return
             if self.path in moved:
                 self.send_response(302)
                 self.send_header("location", moved[self.path])
@@ -162,6 +184,7 @@ def _server() -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
+        stopped.set()
         server.shutdown()
         thread.join()
         server.server_close()

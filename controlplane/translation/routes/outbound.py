@@ -178,12 +178,13 @@ def _default_route(view: View, service: Service, port: Port, client: Client) -> 
     built.route.max_stream_duration.max_stream_duration.CopyFrom(duration(0))
     built.route.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(0))
     built.decorator.operation = f"{service.host}:{port.number}/*"
-    policy = retries.policy(None, mesh.config(view).default_http_retry_policy)
-    if policy is not None:
-        built.route.retry_policy.CopyFrom(policy)
     hashed = hashing.of_destination(view, service, port.number, "", client.namespace, client.labels)
     if hashed is not None:
         built.route.hash_policy.append(hashed)
+    default = mesh.config(view).default_http_retry_policy
+    policy = retries.policy(None, default, hashed=hashed is not None)
+    if policy is not None:
+        built.route.retry_policy.CopyFrom(policy)
     return built
 
 

@@ -20,6 +20,7 @@ from controlplane.translation.translator import IstioTranslator
 from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
 from mesh import api
+from tests.support.proxies import mesh_binary
 
 _MESSAGES = {
     api.CLUSTER: Cluster,
@@ -65,6 +66,24 @@ def route_names(listener: Any) -> list[str]:
 
 def envoy_validates(envoy: Path, sent: dict[str, list[Any]], directory: Path) -> str:
     """What `envoy --mode validate` says against it; "" if it takes it."""
+    path = _bootstrap(sent, directory)
+    command = [envoy, "--mode", "validate", "-c", path, "-l", "error", "--concurrency", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else done.stderr[-800:]
+
+
+def mesh_validates(sent: dict[str, list[Any]], directory: Path) -> list[str]:
+    """The lines with which `mesh proxy --mode validate` refuses it; none if it takes it."""
+    path = _bootstrap(sent, directory)
+    command = [str(mesh_binary()), "proxy", "--mode", "validate", "-c", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in done.stderr.splitlines() if line.startswith(str(path))]
+    assert (done.returncode == 0) == (not lines), done.stderr[-800:]
+    return lines
+
+
+def _bootstrap(sent: dict[str, list[Any]], directory: Path) -> Path:
+    """All of it as static resources."""
     clusters = [_plain(one) for one in sent[api.CLUSTER]]
     clusters += [
         {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name}}
@@ -85,9 +104,7 @@ def envoy_validates(envoy: Path, sent: dict[str, list[Any]], directory: Path) ->
     }
     path = directory / "envoy.json"
     path.write_text(json.dumps(config))
-    command = [envoy, "--mode", "validate", "-c", path, "-l", "error", "--concurrency", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return "" if done.returncode == 0 else done.stderr[-800:]
+    return path
 
 
 def _with_routes(routes: Any, index: int) -> Listener:

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RoutingPriority,
+    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RetryBudget, RoutingPriority,
     TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
 };
 
@@ -345,6 +345,10 @@ fn thresholds(message: &pb::Cluster) -> [Thresholds; 2] {
             ),
             max_requests: limit(&message.max_requests, default.max_requests),
             max_retries: limit(&message.max_retries, default.max_retries),
+            retry_budget: message.retry_budget.as_ref().map(|budget| RetryBudget {
+                percent: budget.budget_percent.as_ref().map_or(20.0, |v| v.value),
+                min_concurrency: limit(&budget.min_retry_concurrency, 3),
+            }),
         }
     })
 }

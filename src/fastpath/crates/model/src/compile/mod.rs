@@ -31,6 +31,7 @@ mod pattern;
 mod per_filter;
 mod protocol_options;
 mod rbac;
+mod retry;
 mod rewrite;
 mod route;
 mod route_action;

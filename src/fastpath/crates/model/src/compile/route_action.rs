@@ -12,9 +12,12 @@ use pb::weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight};
 
 use super::duration::{millis, timeout};
 use super::headers::{self, lists};
+use super::retry::Inherited;
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{Context, access_log, data_source, hash_policy, metadata, per_filter, upgrades};
+use super::{
+    Context, access_log, data_source, hash_policy, metadata, per_filter, retry, upgrades,
+};
 use crate::problem::Problems;
 use crate::resources::cluster::{Metadata, RoutingPriority};
 use crate::resources::route::{
@@ -25,7 +28,12 @@ use crate::resources::route::{
 /// Envoy's default of `RouteAction.timeout`.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-pub(super) fn compile(message: &Message, settings: Settings, cx: &mut Context) -> Option<Action> {
+pub(super) fn compile(
+    message: &Message,
+    settings: Settings,
+    inherited: Inherited,
+    cx: &mut Context,
+) -> Option<Action> {
     let field = match message {
         Message::Route(_) => "route",
         Message::Redirect(_) => "redirect",
@@ -37,7 +45,7 @@ pub(super) fn compile(message: &Message, settings: Settings, cx: &mut Context) -
     let level = cx.problems.enter(field);
     let action = match message {
         Message::Route(message) => {
-            forward(message, settings, cx).map(|f| Action::Forward(Box::new(f)))
+            forward(message, settings, inherited, cx).map(|f| Action::Forward(Box::new(f)))
         }
         Message::Redirect(message) => {
             redirect(message, &mut cx.problems).map(|r| Action::Redirect(Box::new(r)))
@@ -52,7 +60,12 @@ pub(super) fn compile(message: &Message, settings: Settings, cx: &mut Context) -
     action
 }
 
-fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> Option<Forward> {
+fn forward(
+    message: &pb::RouteAction,
+    settings: Settings,
+    inherited: Inherited,
+    cx: &mut Context,
+) -> Option<Forward> {
     let metadata_match = message.metadata_match.as_ref();
     let metadata_match = metadata_match.and_then(metadata::load_balancing);
     let cluster = cluster_choice(message, metadata_match.as_ref(), settings, cx);
@@ -68,6 +81,8 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
     let limits = StreamLimits::new(message, problems);
     let upgrades = upgrades::of_route(&message.upgrade_configs, problems);
     let hash_policy = hash_policy::compile(&message.hash_policy, problems);
+    let retry = message.retry_policy.as_ref();
+    let retry = retry.map(|r| problems.within("retry_policy", |p| retry::compile(r, p)));
     let not_found = ClusterNotFoundResponseCode::try_from(message.cluster_not_found_response_code);
     Some(Forward {
         cluster: cluster?,
@@ -89,6 +104,8 @@ fn forward(message: &pb::RouteAction, settings: Settings, cx: &mut Context) -> O
         grpc_timeout_offset: limits.grpc_timeout_offset,
         metadata_match: metadata_match.map(Arc::new),
         hash_policy: hash_policy?.into(),
+        retry: retry.or(inherited.retry),
+        body_limit: inherited.body_limit,
     })
 }
 

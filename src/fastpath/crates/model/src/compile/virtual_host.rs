@@ -7,8 +7,9 @@ use pb::route_match::PathSpecifier;
 use pb::virtual_host::TlsRequirementType;
 
 use super::headers::{self, lists};
+use super::retry::Inherited;
 use super::route::Settings;
-use super::{Context, matchers, per_filter, route_action};
+use super::{Context, matchers, per_filter, retry, route_action};
 use crate::problem::Problems;
 use crate::resources::route::{PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost};
 use crate::route_index::RouteIndex;
@@ -18,10 +19,19 @@ pub(super) fn compile(
     settings: Settings,
     cx: &mut Context,
 ) -> VirtualHost {
+    let retry = message.retry_policy.as_ref();
+    let inherited = Inherited {
+        retry: retry.map(|r| cx.problems.within("retry_policy", |p| retry::compile(r, p))),
+        body_limit: retry::body_limit(
+            message.per_request_buffer_limit_bytes.as_ref(),
+            message.request_body_buffer_limit.as_ref(),
+            &mut cx.problems,
+        ),
+    };
     let mut routes = Vec::with_capacity(message.routes.len());
     for (index, message) in message.routes.iter().enumerate() {
         let level = cx.problems.enter_item("routes", index);
-        routes.extend(route(message, settings, cx).map(Arc::new));
+        routes.extend(route(message, settings, &inherited, cx).map(Arc::new));
         cx.problems.leave(level);
     }
     let require_tls = match TlsRequirementType::try_from(message.require_tls) {
@@ -38,15 +48,30 @@ pub(super) fn compile(
         per_filter: per_filter::compile(&message.typed_per_filter_config, &mut cx.problems),
         include_request_attempt_count: message.include_request_attempt_count,
         include_attempt_count_in_response: message.include_attempt_count_in_response,
+        include_is_timeout_retry_header: message.include_is_timeout_retry_header,
     }
 }
 
-fn route(message: &pb::Route, settings: Settings, cx: &mut Context) -> Option<Route> {
+fn route(
+    message: &pb::Route,
+    settings: Settings,
+    of_host: &Inherited,
+    cx: &mut Context,
+) -> Option<Route> {
     let mutations = headers::mutations(&lists!(message), &mut cx.problems);
     let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
     let matcher = message.r#match.as_ref();
     let matcher = matcher.and_then(|m| cx.problems.within("match", |p| route_match(m, p)));
-    let action = route_action::compile(message.action.as_ref()?, settings, cx);
+    let body_limit = retry::body_limit(
+        message.per_request_buffer_limit_bytes.as_ref(),
+        message.request_body_buffer_limit.as_ref(),
+        &mut cx.problems,
+    );
+    let inherited = Inherited {
+        retry: of_host.retry.clone(),
+        body_limit: body_limit.or(of_host.body_limit),
+    };
+    let action = route_action::compile(message.action.as_ref()?, settings, inherited, cx);
     Some(Route {
         name: message.name.as_str().into(),
         matcher: matcher?,

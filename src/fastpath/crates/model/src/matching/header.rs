@@ -1,7 +1,8 @@
 //! `HeaderMatcher`: pseudo headers, several values, absence.
 
 use proto::Known;
-use proto::h1::RequestHead;
+use proto::HeaderMap;
+use proto::h1::{RequestHead, ResponseHead};
 
 use crate::resources::header_mutation::HeaderName;
 use crate::resources::route::{HeaderMatchKind, HeaderMatcher};
@@ -11,14 +12,26 @@ impl HeaderMatcher {
     /// that. Without any value nothing matches, unless the absent counts as empty.
     #[must_use]
     pub fn matches(&self, head: &RequestHead) -> bool {
+        self.matches_with(|test| self.name.any_value(head, test))
+    }
+
+    /// The same of a response.
+    #[must_use]
+    pub fn matches_response(&self, head: &ResponseHead) -> bool {
+        self.matches_with(|test| self.name.any_value_of_response(head, test))
+    }
+
+    /// `any_value`: whether a test holds for some value of the header.
+    #[inline]
+    fn matches_with(&self, any_value: impl Fn(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
         match &self.kind {
             HeaderMatchKind::Present(want) => {
-                let present = self.treat_missing_as_empty || self.is_present(head);
+                let present = self.treat_missing_as_empty || any_value(&mut |_| true);
                 (present != self.invert) == *want
             }
             kind => {
                 let mut present = false;
-                let found = self.name.any_value(head, |value| {
+                let found = any_value(&mut |value| {
                     present = true;
                     value_matches(kind, value)
                 });
@@ -28,10 +41,6 @@ impl HeaderMatcher {
                 self.treat_missing_as_empty && value_matches(kind, b"") != self.invert
             }
         }
-    }
-
-    fn is_present(&self, head: &RequestHead) -> bool {
-        self.name.any_value(head, |_| true)
     }
 }
 
@@ -46,8 +55,27 @@ impl HeaderName {
             (Known::Other, b":path") => !head.path().is_empty() && test(head.path()),
             (Known::Other, b":method") => test(head.method()),
             (Known::Other, b":scheme") => scheme(head).is_some_and(&mut test),
-            (Known::Other, name) => head.headers.values_name(name).any(&mut test),
-            (known, _) => head.headers.values(known).any(&mut test),
+            _ => self.any_value_in(&head.headers, test),
+        }
+    }
+
+    fn any_value_of_response(
+        &self,
+        head: &ResponseHead,
+        mut test: impl FnMut(&[u8]) -> bool,
+    ) -> bool {
+        if self.text.as_bytes() == b":status" {
+            return test(head.status.to_string().as_bytes());
+        }
+        self.any_value_in(&head.headers, test)
+    }
+
+    #[inline]
+    fn any_value_in(&self, headers: &HeaderMap, mut test: impl FnMut(&[u8]) -> bool) -> bool {
+        if self.known == Known::Other {
+            headers.values_name(self.text.as_bytes()).any(&mut test)
+        } else {
+            headers.values(self.known).any(&mut test)
         }
     }
 }

@@ -264,12 +264,21 @@ impl LbPolicy {
 }
 
 /// Circuit-breaker limits of one routing priority. Defaults 1024, retries 3, pools unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
     pub max_connections: u32,
     pub max_pending_requests: u32,
     pub max_requests: u32,
     pub max_retries: u32,
+    /// In the place of `max_retries`.
+    pub retry_budget: Option<RetryBudget>,
+}
+
+/// Retries may be so many per cent of the requests in flight, but always `min_concurrency`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryBudget {
+    pub percent: f64,
+    pub min_concurrency: u32,
 }
 
 impl Default for Thresholds {
@@ -279,6 +288,7 @@ impl Default for Thresholds {
             max_pending_requests: 1024,
             max_requests: 1024,
             max_retries: 3,
+            retry_budget: None,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod http_filters;
 pub mod lb_subset;
 pub mod listener;
 pub mod rbac;
+pub mod retry;
 pub mod route;
 pub mod tcp_proxy;
 pub mod tls;

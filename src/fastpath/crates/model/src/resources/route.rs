@@ -11,6 +11,7 @@ use super::hash_policy::HashPolicy;
 use super::header_mutation::{HeaderMutations, HeaderName};
 use super::http::UpgradeConfig;
 use super::http_filters::PerFilter;
+use super::retry::{BodyLimit, RetryPolicy};
 use crate::format::Format;
 use crate::route_index::RouteIndex;
 
@@ -72,6 +73,8 @@ pub struct VirtualHost {
     pub per_filter: PerFilter,
     pub include_request_attempt_count: bool,
     pub include_attempt_count_in_response: bool,
+    /// `x-envoy-is-timeout-retry` in requests that are sent again.
+    pub include_is_timeout_retry_header: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +207,9 @@ pub struct Forward {
     /// `metadata_match`, `envoy.lb` of it: the subset of the cluster's hosts.
     pub metadata_match: Option<Arc<Metadata>>,
     pub hash_policy: Box<[HashPolicy]>,
+    /// Its own, or that of its virtual host; they are not merged.
+    pub retry: Option<Arc<RetryPolicy>>,
+    pub body_limit: Option<BodyLimit>,
 }
 
 #[derive(Debug)]

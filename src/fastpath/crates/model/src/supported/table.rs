@@ -30,7 +30,6 @@ const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused"
 const NO_LOCALITY_AWARENESS: &str = "acts only with locality_weight_aware, which is refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
-const NO_BUFFERING: &str = "bounds what is buffered for retries and mirrors, which are refused";
 const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
 const ONLY_RE2: &str = "the only engine; its program size is bounded anyway";
 const DIAGNOSTIC: &str = "diagnoses Envoy's own process; traffic is the same";
@@ -1065,12 +1064,12 @@ pub const TABLE: &[Entry] = &[
             "include_request_attempt_count",
             "include_attempt_count_in_response",
             "typed_per_filter_config",
+            "include_is_timeout_retry_header",
+            "retry_policy",
+            "per_request_buffer_limit_bytes",
+            "request_body_buffer_limit",
         ],
-        ignored: &[
-            ("metadata", OPAQUE),
-            ("per_request_buffer_limit_bytes", NO_BUFFERING),
-            ("request_body_buffer_limit", NO_BUFFERING),
-        ],
+        ignored: &[("metadata", OPAQUE)],
         default_only: &[],
     },
     Entry {
@@ -1088,13 +1087,13 @@ pub const TABLE: &[Entry] = &[
             "response_headers_to_remove",
             "stat_prefix",
             "typed_per_filter_config",
+            "per_request_buffer_limit_bytes",
+            "request_body_buffer_limit",
         ],
         ignored: &[
             ("metadata", OPAQUE),
             ("decorator", NO_TRACING),
             ("tracing", NO_TRACING),
-            ("per_request_buffer_limit_bytes", NO_BUFFERING),
-            ("request_body_buffer_limit", NO_BUFFERING),
         ],
         default_only: &[],
     },
@@ -1225,6 +1224,7 @@ pub const TABLE: &[Entry] = &[
             "priority",
             "metadata_match",
             "hash_policy",
+            "retry_policy",
         ],
         ignored: &[(
             "include_vh_rate_limits",
@@ -1232,6 +1232,44 @@ pub const TABLE: &[Entry] = &[
         )],
         default_only: &[],
     },
+    Entry {
+        message: "envoy.config.route.v3.RetryPolicy",
+        implemented: &[
+            "retry_on",
+            "num_retries",
+            "per_try_timeout",
+            "per_try_idle_timeout",
+            "retry_host_predicate",
+            "host_selection_retry_max_attempts",
+            "retriable_status_codes",
+            "retry_back_off",
+            "rate_limited_retry_back_off",
+            "retriable_headers",
+            "retriable_request_headers",
+        ],
+        ignored: &[],
+        default_only: &["refresh_cluster_on_retry"],
+    },
+    all(
+        "envoy.config.route.v3.RetryPolicy.RetryHostPredicate",
+        &["name", "typed_config"],
+    ),
+    all(
+        "envoy.config.route.v3.RetryPolicy.RetryBackOff",
+        &["base_interval", "max_interval"],
+    ),
+    all(
+        "envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff",
+        &["reset_headers", "max_interval"],
+    ),
+    all(
+        "envoy.config.route.v3.RetryPolicy.ResetHeader",
+        &["name", "format"],
+    ),
+    all(
+        "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+        &[],
+    ),
     all(
         "envoy.config.route.v3.RouteAction.MaxStreamDuration",
         &[
@@ -1540,8 +1578,8 @@ pub const TABLE: &[Entry] = &[
             "max_connections",
             "max_pending_requests",
             "max_requests",
-            // Shown by /clusters; there are no retries to limit yet.
             "max_retries",
+            "retry_budget",
         ],
         ignored: &[
             ("track_remaining", "only publishes gauges of what is left"),
@@ -1552,6 +1590,10 @@ pub const TABLE: &[Entry] = &[
         ],
         default_only: &[],
     },
+    all(
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+        &["budget_percent", "min_retry_concurrency"],
+    ),
     all("envoy.config.cluster.v3.LoadBalancingPolicy", &["policies"]),
     all(
         "envoy.config.cluster.v3.LoadBalancingPolicy.Policy",

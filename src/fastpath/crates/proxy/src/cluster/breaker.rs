@@ -18,6 +18,7 @@ pub struct Usage {
     pub connections: Resource,
     pub pending_requests: Resource,
     pub requests: Resource,
+    pub retries: Resource,
 }
 
 impl Breakers {

@@ -9,10 +9,11 @@
 //! one is left, but never by a table.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::resources::address::Address;
 use model::resources::cluster::{Cluster, Endpoints, HealthStatus, LbPolicy, Metadata};
 
 use super::hash_table::HashTable;
@@ -26,6 +27,15 @@ pub struct LbContext<'a> {
     pub hash: Option<u64>,
     /// For subsets.
     pub metadata_match: Option<&'a Metadata>,
+    /// Of a retry: which hosts are passed over.
+    pub selection: Option<Selection<'a>>,
+}
+
+/// Looks for another host so often if one was tried; the last one found has to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Selection<'a> {
+    pub tried: &'a HashSet<Address>,
+    pub attempts: u32,
 }
 
 /// When all hosts are used, since too few are available.
@@ -131,7 +141,13 @@ impl LoadBalancer {
         self.schedule_turns();
     }
 
-    pub fn choose(&mut self, hash: Option<u64>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+    /// `nth`: the answers before were of no use; a table has others for one hash.
+    pub fn choose(
+        &mut self,
+        hash: Option<u64>,
+        nth: u32,
+        random: &mut fastrand::Rng,
+    ) -> Option<Rc<Host>> {
         if let [only] = self.eligible.as_slice() {
             return Some(Rc::clone(only));
         }
@@ -149,7 +165,7 @@ impl LoadBalancer {
             LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => {
                 // Without a hash any host, as in Envoy.
                 let hash = hash.unwrap_or_else(|| random.u64(..));
-                let at = self.table.as_ref()?.find(hash)?;
+                let at = self.table.as_ref()?.find(hash, nth)?;
                 self.all.get(at).cloned()
             }
         }
@@ -159,13 +175,14 @@ impl LoadBalancer {
     pub fn choose_counted(
         &mut self,
         hash: Option<u64>,
+        nth: u32,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
         if self.panic {
             stats.inc(ClusterCounter::LbHealthyPanic);
         }
-        self.choose(hash, random)
+        self.choose(hash, nth, random)
     }
 
     fn take_traffic(&self) -> Vec<Rc<Host>> {
@@ -304,7 +321,7 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(None, &mut rng).unwrap().address.port().unwrap();
+            let chosen = lb.choose(None, 0, &mut rng).unwrap().address.port().unwrap();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);
@@ -394,20 +411,20 @@ mod tests {
         let table = HashTable::new(&policy, PanicRule::default(), &endpoints).map(Arc::new);
         let mut lb = LoadBalancer::new(policy, 0);
         let mut rng = fastrand::Rng::with_seed(1);
-        assert!(lb.choose(Some(1), &mut rng).is_none());
+        assert!(lb.choose(Some(1), 0, &mut rng).is_none());
         lb.set_hosts(hosts, table.clone(), PanicRule::default());
         for hash in 0..7 {
             let chosen = lb
-                .choose(Some(hash), &mut rng)
+                .choose(Some(hash), 0, &mut rng)
                 .unwrap()
                 .address
                 .port()
                 .unwrap();
-            let index = table.as_ref().unwrap().find(hash).unwrap();
+            let index = table.as_ref().unwrap().find(hash, 0).unwrap();
             assert_eq!(usize::from(chosen), index.wrapping_add(1));
         }
         let any: std::collections::HashSet<u16> = (0..100)
-            .filter_map(|_| lb.choose(None, &mut rng).unwrap().address.port())
+            .filter_map(|_| lb.choose(None, 0, &mut rng).unwrap().address.port())
             .collect();
         assert_eq!(any.len(), 3);
     }
@@ -416,6 +433,6 @@ mod tests {
     fn an_empty_cluster_has_no_host() {
         let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
         lb.set_hosts(vec![], None, PanicRule::default());
-        assert!(lb.choose(None, &mut fastrand::Rng::with_seed(1)).is_none());
+        assert!(lb.choose(None, 0, &mut fastrand::Rng::with_seed(1)).is_none());
     }
 }

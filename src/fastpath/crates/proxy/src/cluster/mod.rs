@@ -38,6 +38,7 @@ pub enum Limit {
     Connections,
     Pending,
     Requests,
+    Retries,
 }
 
 /// Shown from the first use of a cluster on, as Envoy does.
@@ -46,6 +47,7 @@ const OPEN_GAUGES: &[ClusterGauge] = &[
     ClusterGauge::CircuitBreakersDefaultCxPoolOpen,
     ClusterGauge::CircuitBreakersDefaultRqOpen,
     ClusterGauge::CircuitBreakersDefaultRqPendingOpen,
+    ClusterGauge::CircuitBreakersDefaultRqRetryOpen,
     ClusterGauge::UpstreamCxRxBytesBuffered,
     ClusterGauge::WarmingState,
 ];
@@ -143,7 +145,27 @@ impl ClusterRuntime {
 
     /// Circuit-breaker limits of a priority.
     pub fn limits(&self, priority: RoutingPriority) -> Thresholds {
-        *self.config.borrow().thresholds(priority)
+        let mut limits = *self.config.borrow().thresholds(priority);
+        if limits.retry_budget.is_some() {
+            // What has no limit is not counted, but a budget is a share of these.
+            let most = u32::MAX.saturating_sub(1);
+            limits.max_pending_requests = limits.max_pending_requests.min(most);
+            limits.max_requests = limits.max_requests.min(most);
+        }
+        limits
+    }
+
+    /// How many retries there may be now.
+    pub fn retry_limit(&self, priority: RoutingPriority) -> u32 {
+        let limits = self.limits(priority);
+        let Some(budget) = limits.retry_budget else {
+            return limits.max_retries;
+        };
+        let usage = self.shared.breakers.usage(priority);
+        let pending = usage.pending_requests.in_use();
+        let active = usage.requests.in_use().saturating_add(pending);
+        let share = (budget.percent / 100.0 * f64::from(active)) as u32;
+        share.max(budget.min_concurrency)
     }
 
     /// Notes that a limit was met, or no longer is (`circuit_breakers.<priority>.<what>_open`).
@@ -163,6 +185,12 @@ impl ClusterRuntime {
                 ClusterGauge::CircuitBreakersHighRqPendingOpen
             }
             (RoutingPriority::High, Limit::Requests) => ClusterGauge::CircuitBreakersHighRqOpen,
+            (RoutingPriority::Default, Limit::Retries) => {
+                ClusterGauge::CircuitBreakersDefaultRqRetryOpen
+            }
+            (RoutingPriority::High, Limit::Retries) => {
+                ClusterGauge::CircuitBreakersHighRqRetryOpen
+            }
         };
         let stats = self.stats();
         if (stats.gauge(gauge) != 0) != open {
@@ -226,12 +254,21 @@ impl ClusterRuntime {
     /// Picks a host for one request; `None`: no healthy upstream.
     pub fn choose(&self, cx: LbContext<'_>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
         let mut any = self.lb.borrow_mut();
-        match &self.subsets {
-            None => any.choose_counted(cx.hash, random, self.stats()),
+        let mut choose = |nth: u32| match &self.subsets {
+            None => any.choose_counted(cx.hash, nth, random, self.stats()),
             Some(subsets) => subsets
                 .borrow_mut()
-                .choose(cx, &mut any, random, self.stats()),
+                .choose(cx, nth, &mut any, random, self.stats()),
+        };
+        let mut host = choose(0)?;
+        if let Some(selection) = cx.selection {
+            let mut nth = 0;
+            while nth < selection.attempts && selection.tried.contains(&host.address) {
+                nth = nth.saturating_add(1);
+                host = choose(nth)?;
+            }
         }
+        Some(host)
     }
 
     /// Out of the configuration: connections close once idle.

@@ -96,12 +96,13 @@ impl SubsetLoadBalancer {
     pub fn choose(
         &mut self,
         cx: LbContext<'_>,
+        nth: u32,
         any: &mut LoadBalancer,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
         let mut choose_of = |lb: Option<&mut LoadBalancer>| {
-            lb.and_then(|lb| lb.choose_counted(cx.hash, random, stats))
+            lb.and_then(|lb| lb.choose_counted(cx.hash, nth, random, stats))
         };
         match next(self.set.subset_list(), &self.config, cx.metadata_match) {
             Next::Subset(at) => {

@@ -44,6 +44,7 @@ impl Worker {
                     self.resume_request(d, stream);
                     Alive::Yes
                 }
+                None if now >= stream.retry.at => self.retry_now(d, stream),
                 None => {
                     d.stream = Some(stream);
                     Alive::Yes
@@ -180,9 +181,11 @@ fn expired(stream: &Stream, now: u64) -> Option<Failure> {
     if now >= stream.duration_deadline {
         Some(Failure::MaxDuration)
     } else if now >= stream.route_deadline {
-        Some(Failure::ResponseTimeout {
-            per_try: stream.route_timeout_is_per_try,
-        })
+        Some(Failure::ResponseTimeout)
+    } else if now >= stream.try_deadline {
+        Some(Failure::PerTryTimeout)
+    } else if now >= stream.last_activity.saturating_add(stream.try_idle_ms) {
+        Some(Failure::PerTryIdle)
     } else if !stream.request_complete && now >= stream.request_deadline {
         Some(Failure::RequestTimeout)
     } else if now >= stream.last_activity.saturating_add(stream.idle_timeout_ms) {

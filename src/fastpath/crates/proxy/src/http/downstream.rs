@@ -538,6 +538,7 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
+        self.end_retries(&mut stream);
         self.end_filters(&mut stream);
         self.log_stream(d, &mut stream);
         self.count_upgrade_ended(d, &stream);

@@ -43,10 +43,11 @@ pub enum Failure {
     UpstreamRefused,
     /// The upstream's bytes are not HTTP.
     UpstreamProtocol,
-    /// The route's timeout, or the one for a single try.
-    ResponseTimeout {
-        per_try: bool,
-    },
+    /// The route's timeout.
+    ResponseTimeout,
+    /// That of a single attempt, and of one in which nothing moves.
+    PerTryTimeout,
+    PerTryIdle,
     /// Nothing moved on the stream for `stream_idle_timeout`: 408 if the client's part was
     /// missing, 504 if the upstream's.
     StreamIdle {
@@ -84,12 +85,26 @@ pub enum Failure {
     NoPath,
 }
 
+/// How the bodies of failures of the upstream's begin.
+pub const BEFORE_HEADERS: &str = "upstream connect error or disconnect/reset before headers. ";
+
+/// How an attempt ended without a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reset {
+    ConnectFailure,
+    Refused,
+    Timeout,
+    Other,
+}
+
 impl Failure {
     pub fn status(self) -> u16 {
         match self {
             Self::NoRoute | Self::NoPath | Self::UdpPath => 404,
             Self::ClusterNotFound { status } => status,
-            Self::ResponseTimeout { .. }
+            Self::ResponseTimeout
+            | Self::PerTryTimeout
+            | Self::PerTryIdle
             | Self::MaxDuration
             | Self::StreamIdle {
                 request_complete: true,
@@ -144,7 +159,9 @@ impl Failure {
             Self::UpstreamProtocol | Self::UpstreamTakesNoUpgrade | Self::Capsule(_) => {
                 ResponseFlags::UPSTREAM_PROTOCOL_ERROR
             }
-            Self::ResponseTimeout { .. } => ResponseFlags::UPSTREAM_REQUEST_TIMEOUT,
+            Self::ResponseTimeout | Self::PerTryTimeout | Self::PerTryIdle => {
+                ResponseFlags::UPSTREAM_REQUEST_TIMEOUT
+            }
             Self::StreamIdle { .. } => ResponseFlags::STREAM_IDLE_TIMEOUT,
             Self::DownstreamGone => ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION,
             Self::DownstreamReset(ErrorCode::PROTOCOL_ERROR)
@@ -210,7 +227,9 @@ impl Failure {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  protocol error"
             }
-            Self::ResponseTimeout { .. } => "upstream request timeout",
+            Self::ResponseTimeout | Self::PerTryTimeout | Self::PerTryIdle => {
+                "upstream request timeout"
+            }
             Self::StreamIdle { .. } => "stream timeout",
             Self::RequestTimeout => "request timeout",
             Self::HeaderTimeout => "request header timeout",
@@ -225,8 +244,9 @@ impl Failure {
             Self::NoRoute => return "route_not_found".into(),
             Self::ClusterNotFound { .. } => return "cluster_not_found".into(),
             Self::NoHealthyUpstream => return "no_healthy_upstream".into(),
-            Self::ResponseTimeout { per_try: true } => return "upstream_per_try_timeout".into(),
-            Self::ResponseTimeout { per_try: false } => return "response_timeout".into(),
+            Self::PerTryTimeout => return "upstream_per_try_timeout".into(),
+            Self::PerTryIdle => return "upstream_per_try_idle_timeout".into(),
+            Self::ResponseTimeout => return "response_timeout".into(),
             Self::StreamIdle { .. } => return "stream_idle_timeout".into(),
             Self::RequestTimeout => return "request_overall_timeout".into(),
             Self::HeaderTimeout => return "request_header_timeout".into(),
@@ -286,8 +306,36 @@ impl Failure {
                 | Self::UpstreamRefused
                 | Self::UpstreamProtocol
                 | Self::UpstreamTakesNoUpgrade
-                | Self::ResponseTimeout { .. }
+                | Self::ResponseTimeout
+                | Self::PerTryTimeout
+                | Self::PerTryIdle
         )
+    }
+
+    /// The limit of time that the route sets for responses.
+    pub fn is_timeout(self) -> bool {
+        matches!(
+            self,
+            Self::ResponseTimeout | Self::PerTryTimeout | Self::PerTryIdle
+        )
+    }
+
+    /// As what a retry policy takes it; `None`: no attempt follows.
+    pub fn reset(self) -> Option<Reset> {
+        match self {
+            Self::ConnectFailure(_)
+            | Self::ImmediateConnectFailure(_)
+            | Self::ConnectTimeout
+            | Self::TlsFailure
+            | Self::SecretsMissing => Some(Reset::ConnectFailure),
+            Self::UpstreamRefused => Some(Reset::Refused),
+            Self::PerTryTimeout | Self::PerTryIdle => Some(Reset::Timeout),
+            Self::UpstreamClosed
+            | Self::UpstreamGone
+            | Self::UpstreamReset
+            | Self::UpstreamProtocol => Some(Reset::Other),
+            _ => None,
+        }
     }
 
     /// `%UPSTREAM_TRANSPORT_FAILURE_REASON%` of a connection that never was:

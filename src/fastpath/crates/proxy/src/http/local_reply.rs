@@ -6,7 +6,7 @@ use proto::Known;
 use proto::h1::{BodyLength, Version};
 
 use super::downstream::{Alive, Closing, Downstream};
-use super::failure::Failure;
+use super::failure::{BEFORE_HEADERS, Failure};
 use super::filters::Reply;
 use super::grpc;
 use super::request::decimal;
@@ -15,8 +15,17 @@ use super::upgrade::Tunnel;
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
+use crate::worker::timers::NEVER;
 
 impl Worker {
+    /// An attempt failed before it had a connection: another one follows, or `reply_failure`.
+    pub fn fail_attempt(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
+        if self.retries_failure(&mut s, failure) {
+            return self.schedule_retry(d, s);
+        }
+        self.reply_failure(d, s, failure);
+    }
+
     /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
     pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
         s.info.flags.insert(failure.flags(false));
@@ -42,7 +51,7 @@ impl Worker {
             d.close_after_response();
         }
         if s.route.is_some() {
-            self.route_response_headers(&mut s);
+            self.finish_response_headers(&mut s);
         }
         if failure == Failure::Overflow {
             s.response
@@ -51,6 +60,8 @@ impl Worker {
         }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
+            // Between two attempts nobody is to blame.
+            && s.retry.at == NEVER
             && d.client.http.hcm.router.dynamic_stats
         {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
@@ -61,10 +72,17 @@ impl Worker {
             s.response.headers.push_known(Known::GrpcStatus, &status);
         }
         let details = failure.details(false);
-        if s.timeout_alt_response && matches!(failure, Failure::ResponseTimeout { .. }) {
+        if s.timeout_alt_response && failure.is_timeout() {
             return self.local_reply(d, s, 204, b"", details);
         }
-        self.local_reply(d, s, failure.status(), failure.body().as_bytes(), details);
+        let body = failure.body();
+        if s.info.attempt_count > 1
+            && let Some(rest) = body.strip_prefix(BEFORE_HEADERS)
+        {
+            let body = format!("{BEFORE_HEADERS}retried and the latest {rest}");
+            return self.local_reply(d, s, failure.status(), body.as_bytes(), details);
+        }
+        self.local_reply(d, s, failure.status(), body.as_bytes(), details);
     }
 
     /// Writes a response of ours (headers may have been put into `s.response` before) and ends
@@ -172,6 +190,13 @@ impl Worker {
         mut s: Box<Stream>,
         failure: Failure,
     ) -> Alive {
+        if self.retries_failure(&mut s, failure) {
+            self.let_upstream_go(d, &mut s, failure);
+            // Half a head of the upstream's.
+            s.response.clear();
+            self.schedule_retry(d, s);
+            return Alive::Yes;
+        }
         self.let_upstream_go(d, &mut s, failure);
         if !s.response_started {
             // Half a head of the upstream's must not get into our reply.
@@ -223,33 +248,41 @@ impl Worker {
                 if let Some(cluster) = &s.cluster {
                     let stats = cluster.stats();
                     match failure {
-                        Failure::ResponseTimeout { .. } => {
-                            stats.inc(ClusterCounter::UpstreamRqTimeout);
-                            stats.inc(ClusterCounter::UpstreamRqTxReset);
+                        Failure::ResponseTimeout => stats.inc(ClusterCounter::UpstreamRqTimeout),
+                        Failure::PerTryTimeout => {
+                            stats.inc(ClusterCounter::UpstreamRqPerTryTimeout);
                         }
-                        Failure::UpstreamProtocol if is_http2 => {
-                            stats.inc(ClusterCounter::UpstreamRqTxReset);
-                        }
-                        Failure::UpstreamClosed
-                        | Failure::UpstreamReset
-                        | Failure::UpstreamProtocol => {
-                            stats.inc(ClusterCounter::UpstreamRqRxReset);
+                        Failure::PerTryIdle => {
+                            stats.inc(ClusterCounter::UpstreamRqPerTryIdleTimeout);
                         }
                         Failure::UpstreamGone => {
                             stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
                         }
-                        Failure::UpstreamRefused => {}
-                        _ => {
-                            stats.inc(ClusterCounter::UpstreamRqTxReset);
-                            stats.inc(ClusterCounter::UpstreamRqCancelled);
+                        Failure::UpstreamClosed
+                        | Failure::UpstreamReset
+                        | Failure::UpstreamProtocol
+                        | Failure::UpstreamRefused => {}
+                        _ => stats.inc(ClusterCounter::UpstreamRqCancelled),
+                    }
+                    // HTTP/1 has no streams to reset.
+                    match failure {
+                        Failure::UpstreamReset if is_http2 => {
+                            stats.inc(ClusterCounter::UpstreamRqRxReset);
                         }
+                        Failure::UpstreamGone
+                        | Failure::UpstreamRefused
+                        | Failure::UpstreamClosed => {}
+                        _ if is_http2 => stats.inc(ClusterCounter::UpstreamRqTxReset),
+                        _ => {}
                     }
                 }
                 if let Some(host) = &s.host {
                     let shard = &host.pool.shard;
-                    match failure {
-                        Failure::ResponseTimeout { .. } => shard.rq_timeout.inc(),
-                        _ => shard.rq_error.inc(),
+                    if failure.is_timeout() {
+                        shard.rq_timeout.inc();
+                    }
+                    if failure != Failure::ResponseTimeout {
+                        shard.rq_error.inc();
                     }
                 }
                 self.drop_upstream_of(d, s, key);

@@ -10,6 +10,7 @@ use super::filters::Filter;
 use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
+use crate::router::retry::Retry;
 use crate::telemetry::stream_info::StreamInfo;
 use crate::worker::chain::RouteRef;
 use crate::worker::slots::Key;
@@ -60,6 +61,7 @@ pub struct Stream {
     /// The body of a response whose head waits for it.
     pub held: Option<Vec<u8>>,
     pub priority: RoutingPriority,
+    pub retry: Retry,
 
     pub request_decoder: BodyDecoder,
     pub response_decoder: BodyDecoder,
@@ -83,10 +85,14 @@ pub struct Stream {
 
     // Milliseconds of the worker's clock; NEVER when off.
     pub route_timeout_ms: u64,
-    pub route_timeout_is_per_try: bool,
+    /// Of each attempt, from when all of the request is there and a connection for it.
+    pub try_timeout_ms: u64,
+    /// `per_try_idle_timeout`, while there is an attempt.
+    pub try_idle_ms: u64,
     /// `x-envoy-upstream-rq-timeout-alt-response`: a timeout answers 204.
     pub timeout_alt_response: bool,
     pub route_deadline: u64,
+    pub try_deadline: u64,
     pub request_deadline: u64,
     pub duration_deadline: u64,
     pub idle_timeout_ms: u64,
@@ -145,6 +151,7 @@ impl Default for Stream {
             needs_tls: false,
             held: None,
             priority: RoutingPriority::Default,
+            retry: Retry::default(),
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
             request_complete: false,
@@ -157,9 +164,11 @@ impl Default for Stream {
             chunk_response: false,
             is_head: false,
             route_timeout_ms: NEVER,
-            route_timeout_is_per_try: false,
+            try_timeout_ms: NEVER,
+            try_idle_ms: NEVER,
             timeout_alt_response: false,
             route_deadline: NEVER,
+            try_deadline: NEVER,
             request_deadline: NEVER,
             duration_deadline: NEVER,
             idle_timeout_ms: NEVER,
@@ -206,6 +215,7 @@ impl Stream {
         self.needs_tls = false;
         self.held = None;
         self.priority = RoutingPriority::Default;
+        self.retry.reset();
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;
@@ -216,9 +226,11 @@ impl Stream {
         self.chunk_response = false;
         self.is_head = false;
         self.route_timeout_ms = NEVER;
-        self.route_timeout_is_per_try = false;
+        self.try_timeout_ms = NEVER;
+        self.try_idle_ms = NEVER;
         self.timeout_alt_response = false;
         self.route_deadline = NEVER;
+        self.try_deadline = NEVER;
         self.request_deadline = NEVER;
         self.duration_deadline = NEVER;
         self.idle_timeout_ms = NEVER;
@@ -262,7 +274,14 @@ impl Stream {
             .min(request)
             .min(self.wait_until)
             .min(self.duration_deadline)
-            .min(self.last_activity.saturating_add(self.idle_timeout_ms))
+            .min(self.try_deadline)
+            .min(self.retry.at)
+            .min(self.last_activity.saturating_add(self.idle_timeout_ms.min(self.try_idle_ms)))
+    }
+
+    /// All of the request is there, or all that there will be before the host has answered.
+    pub fn is_ready_to_answer(&self) -> bool {
+        self.request_complete || self.tunnel == Tunnel::Asked
     }
 }
 

@@ -16,7 +16,6 @@ use crate::http::deadlines::after;
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::Stream;
-use crate::http::upgrade::Tunnel;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Http2Counter};
 use crate::upstream::{State, Step, Upstream};
 use crate::worker::slots::Key;
@@ -152,10 +151,10 @@ impl Worker {
         priority: RoutingPriority,
     ) {
         let Some(c) = self.http2.get_mut(connection) else {
-            return self.reply_failure(d, s, Failure::UpstreamClosed);
+            return self.fail_attempt(d, s, Failure::UpstreamClosed);
         };
         let Role::Client(client) = &mut c.role else {
-            return self.reply_failure(d, s, Failure::UpstreamClosed);
+            return self.fail_attempt(d, s, Failure::UpstreamClosed);
         };
         let (host, cluster) = (Rc::clone(&client.host), Rc::clone(&client.cluster));
         let pool = Rc::clone(&client.pool);
@@ -176,7 +175,7 @@ impl Worker {
         self.begin_exchange(d, &mut s, &mut u, unit, priority);
         s.info.upstream_protocol = Some(proto::h1::Version::Http2);
         s.info.upstream_tls = tls;
-        if s.request_complete || s.tunnel == Tunnel::Asked {
+        if s.is_ready_to_answer() || !s.retry.body.is_empty() {
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(key, u);
             // The stream is not over by a head that could not be sent: it was answered.

@@ -3,11 +3,13 @@
 mod hash;
 pub mod headers;
 pub mod redirect;
+pub mod retry;
 pub mod rewrite;
 pub mod timeouts;
 
 use std::sync::Arc;
 
+use model::resources::cluster::Metadata;
 use model::resources::header_mutation::HeaderName;
 use model::resources::route::{
     Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, RequireTls,
@@ -183,6 +185,7 @@ impl Worker {
         if !s.filters.is_empty() {
             self.filters_know_cluster(&mut s);
         }
+        retry::Retry::begin(&mut s, forward, d.buffer_limit());
         let hcm = &d.client.http.hcm;
         let suppress = hcm.router.suppress_envoy_headers;
         let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
@@ -200,16 +203,11 @@ impl Worker {
         } else {
             None
         };
-        let of_weighted = s
-            .weighted
-            .and_then(|at| self::weighted(&forward.cluster, at));
-        let metadata_match = match of_weighted {
-            Some(weighted) => weighted.metadata_match.as_deref(),
-            None => forward.metadata_match.as_deref(),
-        };
+        s.retry.hash = hash;
         let cx = LbContext {
             hash,
-            metadata_match,
+            metadata_match: metadata_match(forward, s.weighted),
+            selection: None,
         };
         let Some(host) = cluster.choose(cx, &mut self.rng) else {
             let stats = cluster.stats();
@@ -262,6 +260,12 @@ impl Worker {
         Some(shard)
     }
 
+    pub fn count_route_retry(&mut self, s: &Stream, counter: RouteCounter) {
+        if let Some(shard) = self.route_shard(s) {
+            shard.inc(counter);
+        }
+    }
+
     pub fn count_route_response(&mut self, s: &Stream) {
         if let Some(shard) = self.route_shard(s) {
             shard.inc(RouteCounter::UpstreamRqTotal);
@@ -290,15 +294,22 @@ impl Worker {
         for cookie in s.set_cookies.drain(..) {
             s.response.headers.push_known(Known::SetCookie, &cookie);
         }
+        self.finish_response_headers(s);
+    }
+
+    /// What the route does to every response to a request that it forwards, ours among them.
+    pub fn finish_response_headers(&mut self, s: &mut Stream) {
+        self.route_response_headers(s);
         let counts = s
             .route
             .as_ref()
             .and_then(RouteRef::virtual_host)
             .is_some_and(|v| v.include_attempt_count_in_response);
-        if counts {
-            s.response.headers.set(Known::XEnvoyAttemptCount, b"1");
+        if counts && s.cluster.is_some() {
+            let mut digits = [0; 20];
+            let count = decimal(&mut digits, s.info.attempt_count.into());
+            s.response.headers.set(Known::XEnvoyAttemptCount, count);
         }
-        self.route_response_headers(s);
     }
 }
 
@@ -347,6 +358,14 @@ pub fn weighted_name(choice: &ClusterChoice, at: usize) -> Option<&str> {
     match &weighted(choice, at)?.name {
         ClusterOrHeader::Named(name) => Some(name),
         ClusterOrHeader::Header(_) => None,
+    }
+}
+
+/// What the route, or its weighted cluster, asks of hosts.
+fn metadata_match(forward: &Forward, at: Option<usize>) -> Option<&Metadata> {
+    match at.and_then(|at| weighted(&forward.cluster, at)) {
+        Some(weighted) => weighted.metadata_match.as_deref(),
+        None => forward.metadata_match.as_deref(),
     }
 }
 

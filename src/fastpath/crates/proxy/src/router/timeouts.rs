@@ -81,7 +81,10 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
         timeout = ms;
     }
     headers.remove(Known::XEnvoyUpstreamRqTimeoutMs);
-    let per_try = number(headers.get(Known::XEnvoyUpstreamRqPerTryTimeoutMs)).unwrap_or(0);
+    let retry = forward.retry.as_deref();
+    let per_try = number(headers.get(Known::XEnvoyUpstreamRqPerTryTimeoutMs))
+        .or_else(|| retry?.per_try_timeout.map(millis))
+        .unwrap_or(0);
     headers.remove(Known::XEnvoyUpstreamRqPerTryTimeoutMs);
     s.timeout_alt_response = headers.remove(Known::XEnvoyUpstreamRqTimeoutAltResponse);
     for name in ROUTER_CONTROL {
@@ -93,23 +96,48 @@ pub fn apply(forward: &Forward, s: &mut Stream, tell: bool, router: &RouterFilte
         per_try
     };
 
-    let expected = if per_try > 0 { per_try } else { timeout };
-    if tell && expected > 0 {
+    s.try_timeout_ms = or_never(per_try);
+    s.route_timeout_ms = or_never(timeout);
+    tell_expected(forward, s, tell, 0);
+    s.route_timeout_ms
+}
+
+/// Zero is no limit.
+fn or_never(ms: u64) -> u64 {
+    if ms == 0 { NEVER } else { ms }
+}
+
+/// Tells the host of another attempt what is left.
+pub fn tell_again(forward: &Forward, s: &mut Stream, tell: bool, now: u64) {
+    // The time runs since the request was complete.
+    let elapsed = match s.route_deadline.checked_sub(s.route_timeout_ms) {
+        Some(since) if s.route_deadline != NEVER => now.saturating_sub(since),
+        _ => 0,
+    };
+    tell_expected(forward, s, tell, elapsed);
+}
+
+/// `FilterUtility::setTimeoutHeaders`.
+fn tell_expected(forward: &Forward, s: &mut Stream, tell: bool, elapsed: u64) {
+    let (timeout, per_try) = (s.route_timeout_ms, s.try_timeout_ms);
+    let mut expected = per_try.min(timeout);
+    if expected == NEVER {
+        return;
+    }
+    if timeout != NEVER {
+        // Zero would be no limit.
+        expected = expected.min(timeout.saturating_sub(elapsed)).max(1);
+    }
+    let headers = &mut s.request.headers;
+    if tell {
         headers.set(
             Known::XEnvoyExpectedRqTimeoutMs,
             decimal(&mut [0; 20], expected),
         );
     }
-    if grpc_max.is_some() && expected > 0 {
+    let is_old_grpc = !forward.has_stream_limits && forward.grpc_timeout_max.is_some();
+    if is_old_grpc && grpc::is_grpc(headers) {
         grpc::set_timeout(headers, expected);
-    }
-    s.route_timeout_is_per_try = per_try > 0;
-    match (timeout, per_try) {
-        (0, 0) => NEVER,
-        (0, per_try) => per_try,
-        // Without retries the first try's limit is the request's.
-        (timeout, 0) => timeout,
-        (timeout, per_try) => timeout.min(per_try),
     }
 }
 

@@ -97,6 +97,7 @@ impl Worker {
         let cx = LbContext {
             hash: t.hash(&cluster),
             metadata_match: subset,
+            selection: None,
         };
         let Some(host) = cluster.choose(cx, &mut self.rng) else {
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);

@@ -54,7 +54,19 @@ flags! {
 
 impl ResponseFlags {
     pub const NONE: Self = Self(0);
-    const FAULTS: Self = Self(Self::DELAY_INJECTED.0 | Self::FAULT_INJECTED.0);
+
+    /// Printed first, as they come up before how the last attempt ended: what filters set, then
+    /// why there was no other attempt.
+    const EARLY: [Self; 2] = [
+        Self(
+            Self::DELAY_INJECTED.0
+                | Self::FAULT_INJECTED.0
+                | Self::RATE_LIMITED.0
+                | Self::UNAUTHORIZED_EXTERNAL_SERVICE.0
+                | Self::RATE_LIMIT_SERVICE_ERROR.0,
+        ),
+        Self(Self::UPSTREAM_RETRY_LIMIT_EXCEEDED.0 | Self::UPSTREAM_OVERFLOW.0),
+    ];
 
     #[inline]
     pub fn insert(&mut self, flags: Self) {
@@ -94,18 +106,19 @@ impl ResponseFlags {
             out.push(b'-');
             return;
         }
+        let [of_filters, of_retries] = Self::EARLY;
+        let early = of_filters.0 | of_retries.0;
+        let groups = [self.0 & of_filters.0, self.0 & of_retries.0, self.0 & !early];
         let mut first = true;
-        // Envoy lists flags as they came; faults come before whatever befalls the request.
-        let is_fault = |flag: Self| flag.intersects(Self::FAULTS);
-        let faults = Self::ALL.iter().filter(|(flag, ..)| is_fault(*flag));
-        let others = Self::ALL.iter().filter(|(flag, ..)| !is_fault(*flag));
-        for (flag, short, name) in faults.chain(others) {
-            if self.intersects(*flag) {
-                if !first {
-                    out.push(b',');
+        for group in groups.into_iter().filter(|group| *group != 0) {
+            for (flag, short, name) in Self::ALL {
+                if flag.0 & group != 0 {
+                    if !first {
+                        out.push(b',');
+                    }
+                    first = false;
+                    out.extend_from_slice(if long { name } else { short }.as_bytes());
                 }
-                first = false;
-                out.extend_from_slice(if long { name } else { short }.as_bytes());
             }
         }
     }
@@ -134,15 +147,15 @@ mod tests {
         assert_eq!(flags.to_string(), "-");
         flags.insert(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED);
         flags.insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
-        assert_eq!(flags.to_string(), "UF,URX");
+        assert_eq!(flags.to_string(), "URX,UF");
         flags.insert(ResponseFlags::DELAY_INJECTED);
-        assert_eq!(flags.to_string(), "DI,UF,URX");
+        assert_eq!(flags.to_string(), "DI,URX,UF");
         flags.0 &= !ResponseFlags::DELAY_INJECTED.0;
         let mut long = Vec::new();
         flags.write(&mut long, true);
         assert_eq!(
             long,
-            b"UpstreamConnectionFailure,UpstreamRetryLimitExceeded"
+            b"UpstreamRetryLimitExceeded,UpstreamConnectionFailure"
         );
     }
 }

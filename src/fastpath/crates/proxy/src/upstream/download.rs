@@ -17,6 +17,7 @@ use crate::http::upgrade::{Tunnel, raw_part};
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, ClusterHistogram, HcmCounter};
 use crate::worker::Worker;
+use crate::worker::timers::NEVER;
 
 /// Of one request. 100, 102 and 103 make sense once each, and progress a few times.
 const MAX_INTERIM_RESPONSES: u8 = 10;
@@ -48,8 +49,16 @@ impl Worker {
         let mut used = 0_usize;
         let head_is_new = !s.response_started && s.held.is_none();
         if head_is_new {
-            match self.take_response_head(d, &mut s, &mut u, data, out) {
-                Ok(Some(n)) => used = n,
+            match self.take_response_head(d, &mut s, &mut u, data) {
+                Ok(Some(n)) if self.retries_response(&mut s) => {
+                    let complete = is_response_done(&s, &u, n == data.len()) && n == data.len();
+                    self.drop_response(d, s, u, complete);
+                    return Step::Done(Alive::Yes);
+                }
+                Ok(Some(n)) => {
+                    used = n;
+                    self.take_response(d, &mut s, &u, used == data.len(), out);
+                }
                 Ok(None) => {
                     d.stream = Some(s);
                     return Step::Continue(u);
@@ -229,7 +238,7 @@ impl Worker {
         }
     }
 
-    /// Takes heads up to the final one, which it encodes. Returns the bytes of `data` they took;
+    /// Takes heads up to the final one. Returns the bytes of `data` they took;
     /// `None`: the final one is not there yet.
     fn take_response_head(
         &mut self,
@@ -237,7 +246,6 @@ impl Worker {
         s: &mut Stream,
         u: &mut Upstream,
         data: &[u8],
-        out: &mut Vec<u8>,
     ) -> Result<Option<usize>, Failure> {
         let used = match &u.carrier {
             Carrier::Socket(_) => match self.read_response_head(d, s, u, data)? {
@@ -251,7 +259,21 @@ impl Worker {
             }
             Carrier::Stream(_) => 0,
         };
+        s.response_decoder = BodyDecoder::new(s.response.body);
+        Ok(Some(used))
+    }
+
+    /// The head is the client's: counts it and sends it on.
+    fn take_response(
+        &mut self,
+        d: &mut Downstream,
+        s: &mut Stream,
+        u: &Upstream,
+        all_used: bool,
+        out: &mut Vec<u8>,
+    ) {
         let now_ns = self.clock.now_ns();
+        s.try_deadline = NEVER;
         s.info.upstream_rx_begin = now_ns;
         s.info.details = Some("via_upstream".into());
         s.info.response_code = Some(s.response.status);
@@ -266,20 +288,18 @@ impl Worker {
         } else {
             shard.rq_success.inc()
         }
-        s.response_decoder = BodyDecoder::new(s.response.body);
         s.response_keep_alive = s.response.keep_alive;
         if s.tunnel == Tunnel::Asked {
             self.answer_tunnel(d, s, u);
         }
         self.route_upstream_response(d, s);
-        let end = is_response_done(s, u, used == data.len());
+        let end = is_response_done(s, u, all_used);
         if !s.filters.is_empty() {
             self.encode_filters_head(s, end);
         }
         if s.held.is_none() {
             self.encode_response_head(d, s, out, end);
         }
-        Ok(Some(used))
     }
 
     /// Reads HTTP/1 heads up to the final one.

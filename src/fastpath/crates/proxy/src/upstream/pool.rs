@@ -12,12 +12,12 @@ use crate::http::deadlines::after;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
-use crate::http::upgrade::Tunnel;
 use crate::listener::UpstreamSource;
 use crate::net::io::Io;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::Worker;
 use crate::worker::slots::Key;
+use crate::worker::timers::NEVER;
 
 impl Worker {
     /// Finds a connection for a request: an idle one, or the queue and, if there is need, a new
@@ -78,7 +78,7 @@ impl Worker {
             self.leave_queue(d.key, &mut s);
             s.upstream = Upstreaming::None;
             pool.shard.rq_error.inc();
-            self.reply_failure(d, s, failure);
+            self.fail_attempt(d, s, failure);
         }
     }
 
@@ -170,7 +170,7 @@ impl Worker {
             return self.open_tcp(d, s, u);
         }
         s.info.upstream_protocol = Some(proto::h1::Version::Http11);
-        if s.request_complete || s.tunnel == Tunnel::Asked {
+        if s.is_ready_to_answer() || !s.retry.body.is_empty() {
             // Nothing will come to trigger an upload: send the head now.
             let taken = self.upload_to(d, &mut s, &mut u, b"");
             self.upstreams.put(u.key, u);
@@ -205,7 +205,7 @@ impl Worker {
 
     /// A request has its connection: both know of each other now.
     pub fn begin_exchange(
-        &self,
+        &mut self,
         d: &Downstream,
         s: &mut Stream,
         u: &mut Upstream,
@@ -229,6 +229,11 @@ impl Worker {
         s.info.upstream_remote = Some(u.host.address.clone());
         s.info.upstream_tls = u.carrier.io().and_then(Io::tls_info).cloned();
         s.info.upstream_pool_ready = self.clock.now_ns();
+        if s.try_timeout_ms != NEVER && s.is_ready_to_answer() {
+            s.try_deadline = self.clock.now_ms().saturating_add(s.try_timeout_ms);
+            self.arm_downstream(d, s.try_deadline);
+        }
+        self.watch_attempt(d, s);
     }
 
     /// An idle connection takes the first request that waits, or goes to rest.

@@ -75,6 +75,7 @@ pub fn give_back(cluster: &ClusterRuntime, limit: Limit, unit: Taken) {
         Limit::Connections => usage.connections.give_back(),
         Limit::Pending => usage.pending_requests.give_back(),
         Limit::Requests => usage.requests.give_back(),
+        Limit::Retries => usage.retries.give_back(),
     }
     cluster.breaker_open(PRIORITY, limit, false);
 }

@@ -137,11 +137,16 @@ impl Worker {
         data: &[u8],
         out: &mut Vec<u8>,
     ) -> Taken {
-        if !s.request_head_sent && !self.send_request_head(d, s, u, out, data.is_empty()) {
-            return Taken {
-                bytes: 0,
-                outcome: Outcome::BadHead,
-            };
+        if !s.request_head_sent {
+            if !self.send_request_head(d, s, u, out, data.is_empty()) {
+                return Taken {
+                    bytes: 0,
+                    outcome: Outcome::BadHead,
+                };
+            }
+            if s.info.attempt_count > 1 {
+                self.send_body_again(d, s, u, out);
+            }
         }
         let mut used = 0_usize;
         let mut outcome = Outcome::Ok;
@@ -245,6 +250,9 @@ impl Worker {
             if s.route_deadline == NEVER && s.tunnel == Tunnel::No {
                 s.route_deadline = now.saturating_add(s.route_timeout_ms);
             }
+            if s.try_deadline == NEVER && !s.response_started && s.tunnel == Tunnel::No {
+                s.try_deadline = now.saturating_add(s.try_timeout_ms);
+            }
             let deadline = s.deadline();
             self.arm_downstream(d, deadline);
         } else if self.is_full(&u.carrier, u.buffer_limit()) {
@@ -276,7 +284,9 @@ impl Worker {
             }
             Carrier::Stream(carrier) => {
                 let asks = s.tunnel == Tunnel::Asked;
+                let nothing_was = s.retry.body.is_empty() && s.request_trailers.is_empty();
                 let end = !asks
+                    && nothing_was
                     && (s.request_complete
                         || (d.carrier.is_stream() && is_request_done(d, s, is_all)));
                 let is_upgrade = asks && s.request.upgrade;
@@ -314,7 +324,44 @@ impl Worker {
         true
     }
 
+    /// Another attempt: what the one before had sent of the body.
+    fn send_body_again(
+        &mut self,
+        d: &Downstream,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+    ) {
+        if s.is_tcp || s.tunnel != Tunnel::No {
+            return;
+        }
+        let body = std::mem::take(&mut s.retry.body);
+        let end = s.request_complete && s.request_trailers.is_empty();
+        if !body.is_empty() {
+            self.put_request_data(s, u, out, &body, end);
+        }
+        let is_ended = end && (!body.is_empty() || u.carrier.is_stream());
+        if s.request_complete && !is_ended {
+            self.send_request_end(d, s, u, out);
+        }
+        s.retry.body = body;
+    }
+
     fn send_request_data(
+        &mut self,
+        s: &mut Stream,
+        u: &mut Upstream,
+        out: &mut Vec<u8>,
+        body: &[u8],
+        end: bool,
+    ) {
+        if s.retry.may_come() {
+            self.keep_body(s, body);
+        }
+        self.put_request_data(s, u, out, body, end);
+    }
+
+    fn put_request_data(
         &mut self,
         s: &mut Stream,
         u: &mut Upstream,
@@ -370,7 +417,9 @@ impl Worker {
             Carrier::Socket(_) if pass => write_trailers(out, &s.request_trailers),
             Carrier::Socket(_) => out.extend_from_slice(LAST_CHUNK),
         }
-        s.request_trailers.clear();
+        if !s.retry.may_come() {
+            s.request_trailers.clear();
+        }
     }
 
     /// The host gets no more: what waits, and then the end of our side.

@@ -41,8 +41,12 @@ impl MaglevTable {
         }
     }
 
-    /// The host in the slot of `hash`.
-    pub fn find(&self, hash: u64) -> Option<u32> {
+    /// The host in the slot of `hash`, for the `nth` time of another one (as Envoy changes it).
+    pub fn find(&self, hash: u64, nth: u32) -> Option<u32> {
+        let hash = match u64::from(nth) {
+            0 => hash,
+            nth => hash ^ u64::MAX.wrapping_sub(nth).wrapping_add(1),
+        };
         self.slots.at(hash.checked_rem(self.slots.len() as u64)?)
     }
 }

@@ -47,11 +47,12 @@ impl HashTable {
         }
     }
 
-    /// The index of the host that has `hash`; `None`: nobody takes traffic.
-    pub fn find(&self, hash: u64) -> Option<usize> {
+    /// The index of the host that has `hash`, or of the `nth` other one to try; `None`: nobody
+    /// takes traffic.
+    pub fn find(&self, hash: u64, nth: u32) -> Option<usize> {
         let found = match self {
-            Self::Ring(ring) => ring.find(hash),
-            Self::Maglev(table) => table.find(hash),
+            Self::Ring(ring) => ring.find(hash, nth),
+            Self::Maglev(table) => table.find(hash, nth),
         };
         found.and_then(|host| usize::try_from(host).ok())
     }

@@ -57,10 +57,14 @@ impl Ring {
         }
     }
 
-    /// The host of the first point that is not before `hash`, once around.
-    pub fn find(&self, hash: u64) -> Option<u32> {
-        let at = self.points.partition_point(|point| *point < hash);
-        self.hosts.get(at).or_else(|| self.hosts.first()).copied()
+    /// The host of the first point that is not before `hash`, once around, or `nth` points on.
+    pub fn find(&self, hash: u64, nth: u32) -> Option<u32> {
+        let first = self.points.partition_point(|point| *point < hash);
+        if nth == 0 {
+            return self.hosts.get(first).or_else(|| self.hosts.first()).copied();
+        }
+        let at = first.saturating_add(usize::try_from(nth).unwrap_or(0));
+        self.hosts.get(at.checked_rem(self.hosts.len())?).copied()
     }
 }
 

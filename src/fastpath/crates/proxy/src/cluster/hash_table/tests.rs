@@ -49,7 +49,7 @@ fn table(policy: LbPolicy, hosts: &[Endpoint]) -> HashTable {
 fn shares(table: &HashTable, hashes: impl Iterator<Item = u64>) -> HashMap<usize, u32> {
     let mut shares = HashMap::new();
     for hash in hashes {
-        let share = shares.entry(table.find(hash).unwrap()).or_insert(0_u32);
+        let share = shares.entry(table.find(hash, 0).unwrap()).or_insert(0_u32);
         *share = share.saturating_add(1);
     }
     shares
@@ -95,7 +95,7 @@ fn sizes_are_those_that_envoy_shows() {
 
 /// xxHash64 of the addresses that have these hashes, a line each.
 fn sum(table: &HashTable, hosts: &[Endpoint], hashes: impl Iterator<Item = u64>) -> u64 {
-    let line = |hash| format!("{}\n", hosts[table.find(hash).unwrap()].address);
+    let line = |hash| format!("{}\n", hosts[table.find(hash, 0).unwrap()].address);
     XxHash64::oneshot(0, hashes.map(line).collect::<String>().as_bytes())
 }
 
@@ -118,16 +118,16 @@ fn tables_are_those_of_envoy() {
 fn hashes_go_once_around_the_ring() {
     let hosts = [endpoint(1, 1), endpoint(2, 1)];
     let table = table(LbPolicy::RingHash(ring(64, 64)), &hosts);
-    assert_eq!(table.find(u64::MAX), table.find(0));
+    assert_eq!(table.find(u64::MAX, 0), table.find(0, 0));
 }
 
 #[test]
 fn nobody_is_in_a_table_without_hosts() {
     for policy in [LbPolicy::RingHash(ring(1024, 1024)), maglev(7)] {
-        assert_eq!(table(policy, &[]).find(7), None);
+        assert_eq!(table(policy, &[]).find(7, 0), None);
     }
     let hosts = [endpoint(1, 1)];
-    assert_eq!(table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7), None);
+    assert_eq!(table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7, 0), None);
     assert!(HashTable::new(&LbPolicy::Random, PanicRule::default(), &[]).is_none());
 }
 
@@ -222,7 +222,7 @@ proptest! {
         };
         let (before, after) = (ring_of(&hosts), ring_of(&left));
         for hash in spread(500) {
-            let (was, is) = (before.find(hash).unwrap(), after.find(hash).unwrap());
+            let (was, is) = (before.find(hash, 0).unwrap(), after.find(hash, 0).unwrap());
             prop_assert!(was == leaver || hosts[was].address == left[is].address);
         }
     }
@@ -233,7 +233,7 @@ proptest! {
         let size = 1009;
         let slots = |hosts: &[Endpoint]| {
             let table = table(maglev(size), hosts);
-            let slot = |hash| hosts[table.find(hash).unwrap()].address.clone();
+            let slot = |hash| hosts[table.find(hash, 0).unwrap()].address.clone();
             (0..u64::from(size)).map(slot).collect::<Vec<_>>()
         };
         let mut rotated = hosts.clone();

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use super::shard::bump;
 
+/// Added to the codes of responses that were followed by a retry, which have rows of their own.
+pub(super) const RETRIED: u16 = 1000;
+
 /// Codes per block: enough for nearly everybody, so a second block is rare.
 const SLOTS: usize = 8;
 
@@ -44,7 +47,7 @@ impl Codes {
                 return;
             }
         }
-        // Bounded: a response code has three digits, so there are at most 1,000 of them.
+        // Bounded: a response code has three digits, so there are at most 2,000 of them.
         self.next.get_or_init(Box::default).inc(code, internal);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::codes::RETRIED;
 use super::histogram::Summary;
 use super::names::appears_when_touched;
 use super::row::{Row, Value};
@@ -244,6 +245,13 @@ impl<S: Readable> Entity<S> {
             let internal = raw.0.wrapping_sub(reset.0);
             let external = raw.1.wrapping_sub(reset.1);
             let total = internal.wrapping_add(external);
+            if let Some(code) = code.checked_sub(RETRIED) {
+                let raw = raw.0.wrapping_add(raw.1);
+                add(format!("retry.upstream_rq_{code}"), total, raw);
+                add(format!("retry.upstream_rq_{}xx", code / 100), total, raw);
+                add("retry.upstream_rq_completed".to_owned(), total, raw);
+                continue;
+            }
             let origins = [
                 ("", total, raw.0.wrapping_add(raw.1)),
                 ("internal.", internal, raw.0),

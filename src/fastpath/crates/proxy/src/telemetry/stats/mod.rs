@@ -173,6 +173,13 @@ impl ClusterShard {
         self.codes_or_new().inc(code, internal);
     }
 
+    /// Counts a response that was not passed on, since the request was sent again: `retry.*`.
+    #[inline]
+    pub fn retried_response_code(&self, code: u16, internal: bool) {
+        self.codes_or_new()
+            .inc(code.saturating_add(codes::RETRIED), internal);
+    }
+
     /// Records how long an upstream took to answer, in milliseconds.
     #[inline]
     pub fn response_time(&self, ms: u64, internal: bool) {

@@ -29,10 +29,14 @@ from controlplane.sources.folder import Folder
 from controlplane.sources.merge import Merged
 from controlplane.sources.registered import Registered
 from controlplane.sources.source import Change, Gone
+from controlplane.status.api import Api
+from controlplane.status.arrival import Arrivals
+from controlplane.status.ledger import Ledger
 from controlplane.translation.translator import IstioTranslator
 from controlplane.world.world import World
 from controlplane.xds.options import Options
 from controlplane.xds.server import DiscoveryServer
+from mesh import __version__
 
 _LOG = logging.getLogger(__name__)
 #: How often the authority's files are looked at.
@@ -75,8 +79,11 @@ class Control:
         self._registered = Registered(settings.state / "registered.json")
         self._folder = Folder(str(settings.config), KINDS)
         self._source = Merged((self._folder, self._registered))
-        #: All that is refused now.
+        #: All that is refused now, and what is warned of although it was taken.
         self.refused: tuple[Refused, ...] = ()
+        self.warnings: tuple[Refused, ...] = ()
+        #: Their lines: what was said is not said again when its file is read anew.
+        self._said: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
         authenticator = WorkloadAuthenticator(
             frozenset({domain, *self._base.trust_domain_aliases}), self.tokens
@@ -85,6 +92,7 @@ class Control:
             self.authority.current, authenticator, Audit(settings.state / "audit.jsonl"), Limits()
         )
         self._registration = RegistrationService(self._registered, authenticator)
+        self._ledger = Ledger()
         own = ServingCertificate(self.authority.current, self._names(domain))
         self.server = DiscoveryServer(
             self.world,
@@ -99,14 +107,17 @@ class Control:
                 trust_plaintext=settings.trust_plaintext,
                 debug=settings.debug,
             ),
+            version=__version__,
             presence=self._registered,
         )
         self._keys = Keys(self.world, self.server.changed)
+        self.server.add_routes(self._api().routes())
 
     async def __aenter__(self) -> Self:
         listing = await self._source.list()
-        self._refuse(listing.refused)
+        self._complain(listing.refused, listing.warnings)
         self.world.change(listing.resources)
+        self._ledger.note(listing.resources, (), self.world.revision)
         self._follow_mesh_config(force=True)
         await self.server.start(self._certificates.handler(), self._registration.handler())
         loop = asyncio.get_running_loop()
@@ -165,11 +176,14 @@ class Control:
                 version = listing.version
                 held = {one.key for one in listing.resources}
                 gone = tuple(key for key in self.world.names() if key not in held)
-                await self._apply(Change(listing.resources, gone, listing.refused, version))
+                await self._apply(
+                    Change(listing.resources, gone, listing.refused, version, listing.warnings)
+                )
 
     async def _apply(self, change: Change) -> None:
-        self._refuse(change.refused)
+        self._complain(change.refused, change.warnings)
         self.world.change(change.updated, change.removed)
+        self._ledger.note(change.updated, change.removed, self.world.revision)
         touched = {*(one.key for one in change.updated), *change.removed}
         if _MESH_CONFIG in touched:
             self._follow_mesh_config()
@@ -177,12 +191,27 @@ class Control:
             self._keys.wake()
         await self.server.changed()
 
-    def _refuse(self, refused: tuple[Refused, ...]) -> None:
-        for one in refused:
-            if one not in self.refused:
-                for line in str(one).splitlines():
-                    _LOG.warning("refused: %s", line)
-        self.refused = refused
+    def _complain(self, refused: tuple[Refused, ...], warnings: tuple[Refused, ...]) -> None:
+        """Says once what is refused and what is warned of."""
+        if (refused, warnings) == (self.refused, self.warnings):
+            return
+        now = _lines("refused: ", refused) | _lines("", warnings)
+        for line in now:
+            if line not in self._said:
+                _LOG.warning("%s", line)
+        self.refused, self.warnings, self._said = refused, warnings, now
+
+    def _api(self) -> Api:
+        server = self.server
+        arrivals = Arrivals(self._ledger, lambda: self.refused, server.wait, server.told)
+        return Api(
+            arrivals,
+            lambda: (self.refused, self.warnings),
+            server.each_status,
+            server.resources,
+            lambda: self._source.name,
+            __version__,
+        )
 
     def _follow_mesh_config(self, *, force: bool = False) -> None:
         """MeshConfig from the file and the ConfigMap; what cannot be taken changes nothing."""
@@ -202,6 +231,11 @@ class Control:
             await asyncio.sleep(_ROOT_SECONDS)
             if self.authority.refresh():
                 _LOG.info("the authority has changed: %r", self.authority.current())
+
+
+def _lines(before: str, complaints: tuple[Refused, ...]) -> dict[str, None]:
+    """In their order."""
+    return {before + line: None for one in complaints for line in str(one).splitlines()}
 
 
 def _file(path: Path | None) -> MeshConfig:

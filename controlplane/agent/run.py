@@ -172,6 +172,7 @@ class _Workload:
         metadata = {
             "INTERCEPTION_MODE": "NONE",
             "AUTO_REGISTER": "on-ready",
+            "FASTMESH_ADMIN": f"127.0.0.1:{self._admin}",
             "FASTMESH_HTTP_PROXY": f"127.0.0.1:{self._http_proxy}",
             "FASTMESH_APP_PORTS": ",".join(f"{outer}={inner}" for outer, inner in pairs),
             "FASTMESH_EGRESS": ",".join(f"127.0.0.1:{port}={to}" for port, to in plan.egress),

@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from controlplane.ca import files
+from controlplane import durable
 from controlplane.xds.identity import Identity
 
 
@@ -34,4 +34,4 @@ class Audit:
             "caller": caller,
             "proof": proof,
         }
-        files.append(self._path, json.dumps(line).encode() + b"\n", secret=False)
+        durable.append(self._path, json.dumps(line).encode() + b"\n", 0o644)

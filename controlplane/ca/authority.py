@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from controlplane.ca import files
+from controlplane import durable
 
 SigningKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -106,7 +106,7 @@ def roll(directory: Path, organisation: str = "cluster.local") -> str:
     try:
         if (directory / _PREVIOUS).exists():
             (directory / _PREVIOUS).unlink()
-            files.flush_directory(directory)
+            durable.sync_directory(directory)
             return "the previous root is no longer trusted; the roll is done"
         if (directory / _NEXT[0]).exists():
             _switch(directory)
@@ -122,12 +122,12 @@ def _switch(directory: Path) -> None:
     # root's files are there, and the previous root is trusted before the next one signs.
     previous = (directory / _OWN[0]).read_bytes()
     certificate, key = ((directory / name).read_bytes() for name in _NEXT)
-    files.write(directory / _PREVIOUS, previous, secret=False)
-    files.write(directory / _OWN[1], key, secret=True)
-    files.write(directory / _OWN[0], certificate, secret=False)
+    durable.write(directory / _PREVIOUS, previous, 0o644)
+    durable.write(directory / _OWN[1], key, 0o600)
+    durable.write(directory / _OWN[0], certificate, 0o644)
     for name in _NEXT:
         (directory / name).unlink()
-    files.flush_directory(directory)
+    durable.sync_directory(directory)
 
 
 def new_root(organisation: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -168,7 +168,7 @@ def _finish_switch(directory: Path) -> None:
         if signing == following:
             for name in _NEXT:
                 (directory / name).unlink()
-            files.flush_directory(directory)
+            durable.sync_directory(directory)
         elif (directory / _PREVIOUS).exists():
             _switch(directory)
     except OSError as error:
@@ -186,8 +186,8 @@ def _write_root(directory: Path, organisation: str, certificate_name: str, key_n
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The key first: a certificate without its key would look like a plugged-in authority
         # that is broken.
-        files.write(directory / key_name, private, secret=True)
-        files.write(directory / certificate_name, pem(certificate), secret=False)
+        durable.write(directory / key_name, private, 0o600)
+        durable.write(directory / certificate_name, pem(certificate), 0o644)
     except OSError as error:
         raise Unusable(f"{directory}: cannot write the new root: {error.strerror}") from error
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import jwt
 
-from controlplane.ca import files
+from controlplane import durable
 from controlplane.ca.names import is_name
 from controlplane.xds.identity import Identity
 
@@ -55,6 +55,7 @@ class Tokens:
         self._directory = directory
         self._trust_domain = trust_domain
         with self._alone():
+            durable.sweep(self._directory)
             self._key = self._load_key()
             self._load_joins()
 
@@ -126,7 +127,7 @@ class Tokens:
     def _load_key(self) -> bytes:
         path = self._directory / _KEY
         if not path.exists():
-            files.write(path, secrets.token_bytes(32), secret=True)
+            durable.write(path, secrets.token_bytes(32), 0o600)
         key = path.read_bytes()
         if len(key) < 32:
             raise Invalid(f"{path}: holds no key; remove it to get a new one")
@@ -146,7 +147,7 @@ class Tokens:
         body = {
             key: (one.namespace, one.service_account, one.expires) for key, one in joins.items()
         }
-        files.write(self._directory / _JOINS, json.dumps(body).encode(), secret=True)
+        durable.write(self._directory / _JOINS, json.dumps(body).encode(), 0o600)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

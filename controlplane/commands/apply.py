@@ -2,14 +2,15 @@
 
 An object replaces the one of its name as a whole: there is no merge of three versions as in
 kubectl. What was read with `mesh get -o yaml` and is applied again carries its resourceVersion and
-is refused if somebody has changed it in between.
+is refused if somebody has changed it in between. With `--wait` it ends when every sidecar has what
+was written, or says which do not, and why.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from controlplane.commands import common, inputs
+from controlplane.commands import common, inputs, waiting
 from controlplane.commands.common import CommandError
 from controlplane.sources.document import Document
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
@@ -45,6 +46,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
         choices=("none", "client", "server"),
         help="say what would be done",
     )
+    waiting.add_flags(parser)
     return parser.parse_args(argv)
 
 
@@ -53,9 +55,10 @@ def _apply(options: argparse.Namespace, kinds: Kinds) -> int:
     if options.namespace:
         _agree(documents, options.namespace)
     dry = options.dry_run != "none"
-    results = common.store(options.config, kinds).apply(
-        documents, namespace=options.namespace or DEFAULT_NAMESPACE, dry_run=dry
-    )
+    wait = waiting.of(options, dry=dry)
+    store = common.store(options.config, kinds)
+    done: list[Result] = []
+    results = store.apply(documents, namespace=options.namespace or DEFAULT_NAMESPACE, dry_run=dry)
     code = 0
     for one in results:
         if isinstance(one, Result):
@@ -63,10 +66,11 @@ def _apply(options: argparse.Namespace, kinds: Kinds) -> int:
                 common.say(one.warnings)
             name = f"{common.resource_name(one.kind)}/{one.key.name}"
             common.tell(f"{name} {one.outcome}{' (dry run)' if dry else ''}")
+            done.append(one)
         else:
             common.say(str(one))
             code = 1
-    return code
+    return code if wait is None else code | wait.until(done, store.folder)
 
 
 def _agree(documents: list[Document], namespace: str) -> None:

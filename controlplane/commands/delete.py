@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 
-from controlplane.commands import common, inputs, naming
+from controlplane.commands import common, inputs, naming, waiting
 from controlplane.commands.common import CommandError
 from controlplane.problem import Problem, Refused
 from controlplane.resources.resource import Key, Kind
@@ -43,6 +43,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
         choices=("none", "client", "server"),
         help="say what would be done",
     )
+    waiting.add_flags(parser)
     options = parser.parse_args(argv)
     if bool(options.what) == bool(options.filename):
         parser.error("give KIND NAME, or -f FILE")
@@ -53,19 +54,22 @@ def _delete(options: argparse.Namespace, kinds: Kinds) -> int:
     wanted = _in_files(options, kinds) if options.filename else _named(options, kinds)
     store = common.store(options.config, kinds)
     dry = options.dry_run != "none"
+    wait = waiting.of(options, dry=dry)
+    done: list[Result] = []
     code = 0
     results = store.delete((key for key, _ in wanted), dry_run=dry)
     for (key, kind), one in zip(wanted, results, strict=True):
         if isinstance(one, Result):
             name = f'{common.resource_name(kind)} "{key.name}"'
             common.tell(f"{name} deleted{' (dry run)' if dry else ''}")
+            done.append(one)
         elif not isinstance(one, NotFound):
             common.say(str(one))
             code = 1
         elif not options.ignore_not_found:
             common.say(common.not_found(key, kind, store.folder))
             code = 1
-    return code
+    return code if wait is None else code | wait.until(done, store.folder)
 
 
 def _named(options: argparse.Namespace, kinds: Kinds) -> list[tuple[Key, Kind]]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from controlplane.commands.aligned import aligned
 from controlplane.commands.common import resource_name
 from controlplane.sources.reader import parse_timestamp
 from controlplane.sources.store import Stored
@@ -78,12 +79,7 @@ def _table(group: list[Stored], wide: bool, namespaces: bool, prefix: bool, now:
         value = one.document.value
         cells = [_cell(value, path) for _, path, _ in columns]
         rows.append([one.key.namespace] * namespaced + [name, *cells, _age(value, now)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
-    return "".join(f"{line}\n" for line in lines)
+    return aligned(rows)
 
 
 def _cell(value: Any, path: tuple[str, ...]) -> str:
@@ -91,9 +87,7 @@ def _cell(value: Any, path: tuple[str, ...]) -> str:
         value = value.get(step) if isinstance(value, dict) else None
     if value is None:
         return ""
-    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    # One line, whatever somebody has written there.
-    return text if text.isprintable() else ascii(text)
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _age(value: dict[str, Any], now: float) -> str:

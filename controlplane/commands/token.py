@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from controlplane.ca.authority import Unusable, load
 from controlplane.ca.tokens import JOIN_LIFE, Invalid, Tokens
 from controlplane.commands.flags import state_folder
 from controlplane.resources.schema import parse_duration
+from controlplane.translation.names import parse_port
 
 
 def main(argv: list[str]) -> int:
@@ -20,8 +22,15 @@ def main(argv: list[str]) -> int:
     life = parse_duration(options.life)
     if life is None or life <= 0:
         return _refuse(f"--life {options.life}: is no duration; write 1h or 30m")
+    for flag in ("control", "join"):
+        if not _is_address(getattr(options, flag)):
+            return _refuse(f"--{flag} {getattr(options, flag)}: write HOST:PORT")
     state = state_folder(options.state)
+    is_new = not (state / "ca").exists()
     try:
+        # Before there is a token that nobody would have.
+        if options.output != "-" and os.path.lexists(options.output):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)
         authority = load(state / "ca", options.trust_domain)
         token = Tokens(state / "tokens", options.trust_domain).new_join(
             options.namespace, options.service_account, life
@@ -36,9 +45,27 @@ def main(argv: list[str]) -> int:
             token=token,
         )
         _write(options.output, join.to_json())
-    except (Unusable, Invalid, OSError) as error:
+    except FileExistsError as error:
+        return _refuse(
+            f"{error.filename}: is there already; a token is used once: remove the file, or name"
+            " another"
+        )
+    except OSError as error:
+        return _refuse(f"{error.filename or state}: {error.strerror}")
+    except (Unusable, Invalid) as error:
         return _refuse(str(error))
+    if is_new:
+        print(
+            f"mesh token: there was no authority in {state}, one was made; a control plane with"
+            " another --state will not know this token",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    return bool(host) and parse_port(port) is not None
 
 
 def _write(output: str, body: bytes) -> None:

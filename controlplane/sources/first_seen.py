@@ -13,8 +13,8 @@ import logging
 import os
 from typing import Final
 
+from controlplane import durable
 from controlplane.resources.resource import Key
-from controlplane.sources import durable
 
 _LOG: Final = logging.getLogger(__name__)
 _MOST_BYTES: Final = 64 << 20

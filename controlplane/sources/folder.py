@@ -149,7 +149,10 @@ class Folder:
         assert self._shelf is not None
         # Before the first listing there is nobody to tell.
         if difference is not None and self._listing is not None:
-            self._history.add(difference.updated, difference.removed, self._shelf.refused())
+            shelf = self._shelf
+            self._history.add(
+                difference.updated, difference.removed, shelf.refused(), shelf.warnings()
+            )
             self._listing = self._listed()
 
     def _followed(self, directories: set[str]) -> bool:
@@ -164,4 +167,5 @@ class Folder:
 
     def _listed(self) -> Listing:
         assert self._shelf is not None
-        return Listing(self._shelf.resources(), self._shelf.refused(), self._history.version)
+        shelf = self._shelf
+        return Listing(shelf.resources(), shelf.refused(), self._history.version, shelf.warnings())

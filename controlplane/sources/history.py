@@ -42,10 +42,11 @@ class History:
         updated: tuple[Resource[Any], ...],
         removed: tuple[Key, ...],
         refused: tuple[Refused, ...],
+        warnings: tuple[Refused, ...] = (),
     ) -> None:
         """Tells all who watch."""
         self._newest += 1
-        self._changes.append(Change(updated, removed, refused, self.version))
+        self._changes.append(Change(updated, removed, refused, self.version, warnings))
         self._resources += len(updated) + len(removed)
         while len(self._changes) > 1 and (
             len(self._changes) > self._most_changes or self._resources > self._most_resources

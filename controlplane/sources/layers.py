@@ -25,6 +25,8 @@ class Layer:
     name: str
     resources: Mapping[Key, Resource[Any]]
     refused: tuple[Refused, ...] = ()
+    #: What was taken all the same.
+    warnings: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Layers(Generic[Place]):
         self._seen: dict[Key, Resource[Any]] = {}
         self._shadowed: dict[Key, tuple[Refused, ...]] = {}
         self._touched: set[Key] = set()
-        self._refusals: set[Place] = set()
-        self._refused_changed = False
+        #: Places at which something is refused or warned of.
+        self._complaints: set[Place] = set()
+        self._complaints_changed = False
 
     def __getitem__(self, place: Place) -> Layer:
         return self._layers[place]
@@ -70,9 +73,11 @@ class Layers(Generic[Place]):
                 self._touched.add(key)
             elif old[key] is not resource:
                 self._touched.add(key)
-        if (before.refused if before is not None else ()) != layer.refused:
-            self._refused_changed = True
-            (self._refusals.add if layer.refused else self._refusals.discard)(place)
+        said = (before.refused, before.warnings) if before is not None else ((), ())
+        if said != (layer.refused, layer.warnings):
+            self._complaints_changed = True
+            complains = layer.refused or layer.warnings
+            (self._complaints.add if complains else self._complaints.discard)(place)
 
     def change(
         self,
@@ -80,6 +85,7 @@ class Layers(Generic[Place]):
         updated: Iterable[Resource[Any]],
         removed: Iterable[Key],
         refused: tuple[Refused, ...],
+        warnings: tuple[Refused, ...] = (),
     ) -> None:
         """Replaces a part of what is at a place."""
         layer = self._layers[place]
@@ -87,7 +93,7 @@ class Layers(Generic[Place]):
         for key in removed:
             resources.pop(key, None)
         resources.update((one.key, one) for one in updated)
-        self.put(place, Layer(layer.name, resources, refused))
+        self.put(place, Layer(layer.name, resources, refused, warnings))
 
     def drop(self, place: Place) -> None:
         """There is no such place any more."""
@@ -96,12 +102,13 @@ class Layers(Generic[Place]):
             return
         for key in before.resources:
             self._unclaim(key, place)
-        if before.refused:
-            self._refusals.discard(place)
-            self._refused_changed = True
+        if place in self._complaints:
+            self._complaints.discard(place)
+            self._complaints_changed = True
 
     def difference(self) -> Difference | None:
-        """What has changed since the last call; None if nothing has, in what is refused either."""
+        """What has changed since the last call; None if nothing has, in what is refused or warned
+        of either. A new version counts although it means the same: somebody may wait for it."""
         updated: list[Resource[Any]] = []
         removed: list[Key] = []
         for key in self._touched:
@@ -114,11 +121,11 @@ class Layers(Generic[Place]):
             else:
                 resource = self._layers[claims[0]].resources[key]
                 self._seen[key] = resource
-                if before != resource:
+                if before != resource or before.version != resource.version:
                     updated.append(resource)
             self._shadow(key, claims or [])
         self._touched.clear()
-        changed, self._refused_changed = self._refused_changed, False
+        changed, self._complaints_changed = self._complaints_changed, False
         if not (updated or removed or changed):
             return None
         return Difference(tuple(sorted(updated, key=lambda one: one.key)), tuple(sorted(removed)))
@@ -130,11 +137,16 @@ class Layers(Generic[Place]):
     def refused(self) -> tuple[Refused, ...]:
         """By layer, then those that lie below others."""
         found: list[Refused] = []
-        for place in sorted(self._refusals):
+        for place in sorted(self._complaints):
             found += self._layers[place].refused
         for key in sorted(self._shadowed):
             found += self._shadowed[key]
         return tuple(found)
+
+    def warnings(self) -> tuple[Refused, ...]:
+        """Of what was taken all the same, by layer."""
+        places = sorted(self._complaints)
+        return tuple(one for place in places for one in self._layers[place].warnings)
 
     def _unclaim(self, key: Key, place: Place) -> None:
         claims = self._claims[key]
@@ -152,7 +164,7 @@ class Layers(Generic[Place]):
         if now:
             self._shadowed[key] = now
         if [str(one) for one in before] != [str(one) for one in now]:
-            self._refused_changed = True
+            self._complaints_changed = True
 
     def _where(self, key: Key, place: Place) -> str:
         layer = self._layers[place]

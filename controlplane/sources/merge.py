@@ -10,10 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from controlplane.problem import Refused
-from controlplane.resources.resource import Key, Resource
 from controlplane.sources.history import History
 from controlplane.sources.layers import Layer, Layers
 from controlplane.sources.source import Change, Gone, Listing, Source
@@ -38,7 +36,10 @@ class Merged:
     async def list(self) -> Listing:
         """Everything, now."""
         await self._begin()
-        return Listing(self._layers.resources(), self._layers.refused(), self._history.version)
+        layers = self._layers
+        return Listing(
+            layers.resources(), layers.refused(), self._history.version, layers.warnings()
+        )
 
     async def watch(self, version: str) -> AsyncIterator[Change]:
         """What happens after `version`, for ever. Raises Gone, or what a source failed with."""
@@ -82,7 +83,8 @@ class Merged:
     async def _relist(self, index: int) -> str:
         listing = await self._sources[index].list()
         resources = {one.key: one for one in listing.resources}
-        self._put(index, resources, listing.refused)
+        name = self._sources[index].name
+        self._layers.put(index, Layer(name, resources, listing.refused, listing.warnings))
         return listing.version
 
     async def _follow(self, index: int, version: str) -> None:
@@ -101,15 +103,13 @@ class Merged:
             raise
 
     def _change(self, index: int, change: Change) -> None:
-        self._layers.change(index, change.updated, change.removed, change.refused)
+        self._layers.change(index, change.updated, change.removed, change.refused, change.warnings)
         self._tell()
-
-    def _put(
-        self, index: int, resources: dict[Key, Resource[Any]], refused: tuple[Refused, ...]
-    ) -> None:
-        self._layers.put(index, Layer(self._sources[index].name, resources, refused))
 
     def _tell(self) -> None:
         difference = self._layers.difference()
         if difference is not None:
-            self._history.add(difference.updated, difference.removed, self._layers.refused())
+            layers = self._layers
+            self._history.add(
+                difference.updated, difference.removed, layers.refused(), layers.warnings()
+            )

@@ -19,9 +19,9 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 
+from controlplane import durable
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.workload_entry.schema import WorkloadEntry
-from controlplane.sources import durable
 from controlplane.sources.history import History
 from controlplane.sources.source import Change, Listing
 from controlplane.world.proxy import Proxy

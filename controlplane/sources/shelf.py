@@ -80,6 +80,9 @@ class Shelf:
     def refused(self) -> tuple[Refused, ...]:
         return self._layers.refused()
 
+    def warnings(self) -> tuple[Refused, ...]:
+        return self._layers.warnings()
+
     def _difference(self) -> Difference | None:
         difference = self._layers.difference()
         if difference is not None:
@@ -131,6 +134,7 @@ class Shelf:
         old = before.resources if before is not None else {}
         resources: dict[Key, Resource[Any]] = {}
         refused = list(contents.refused)
+        warnings: list[Refused] = []
         # Something may be what is missed.
         uncertain = bool(refused)
         unknown: set[reader.Header] = set()
@@ -146,7 +150,9 @@ class Shelf:
                 refused.append(duplicate(key, str(resources[key].origin), one.origin))
                 continue
             try:
-                resource = reader.read(one, self._kinds)
+                resource, warned = reader.read_with_warnings(one, self._kinds)
+                if warned is not None:
+                    warnings.append(warned)
                 if one.value["metadata"].get("creationTimestamp") is None:
                     first = self._seen.when(resource.key, status.st_mtime)
                     resource = dataclasses.replace(resource, created=first)
@@ -160,9 +166,9 @@ class Shelf:
         resources.update((key, old[key]) for key in kept)
         for key, resource in resources.items():
             # The same object, if it means the same and stands where it stood.
-            if key in old and old[key] == resource and old[key].origin == resource.origin:
+            if key in old and _same(old[key], resource):
                 resources[key] = old[key]
-        return Layer(path, resources, tuple(refused))
+        return Layer(path, resources, tuple(refused), tuple(warnings))
 
     def _misspelt(self, path: str, unknown: set[reader.Header], missed: set[Key]) -> set[Key]:
         """Of what is missed, that which stands there under a kind that we do not know."""
@@ -203,6 +209,10 @@ def read_file(path: str, most: int) -> tuple[os.stat_result, bytes]:
 def _is_unknown(head: reader.Header, kinds: reader.Kinds) -> bool:
     said = head.api_version and head.kind
     return bool(said) and (head.api_version, head.kind) not in kinds
+
+
+def _same(one: Resource[Any], other: Resource[Any]) -> bool:
+    return (one, one.version, one.origin) == (other, other.version, other.origin)
 
 
 def _same_name(key: Key, head: reader.Header) -> bool:

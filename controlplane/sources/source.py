@@ -24,6 +24,8 @@ class Listing:
     refused: tuple[Refused, ...]
     #: Opaque; a watch goes on from here.
     version: str
+    #: What was taken all the same, but is hardly what somebody wanted.
+    warnings: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Change:
     #: All that is refused now, not only what is new.
     refused: tuple[Refused, ...]
     version: str
+    #: All that is warned of now.
+    warnings: tuple[Refused, ...] = ()
 
 
 class Gone(Exception):

@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from controlplane import durable
 from controlplane.problem import Origin, Problem, Refused
 from controlplane.resources.resource import Key, Kind
-from controlplane.sources import document, durable, reader, render, tree
+from controlplane.sources import document, reader, render, tree
 from controlplane.sources.document import Document
 from controlplane.sources.lines import steps
 from controlplane.sources.shelf import read_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -39,6 +39,8 @@ class Proxy:
     dns_domain: str = "cluster.local"
     #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
     metadata: tuple[tuple[str, str], ...] = ()
+    #: Its program and version, for people: nothing that it is sent depends on it.
+    agent: str = field(default="", compare=False)
 
     def label(self, name: str) -> str:
         return dict(self.labels).get(name, "")

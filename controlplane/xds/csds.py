@@ -14,17 +14,13 @@ from google.protobuf.message import DecodeError
 
 from controlplane.xds import type_urls
 from controlplane.xds.identity import Unauthenticated
-from controlplane.xds.status import State, state_of
-from controlplane.xds.translator import Encoded
+from controlplane.xds.status import State, held, state_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from controlplane.xds.options import Options
     from controlplane.xds.peer import Door
     from controlplane.xds.status import Board
     from controlplane.xds.stream import Stream
-    from controlplane.xds.subscription import Subscription
 
     Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -162,7 +158,7 @@ def _describe(stream: Stream, config: Any, *, contents: bool) -> None:
         config.node.metadata.fields[key].string_value = value
     for one in stream.subscriptions.values():
         state, text = state_of(one)
-        for resource in _held(one):
+        for resource in held(one):
             entry = config.generic_xds_configs.add(
                 type_url=one.type_url,
                 name=resource.name,
@@ -181,15 +177,3 @@ def _describe(stream: Stream, config: Any, *, contents: bool) -> None:
             if contents and resource.body and one.type_url != type_urls.SECRET:
                 entry.xds_config.type_url = one.type_url
                 entry.xds_config.value = resource.body
-
-
-def _held(one: Subscription) -> Iterator[Encoded]:
-    """What the client was sent, as far as it still is there."""
-    yield from one.base
-    for name, topic in one.names.items():
-        if name not in one.dirty:
-            if topic.value is not None:
-                yield topic.value
-        elif (version := one.dirty[name]) is not None:
-            # Another one is about to be sent; this one's body is no longer here.
-            yield Encoded(name, version, b"")

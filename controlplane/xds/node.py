@@ -24,6 +24,10 @@ _APART = frozenset({
 })  # fmt: skip
 
 
+#: What a program may call itself, in characters.
+_AGENT = 100
+
+
 class Impostor(Exception):
     """The node claims what its identity does not cover: PERMISSION_DENIED with this text."""
 
@@ -76,7 +80,18 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
         cluster=_text(metadata, "CLUSTER_ID"),
         dns_domain=domain.partition(".svc.")[2] or "cluster.local",
         metadata=tuple(sorted((k, _flat(v)) for k, v in metadata.items() if k not in _APART)),
+        agent=_agent(node),
     )
+
+
+def _agent(node: Any) -> str:
+    """`envoy/1.40.0`; a part that it does not tell is left out."""
+    build = node.user_agent_build_version.version
+    told = node.HasField("user_agent_build_version")
+    number = f"{build.major_number}.{build.minor_number}.{build.patch}" if told else ""
+    version = node.user_agent_version or number
+    text = "/".join(filter(None, (node.user_agent_name, version)))[:_AGENT]
+    return text if text.isprintable() else ascii(text)
 
 
 def _same(where: str, what: str, claim: str, truth: str, proof: str) -> None:

@@ -21,12 +21,13 @@ from controlplane.xds.service import DiscoveryService
 from controlplane.xds.status import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from controlplane.world.world import World
+    from controlplane.xds.debug import Route
     from controlplane.xds.identity import Authenticator
     from controlplane.xds.status import Presence, ProxyStatus, Verdict
-    from controlplane.xds.translator import Translator
+    from controlplane.xds.translator import Encoded, Translator
 
 VERSION = "1.0"
 
@@ -63,6 +64,10 @@ class DiscoveryServer:
         self.join_port = 0
         self.plaintext_port = 0
         self.debug_port = 0
+
+    def add_routes(self, routes: Mapping[str, Route]) -> None:
+        """Further paths of the debug port."""
+        self._debug.add(routes)
 
     async def start(self, *others: grpc.GenericRpcHandler) -> None:
         """Binds and serves; `others` are further services on the same ports (the CA's). Raises
@@ -114,6 +119,18 @@ class DiscoveryServer:
     def status(self) -> list[ProxyStatus]:
         """Every connected proxy and what it has."""
         return self._board.report()
+
+    def each_status(self) -> Iterator[ProxyStatus]:
+        """As `status`, one after the other."""
+        return self._board.each()
+
+    def told(self, revision: int) -> int:
+        """How many proxies were sent something of this revision or a newer one."""
+        return self._board.told(revision)
+
+    def resources(self, name: str) -> dict[str, list[Encoded]]:
+        """What a proxy was sent, by type."""
+        return self._board.resources(name)
 
     async def wait(self, revision: int, timeout: float) -> Sequence[Verdict]:
         """Until all proxies have acknowledged `revision` or refused it: see `Board.wait`."""

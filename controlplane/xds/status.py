@@ -12,9 +12,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from controlplane.xds import type_urls
+from controlplane.xds.translator import Encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from controlplane.world.proxy import Proxy
     from controlplane.xds.metrics import Metrics
@@ -51,6 +52,8 @@ class TypeStatus:
     #: Names that the client refuses, with the versions.
     refused: tuple[tuple[str, str], ...] = ()
     resources: int = 0
+    #: Has the client asked for it?
+    subscribed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,11 @@ class Board:
 
     def report(self) -> list[ProxyStatus]:
         """Every connected proxy, by name."""
-        return [self.status(stream) for stream in self.by_name()]
+        return list(self.each())
+
+    def each(self) -> Iterator[ProxyStatus]:
+        """As `report`, one after the other: streams of a large mesh want their turn between."""
+        return (self.status(stream) for stream in self.by_name())
 
     def by_name(self) -> list[Stream]:
         """All streams, by namespace and name of their proxies."""
@@ -107,7 +114,9 @@ class Board:
         """One proxy."""
         known = [url for url in type_urls.ORDER if url not in stream.subscriptions]
         types = [self._of_type(one) for one in stream.subscriptions.values()]
-        types += [TypeStatus(url, State.NOT_SENT, "not subscribed to") for url in known]
+        types += [
+            TypeStatus(url, State.NOT_SENT, "not subscribed to", subscribed=False) for url in known
+        ]
         place = {url: index for index, url in enumerate(type_urls.ORDER)}
         return ProxyStatus(
             proxy=stream.proxy,
@@ -115,6 +124,22 @@ class Board:
             delta=stream.delta,
             connected_age=self._now() - stream.connected_at,
             types=tuple(sorted(types, key=lambda one: place.get(one.type_url, len(place)))),
+        )
+
+    def resources(self, name: str) -> dict[str, list[Encoded]]:
+        """What the streams of a proxy were sent, by type; empty if it has none."""
+        found: dict[str, list[Encoded]] = {}
+        for stream in self.streams:
+            if stream.proxy.id == name:
+                for one in stream.subscriptions.values():
+                    found.setdefault(one.type_url, []).extend(held(one))
+        return found
+
+    def told(self, revision: int) -> int:
+        """How many streams were sent something of this revision or a newer one."""
+        return sum(
+            any(one.sent_revision >= revision for one in stream.subscriptions.values())
+            for stream in self.streams
         )
 
     async def wait(self, revision: int, timeout: float) -> list[Verdict]:
@@ -218,6 +243,10 @@ class Board:
         )
 
 
+def _unwanted(type_url: str) -> TypeStatus:
+    return TypeStatus(type_url, State.NOT_SENT, "not subscribed to", subscribed=False)
+
+
 class _Waiting:
     """Somebody who waits for a revision to be everywhere."""
 
@@ -278,6 +307,18 @@ def state_of(one: Subscription) -> tuple[State, str]:
         # A delta client may have come back with all there is: nothing was sent, nothing lacks.
         return (State.SYNCED, "") if one.has_all else (State.NOT_SENT, "nothing was sent")
     return (State.STALE if one.sent_at else State.NOT_SENT), _lacks(one)
+
+
+def held(one: Subscription) -> Iterator[Encoded]:
+    """What the client was sent, as far as it still is there."""
+    yield from one.base
+    for name, topic in one.names.items():
+        if name not in one.dirty:
+            if topic.value is not None:
+                yield topic.value
+        elif (version := one.dirty[name]) is not None:
+            # Another one is about to be sent; this one's body is no longer here.
+            yield Encoded(name, version, b"")
 
 
 def _lacks(one: Subscription) -> str:

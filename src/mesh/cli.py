@@ -18,9 +18,11 @@ USAGE = """usage: mesh COMMAND [flags]
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
   analyze   find what is wrong in files of configuration: mesh analyze FILE|FOLDER
   delete    remove configuration: mesh delete virtualservice NAME
+  status    who is connected, and what each has acknowledged or refused
+  pc        what a sidecar holds: mesh proxy-config routes NAME (-o json, -f DUMP)
   demo      upstreams, a proxy and traffic, explained step by step (--once: check and end)
   bench     measure against Envoy, nginx and HAProxy
-  version   print the version"""
+  version   of this program; --remote: of the mesh"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from controlplane.commands.token import main as token
 
         return token(rest)
+    if command in {"status", "proxy-status", "ps", "proxy-config", "pc"}:
+        return _asking(command, rest)
+    if command == "version" and rest:
+        from controlplane.commands.version import main as version
+
+        return version(rest)
     if command in {"version", "--version"}:
         from mesh import __version__
 
@@ -68,6 +76,14 @@ def _bench(rest: list[str]) -> int:
 
     code: int = bench(rest)
     return code
+
+
+def _asking(command: str, rest: list[str]) -> int:
+    if command in {"proxy-config", "pc"}:
+        from controlplane.commands.proxy_config import main
+    else:
+        from controlplane.commands.status import main
+    return main(rest)
 
 
 def _configuration(command: str, rest: list[str]) -> int:

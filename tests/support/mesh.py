@@ -101,10 +101,12 @@ class Mesh:
             "--join", f"127.0.0.1:{self.ports['join']}", "-o", str(join),
         )  # fmt: skip
         workload = Workload(name, free_port(), free_port())
-        proxy: list[str] = []
         if self.kind == ENVOY:
             flags_of_envoy = "-l warning --concurrency 1 --use-dynamic-base-id --drain-time-s 8"
             proxy = ["--proxy", f"{envoy_binary()} {flags_of_envoy}"]
+        else:
+            ours = f"{sys.executable} -m mesh.cli proxy --concurrency 1 --drain-time-s 8"
+            proxy = ["--proxy", ours]
         workload.process = self._start(
             name, "run", "--join", str(join), "--service", service, "--version", version,
             "--http-proxy-port", str(workload.http_proxy), "--admin-port", str(workload.admin),
@@ -116,12 +118,18 @@ class Mesh:
 
     def mesh(self, *arguments: str) -> str:
         """Runs `mesh`, to its end; its output."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mesh.cli", *arguments],
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        done = self.command(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def command(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs `mesh` for this mesh, to its end."""
+        control = f"http://127.0.0.1:{self.ports['debug']}"
+        return subprocess.run(
+            [sys.executable, "-m", "mesh.cli", *arguments],
+            input=text, capture_output=True, text=True, timeout=_SECONDS, check=False,
+            env={**os.environ, "MESH_CONFIG": str(self.config), "MESH_CONTROL": control},
+        )  # fmt: skip
 
     def debug(self, path: str) -> Any:
         """What the status port answers; None if it does not."""
@@ -132,7 +140,7 @@ class Mesh:
             body = response.read()
             if response.status != 200:
                 return None
-            return json.loads(body) if path.startswith("/debug") else body.decode()
+            return json.loads(body) if path.startswith(("/debug", "/api")) else body.decode()
         except OSError:
             return None
         finally:

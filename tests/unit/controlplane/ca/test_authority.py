@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from controlplane.ca import authority, files
+from controlplane import durable
+from controlplane.ca import authority
 from controlplane.ca.authority import Unusable, load, new_root, pem, roll
 from tests.support.requests import key, key_pem
 
@@ -176,7 +177,7 @@ def test_a_roll_that_was_cut_off_is_taken_up(
         if count > step:
             raise InterruptedError
 
-    real_write, real_unlink = files.write, Path.unlink
+    real_write, real_unlink = durable.write, Path.unlink
 
     def write(*given: object, **named: object) -> None:
         die()
@@ -187,7 +188,7 @@ def test_a_roll_that_was_cut_off_is_taken_up(
         real_unlink(*given, **named)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(authority.files, "write", write)
+        patch.setattr(authority.durable, "write", write)
         patch.setattr(Path, "unlink", unlink)
         try:
             roll(tmp_path)

@@ -30,6 +30,13 @@ def test_a_join_token_is_taken_once(tokens: Tokens, tmp_path: Path) -> None:
             one.check(token)
 
 
+def test_what_a_killed_writer_left_is_swept(tokens: Tokens, tmp_path: Path) -> None:
+    left = tmp_path / ".joins.json.0123.mesh-write"
+    left.write_bytes(b"half")
+    Tokens(tmp_path, "cluster.local")
+    assert not left.exists()
+
+
 def test_many_at_once_take_it_once(tokens: Tokens, tmp_path: Path) -> None:
     token = tokens.new_join("default", "reviews")
     taken: list[Identity] = []

@@ -104,3 +104,27 @@ def test_differences_add_up_to_what_is_seen(
         assert seen == expected == {one.key: one.spec for one in layers.resources()}
         copies = sum(map(len, held.values())) - len(expected)
         assert len(layers.refused()) == copies
+
+
+def test_a_new_version_is_told_although_it_means_the_same() -> None:
+    layers: Layers[int] = Layers()
+    layers.put(0, Layer("f", {A: Resource(A, 1, version="one")}))
+    layers.difference()
+    layers.put(0, Layer("f", {A: Resource(A, 1, version="two")}))
+    difference = layers.difference()
+    assert difference is not None
+    assert [one.version for one in difference.updated] == ["two"]
+    assert layers.difference() is None
+
+
+def test_warnings_are_told_once_and_go_with_their_place() -> None:
+    layers: Layers[str] = Layers()
+    warned = Refused("Route", "x", "a", [Problem("spec", "is odd", warning=True)])
+    layers.put("a", Layer("a", {}, (), (warned,)))
+    assert layers.difference() == Difference((), ())
+    assert (layers.warnings(), layers.refused()) == ((warned,), ())
+    layers.put("a", Layer("a", {}, (), (warned,)))
+    assert layers.difference() is None
+    layers.drop("a")
+    assert layers.difference() == Difference((), ())
+    assert layers.warnings() == ()

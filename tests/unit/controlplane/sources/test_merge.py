@@ -169,3 +169,18 @@ def test_changes_add_up_to_the_merged_state(
 async def _none() -> AsyncIterator[Change]:
     return
     yield
+
+
+def test_what_sources_warn_of_is_passed_on() -> None:
+    async def run() -> None:
+        source = Fake("first")
+        warned = Refused("Route", "x", "a", [Problem("spec", "is odd", warning=True)])
+        async with Merged([source]) as merged:
+            listing = await merged.list()
+            assert listing.warnings == ()
+            watch = merged.watch(listing.version)
+            source.history.add((), (), (), (warned,))
+            assert (await anext(watch)).warnings == (warned,)
+            assert (await merged.list()).warnings == (warned,)
+
+    asyncio.run(run())

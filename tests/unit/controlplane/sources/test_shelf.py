@@ -77,6 +77,26 @@ def test_a_bad_resource_keeps_its_last_good_state_and_blocks_none(shown: Shown) 
     assert shown.refused() == []
 
 
+def test_what_is_odd_is_taken_with_a_warning(shown: Shown) -> None:
+    assert names(shown.write("a.yaml", route("one", "old"))) == (["one"], [])
+    (warned,) = shown.shelf.warnings()
+    assert str(warned).endswith(
+        "a.yaml:6: Route default/one: spec.hosts: warning: old is not used any more"
+    )
+    assert shown.refused() == []
+    shown.write("a.yaml", route("one", "new"))
+    assert shown.shelf.warnings() == ()
+
+
+def test_another_version_that_means_the_same_is_told(shown: Shown) -> None:
+    shown.write("a.yaml", route("one"))
+    (before,) = shown.shelf.resources()
+    text = route("one").replace("/v1", "/v1beta1")
+    assert names(shown.write("a.yaml", text)) == (["one"], [])
+    (after,) = shown.shelf.resources()
+    assert (before == after, before.version == after.version) == (True, False)
+
+
 def test_while_a_part_cannot_be_read_what_is_missing_stays(shown: Shown) -> None:
     shown.write("a.yaml", route("one"), route("two"))
     assert names(shown.write("a.yaml", route("one", "b"), "kind: [")) == (["one"], [])

@@ -46,6 +46,21 @@ def test_a_node_of_istios() -> None:
     )
 
 
+def test_the_program_says_what_it_is() -> None:
+    made = node()
+    assert proxy(made, REVIEWS, LIMIT).agent == ""
+    made.user_agent_name = "envoy"
+    assert proxy(made, REVIEWS, LIMIT).agent == "envoy"
+    build = made.user_agent_build_version.version
+    build.major_number, build.minor_number = 1, 40
+    found = proxy(made, REVIEWS, LIMIT)
+    assert found.agent == "envoy/1.40.0"
+    # Two versions of a program are sent the same.
+    assert found == proxy(node(), REVIEWS, LIMIT)
+    made.user_agent_version = "x\x1b" * 100
+    assert proxy(made, REVIEWS, LIMIT).agent.isprintable()
+
+
 @pytest.mark.parametrize("label", ["eu.eu-1.rack", "eu/eu-1/rack"])
 def test_the_locality_may_be_a_label(label: str) -> None:
     found = proxy(node(LABELS={"istio-locality": label}), REVIEWS, LIMIT)

@@ -1,17 +1,21 @@
-"""Writing a file so that it is whole or not there, whenever the machine stops."""
+"""Writing files so that what was written is whole or not there, whenever the machine stops."""
 
 from __future__ import annotations
 
 import os
 import secrets
-from typing import Final
+from typing import Final, TypeAlias
+
+#: As `os` takes them.
+Path: TypeAlias = str | os.PathLike[str]
 
 _MARK: Final = ".mesh-write"
 
 
-def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
+def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
     """Replaces a file by renaming. When it returns the data is on the disk; until the rename
-    readers see the old file, and never a part of the new. Raises OSError.
+    readers see the old file, and never a part of the new. From its first byte nobody may read it
+    who may not in the end. Raises OSError.
 
     `owner`, user and group, keeps whose it is, as far as that is allowed.
     """
@@ -35,13 +39,26 @@ def write(path: str, data: bytes, mode: int, owner: tuple[int, int] | None = Non
     sync_directory(directory)
 
 
-def remove(path: str) -> None:
+def append(path: Path, line: bytes, mode: int) -> None:
+    """Adds a line; when it returns that is on the disk. `mode` is that of a new file. Raises
+    OSError."""
+    is_new = not os.path.exists(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+    with open(descriptor, "ab") as file:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        sync_directory(os.path.dirname(path))
+
+
+def remove(path: Path) -> None:
     """Removes a file; when it returns that is on the disk."""
     os.unlink(path)
     sync_directory(os.path.dirname(path))
 
 
-def make_directory(path: str) -> None:
+def make_directory(path: Path) -> None:
     """Makes a folder and those above it, each on the disk when it returns."""
     if os.path.isdir(path):
         return
@@ -54,7 +71,7 @@ def make_directory(path: str) -> None:
     sync_directory(parent)
 
 
-def sync_directory(path: str) -> None:
+def sync_directory(path: Path) -> None:
     descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -62,7 +79,7 @@ def sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def sweep(directory: str) -> None:
+def sweep(directory: Path) -> None:
     """Removes what a writer that was killed has left. Only for who holds the lock of the folder."""
     with os.scandir(directory) as entries:
         left = [one.path for one in entries if one.name.endswith(_MARK) and one.name[0] == "."]

@@ -1,4 +1,4 @@
-"""controlplane.sources.durable: whole or not there."""
+"""controlplane.durable: whole or not there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.sources import durable
+from controlplane import durable
 
 
 def test_a_file_is_replaced_with_its_mode(tmp_path: Path) -> None:
@@ -66,3 +66,15 @@ def test_a_file_stays_its_owners(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     durable.write(str(path), b"one", 0o644, (12345, 12346))
     assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
+
+
+def test_lines_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "audit.jsonl"
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    durable.append(path, b"one\n", 0o600)
+    assert len(flushed) == 2  # the line, and the name of a new file
+    durable.append(path, b"two\n", 0o644)
+    assert len(flushed) == 3
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

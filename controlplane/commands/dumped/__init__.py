@@ -1,0 +1,1 @@
+"""What Envoy's admin port dumps, as istioctl's tables: one file each."""

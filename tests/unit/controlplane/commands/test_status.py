@@ -1,0 +1,114 @@
+"""controlplane.commands.status: the table, what is refused under it, one in detail."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from controlplane.commands import status
+from tests.support.status_port import StatusPort
+
+
+def kind(state: str, text: str = "", **fields: Any) -> dict[str, Any]:
+    return {
+        "state": state, "text": text, "sent": 3, "acked": 2, "sent_seconds_ago": 5.0,
+        "answered_seconds_ago": 65.0, "refused": {}, "resources": 1, "subscribed": True,
+    } | fields  # fmt: skip
+
+
+def proxy(name: str, agent: str = "envoy/1.40.0", **types: dict[str, Any]) -> dict[str, Any]:
+    unwanted = kind("NOT SENT", "not subscribed to", subscribed=False)
+    return {
+        "proxy": f"{name}.default", "namespace": "default", "cluster_id": "", "agent": agent,
+        "istio_version": "", "identity": "spiffe://x", "address": "10.0.0.1",
+        "admin": "127.0.0.1:1", "protocol": "delta", "connected_seconds": 61.0,
+        "types": {one: types.get(one, unwanted) for one in ("cds", "eds", "lds", "rds", "sds")},
+    }  # fmt: skip
+
+
+BAD = kind("ERROR", "9080: no\nsuch", refused={"9080": "v1"}, answered_seconds_ago=1.0)
+PROXIES = [
+    proxy("one", cds=kind("SYNCED"), lds=kind("STALE", "sent, not answered yet"), rds=BAD),
+    proxy("two", agent="", cds=kind("NOT SENT", "not sent yet", answered_seconds_ago=None)),
+]
+CONTROL = {"version": "1.2.3", "name": "here", "source": "/x"}
+
+
+@pytest.fixture
+def port() -> Iterator[StatusPort]:
+    answers = {
+        "/api/v1/proxies": {
+            "control": CONTROL,
+            "proxies": PROXIES,
+            "resources": {"cds": {"a": ""}},
+        },
+        "/api/v1/refused": {
+            "refused": [{"text": "a.yaml:1: no\na.yaml:2: not"}],
+            "warnings": [{"text": "b.yaml:1: hm"}],
+            "more": 0,
+        },
+    }
+    with StatusPort(answers) as made:
+        yield made
+
+
+def said(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, str]:
+    code = status.main(list(flags))
+    return code, *capsys.readouterr()
+
+
+def test_all(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "--control", port.url)
+    assert code == 0
+    assert out.splitlines() == [
+        "NAME          CLUSTER   ISTIOD   VERSION        SUBSCRIBED TYPES",
+        "one.default   -         here     envoy/1.40.0   3 (CDS,LDS,RDS)",
+        "two.default   -         here     -              1 (CDS)",
+        "",
+        "Refused by proxies:",
+        "  one.default RDS: 9080: no; such",
+        "",
+        "The control plane refuses:",
+        "  a.yaml:1: no",
+        "  a.yaml:2: not",
+        "",
+        "The control plane warns of:",
+        "  b.yaml:1: hm",
+    ]
+
+
+def test_a_column_for_each_type(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "--control", port.url, "-v")
+    titles, one, two, *_ = out.splitlines()
+    assert titles.split()[4:] == ["CDS", "LDS", "EDS", "RDS", "SDS", "ECDS"]
+    cells = [cell.strip() for cell in re.split(" {3,}", one)]
+    assert cells[4:] == ["SYNCED (65s)", "STALE (5s)", "-", "ERROR (1s)", "-", "-"]
+    assert "NOT SENT" in two
+
+
+def test_one(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    port.answers["/api/v1/proxies"]["proxies"] = PROXIES[:1]
+    code, out, _ = said(capsys, "--control", port.url, "one")
+    assert code == 0
+    assert port.asked[-1] == "/api/v1/proxies?name=one.default"
+    assert "Identity: spiffe://x\n" in out
+    assert "RDS ERROR: 9080: no; such\n  refuses 9080 (version v1)" in out
+    assert "\nCDS:\n  a\n" in out
+
+
+def test_one_that_is_not_there(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, error = said(capsys, "--control", port.url, "three")
+    assert (code, out) == (1, "")
+    assert "three is not connected" in error
+    assert error.endswith("connected are: one.default, two.default\n")
+
+
+def test_values(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "--control", port.url, "-o", "json", "-n", "other")
+    found = json.loads(out)
+    assert (found["proxies"], found["control"]) == ([], CONTROL)
+    assert len(found["refused"]) == 1

@@ -1,0 +1,64 @@
+"""controlplane.commands.token: a join file, or what is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from controlplane.agent import join
+from controlplane.commands import token
+
+
+def made(root: Path, *flags: str) -> int:
+    return token.main(["create", "--state", str(root / "state"), *flags])
+
+
+def test_a_join_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.join"
+    assert made(tmp_path, "-o", str(path), "--service-account", "reviews") == 0
+    assert "one was made; a control plane with another --state" in capsys.readouterr().err
+    found = join.read(path)
+    assert (found.namespace, found.service_account) == ("default", "reviews")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert made(tmp_path, "-o", str(tmp_path / "b.join")) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_is_there_costs_no_token(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.join"
+    path.write_text("")
+    assert made(tmp_path, "-o", str(path)) == 1
+    assert capsys.readouterr().err.startswith(f"mesh token: {path}: is there already")
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (("--life", "soon"), "--life soon: is no duration"),
+        (("--life", "0s"), "--life 0s: is no duration"),
+        (("--control", "host"), "--control host: write HOST:PORT"),
+        (("--join", "host:0"), "--join host:0: write HOST:PORT"),
+        (("-n", "A B"), "A B/default is no namespace and service account"),
+    ],
+)
+def test_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], why: str
+) -> None:
+    assert made(tmp_path, *flags) == 1
+    assert why in capsys.readouterr().err
+
+
+def test_a_place_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "state").write_text("")
+    assert made(tmp_path) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/state" in error
+    assert "Errno" not in error
+    os.remove(tmp_path / "state")
+    assert made(tmp_path, "-o", str(tmp_path / "none/a.join")) == 1
+    assert capsys.readouterr().err == f"mesh token: {tmp_path}/none/a.join: {os.strerror(2)}\n"

@@ -23,6 +23,7 @@ from controlplane.registration import RegistrationService
 from controlplane.resources import mesh_config
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.mesh_config import MeshConfig
+from controlplane.resources.request_authentication.jwks import Keys
 from controlplane.resources.resource import Key
 from controlplane.sources.folder import Folder
 from controlplane.sources.merge import Merged
@@ -109,6 +110,7 @@ class Control:
             version=__version__,
             presence=self._registered,
         )
+        self._keys = Keys(self.world, self.server.changed)
         self.server.add_routes(self._api().routes())
 
     async def __aenter__(self) -> Self:
@@ -122,6 +124,7 @@ class Control:
         self._tasks = [
             loop.create_task(self._follow(listing.version)),
             loop.create_task(self._watch_roots()),
+            loop.create_task(self._keys.follow()),
         ]
         return self
 
@@ -184,6 +187,8 @@ class Control:
         touched = {*(one.key for one in change.updated), *change.removed}
         if _MESH_CONFIG in touched:
             self._follow_mesh_config()
+        if any(key.kind == "RequestAuthentication" for key in touched):
+            self._keys.wake()
         await self.server.changed()
 
     def _complain(self, refused: tuple[Refused, ...], warnings: tuple[Refused, ...]) -> None:

@@ -58,6 +58,9 @@ def endpoints(view: View, service: Service, number: int) -> tuple[Endpoint, ...]
     port = service.port(number)
     if port is None:
         return ()
+    if service.resolution == "ALIAS":
+        # ExternalName: another host's name, on the same port.
+        return (Endpoint(service.alias, port.number, service.namespace),)
     slices = _slices(view, service.namespace, service.name)
     found: dict[tuple[str, int], Endpoint] = {}
     for one in slices:

@@ -30,3 +30,9 @@ def domain(view: View) -> str:
 def trust_domain(view: View) -> str:
     """The first part of SPIFFE identities."""
     return config(view).trust_domain or "cluster.local"
+
+
+@query
+def trust_domains(view: View) -> tuple[str, ...]:
+    """The mesh's trust domain, then its aliases: identities of all of them are the mesh's own."""
+    return tuple(dict.fromkeys((trust_domain(view), *config(view).trust_domain_aliases)))

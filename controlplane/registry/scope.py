@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from controlplane.registry import mesh, services, workloads
@@ -10,6 +10,7 @@ from controlplane.registry.model import Service
 from controlplane.registry.workloads import Labels
 from controlplane.resources.authorization_policy.reach import denied_by
 from controlplane.resources.resource import Key, Resource
+from controlplane.resources.sidecar.schema import OutboundTrafficPolicy
 from controlplane.translation.names import covers
 from controlplane.world.view import View, query
 
@@ -57,7 +58,12 @@ class Scope:
         """Each service once, in order of host names."""
         if len(self.egress) == 1:
             return self.egress[0].services
-        found = {(one.host, one.namespace): one for each in self.egress for one in each.services}
+        found: dict[tuple[str, str], Service] = {}
+        for each in self.egress:
+            for one in each.services:
+                key = (one.host, one.namespace)
+                held = found.get(key)
+                found[key] = one if held is None else _with_ports(held, one)
         return tuple(found[key] for key in sorted(found))
 
 
@@ -121,6 +127,19 @@ def of_caller(view: View, caller: Caller) -> Scope:
 
 
 @query
+def anywhere_else(view: View, key: Key | None) -> OutboundTrafficPolicy:
+    """What workloads with a Sidecar resource may do with destinations that are no service: what it
+    says, otherwise MeshConfig."""
+    resource = None if key is None else view.resource(*key)
+    said = None if resource is None else resource.spec.outbound_traffic_policy
+    if said is not None:
+        chosen: OutboundTrafficPolicy = said
+        return chosen
+    closed = mesh.config(view).outbound_traffic_policy.mode == "REGISTRY_ONLY"
+    return OutboundTrafficPolicy("REGISTRY_ONLY" if closed else "ALLOW_ANY")
+
+
+@query
 def find(view: View, caller: Caller, host: str) -> Service | None:
     """The service of exactly this host name, if the scope has it."""
     return _by_host(view, caller).get(host)
@@ -134,14 +153,11 @@ def _by_host(view: View, caller: Caller) -> dict[str, Service]:
 def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
     hosts = Hosts(tuple(_pattern(one, namespace) for one in listener.hosts))
     number = listener.port.number if listener.port else 0
-    chosen = tuple(
-        one
-        for one in seen
-        if hosts.admit(one.namespace, one.host)
-        # A listener with a port is for the services that have that port; HTTP listeners are for
-        # all, because a request names its service itself.
-        and (not number or one.port(number) or listener.port.protocol.upper().startswith("HTTP"))
-    )
+    chosen = tuple(one for one in seen if hosts.admit(one.namespace, one.host))
+    if number:
+        # A listener with a port is for that port of the services that have it.
+        with_port = ((one, one.port(number)) for one in chosen)
+        chosen = tuple(replace(one, ports=(port,)) for one, port in with_port if port)
     return Egress(
         port=number,
         protocol=listener.port.protocol if listener.port else "",
@@ -150,6 +166,11 @@ def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
         hosts=hosts,
         services=chosen,
     )
+
+
+def _with_ports(held: Service, other: Service) -> Service:
+    more = tuple(port for port in other.ports if held.port(port.number) is None)
+    return replace(held, ports=(*held.ports, *more)) if more else held
 
 
 def _pattern(text: str, namespace: str) -> tuple[str, str]:

@@ -46,9 +46,11 @@ def own_secret(name: str) -> SdsSecretConfig:
     return built
 
 
-def workload_context(alpn: Iterable[str], sans: Iterable[str]) -> CommonTlsContext:
-    """The workload's certificate, its roots, and whom it trusts (nobody named: every identity that
-    the roots vouch for)."""
+def workload_context(
+    alpn: Iterable[str], sans: Iterable[str], trust_domains: Iterable[str] = ()
+) -> CommonTlsContext:
+    """The workload's certificate, its roots, and whom it trusts: identities by name, or all of some
+    trust domains (nothing named: every identity that the roots vouch for)."""
     context = CommonTlsContext(
         alpn_protocols=alpn, tls_certificate_sds_secret_configs=[own_secret(CERTIFICATE)]
     )
@@ -62,6 +64,10 @@ def workload_context(alpn: Iterable[str], sans: Iterable[str]) -> CommonTlsConte
         matcher = combined.default_validation_context.match_typed_subject_alt_names.add()
         matcher.san_type = matcher.URI
         matcher.matcher.CopyFrom(StringMatcher(exact=san))
+    for domain in trust_domains:
+        matcher = combined.default_validation_context.match_typed_subject_alt_names.add()
+        matcher.san_type = matcher.URI
+        matcher.matcher.CopyFrom(StringMatcher(prefix=f"spiffe://{domain}/"))
     return context
 
 

@@ -12,6 +12,7 @@ from controlplane.resources.envoy_filter.clusters import patched as patch_cluste
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
 from controlplane.resources.envoy_filter.routes import patched as patch_routes
 from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
+from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import endpoints, gateways, names, secrets
@@ -92,7 +93,12 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "router":
         return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
     return (
-        *outbound_listeners.listeners(view, _client(view, who), who.capture),
+        *outbound_listeners.listeners(
+            view,
+            _client(view, who),
+            who.capture,
+            reporting(view, who.namespace, who.labels, "CLIENT"),
+        ),
         *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
     )
 
@@ -118,7 +124,7 @@ def assignment(
     asked = names.parse_outbound(name)
     if asked is None:
         return None
-    caller = scope.caller(view, namespace, labels, account)
+    caller = _caller_of(view, namespace, labels, account)
     service = scope.find(view, caller, asked.host)
     if service is None or service.port(asked.port) is None:
         return None
@@ -159,7 +165,14 @@ def _client(view: View, who: Who) -> Client:
 def _caller(view: View, who: Who) -> scope.Caller:
     """Policies are about who calls; a gateway calls for others, so it is kept from nothing."""
     account = who.account if who.type == "sidecar" else ""
-    return scope.caller(view, who.namespace, who.labels, account)
+    return _caller_of(view, who.namespace, who.labels, account)
+
+
+def _caller_of(view: View, namespace: str, labels: Labels, account: str) -> scope.Caller:
+    """`account`: "" for gateways, which no Sidecar resource is for, as in Istio."""
+    if not account:
+        return scope.Caller(namespace)
+    return scope.caller(view, namespace, labels, account)
 
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:

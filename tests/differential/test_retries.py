@@ -31,7 +31,9 @@ def test_ours_counts_as_envoy_does(scene: str, tmp_path: Path) -> None:
     assert any("retry" in name and value for name, value in counted[ENVOY].items())
     envoy, ours = counted[ENVOY], counted[OURS]
     names = sorted({*envoy, *ours})
-    assert {one: (envoy.get(one), ours.get(one)) for one in names if envoy.get(one) != ours.get(one)} == {}
+    assert {
+        one: (envoy.get(one), ours.get(one)) for one in names if envoy.get(one) != ours.get(one)
+    } == {}
 
 
 def _counted(kind: str, scene: str, directory: Path) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from controlplane.resources import mesh_config
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.resource import Key, Metadata, Resource
 from controlplane.resources.schema import decode
@@ -20,9 +21,15 @@ def resources(text: str) -> list[Resource[Any]]:
 
 
 def world(text: str) -> World:
-    """A world that has these resources."""
+    """A world that has these resources. A ConfigMap `istio-system/istio` is MeshConfig."""
     made = World()
     made.change(resources(text))
+    given = made.view().resource("ConfigMap", "istio-system", "istio")
+    if given is not None:
+        value = yaml.load(given.spec.data["mesh"], yaml.CSafeLoader)
+        config, problems = mesh_config.apply(value, mesh_config.MeshConfig())
+        assert not problems, problems
+        made.change(facts={"mesh-config": config})
     return made
 
 

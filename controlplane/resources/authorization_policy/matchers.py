@@ -65,6 +65,15 @@ def claim(path: tuple[str, ...], value: str) -> MetadataMatcher:
     return built
 
 
+def text_claim(name: str, value: str) -> MetadataMatcher:
+    """A claim that is one string."""
+    built = MetadataMatcher(filter=_JWT)
+    for key in (_PAYLOAD, name):
+        built.path.add(key=key)
+    built.value.string_match.CopyFrom(string(value))
+    return built
+
+
 def metadata(name: str, key: str, value: str) -> MetadataMatcher:
     """What another filter has left; a value in brackets is one of a list."""
     built = MetadataMatcher(filter=name)

@@ -77,21 +77,16 @@ def any_of(parts: Iterable[Principal]) -> Principal:
 
 
 def request_principal(value: str) -> Principal:
-    """`issuer/subject`, in any of the forms with a star."""
-    if value == "*":
-        return all_of([_claim(("iss",), "*"), _claim(("sub",), "*")])
-    if value.startswith("*"):
-        issuer, slash, subject = value.rpartition("/")
-        return (
-            all_of([_claim(("iss",), issuer or "*"), _claim(("sub",), subject)])
-            if (slash)
-            else _claim(("sub",), value)
-        )
+    """`issuer/subject`, in any of the forms with a star. What has no slash and no star is an issuer
+    with an empty subject, as in Istio: it must not stand for every subject."""
     issuer, slash, subject = value.rpartition("/")
-    if not slash:
-        # `issuer*`: the star is of the whole, so any subject will do.
-        return _claim(("iss",), value)
-    return all_of([_claim(("iss",), issuer), _claim(("sub",), subject)])
+    if value == "*":
+        issuer, subject = "*", "*"
+    elif not slash and value.startswith("*"):
+        issuer, subject = "*", value
+    elif not slash:
+        issuer, subject = value, "*" if value.endswith("*") else ""
+    return all_of([_text_claim("iss", issuer), _text_claim("sub", subject)])
 
 
 def _values(positive: tuple[str, ...], negative: tuple[str, ...], of: _Of) -> list[Principal]:
@@ -112,6 +107,9 @@ def _regex(text: str) -> StringMatcher:
 
 
 def _principal(value: str) -> Principal:
+    if value.startswith("*") and value != "*":
+        # A suffix by itself would take DNS names, too, which certificates may have as well.
+        return _authenticated(_regex(f"spiffe://.*{re.escape(value[1:])}"))
     return _authenticated(matchers.string(value, prepend="spiffe://"))
 
 
@@ -123,11 +121,16 @@ def _namespace(value: str) -> Principal:
 
 def _service_account(value: str, namespace: str) -> Principal:
     space, _, name = value.rpartition("/")
-    suffix = f"/ns/{space or namespace}/sa/{name}"
-    return _authenticated(StringMatcher(suffix=suffix))
+    # As in Istio, an identity may say more between and behind its parts.
+    place = f"/ns/{re.escape(space or namespace)}/(.+/|)sa/{re.escape(name)}(/.+)?"
+    return _authenticated(_regex(f"spiffe://.+{place}"))
 
 
 def _trust_domain(value: str) -> Principal:
+    if value == "*":
+        return _authenticated(StringMatcher(prefix="spiffe://"))
+    if "*" not in value:
+        return _authenticated(StringMatcher(prefix=f"spiffe://{value}/"))
     pattern = "[^/]*".join(re.escape(part) for part in value.split("*"))
     return _authenticated(_regex(f"spiffe://{pattern}/.*"))
 
@@ -138,6 +141,10 @@ def _address(value: str) -> Principal:
 
 def _remote_address(value: str) -> Principal:
     return Principal(remote_ip=matchers.cidr(value))
+
+
+def _text_claim(name: str, value: str) -> Principal:
+    return Principal(metadata=matchers.text_claim(name, value))
 
 
 def _claim(path: tuple[str, ...], value: str) -> Principal:

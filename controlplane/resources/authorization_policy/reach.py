@@ -16,6 +16,7 @@ from typing import Any
 from controlplane.registry import mesh
 from controlplane.registry.model import Service
 from controlplane.resources.authorization_policy.schema import Condition, Rule, Source
+from controlplane.resources.authorization_policy.trust_domains import widened
 from controlplane.resources.resource import Key, Resource
 from controlplane.world.view import View, query
 
@@ -29,9 +30,9 @@ def denied_by(view: View, service: Service, namespace: str, account: str) -> tup
     held = [one for one in _allowing(view, service.namespace) if _may_hold(one, service)]
     if not any(_holds_for_all(one, service) for one in held):
         return ()
-    domains = (mesh.trust_domain(view), *mesh.config(view).trust_domain_aliases)
+    domains = mesh.trust_domains(view)
     if any(
-        _admits(rule, policy.namespace, domains, namespace, account)
+        _admits(widened(rule, domains), policy.namespace, domains, namespace, account)
         for policy in held
         for rule in policy.spec.rules
     ):

@@ -1,4 +1,4 @@
-"""Policies as Envoy's RBAC: one set of rules for each action, in the order DENY, ALLOW.
+"""Policies as Envoy's RBAC: one set of rules for each action, in the order CUSTOM, DENY, ALLOW.
 
 On ports that are not HTTP, a rule that asks for something of HTTP can never allow; but it must
 not cease to deny, so there only the part that cannot be known is dropped (Istio: a wider deny).
@@ -11,8 +11,14 @@ from typing import Any
 
 from envoy.config.rbac.v3.rbac_pb2 import RBAC, Permission, Policy, Principal
 
+from controlplane.registry import mesh
 from controlplane.registry.workloads import Labels
-from controlplane.resources.authorization_policy import permissions, principals, select
+from controlplane.resources.authorization_policy import (
+    permissions,
+    principals,
+    select,
+    trust_domains,
+)
 from controlplane.resources.authorization_policy.principals import Unsupported
 from controlplane.resources.authorization_policy.schema import (
     Operation,
@@ -23,7 +29,9 @@ from controlplane.resources.resource import Resource
 from controlplane.resources.rules.metadata import DRY_RUN
 from controlplane.world.view import View
 
-_ACTIONS = {"ALLOW": RBAC.ALLOW, "DENY": RBAC.DENY, "AUDIT": RBAC.LOG}
+_ACTIONS = {
+    "ALLOW": RBAC.ALLOW, "DENY": RBAC.DENY, "AUDIT": RBAC.LOG, "CUSTOM": RBAC.DENY,
+}  # fmt: skip
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _NOBODY = Policy(
     permissions=[Permission(not_rule=permissions.ANY)],
@@ -40,23 +48,56 @@ class Rules:
     shadow: RBAC | None
 
 
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """What a provider of MeshConfig is asked about (action CUSTOM)."""
+
+    provider: str
+    #: What matches is asked about. The action is DENY: these are shadow rules, and denied by
+    #: themselves where there is no such provider.
+    asked: RBAC
+
+
 def rules(view: View, namespace: str, labels: Labels, *, http: bool) -> list[Rules]:
     """What holds for a workload, in the order in which it is asked: AUDIT, DENY, ALLOW. An action
     that no policy has is left out; with an ALLOW policy, what no rule allows is denied."""
     found = []
+    domains = mesh.trust_domains(view)
     for action in ("AUDIT", "DENY", "ALLOW"):
         held = select.policies(view, namespace, labels, action)
-        tried = [one for one in held if one.annotations.get(DRY_RUN) in _TRUE]
-        enforced = [one for one in held if one not in tried]
+        tried = [one for one in held if _dry_run(one)]
+        enforced = [one for one in held if not _dry_run(one)]
         if held:
             found.append(
                 Rules(
                     action,
-                    _rbac(enforced, action, http=http) if enforced else None,
-                    _rbac(tried, action, http=http) if tried else None,
+                    _rbac(enforced, action, domains, http=http) if enforced else None,
+                    _rbac(tried, action, domains, http=http) if tried else None,
                 )
             )
     return found
+
+
+def delegated(view: View, namespace: str, labels: Labels, *, http: bool) -> list[Delegated]:
+    """The CUSTOM policies of a workload, by provider (validation lets none be only tried)."""
+    domains = mesh.trust_domains(view)
+    by_provider: dict[str, list[Resource[Any]]] = {}
+    for one in select.policies(view, namespace, labels, "CUSTOM"):
+        name = one.spec.provider.name if one.spec.provider else ""
+        by_provider.setdefault(name, []).append(one)
+    return [
+        Delegated(name, _rbac(held, "CUSTOM", domains, http=http, prefix=asked_prefix(name)))
+        for name, held in sorted(by_provider.items())
+    ]
+
+
+def asked_prefix(provider: str) -> str:
+    """What the names of rules begin with of which a provider is asked; `ext_authz` reads it."""
+    return f"istio-ext-authz-{provider}-"
+
+
+def _dry_run(policy: Resource[Any]) -> bool:
+    return policy.annotations.get(DRY_RUN) in _TRUE
 
 
 def policy_name(policy: Resource[Any], index: int) -> str:
@@ -64,16 +105,24 @@ def policy_name(policy: Resource[Any], index: int) -> str:
     return f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]"
 
 
-def _rbac(policies: list[Resource[Any]], action: str, *, http: bool) -> RBAC:
+def _rbac(
+    policies: list[Resource[Any]],
+    action: str,
+    domains: tuple[str, ...],
+    *,
+    http: bool,
+    prefix: str = "",
+) -> RBAC:
     built = RBAC(action=_ACTIONS[action])
     for policy in policies:
         for index, rule in enumerate(policy.spec.rules):
-            one = _policy(rule, policy.namespace, action, http=http)
+            wider = trust_domains.widened(rule, domains)
+            one = _policy(wider, policy.namespace, action, http=http)
             if one is not None:
-                built.policies[policy_name(policy, index)].CopyFrom(one)
+                built.policies[prefix + policy_name(policy, index)].CopyFrom(one)
         if not policy.spec.rules:
             # Nothing matches: an ALLOW policy without rules denies all.
-            built.policies[policy_name(policy, 0)].CopyFrom(_NOBODY)
+            built.policies[prefix + policy_name(policy, 0)].CopyFrom(_NOBODY)
     return built
 
 

@@ -28,6 +28,8 @@ class Preference:
     labels: tuple[tuple[str, str], ...] = ()
     #: Whether nearer hosts come first.
     nearest_first: bool = False
+    #: Whether subzones count; `trafficDistribution` is about zones.
+    subzones: bool = True
 
 
 _NONE = Preference()
@@ -49,15 +51,17 @@ def preference(
     chosen = rule.subset(subset)
     holds = policy.of_port(config, rule.policy, chosen.traffic_policy if chosen else None, port)
     balancer = holds.load_balancer
-    setting = balancer.locality_lb_setting if balancer else None
-    setting = setting or config.locality_lb_setting
-    if setting.enabled is False or locality == NOWHERE:
+    said = balancer.locality_lb_setting if balancer else None
+    if locality == NOWHERE:
+        return _NONE
+    if said is None and service.traffic_distribution in {"PreferClose", "PreferSameZone"}:
+        return Preference(locality=locality, nearest_first=True, subzones=False)
+    setting = said or config.locality_lb_setting
+    if setting.enabled is False:
         return _NONE
     for one in setting.distribute:
         if matches(one.from_, locality):
             return Preference(shares=tuple(sorted(one.to.items())))
-    if service.traffic_distribution in {"PreferClose", "PreferSameZone"}:
-        return Preference(locality=locality, nearest_first=True)
     if holds.outlier_detection is None or setting.distribute:
         return _NONE
     return _failover(setting, locality, labels)
@@ -74,31 +78,41 @@ def matches(pattern: str, locality: Locality) -> bool:
 
 
 def priority(wanted: Preference, locality: Locality, labels: Labels) -> int:
-    """How far a host is: 0 is nearest."""
-    if wanted.labels:
-        have = dict(labels)
-        for index, (name, value) in enumerate(wanted.labels):
-            if have.get(name) != value:
-                return len(wanted.labels) - index
-        return 0
+    """How far a host is: 0 is nearest. Labels first, where regions are given as well."""
+    if not wanted.labels:
+        return _distance(wanted, locality)
+    far = _by_labels(wanted.labels, dict(labels))
+    return far * _FARTHEST + _distance(wanted, locality) if wanted.failover else far
+
+
+_FARTHEST = 5
+
+
+def _by_labels(asked: Labels, have: dict[str, str]) -> int:
+    for index, (name, value) in enumerate(asked):
+        if have.get(name) != value:
+            return len(asked) - index
+    return 0
+
+
+def _distance(wanted: Preference, locality: Locality) -> int:
     own = wanted.locality
     if locality.region != own.region:
         return 3 if (own.region, locality.region) in wanted.failover else 4
     if locality.zone != own.zone:
         return 2
-    return 0 if locality.subzone == own.subzone else 1
+    return 1 if wanted.subzones and locality.subzone != own.subzone else 0
 
 
 def _failover(
     setting: LocalityLoadBalancerSetting, locality: Locality, labels: Labels
 ) -> Preference:
-    if setting.failover_priority:
-        have = dict(labels)
-        pairs = []
-        for one in setting.failover_priority:
-            # `label`: the client's own value; `label=value`: that value.
-            name, given, value = one.partition("=")
-            pairs.append((name, value if given else have.get(name, "")))
-        return Preference(labels=tuple(pairs), nearest_first=True)
-    pairs = [(one.from_, one.to) for one in setting.failover]
-    return Preference(locality=locality, failover=tuple(pairs), nearest_first=True)
+    regions = tuple((one.from_, one.to) for one in setting.failover)
+    have = dict(labels)
+    pairs = []
+    for one in setting.failover_priority:
+        # `label`: the client's own value; `label=value`: that value.
+        name, given, value = one.partition("=")
+        pairs.append((name, value if given else have.get(name, "")))
+    where = locality if regions or not pairs else NOWHERE
+    return Preference(where, failover=regions, labels=tuple(pairs), nearest_first=True)

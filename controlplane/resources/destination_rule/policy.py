@@ -21,28 +21,24 @@ def of_port(
         base = TrafficPolicy(
             connection_pool=default.connection_pool, outlier_detection=default.outlier_detection
         )
-    merged = _over(_over(base, host), subset)
-    for one in merged.port_level_settings:
-        if one.port is not None and one.port.number == port:
-            return replace(
-                merged,
-                load_balancer=one.load_balancer,
-                connection_pool=one.connection_pool,
-                outlier_detection=one.outlier_detection,
-                tls=one.tls,
-            )
-    return merged
+    return _over(_over(base, host, port), subset, port)
 
 
 _FIELDS = (
-    "load_balancer", "connection_pool", "outlier_detection", "tls", "port_level_settings", "tunnel",
-    "proxy_protocol", "retry_budget",
+    "load_balancer", "connection_pool", "outlier_detection", "tls", "tunnel", "proxy_protocol",
+    "retry_budget",
 )  # fmt: skip
+_OF_PORTS = ("load_balancer", "connection_pool", "outlier_detection", "tls")
 
 
-def _over(under: TrafficPolicy, policy: TrafficPolicy | None) -> TrafficPolicy:
-    """`policy` where it says something, `under` elsewhere."""
+def _over(under: TrafficPolicy, policy: TrafficPolicy | None, port: int) -> TrafficPolicy:
+    """`policy` where it says something, `under` elsewhere; what it says of the port in place of
+    both."""
     if policy is None:
         return under
     said = {name: getattr(policy, name) for name in _FIELDS if getattr(policy, name)}
-    return replace(under, **said)
+    merged = replace(under, **said)
+    for one in policy.port_level_settings:
+        if one.port is not None and one.port.number == port:
+            return replace(merged, **{name: getattr(one, name) for name in _OF_PORTS})
+    return merged

@@ -88,6 +88,9 @@ def _by_host(view: View, namespace: str) -> dict[str, list[Resource[Any]]]:
 
 
 def _visible(view: View, resource: Resource[Any], namespace: str, client: str) -> bool:
+    if resource.spec.workload_selector is not None:
+        # As in Istio, a rule for some clients is for those of its own namespace.
+        return client == namespace
     exported = exported_to(
         view, resource.spec.export_to, namespace, "default_destination_rule_export_to"
     )

@@ -128,7 +128,13 @@ def _balance(cluster: Cluster, given: LoadBalancerSettings) -> None:
     if given.consistent_hash is not None:
         _consistent_hash(cluster, given.consistent_hash)
     locality = given.locality_lb_setting
-    if locality is not None and locality.distribute:
+    # As in Istio: shares always, and where outlier detection makes failover work.
+    failing_over = (
+        cluster.HasField("outlier_detection")
+        and locality is not None
+        and (locality.failover or locality.failover_priority)
+    )
+    if locality is not None and (locality.distribute or failing_over):
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     warmup = given.warmup
     if warmup is None and given.warmup_duration_secs is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from controlplane.registry import mesh, workloads
+from controlplane.registry.selection import is_for_all
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Resource
 from controlplane.world.view import View, query
@@ -18,9 +19,10 @@ def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
     policies at one level the oldest holds; UNSET inherits; nothing said is PERMISSIVE."""
     root = mesh.root_namespace(view)
     own = view.resources("PeerAuthentication", namespace)
-    of_workload = [one for one in own if _selects(one, labels)]
-    of_namespace = [one for one in own if _for_all(one)]
-    of_mesh = [one for one in view.resources("PeerAuthentication", root) if _for_all(one)]
+    # As in Istio, the root namespace's own policies are for the mesh: selectors there do nothing.
+    of_workload = [one for one in own if namespace != root and _selects(one, labels)]
+    of_namespace = [one for one in own if is_for_all(one)]
+    of_mesh = [one for one in view.resources("PeerAuthentication", root) if is_for_all(one)]
     said = [policy[0].spec.mtls for policy in (of_workload, of_namespace, of_mesh) if policy]
     if of_workload:
         said.insert(0, (of_workload[0].spec.port_level_mtls or {}).get(port))
@@ -34,19 +36,16 @@ def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
 @query
 def ports_with_mode(view: View, namespace: str, labels: Labels) -> frozenset[int]:
     """The ports of a workload for which its policy says something of its own."""
+    if namespace == mesh.root_namespace(view):
+        return frozenset()
     for one in view.resources("PeerAuthentication", namespace):
         if _selects(one, labels):
             return frozenset(one.spec.port_level_mtls or ())
     return frozenset()
 
 
-def _for_all(policy: Resource[Any]) -> bool:
-    selector = policy.spec.selector
-    return selector is None or not selector.match_labels
-
-
 def _selects(policy: Resource[Any], labels: Labels) -> bool:
     selector = policy.spec.selector
-    return not _for_all(policy) and workloads.matches(
+    return not is_for_all(policy) and workloads.matches(
         workloads.pairs(selector.match_labels), labels
     )

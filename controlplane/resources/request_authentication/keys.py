@@ -17,13 +17,14 @@ _NEEDED = {
 _TEXT = frozenset({"crv"})
 #: Decoding is not asked: Python's takes `+` and `/` as well.
 _BASE64URL = re.compile(r"[-_A-Za-z0-9]+={0,2}")
-_LONGEST = 256 * 1024
+#: Characters.
+LONGEST = 256 * 1024
 
 
 def wrong_keys(text: str) -> str:
     """Why the text holds no keys; "" when it does. Never shows a part of it."""
-    if len(text) > _LONGEST:
-        return f"has {len(text)} characters; {_LONGEST} are the most"
+    if len(text) > LONGEST:
+        return f"has {len(text)} characters; {LONGEST} are the most"
     keys = _parse(text)
     if isinstance(keys, str):
         return keys
@@ -36,7 +37,7 @@ def wrong_keys(text: str) -> str:
 
 def private_keys(text: str) -> Iterator[int]:
     """Indexes of the keys that nobody else should have."""
-    keys = _parse(text) if 0 < len(text) <= _LONGEST else []
+    keys = _parse(text) if 0 < len(text) <= LONGEST else []
     for index, key in enumerate(keys if isinstance(keys, list) else []):
         if isinstance(key, dict) and ("d" in key or key.get("kty") == "oct"):
             yield index

@@ -10,9 +10,10 @@ from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import numbers
 from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.schema import below
+from controlplane.resources.telemetry.expressions import Untranslatable, access_log_filter
 from controlplane.resources.telemetry.schema import MetricsOverrides, Telemetry
 
-#: CEL is handed on as text; Envoy compiles it. No expression that somebody wrote is longer.
+#: No expression that somebody wrote is longer.
 _LONGEST_EXPRESSION = 16 * 1024
 
 
@@ -32,6 +33,7 @@ def validate(spec: Telemetry, metadata: Metadata) -> Iterator[Problem]:
         if logging.filter is not None:
             path = f"spec.accessLogging[{index}].filter.expression"
             yield from _expression(logging.filter.expression, path)
+            yield from _translatable(logging.filter.expression, path)
     yield from _without_effect(spec)
 
 
@@ -57,6 +59,16 @@ def _overrides(override: MetricsOverrides, path: str) -> Iterator[Problem]:
             yield Problem(where, "is required when the operation is UPSERT: a CEL expression")
         elif tag.value is not None:
             yield from _expression(tag.value, where)
+
+
+def _translatable(text: str, path: str) -> Iterator[Problem]:
+    if not text or len(text) > _LONGEST_EXPRESSION:
+        return
+    try:
+        access_log_filter(text)
+    except Untranslatable as error:
+        known = "response.code and request.headers[...], compared; has(); !, &&, || and ()"
+        yield Problem(path, f"sidecars have no CEL, and {error} is more than {known}")
 
 
 def _expression(text: str, path: str) -> Iterator[Problem]:

@@ -58,7 +58,10 @@ def forward(
     # gRPC's own deadlines cannot go beyond the route's.
     built.max_stream_duration.max_stream_duration.CopyFrom(duration(seconds))
     built.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(seconds))
-    policy = retries.policy(rule.retries, mesh.config(view).default_http_retry_policy)
+    built.hash_policy.extend(_hash_policies(view, key, rule, port, client))
+    hashed = bool(built.hash_policy) and len(rule.route) == 1
+    default = mesh.config(view).default_http_retry_policy
+    policy = retries.policy(rule.retries, default, hashed=hashed)
     if policy is not None:
         built.retry_policy.CopyFrom(policy)
     if rule.rewrite is not None:
@@ -72,7 +75,6 @@ def forward(
         )
         mirror.runtime_fraction.default_value.CopyFrom(fraction(percentage))
         mirror.trace_sampled.value = False
-    built.hash_policy.extend(_hash_policies(view, key, rule, port, client))
     if len(rule.route) == 1:
         only = rule.route[0]
         built.cluster = cluster(view, key, only.destination, port, client)
@@ -82,7 +84,11 @@ def forward(
         built.ClearField("cluster")
     built.weighted_clusters.CopyFrom(
         WeightedCluster(
-            clusters=(_share(view, key, one, port, client, len(rule.route)) for one in rule.route)
+            clusters=(
+                _share(view, key, one, port, client, len(rule.route))
+                for one in rule.route
+                if one.weight or len(rule.route) == 1
+            )
         )
     )
     return built
@@ -108,10 +114,12 @@ def redirect(given: HTTPRedirect, port: int) -> RedirectAction:
         built.prefix_rewrite = given.prefix_rewrite
     if given.scheme:
         built.scheme_redirect = given.scheme
-    if given.port is not None:
-        built.port_redirect = given.port
-    elif given.derive_port == "FROM_REQUEST_PORT":
-        built.port_redirect = port
+    chosen = given.port
+    if chosen is None and given.derive_port == "FROM_REQUEST_PORT":
+        chosen = port
+    # As in Istio: what the scheme says by itself is not written.
+    if chosen and (given.scheme, chosen) not in {("http", 80), ("https", 443)}:
+        built.port_redirect = chosen
     return built
 
 

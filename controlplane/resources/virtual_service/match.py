@@ -108,4 +108,7 @@ def _query(name: str, condition: StringMatch) -> QueryParameterMatcher:
 
 
 def _is_presence(condition: StringMatch) -> bool:
+    # `*` is no regular expression; people mean "some value", and Istio takes it for that.
+    if condition.regex == "*":
+        return True
     return condition.exact is None and condition.prefix is None and condition.regex is None

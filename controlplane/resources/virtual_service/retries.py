@@ -17,16 +17,20 @@ _ATTEMPTS = 2
 _HOST_ATTEMPTS = 5
 
 
-def policy(given: HTTPRetry | None, default: HTTPRetry | None) -> RetryPolicy | None:
+def policy(
+    given: HTTPRetry | None, default: HTTPRetry | None, *, hashed: bool = False
+) -> RetryPolicy | None:
     """The policy of a route. `given` is the route's and `default` MeshConfig's; with neither, two
-    more attempts where the host cannot have seen the request. None: no retries."""
+    more attempts where the host cannot have seen the request. None: no retries. `hashed`: the
+    request chooses its host, so that the same one is asked again."""
     chosen = given or default
     if chosen is None:
-        return _policy(_RETRY_ON, _ATTEMPTS, previous_hosts=True)
+        return _policy(_RETRY_ON, _ATTEMPTS, previous_hosts=not hashed)
     if chosen.attempts == 0:
         return None
     conditions, statuses = _split(chosen.retry_on or _RETRY_ON)
-    ignore = chosen.retry_ignore_previous_hosts is not False
+    said = chosen.retry_ignore_previous_hosts
+    ignore = not hashed if said is None else said
     built = _policy(conditions, chosen.attempts, previous_hosts=ignore)
     built.retriable_status_codes.extend(statuses)
     if statuses and "retriable-status-codes" not in conditions:

@@ -158,6 +158,8 @@ _MAPS = ("headers", "without_headers", "query_params", "source_labels")
 
 def _both(outer: HTTPMatchRequest, inner: HTTPMatchRequest) -> HTTPMatchRequest | None:
     values: dict[str, Any] = {}
+    if outer.gateways and not frozenset(inner.gateways) <= frozenset(outer.gateways):
+        return None
     for name in _FIELDS:
         first, second = getattr(outer, name), getattr(inner, name)
         contradict = bool(first and second and first != second)

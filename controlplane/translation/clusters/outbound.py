@@ -12,7 +12,7 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
 from controlplane.translation import endpoints, names
-from controlplane.translation.clusters import tls
+from controlplane.translation.clusters import proxy_protocol, tls
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
 from controlplane.world.view import View, query
@@ -66,4 +66,5 @@ def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, http2=protocols.is_http2(port.protocol))
     tls.add(view, built, service, port, subset, holds.tls)
+    proxy_protocol.add(built, holds.proxy_protocol)
     return encoded(name, packed(built))

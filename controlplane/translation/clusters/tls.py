@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
-from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     CommonTlsContext,
     UpstreamTlsContext,
@@ -20,7 +19,7 @@ from controlplane.registry import mesh, protocols, services
 from controlplane.registry.model import Port, Service
 from controlplane.resources.common.tls import ClientTLSSettings
 from controlplane.translation import names
-from controlplane.translation.pack import any_of
+from controlplane.translation.clusters.proxy_protocol import PLAINTEXT
 from controlplane.translation.tls import secret, socket, workload_context
 from controlplane.world.view import View, query
 
@@ -51,9 +50,9 @@ def add(
 def identities(view: View, service: Service) -> tuple[str, ...]:
     """The SPIFFE identities that hosts of a service may have: those of its workloads, and those
     that its ServiceEntry names."""
-    domain = mesh.trust_domain(view)
     found = {
         names.spiffe(domain, one.namespace, one.service_account)
+        for domain in mesh.trust_domains(view)
         for port in service.ports
         for one in services.endpoints(view, service, port.number)
         if one.service_account
@@ -67,9 +66,7 @@ def _auto(view: View, cluster: Cluster, service: Service, port: Port, subset: st
     chosen = cluster.transport_socket_matches.add(name="tlsMode-istio", match=_match("istio"))
     chosen.transport_socket.CopyFrom(_mutual(view, service, port, subset, None))
     plain = cluster.transport_socket_matches.add(name="tlsMode-disabled", match=Struct())
-    plain.transport_socket.CopyFrom(
-        TransportSocket(name="envoy.transport_sockets.raw_buffer", typed_config=any_of(RawBuffer()))
-    )
+    plain.transport_socket.CopyFrom(PLAINTEXT)
 
 
 def _mutual(

@@ -1,15 +1,38 @@
-"""Access logs that MeshConfig asks for (`accessLogFile`), in Istio's default format or its own."""
+"""Access logs that Telemetry or MeshConfig asks for, in Istio's default formats or their own."""
 
 from __future__ import annotations
 
 import yaml
 from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.core.v3.config_source_pb2 import ApiVersion
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
+from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
+    CommonGrpcAccessLogConfig,
+    HttpGrpcAccessLogConfig,
+    TcpGrpcAccessLogConfig,
+)
+from envoy.extensions.access_loggers.open_telemetry.v3.logs_service_pb2 import (
+    OpenTelemetryAccessLogConfig,
+)
 
 from controlplane.registry import mesh
+from controlplane.resources.mesh_config import MeshConfig
+from controlplane.resources.mesh_config.providers import (
+    EnvoyFileAccessLog,
+    EnvoyOtelAls,
+    ExtensionProvider,
+)
+from controlplane.resources.telemetry.expressions import access_log_filter
+from controlplane.resources.telemetry.select import Reporting, logs
 from controlplane.translation.pack import any_of
+from controlplane.translation.providers import Target, target
 from controlplane.world.view import View, query
 
+_FILE, _STDOUT = "envoy.access_loggers.file", "/dev/stdout"
+#: The provider that Istio has without being told; what MeshConfig says of formats is for it.
+_BUILT_IN = "envoy"
+#: What Istio's telemetry leaves for loggers.
+_PEERS = ("upstream_peer", "downstream_peer")
 #: Istio's text format. Scripts and people read it by position.
 _TEXT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" '
@@ -21,7 +44,7 @@ _TEXT = (
     "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
 #: Istio's JSON fields.
-_JSON = {
+_JSON: dict[str, object] = {
     "authority": "%REQ(:AUTHORITY)%",
     "bytes_received": "%BYTES_RECEIVED%",
     "bytes_sent": "%BYTES_SENT%",
@@ -50,17 +73,112 @@ _JSON = {
 
 
 @query
-def loggers(view: View) -> tuple[AccessLog, ...]:
-    """The access logs of every listener."""
-    config = mesh.config(view)
-    if not config.access_log_file:
-        return ()
-    file = FileAccessLog(path=config.access_log_file)
-    if config.access_log_encoding == "JSON":
-        fields = yaml.safe_load(config.access_log_format) if config.access_log_format else _JSON
-        file.log_format.json_format.update(fields)
+def loggers(view: View, reporting: Reporting) -> tuple[AccessLog, ...]:
+    """The access logs of a listener: what Telemetries say, otherwise MeshConfig's file."""
+    chosen = logs(view, reporting)
+    if chosen is None:
+        config = mesh.config(view)
+        return (_of_mesh(config, config.access_log_file),) if config.access_log_file else ()
+    found = []
+    for one in chosen:
+        built = None if one.disabled else _of_provider(view, one.provider)
+        if built is not None:
+            if one.filter is not None and one.filter.expression:
+                built.filter.CopyFrom(access_log_filter(one.filter.expression))
+            found.append(built)
+    return tuple(found)
+
+
+def _of_provider(view: View, provider: ExtensionProvider) -> AccessLog | None:
+    """None: the provider is of another sort, or the registry does not have its service."""
+    file, http, tcp, otel = (
+        provider.envoy_file_access_log,
+        provider.envoy_http_als,
+        provider.envoy_tcp_als,
+        provider.envoy_otel_als,
+    )
+    if file is not None:
+        plain = file.log_format is None and not file.omit_empty_values
+        if provider.name == _BUILT_IN and plain:
+            return _of_mesh(mesh.config(view), file.path or _STDOUT)
+        return _file(file)
+    service = http or tcp or otel
+    to = target(view, service.service, service.port) if service is not None else None
+    if to is None:
+        return None
+    if http is not None:
+        built = HttpGrpcAccessLogConfig(
+            common_config=_common(to, http.log_name or "http_envoy_accesslog"),
+            additional_request_headers_to_log=http.additional_request_headers_to_log,
+            additional_response_headers_to_log=http.additional_response_headers_to_log,
+            additional_response_trailers_to_log=http.additional_response_trailers_to_log,
+        )
+        built.common_config.filter_state_objects_to_log.extend(
+            http.filter_state_objects_to_log or _PEERS
+        )
+        return AccessLog(name="envoy.access_loggers.http_grpc", typed_config=any_of(built))
+    if tcp is not None:
+        connections = TcpGrpcAccessLogConfig(
+            common_config=_common(to, tcp.log_name or "tcp_envoy_accesslog")
+        )
+        connections.common_config.filter_state_objects_to_log.extend(
+            tcp.filter_state_objects_to_log or _PEERS
+        )
+        name = "envoy.access_loggers.tcp_grpc"
+        return AccessLog(name=name, typed_config=any_of(connections))
+    assert otel is not None
+    return _otel(to, otel)
+
+
+def _common(to: Target, log_name: str) -> CommonGrpcAccessLogConfig:
+    built = CommonGrpcAccessLogConfig(log_name=log_name, transport_api_version=ApiVersion.V3)
+    built.grpc_service.envoy_grpc.cluster_name = to.cluster
+    built.grpc_service.envoy_grpc.authority = to.host
+    return built
+
+
+def _otel(to: Target, given: EnvoyOtelAls) -> AccessLog:
+    built = OpenTelemetryAccessLogConfig(
+        common_config=_common(to, given.log_name or "otel_envoy_accesslog"),
+        disable_builtin_labels=True,
+    )
+    built.common_config.filter_state_objects_to_log.extend(_PEERS)
+    wanted = given.log_format
+    built.body.string_value = (wanted.text if wanted else "") or _TEXT
+    for key, value in sorted((wanted.labels or {}).items() if wanted else ()):
+        built.attributes.values.add(key=key).value.string_value = str(value)
+    return AccessLog(name="envoy.access_loggers.open_telemetry", typed_config=any_of(built))
+
+
+def _file(given: EnvoyFileAccessLog) -> AccessLog:
+    file = FileAccessLog(path=given.path or _STDOUT)
+    wanted = given.log_format
+    if wanted is not None and wanted.labels is not None:
+        file.log_format.json_format.update(dict(wanted.labels) or _JSON)
     else:
-        text = config.access_log_format or _TEXT
-        # Istio: a line ends with a newline, whether the format says so or not.
-        file.log_format.text_format_source.inline_string = text.rstrip("\n") + "\n"
-    return (AccessLog(name="envoy.access_loggers.file", typed_config=any_of(file)),)
+        _text(file, (wanted.text if wanted else "") or _TEXT)
+    file.log_format.omit_empty_values = given.omit_empty_values
+    return AccessLog(name=_FILE, typed_config=any_of(file))
+
+
+def _of_mesh(config: MeshConfig, path: str) -> AccessLog:
+    file = FileAccessLog(path=path)
+    if config.access_log_encoding == "JSON":
+        file.log_format.json_format.update(_fields(config.access_log_format))
+    else:
+        _text(file, config.access_log_format or _TEXT)
+    return AccessLog(name=_FILE, typed_config=any_of(file))
+
+
+def _text(file: FileAccessLog, text: str) -> None:
+    # Istio: a line ends with a newline, whether the format says so or not.
+    file.log_format.text_format_source.inline_string = text.rstrip("\n") + "\n"
+
+
+def _fields(text: str) -> dict[str, object]:
+    """The JSON format that MeshConfig writes as text; Istio's where it is none."""
+    try:
+        fields = yaml.safe_load(text) if text else _JSON
+    except yaml.YAMLError:
+        return _JSON
+    return fields if isinstance(fields, dict) else _JSON

@@ -13,6 +13,7 @@ from envoy.extensions.filters.network.rbac.v3.rbac_pb2 import RBAC as NetworkRba
 
 from controlplane.registry.workloads import Labels
 from controlplane.resources.authorization_policy.translate import Rules, rules
+from controlplane.translation.listeners import ext_authz
 from controlplane.translation.listeners.manager import http_filter, network_filter
 from controlplane.world.view import View
 
@@ -22,7 +23,7 @@ _SHADOW = {"ALLOW": "istio_dry_run_allow_", "DENY": "istio_dry_run_deny_"}
 
 
 def http_filters(view: View, namespace: str, labels: Labels) -> list[hcm.HttpFilter]:
-    """For HTTP: each request is asked about."""
+    """For HTTP: each request is asked about, once its token has been looked at."""
     return [
         http_filter("envoy.filters.http.rbac", _fill(HttpRbac(), one))
         for one in rules(view, namespace, labels, http=True)
@@ -31,6 +32,13 @@ def http_filters(view: View, namespace: str, labels: Labels) -> list[hcm.HttpFil
 
 def network_filters(view: View, namespace: str, labels: Labels) -> list[Filter]:
     """For everything else: each connection is asked about once."""
+    return [
+        *ext_authz.network_filters(view, namespace, labels),
+        *_network_filters(view, namespace, labels),
+    ]
+
+
+def _network_filters(view: View, namespace: str, labels: Labels) -> list[Filter]:
     return [
         network_filter("envoy.filters.network.rbac", _fill(NetworkRbac(stat_prefix="tcp."), one))
         for one in rules(view, namespace, labels, http=False)

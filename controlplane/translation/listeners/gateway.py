@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from envoy.config.core.v3.base_pb2 import DataSource, TrafficDirection, TransportSocket
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, ListenerFilter
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.listener.proxy_protocol.v3.proxy_protocol_pb2 import ProxyProtocol
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
@@ -15,17 +16,19 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 )
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
+from controlplane.registry import mesh
 from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.tls import ServerTLSSettings
 from controlplane.resources.gateway.select import Opened
+from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import layer4
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.gateways import Gate, ends_tls, is_http, route_name
-from controlplane.translation.listeners import addresses, authorization, manager
+from controlplane.translation.listeners import addresses, authorization, checks, manager
 from controlplane.translation.listeners.sniffing import tls_inspector
-from controlplane.translation.pack import packed
+from controlplane.translation.pack import any_of, packed
 from controlplane.translation.tls import secret, socket, workload_context
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
@@ -40,7 +43,7 @@ def listeners(
     """All ports. `labels`: all of the proxy's, because policies select by them."""
     found = []
     for gate in gates:
-        built = _listener(gate)
+        built = _listener(view, gate)
         built.filter_chains.extend(_chains(view, gate, namespace, labels))
         # A listener without chains is refused; nothing is bound to a port of TCP yet.
         if built.filter_chains:
@@ -48,13 +51,21 @@ def listeners(
     return tuple(found)
 
 
-def _listener(gate: Gate) -> Listener:
+def _listener(view: View, gate: Gate) -> Listener:
     address = gate.bind or "0.0.0.0"
     built = Listener(
         name=f"{address}_{gate.target}",
         address=addresses.socket_address(address, gate.target),
         traffic_direction=TrafficDirection.OUTBOUND,
     )
+    topology = mesh.config(view).default_config.gateway_topology
+    if topology is not None and topology.proxy_protocol is not None:
+        # A load balancer in front says who the client is; it stands before all that looks.
+        built.listener_filters.append(
+            ListenerFilter(
+                name="envoy.filters.listener.proxy_protocol", typed_config=any_of(ProxyProtocol())
+            )
+        )
     if any(one.server.port.protocol.upper() in {"HTTPS", "TLS"} for one in gate.servers):
         built.listener_filters.append(tls_inspector())
     return built
@@ -88,11 +99,24 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 
 def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
     name = route_name(gate, one)
-    checks = authorization.http_filters(view, namespace, labels)
-    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", checks)
+    to = reporting(view, namespace, labels, "CLIENT")
+    before = checks.http_filters(view, namespace, labels, gateway=True)
+    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before, to)
+    if built.HasField("tracing"):
+        # The client's span and that of the call behind are two, as in Istio.
+        built.tracing.spawn_upstream_span.value = True
     # The edge of the mesh: the client is whoever connects, whatever headers say.
     built.use_remote_address.value = True
     built.forward_client_cert_details = hcm.HttpConnectionManager.SANITIZE_SET
+    topology = mesh.config(view).default_config.gateway_topology
+    if topology is not None:
+        built.xff_num_trusted_hops = topology.num_trusted_proxies
+        if topology.forward_client_cert_details != "UNDEFINED":
+            built.forward_client_cert_details = (
+                hcm.HttpConnectionManager.ForwardClientCertDetails.Value(
+                    topology.forward_client_cert_details
+                )
+            )
     built.set_current_client_cert_details.subject.value = True
     built.set_current_client_cert_details.cert = True
     built.set_current_client_cert_details.dns = True
@@ -105,11 +129,12 @@ def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -
 def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
     client = Client(Caller(namespace), labels, (one.name,))
-    checks = authorization.network_filters(view, namespace, labels)
+    to = reporting(view, namespace, labels, "CLIENT")
+    before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
-        forward = manager.tcp_proxy(view, route.clusters, route.stat_prefix)
-        chain = FilterChain(filters=[*checks, forward])
+        forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix, client)
+        chain = FilterChain(filters=[*before, forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):
             chain.transport_socket.CopyFrom(_tls(one))

@@ -18,12 +18,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
-from controlplane.registry import protocols, proxies
-from controlplane.registry.proxies import Offer
+from controlplane.registry import inbound, mesh, protocols
+from controlplane.registry.inbound import Inbound
 from controlplane.registry.workloads import Labels
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
+from controlplane.resources.telemetry.select import Reporting, reporting
 from controlplane.translation import names
-from controlplane.translation.listeners import addresses, authorization, manager
+from controlplane.translation.listeners import addresses, authorization, checks, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
 from controlplane.translation.pack import any_of, packed
@@ -45,40 +46,49 @@ def listeners(
     view: View, namespace: str, workload: str, labels: Labels, capture: Capture
 ) -> tuple[Encoded, ...]:
     """One for everything that iptables brings, or one for each port (mode NONE)."""
-    found = proxies.offers(view, namespace, workload, labels, (capture.address,))
-    offers = {one.target: one for one in reversed(found)}
-    requests = authorization.http_filters(view, namespace, labels)
+    offers = {
+        one.port: one
+        for one in inbound.ports(view, namespace, workload, labels, (capture.address,))
+    }
+    requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
+    to = reporting(view, namespace, labels, "SERVER")
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
-    for port, offer in sorted(offers.items()):
-        as_bytes = [*connections, _tcp(view, names.inbound(port))]
+    for port, offer in offers.items():
+        as_bytes = [*connections, _tcp(view, names.inbound(port), to)]
         held = mode(view, namespace, labels, port)
-        as_requests = [_http(view, offer, requests)]
-        if offer.port.protocol == "auto":
-            opened[port] = _sniffed(str(port), held, as_requests, as_bytes)
-        elif protocols.is_http(offer.port.protocol):
-            opened[port] = _secured(str(port), held, as_requests, as_bytes, http=True)
+        as_requests = [_http(view, offer, requests, to)]
+        if offer.protocol == "auto":
+            opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
+        elif protocols.is_http(offer.protocol):
+            opened[port] = _secured(view, str(port), held, as_requests, as_bytes, http=True)
         else:
-            opened[port] = _secured(str(port), held, as_bytes, as_bytes, http=False)
-        chains += _for_port(port, opened[port])
+            opened[port] = _secured(view, str(port), held, as_bytes, as_bytes, http=False)
+        if not offer.opened:
+            chains += _for_port(port, opened[port])
+    bound = tuple(
+        _one(_opened(offer, opened[port], capture))
+        for port, offer in offers.items()
+        if offer.opened or capture.mode == "NONE"
+    )
     if capture.mode == "NONE":
-        return tuple(_one(_opened(port, opened[port], capture)) for port in sorted(opened))
+        return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH)]
+    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
-        chains += _for_port(port, _secured(str(port), held, anywhere, anywhere, http=False))
+        chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
     held = mode(view, namespace, labels, 0)
-    chains += _secured("virtualInbound-catchall", held, anywhere, anywhere, http=False)
-    return (_one(_virtual(view, chains)),)
+    chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
+    return (_one(_virtual(view, chains, to)), *bound)
 
 
 def _one(listener: Listener) -> Encoded:
     return encoded(listener.name, packed(listener))
 
 
-def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
+def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listener:
     built = _listener("virtualInbound", "0.0.0.0", addresses.INBOUND_PORT)
     built.use_original_dst.value = False
     built.listener_filters.insert(
@@ -91,7 +101,7 @@ def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": addresses.INBOUND_PORT}),
-            filters=[_tcp(view, names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE, to)],
         )
     )
     built.filter_chains.extend(chains)
@@ -99,8 +109,9 @@ def _virtual(view: View, chains: Iterable[FilterChain]) -> Listener:
     return built
 
 
-def _opened(port: int, chains: Iterable[FilterChain], capture: Capture) -> Listener:
-    built = _listener(f"{capture.address}_{port}", capture.address, port)
+def _opened(offer: Inbound, chains: Iterable[FilterChain], capture: Capture) -> Listener:
+    bind = offer.bind or capture.address
+    built = _listener(f"{bind}_{offer.port}", bind, offer.port)
     built.filter_chains.extend(chains)
     _inspect_http(built)
     return built
@@ -137,6 +148,7 @@ def _for_port(port: int, chains: list[FilterChain]) -> list[FilterChain]:
 
 
 def _secured(
+    view: View,
     name: str,
     mode: Mode,
     filters: list[Filter],
@@ -149,7 +161,7 @@ def _secured(
     application ends itself; `alpn`: what tells the mesh's from it."""
     if mode == "DISABLE":
         return [FilterChain(name=f"{name}-plain", filters=filters)]
-    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(http))
+    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(view, http))
     mutual.filter_chain_match.transport_protocol = "tls"
     if mode == "STRICT":
         return [mutual]
@@ -162,12 +174,12 @@ def _secured(
 
 
 def _sniffed(
-    name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
+    view: View, name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
 ) -> list[FilterChain]:
     """The chains of a port whose protocol is found out: inside mutual TLS by what the client's
     sidecar says in ALPN, in plaintext from the first bytes (`http_inspector`)."""
     requests = FilterChain(
-        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(True)
+        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, True)
     )
     requests.filter_chain_match.transport_protocol = "tls"
     requests.filter_chain_match.application_protocols.extend(_MESH_HTTP_ALPN)
@@ -177,27 +189,28 @@ def _sniffed(
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         found.append(plain)
-    return found + _secured(name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
+    return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
 
 
-def _tls(http: bool) -> TransportSocket:
+def _tls(view: View, http: bool) -> TransportSocket:
+    alpn = _HTTP_ALPN if http else _TCP_ALPN
     context = DownstreamTlsContext(
-        common_tls_context=workload_context(_HTTP_ALPN if http else _TCP_ALPN, ())
+        common_tls_context=workload_context(alpn, (), mesh.trust_domains(view))
     )
     context.require_client_certificate.value = True
     return socket(context)
 
 
-def _http(view: View, offer: Offer, checks: list[hcm.HttpFilter]) -> Filter:
+def _http(view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reporting) -> Filter:
     details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
     details.subject.value = True
-    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.target}", checks)
+    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.port}", before, to)
     connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
     connection.set_current_client_cert_details.CopyFrom(details)
     connection.server_name = "istio-envoy"
-    connection.route_config.CopyFrom(routes.configuration(offer.port.number, offer.target))
+    connection.route_config.CopyFrom(routes.configuration(offer.service_port, offer.port))
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(view: View, cluster: str) -> Filter:
-    return manager.tcp_proxy(view, ((cluster, 100),))
+def _tcp(view: View, cluster: str, to: Reporting) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),), to)

@@ -14,8 +14,12 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
+from controlplane.registry import mesh
+from controlplane.resources.destination_rule import connections
+from controlplane.resources.telemetry.select import Reporting
+from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.durations import duration
-from controlplane.translation.listeners import access_log
+from controlplane.translation.listeners import access_log, tracing
 from controlplane.translation.pack import any_of
 from controlplane.world.view import View
 
@@ -26,7 +30,7 @@ NAME = "envoy.filters.network.http_connection_manager"
 
 
 def manager(
-    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter]
+    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter], reporting: Reporting
 ) -> hcm.HttpConnectionManager:
     """What both directions have in common. `filters` stand before the router."""
     built = hcm.HttpConnectionManager(
@@ -35,9 +39,10 @@ def manager(
         stream_idle_timeout=duration(0),
         upgrade_configs=[hcm.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
     )
-    built.access_log.extend(access_log.loggers(view))
+    built.access_log.extend(access_log.loggers(view, reporting))
+    tracing.add(view, built, reporting)
     built.use_remote_address.value = False
-    built.normalize_path.value = True
+    _normalize(view, built)
     built.http_filters.extend(filters)
     built.http_filters.extend(
         (
@@ -50,6 +55,16 @@ def manager(
     return built
 
 
+def _normalize(view: View, built: hcm.HttpConnectionManager) -> None:
+    """What is done to paths before anything looks at them, policies among it."""
+    given = mesh.config(view).path_normalization
+    how = given.normalization if given is not None else "DEFAULT"
+    built.normalize_path.value = how != "NONE"
+    built.merge_slashes = how in {"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"}
+    if how == "DECODE_AND_MERGE_SLASHES":
+        built.path_with_escaped_slashes_action = hcm.HttpConnectionManager.UNESCAPE_AND_FORWARD
+
+
 def http_filter(name: str, config: object) -> hcm.HttpFilter:
     """A filter of the connection manager."""
     return hcm.HttpFilter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]
@@ -60,13 +75,21 @@ def network_filter(name: str, config: object) -> Filter:
     return Filter(name=name, typed_config=any_of(config))  # type: ignore[arg-type]
 
 
-def tcp_proxy(view: View, clusters: Sequence[tuple[str, int]], stat_prefix: str = "") -> Filter:
-    """Bytes to a cluster, or to several by weight."""
+def tcp_proxy(
+    view: View,
+    clusters: Sequence[tuple[str, int]],
+    reporting: Reporting,
+    stat_prefix: str = "",
+    client: Client | None = None,
+) -> Filter:
+    """Bytes to a cluster, or to several by weight. `client`: whose DestinationRules hold."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
-    proxy.access_log.extend(access_log.loggers(view))
+    proxy.access_log.extend(access_log.loggers(view, reporting))
     if len(clusters) == 1:
         proxy.cluster = clusters[0][0]
     else:
         for name, weight in clusters:
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)
+    if client is not None:
+        connections.apply(view, proxy, clusters[0][0], client.namespace, client.labels)
     return network_filter("envoy.filters.network.tcp_proxy", proxy)

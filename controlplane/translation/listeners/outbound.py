@@ -11,13 +11,16 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 
 from controlplane.registry import mesh, protocols, scope
 from controlplane.registry.model import Port, Service
+from controlplane.registry.scope import Egress
 from controlplane.resources.authorization_policy.matchers import cidr
+from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service import layer4, select
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import names
+from controlplane.translation import anywhere_else, names
 from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.listeners import addresses, manager
 from controlplane.translation.listeners.addresses import Capture
+from controlplane.translation.listeners.shared import Shared
 from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
 from controlplane.translation.pack import packed
 from controlplane.translation.routes.outbound import HTTP_PROXY
@@ -26,18 +29,20 @@ from controlplane.xds.translator import Encoded, encoded
 
 
 @query
-def listeners(view: View, client: Client, capture: Capture) -> tuple[Encoded, ...]:
+def listeners(
+    view: View, client: Client, capture: Capture, reporting: Reporting
+) -> tuple[Encoded, ...]:
     """All of them, for workloads that are alike in `client`."""
-    found = _opened(view, capture) if capture.mode == "NONE" else [_catch_all(view)]
-    if capture.mode != "NONE":
-        found += _intercepted(view, client)
+    if capture.mode == "NONE":
+        found = [*_opened(view, capture, reporting), *_of_sidecar(view, client, reporting)]
+    else:
+        intercepted = _intercepted(view, client, reporting)
+        found = [_catch_all(view, client, reporting), *intercepted]
     return tuple(encoded(one.name, packed(one)) for one in found)
 
 
-def _catch_all(view: View) -> Listener:
+def _catch_all(view: View, client: Client, reporting: Reporting) -> Listener:
     """What iptables brings, and hands on to the listener of the address that was meant."""
-    allow_any = mesh.config(view).outbound_traffic_policy.mode != "REGISTRY_ONLY"
-    anywhere = names.PASSTHROUGH if allow_any else names.BLACK_HOLE
     built = _listener("virtualOutbound", "0.0.0.0", addresses.OUTBOUND_PORT)
     built.use_original_dst.value = True
     built.filter_chains.append(
@@ -46,35 +51,80 @@ def _catch_all(view: View) -> Listener:
             filter_chain_match=FilterChainMatch(
                 destination_port={"value": addresses.OUTBOUND_PORT}
             ),
-            filters=[_tcp(view, names.BLACK_HOLE)],
+            filters=[_tcp(view, names.BLACK_HOLE, client, reporting)],
         )
     )
-    built.filter_chains.append(
-        FilterChain(name="virtualOutbound-catchall-tcp", filters=[_tcp(view, anywhere)])
-    )
+    anywhere = _tcp(view, anywhere_else.cluster(view, client), client, reporting)
+    built.filter_chains.append(FilterChain(name="virtualOutbound-catchall-tcp", filters=[anywhere]))
     return built
 
 
-def _intercepted(view: View, client: Client) -> list[Listener]:
-    """Listeners without sockets, one for each HTTP port and one for each address of a TCP port."""
+def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Listener]:
+    """Listeners without sockets: one for each HTTP port and for each address of a TCP port; what
+    has no address of its own shares one for the port, by SNI or by blocks of addresses."""
     found: dict[str, Listener] = {}
-    for service in scope.of_caller(view, client.caller).services():
+    shared: dict[int, Shared] = {}
+    egress = scope.of_caller(view, client.caller).egress
+    for service in (one for each in egress if not _is_own(each) for one in each.services):
         for port in service.ports:
+            if port.protocol == "udp":
+                continue
+            any_address = shared.setdefault(port.number, Shared())
             if protocols.is_http(port.protocol):
-                name = f"0.0.0.0_{port.number}"
+                any_address.add_http(lambda name: _http_chain(view, name, reporting), port.number)
+                continue
+            for address in _virtual_addresses(service):
+                name = f"{address}_{port.number}"
                 if name not in found:
-                    found[name] = _http(view, name, "0.0.0.0", port.number, str(port.number))
-            elif port.protocol != "udp":
-                for address in _virtual_addresses(service):
-                    name = f"{address}_{port.number}"
-                    if name not in found:
-                        found[name] = _bytes(view, name, address, service, port, client)
+                    found[name] = _bytes(view, name, address, service, port, client, reporting)
+            if not service.addresses or any("/" in one for one in service.addresses):
+                chains = _forwards(view, service, port, client, reporting)
+                any_address.add(view, service, port, chains)
+                if port.protocol == "auto" and not service.headless:
+                    any_address.add_http(
+                        lambda name: _http_chain(view, name, reporting), port.number, sniffed=True
+                    )
+    for number, any_address in shared.items():
+        if any_address.chains:
+            name = f"0.0.0.0_{number}"
+            found[name] = any_address.listener(_listener(name, "0.0.0.0", number))
     for one in found.values():
         one.bind_to_port.value = False
+    found |= {one.name: one for one in _of_sidecar(view, client, reporting)}
     return [found[name] for name in sorted(found)]
 
 
-def _opened(view: View, capture: Capture) -> list[Listener]:
+def _is_own(egress: Egress) -> bool:
+    """Whether an egress listener of a Sidecar has an address of its own."""
+    return bool(egress.port and (egress.bind or egress.capture == "NONE"))
+
+
+def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listener]:
+    """Listeners whose address a Sidecar resource gives: with a socket where nothing is captured."""
+    found = []
+    for egress in scope.of_caller(view, client.caller).egress:
+        if not _is_own(egress):
+            continue
+        bind = egress.bind or "127.0.0.1"
+        name = f"{bind}_{egress.port}"
+        if protocols.is_http(protocols.of_name(egress.protocol)):
+            built = _listener(name, bind, egress.port)
+            built.filter_chains.append(
+                _http_chain(view, f"outbound_{name}", reporting, str(egress.port))
+            )
+        elif egress.services:
+            # Bytes do not say whom they are for: the first service of the port has them all.
+            service = egress.services[0]
+            built = _bytes(view, name, bind, service, service.ports[0], client, reporting)
+        else:
+            continue
+        if egress.capture != "NONE":
+            built.bind_to_port.value = False
+        found.append(built)
+    return found
+
+
+def _opened(view: View, capture: Capture, reporting: Reporting) -> list[Listener]:
     """Listeners that clients connect to by themselves: as their HTTP proxy, or port by port."""
     found = []
     given = capture.http_proxy
@@ -82,13 +132,18 @@ def _opened(view: View, capture: Capture) -> list[Listener]:
         given = f"127.0.0.1:{mesh.config(view).proxy_http_port}"
     proxy = addresses.split(given)
     if proxy is not None:
-        found.append(_http(view, f"{proxy[0]}_{proxy[1]}", *proxy, HTTP_PROXY))
+        built = _listener(f"{proxy[0]}_{proxy[1]}", *proxy)
+        built.filter_chains.append(
+            _http_chain(view, f"outbound_{built.name}", reporting, HTTP_PROXY)
+        )
+        found.append(built)
     for local, host, port in capture.egress:
         address = addresses.split(local)
         if address is not None:
             cluster = names.outbound(port, "", host)
             built = _listener(f"{address[0]}_{address[1]}", *address)
-            built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
+            forward = manager.tcp_proxy(view, ((cluster, 100),), reporting)
+            built.filter_chains.append(FilterChain(filters=[forward]))
             found.append(built)
     return found
 
@@ -101,49 +156,66 @@ def _listener(name: str, address: str, port: int) -> Listener:
     )
 
 
-def _http(view: View, name: str, address: str, port: int, routes: str) -> Listener:
-    built = _listener(name, address, port)
-    built.filter_chains.append(_http_chain(view, f"outbound_{name}", routes))
-    return built
-
-
-def _http_chain(view: View, stat_prefix: str, routes: str) -> FilterChain:
-    connection = manager.manager(view, stat_prefix, ())
-    connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=routes))
+def _http_chain(
+    view: View, stat_prefix: str, reporting: Reporting, routes: str = ""
+) -> FilterChain:
+    """HTTP; the routes of a port have its number, which ends the prefix."""
+    connection = manager.manager(view, stat_prefix, (), reporting)
+    name = routes or stat_prefix.rpartition("_")[2]
+    connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=name))
     return FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
 
 
 def _bytes(
-    view: View, name: str, address: str, service: Service, port: Port, client: Client
+    view: View,
+    name: str,
+    address: str,
+    service: Service,
+    port: Port,
+    client: Client,
+    reporting: Reporting,
 ) -> Listener:
     """One address of a service. A port that does not say its protocol is looked at: HTTP gets
     routes, all else goes where TLS and TCP routes say, or to the service."""
     built = _listener(name, address, port.number)
     if port.protocol == "auto":
         built.listener_filters.append(http_inspector())
-        requests = _http_chain(view, f"outbound_{name}", f"{service.host}:{port.number}")
+        routes = f"{service.host}:{port.number}"
+        requests = _http_chain(view, f"outbound_{name}", reporting, routes)
         requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         built.filter_chains.append(requests)
-    key = select.for_host(view, client.caller, service.host)
-    forwards = layer4.of_resource(view, key, port.number, client) if key else []
-    if any(one.server_names for one in forwards):
+    chains = _forwards(view, service, port, client, reporting)
+    if any(one.filter_chain_match.server_names for one in chains):
         built.listener_filters.insert(0, tls_inspector())
-    for one in forwards:
-        chain = FilterChain(filters=[manager.tcp_proxy(view, one.clusters, one.stat_prefix)])
-        chain.filter_chain_match.server_names.extend(one.server_names)
-        chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
-        built.filter_chains.append(chain)
-        if not (one.server_names or one.subnets):
-            return built
-    cluster = names.outbound(port.number, "", service.host)
-    built.filter_chains.append(FilterChain(filters=[_tcp(view, cluster)]))
+    built.filter_chains.extend(chains)
     return built
 
 
-def _tcp(view: View, cluster: str) -> Filter:
-    return manager.tcp_proxy(view, ((cluster, 100),))
+def _forwards(
+    view: View, service: Service, port: Port, client: Client, reporting: Reporting
+) -> list[FilterChain]:
+    """Bytes to a service: by the TLS and TCP routes of its VirtualService, or all of them."""
+    chains = []
+    key = select.for_host(view, client.caller, service.host)
+    for one in layer4.of_resource(view, key, port.number, client) if key else ():
+        forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
+        chain = FilterChain(filters=[forward])
+        chain.filter_chain_match.server_names.extend(one.server_names)
+        chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
+        chains.append(chain)
+        if not (one.server_names or one.subnets):
+            return chains
+    cluster = names.outbound(port.number, "", service.host)
+    chains.append(FilterChain(filters=[_tcp(view, cluster, client, reporting)]))
+    return chains
+
+
+def _tcp(view: View, cluster: str, client: Client, reporting: Reporting) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),), reporting, client=client)
 
 
 def _virtual_addresses(service: Service) -> tuple[str, ...]:
     given = tuple(one for one in service.addresses if "/" not in one)
-    return given or ((service.auto_address,) if service.auto_address else ())
+    if given or service.addresses:
+        return given
+    return (service.auto_address,) if service.auto_address else ()

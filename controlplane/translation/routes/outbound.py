@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     Route,
@@ -19,7 +18,7 @@ from controlplane.resources.destination_rule import hashing
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import retries, select, translate
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import names
+from controlplane.translation import anywhere_else, names
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import joined, packed
 from controlplane.world.view import View, query
@@ -51,7 +50,7 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
             _foreign(view, host, client, port is None)
             for host in _hosts_without_service(view, client)
         ]
-    return _joined(view, name, hosts, ignore_port=port is not None)
+    return _joined(view, client, name, hosts, ignore_port=port is not None)
 
 
 def _of_one_service(view: View, client: Client, name: str) -> Encoded | None:
@@ -62,14 +61,18 @@ def _of_one_service(view: View, client: Client, name: str) -> Encoded | None:
     if service is None or port is None:
         return None
     only = [virtual_host(view, service, port, client, False)]
-    return _joined(view, name, only, ignore_port=True)
+    return _joined(view, client, name, only, ignore_port=True)
 
 
-def _joined(view: View, name: str, hosts: list[bytes], *, ignore_port: bool) -> Encoded:
+def _joined(
+    view: View, client: Client, name: str, hosts: list[bytes], *, ignore_port: bool
+) -> Encoded:
     head = RouteConfiguration(name=name, max_direct_response_body_size_bytes={"value": 1048576})
     head.validate_clusters.value = False
     head.ignore_port_in_host_matching = ignore_port
-    return encoded(name, joined(packed(head), _VIRTUAL_HOSTS, [*hosts, _anywhere_else(view)]))
+    return encoded(
+        name, joined(packed(head), _VIRTUAL_HOSTS, [*hosts, _anywhere_else(view, client)])
+    )
 
 
 @query
@@ -175,22 +178,24 @@ def _default_route(view: View, service: Service, port: Port, client: Client) -> 
     built.route.max_stream_duration.max_stream_duration.CopyFrom(duration(0))
     built.route.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(0))
     built.decorator.operation = f"{service.host}:{port.number}/*"
-    policy = retries.policy(None, mesh.config(view).default_http_retry_policy)
-    if policy is not None:
-        built.route.retry_policy.CopyFrom(policy)
     hashed = hashing.of_destination(view, service, port.number, "", client.namespace, client.labels)
     if hashed is not None:
         built.route.hash_policy.append(hashed)
+    default = mesh.config(view).default_http_retry_policy
+    policy = retries.policy(None, default, hashed=hashed is not None)
+    if policy is not None:
+        built.route.retry_policy.CopyFrom(policy)
     return built
 
 
-def _anywhere_else(view: View) -> bytes:
+def _anywhere_else(view: View, client: Client) -> bytes:
     """Hosts that are no service: on to where the client was going, or refused."""
     built = VirtualHost(name="block_all", domains=["*"], include_request_attempt_count=True)
     route = built.routes.add(name="block_all", match=RouteMatch(prefix="/"))
-    if mesh.config(view).outbound_traffic_policy.mode == "REGISTRY_ONLY":
-        route.direct_response.CopyFrom(DirectResponseAction(status=502, body=DataSource()))
+    cluster = anywhere_else.cluster(view, client)
+    if cluster == names.BLACK_HOLE:
+        route.direct_response.CopyFrom(DirectResponseAction(status=502))
     else:
         built.name = route.name = "allow_any"
-        route.route.CopyFrom(RouteAction(cluster=names.PASSTHROUGH, timeout=duration(0)))
+        route.route.CopyFrom(RouteAction(cluster=cluster, timeout=duration(0)))
     return packed(built)

@@ -24,6 +24,7 @@ from controlplane.resources.authorization_policy.translate import rules
 from controlplane.resources.common.selector import PolicySelector
 from controlplane.resources.resource import Key, Resource
 from controlplane.world.world import World
+from tests.support import meshes
 from tests.support.meshes import resources
 
 SERVICE = """
@@ -167,3 +168,28 @@ def matches(matcher: Any, text: str) -> bool:
         "prefix": text.startswith(value),
         "suffix": text.endswith(value),
     }[kind]
+
+
+def test_an_alias_of_the_trust_domain_stands_for_all_of_them() -> None:
+    """`cluster.local` in a policy is the mesh's own trust domain, whatever its name."""
+    view = meshes.world(
+        """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "trustDomain: mesh.example"}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {ports: [{port: 80, name: http}], selector: {app: a}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: a}
+spec: {rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/b]}}]}]}
+"""
+    ).view()
+    (service,) = services.named(view, "a.default.svc.cluster.local")
+    assert denied_by(view, service, "default", "b") == ()
+    assert denied_by(view, service, "default", "c") != ()

@@ -36,7 +36,7 @@ def _routes() -> str:
 virtual_hosts:
 - name: of_host
   domains: [of-host]
-  retry_policy: {retry_on: 5xx, %s}
+  retry_policy: {retry_on: 5xx, BACK_OFF}
   include_request_attempt_count: true
   include_attempt_count_in_response: true
   include_is_timeout_retry_header: true
@@ -49,7 +49,7 @@ virtual_hosts:
   domains: ["*"]
   include_request_attempt_count: true
   routes:
-""" % _BACK_OFF
+""".replace("BACK_OFF", _BACK_OFF)
     for name, on in _CONDITIONS.items():
         more = f", {_MORE[name]}" if name in _MORE else ""
         policy = f"{{retry_on: '{on}', {_BACK_OFF}{more}}}"

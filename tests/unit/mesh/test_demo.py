@@ -76,7 +76,7 @@ def test_a_taken_port_is_replaced_in_all_files(
     made.set_up(EXAMPLES)
     chosen = made.port["backend mTLS"]
     assert chosen != PORTS["backend mTLS"]
-    assert f"port {PORTS['backend mTLS']} is taken" in out.getvalue()
+    assert f"port {PORTS['backend mTLS']} (backend mTLS) is taken" in out.getvalue()
     for name in ("frontend.yaml", "backend.yaml"):
         assert f"port_value: {chosen}}}" in (tmp_path / "examples" / name).read_text()
     made.move_into_place("routes-2.yaml", "routes.yaml")

@@ -92,7 +92,7 @@ impl Worker {
         };
         if t.attempts >= tcp.config.max_connect_attempts {
             stats.inc(ClusterCounter::UpstreamCxConnectAttemptsExceeded);
-            return refuse(Refused::For(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED));
+            return refuse(Refused::For(ResponseFlags::CONNECT_ATTEMPTS_EXCEEDED));
         }
         let cx = LbContext {
             hash: t.hash(&cluster),

@@ -68,6 +68,13 @@ impl ResponseFlags {
         Self(Self::UPSTREAM_RETRY_LIMIT_EXCEEDED.0 | Self::UPSTREAM_OVERFLOW.0),
     ];
 
+    /// For connections, where giving up comes after how the last attempt ended. No flag of
+    /// Envoy's: it says in which order the others are printed.
+    const GAVE_UP_LAST: Self = Self(1 << 63);
+    /// A connection's attempts are used up.
+    pub const CONNECT_ATTEMPTS_EXCEEDED: Self =
+        Self(Self::UPSTREAM_RETRY_LIMIT_EXCEEDED.0 | Self::GAVE_UP_LAST.0);
+
     #[inline]
     pub fn insert(&mut self, flags: Self) {
         self.0 |= flags.0;
@@ -106,9 +113,16 @@ impl ResponseFlags {
             out.push(b'-');
             return;
         }
-        let [of_filters, of_retries] = Self::EARLY;
+        let [of_filters, mut of_retries] = Self::EARLY;
+        if self.intersects(Self::GAVE_UP_LAST) {
+            of_retries = Self::NONE;
+        }
         let early = of_filters.0 | of_retries.0;
-        let groups = [self.0 & of_filters.0, self.0 & of_retries.0, self.0 & !early];
+        let groups = [
+            self.0 & of_filters.0,
+            self.0 & of_retries.0,
+            self.0 & !early,
+        ];
         let mut first = true;
         for group in groups.into_iter().filter(|group| *group != 0) {
             for (flag, short, name) in Self::ALL {
@@ -135,6 +149,14 @@ impl fmt::Display for ResponseFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn connections_give_up_last() {
+        let mut flags = ResponseFlags::UPSTREAM_CONNECTION_FAILURE;
+        flags.insert(ResponseFlags::CONNECT_ATTEMPTS_EXCEEDED);
+        assert_eq!(flags.to_string(), "UF,URX");
+        assert!(flags.contains(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED));
+    }
 
     #[test]
     fn thirty_flags_with_their_names() {

@@ -187,7 +187,7 @@ impl Store {
         let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         let takes = |version: &Version<Cluster>| match &version.resource.discovery {
             Discovery::Eds { service_name, .. } => names.contains(&**service_name),
-            Discovery::Static(_) | Discovery::Dns(_) => false,
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst(_) => false,
         };
         let mut concerned = Vec::new();
         for (name, slot) in &self.clusters {
@@ -355,7 +355,7 @@ impl Store {
                 let slot = self.assignments.get(&**service_name)?;
                 Some(&slot.newest.resource)
             }
-            Discovery::Static(_) | Discovery::Dns(_) => None,
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst(_) => None,
         }
     }
 
@@ -405,6 +405,7 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         transport: cluster.transport.clone(),
         transport_matches: cluster.transport_matches.clone(),
         keepalive: cluster.keepalive,
+        bind: cluster.bind.clone(),
         hash: cluster.hash,
     }
 }

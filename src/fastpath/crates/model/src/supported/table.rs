@@ -1490,18 +1490,57 @@ pub const TABLE: &[Entry] = &[
             "protocol_selection",
             "upstream_http_protocol_options",
             "upstream_connection_options",
+            "upstream_bind_config",
+            "original_dst_lb_config",
+            "cleanup_interval",
         ],
         ignored: &[
             ("metadata", OPAQUE),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
-            (
-                "cleanup_interval",
-                "acts only on ORIGINAL_DST clusters, which are refused",
-            ),
         ],
         default_only: &[],
     },
+    all(
+        "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig",
+        &[
+            "use_http_header",
+            "http_header_name",
+            "upstream_port_override",
+            "metadata_key",
+        ],
+    ),
+    all("envoy.type.metadata.v3.MetadataKey", &["key", "path"]),
+    all("envoy.type.metadata.v3.MetadataKey.PathSegment", &["key"]),
+    all(
+        "envoy.config.core.v3.BindConfig",
+        &[
+            "source_address",
+            "freebind",
+            "socket_options",
+            "extra_source_addresses",
+            "local_address_selector",
+        ],
+    ),
+    all(
+        "envoy.config.core.v3.ExtraSourceAddress",
+        &["address", "socket_options"],
+    ),
+    all(
+        "envoy.config.core.v3.SocketOptionsOverride",
+        &["socket_options"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.SocketOption",
+        // `state`: STATE_PREBIND alone (bind.rs).
+        implemented: &["level", "name", "int_value", "buf_value", "state"],
+        ignored: &[("description", "for people")],
+        default_only: &["ip_version"],
+    },
+    all(
+        "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector",
+        &[],
+    ),
     all(
         "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
         &["eds_config", "service_name"],

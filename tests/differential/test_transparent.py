@@ -46,8 +46,10 @@ def stack() -> Iterator[ExitStack]:
 def start(stack: ExitStack, tmp_path: Path) -> Start:
     """Starts a proxy in a namespace."""
 
-    def run(kind: str, inside: Namespace, *listeners: Any, clusters: Any = ()) -> Proxy:
-        text = config.bootstrap(_ADMIN, list(listeners), list(clusters))
+    def run(
+        kind: str, inside: Namespace, *listeners: Any, clusters: Any = (), **more: Any
+    ) -> Proxy:
+        text = config.bootstrap(_ADMIN, list(listeners), list(clusters), **more)
         proxy = NamespacedProxy(inside, kind, text, tmp_path / kind, _ADMIN)
         return stack.enter_context(proxy)
 
@@ -513,6 +515,25 @@ def test_where_connections_leave_from(kind: str, way: str, start: Start, stack: 
         assert proxy.stat(f"cluster.{name}.bind_errors") == bind_errors, name
         assert proxy.stat(f"cluster.{name}.upstream_cx_connect_fail") == failed, name
         assert proxy.stat(f"cluster.{name}.upstream_cx_total") == 1, name
+
+
+@_both
+def test_what_the_bootstrap_says_of_it(kind: str, start: Start, stack: ExitStack) -> None:
+    """Clusters that say nothing themselves leave from the address of `cluster_manager`."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    remote = Remote(stack, inside, "127.0.0.1", 9000)
+
+    def bind(host: str) -> config.Tree:
+        return {"upstream_bind_config": {"source_address": {"address": host, "port_value": 0}}}
+
+    clusters = [config.cluster("a", 9000), config.cluster("b", 9000, **bind("127.0.0.7"))]
+    listeners = [
+        at(name, "127.0.0.1", 8000 + n, _forwards("http", name)) for n, name in enumerate("ab")
+    ]
+    start(kind, inside, *listeners, clusters=clusters, cluster_manager=bind("127.0.0.6"))
+    for port in (8000, 8001):
+        assert _fetch(inside, "127.0.0.1", port) == (_OK, "127.0.0.1")
+    assert remote.peers == ["127.0.0.6", "127.0.0.7"]
 
 
 @_both

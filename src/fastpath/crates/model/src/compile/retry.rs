@@ -109,7 +109,8 @@ fn intervals(message: Option<&RetryBackOff>, problems: &mut Problems) -> (u64, u
     let max = given("max_interval", message.max_interval.as_ref(), problems);
     let max = max.unwrap_or(base.saturating_mul(MAX_TIMES)).max(1);
     if max < base {
-        problems.report("retry_policy.max_interval must greater than or equal to the base_interval");
+        problems
+            .report("retry_policy.max_interval must greater than or equal to the base_interval");
     }
     (base, max)
 }

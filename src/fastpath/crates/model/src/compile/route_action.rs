@@ -15,9 +15,7 @@ use super::headers::{self, lists};
 use super::retry::Inherited;
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{
-    Context, access_log, data_source, hash_policy, metadata, per_filter, retry, upgrades,
-};
+use super::{Context, access_log, data_source, hash_policy, metadata, per_filter, retry, upgrades};
 use crate::problem::Problems;
 use crate::resources::cluster::{Metadata, RoutingPriority};
 use crate::resources::route::{

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, SecretRef};
 use crate::resources::Snapshot;
 use crate::resources::address::Address;
+use crate::resources::bind::BindConfig;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
 use crate::resources::hcm::RouteSource;
 use crate::resources::listener::Listener;
@@ -84,6 +85,8 @@ pub struct Store {
     revision: u64,
     /// The bootstrap has an `ads_config`.
     has_ads: bool,
+    /// Of clusters that have none of their own.
+    upstream_bind: Option<Arc<BindConfig>>,
     snapshot: Snapshot,
 }
 
@@ -104,6 +107,11 @@ impl Store {
     /// Resources may come by ADS.
     pub fn allow_ads(&mut self) {
         self.has_ads = true;
+    }
+
+    /// The bootstrap's `cluster_manager.upstream_bind_config`, for clusters that come from now on.
+    pub fn bind_upstreams(&mut self, config: Option<Arc<BindConfig>>) {
+        self.upstream_bind = config;
     }
 
     /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.

@@ -44,6 +44,7 @@ pub const TABLE: &[Entry] = &[
             "dynamic_resources",
             "stats_flush_interval",
             "admin",
+            "cluster_manager",
         ],
         ignored: &[
             (
@@ -67,7 +68,18 @@ pub const TABLE: &[Entry] = &[
                 "the gauge server.version has no other reader",
             ),
         ],
-        default_only: &["stats_config", "cluster_manager", "overload_manager"],
+        default_only: &["stats_config", "overload_manager"],
+    },
+    Entry {
+        message: "envoy.config.bootstrap.v3.ClusterManager",
+        implemented: &["upstream_bind_config"],
+        ignored: &[],
+        default_only: &[
+            "local_cluster_name",
+            "outlier_detection",
+            "load_stats_config",
+            "enable_deferred_cluster_creation",
+        ],
     },
     all(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
@@ -1496,6 +1508,10 @@ pub const TABLE: &[Entry] = &[
         ],
         ignored: &[
             ("metadata", OPAQUE),
+            (
+                "respect_dns_ttl",
+                "the system tells no TTL; then dns_refresh_rate counts, in Envoy too",
+            ),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
         ],

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::address::{Address, Bind};
+use model::resources::bind::BindConfig;
 use model::resources::cluster::{Cluster, Discovery};
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
@@ -211,6 +212,11 @@ impl Engine {
     /// The bootstrap has an `ads_config`.
     pub fn allow_ads(&self) {
         self.control.lock().store.allow_ads();
+    }
+
+    /// The bootstrap's `cluster_manager.upstream_bind_config`.
+    pub fn bind_upstreams(&self, config: Option<Arc<BindConfig>>) {
+        self.control.lock().store.bind_upstreams(config);
     }
 
     /// gRPC calls for the caller's thread. They live in the first worker.

@@ -340,6 +340,7 @@ impl Failure {
         match self {
             Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
+            | Self::LocalConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing => Some(Reset::ConnectFailure),
@@ -422,6 +423,12 @@ mod tests {
                  immediate_connect_error:_No_such_file_or_directory|remote_address:/run/a.sock}"
                     .into()
             )
+        );
+        let source = "10.99.0.1:0".parse().unwrap();
+        assert_eq!(
+            Failure::LocalConnectFailure(Some((source, Errno::ADDRNOTAVAIL))).details(false),
+            "upstream_reset_before_response_started{local_connection_failure|\
+             failed_to_bind_to_10.99.0.1:0:_Cannot_assign_requested_address}"
         );
         assert_eq!(
             Failure::UpstreamClosed.details(true),

@@ -276,7 +276,10 @@ impl Stream {
             .min(self.duration_deadline)
             .min(self.try_deadline)
             .min(self.retry.at)
-            .min(self.last_activity.saturating_add(self.idle_timeout_ms.min(self.try_idle_ms)))
+            .min(
+                self.last_activity
+                    .saturating_add(self.idle_timeout_ms.min(self.try_idle_ms)),
+            )
     }
 
     /// All of the request is there, or all that there will be before the host has answered.

@@ -277,6 +277,43 @@ fn address_of(address: SocketAddrAny) -> Option<Address> {
 mod tests {
     use super::*;
 
+    fn bound(address: &str) -> BindConfig {
+        BindConfig {
+            sources: vec![model::resources::bind::BindSource {
+                address: Some(address.parse().unwrap()),
+                options: Vec::new(),
+            }],
+            freebind: false,
+        }
+    }
+
+    #[test]
+    fn a_connection_leaves_from_where_it_is_told() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Address::Ip(listener.local_addr().unwrap());
+        let config = bound("127.0.0.6:0");
+        let wishes = Wishes {
+            bind: Some(&config),
+            ..Wishes::default()
+        };
+        let (_client, failed) = connect(&to, wishes).unwrap();
+        assert_eq!(failed, None);
+        let (_accepted, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip().to_string(), "127.0.0.6");
+        for (source, errno) in [
+            ("192.0.2.1:0", Errno::ADDRNOTAVAIL),
+            ("[::1]:0", Errno::AFNOSUPPORT),
+        ] {
+            let config = bound(source);
+            let wishes = Wishes {
+                bind: Some(&config),
+                ..Wishes::default()
+            };
+            let refused = connect(&to, wishes).unwrap_err();
+            assert_eq!(refused, Refusal::Bind(source.parse().unwrap(), errno));
+        }
+    }
+
     /// Without netfilter there is no answer, with it the same address.
     #[test]
     fn a_connection_that_was_not_redirected() {

@@ -5,6 +5,7 @@ sent on from the client's own address. In network namespaces; the stock Envoy pa
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.differential.chains import proxy_v2
 from tests.support import config, netns, tls_config
 from tests.support.netns import Namespace, NamespacedProxy
 from tests.support.proxies import ENVOY, OURS, Proxy
@@ -420,6 +422,41 @@ def test_passthrough_of_tproxy(kind: str, way: str, start: Start, stack: ExitSta
     virtual = at("virtual", "0.0.0.0", 15006, _forwards(way), **transparent)
     start(kind, inside, virtual, clusters=[cluster])
     assert _fetch(client, "10.8.0.9", 80) == (_OK, "10.8.0.9")
+
+
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+def test_proxy_protocol_says_where_to(kind: str, way: str, start: Start, stack: ExitStack) -> None:
+    """Its destination is a restored one; what it carries besides counts before that, unless it is
+    no address."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    Remote(stack, inside, "127.0.0.1", 9000)
+    Remote(stack, inside, "127.0.0.2", 9000)
+    rule = {"tlv_type": _WHERE, "on_tlv_present": {"key": "where"}}
+    proxy_protocol = tls_config.listener_filter(
+        "proxy_protocol", "proxy_protocol.v3.ProxyProtocol", rules=[rule]
+    )
+    place = {"key": "envoy.filters.listener.proxy_protocol", "path": [{"key": "where"}]}
+    cluster = _passthrough(original_dst_lb_config={"metadata_key": place})
+    listener = at("in", "127.0.0.1", 80, _forwards(way), listener_filters=[proxy_protocol])
+    proxy = start(kind, inside, listener, clusters=[cluster])
+    for where, host in (("", "127.0.0.1"), ("127.0.0.2:9000", "127.0.0.2"), ("a:1", "127.0.0.1")):
+        with inside.connect("127.0.0.1", 80) as conn:
+            conn.sendall(
+                _proxy_header(where) + b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+            )
+            assert read_all(conn).endswith(f"\r\n\r\n{host}".encode()), where
+    assert proxy.stat("cluster.Passthrough.original_dst_host_invalid") == 1
+
+
+_WHERE = 0xEA
+
+
+def _proxy_header(where: str) -> bytes:
+    """PROXY protocol to 127.0.0.1:9000, with a TLV of ours."""
+    head = proxy_v2("127.0.0.9:4000", "127.0.0.1:9000")
+    tlv = struct.pack("!BH", _WHERE, len(where)) + where.encode() if where else b""
+    return head[:14] + struct.pack("!H", len(head) - 16 + len(tlv)) + head[16:] + tlv
 
 
 @_both

@@ -134,6 +134,10 @@ class Engine:
     def allow_ads(self) -> None:
         """The bootstrap has an ads_config: resources may name ADS as their source."""
 
+    def bind_upstreams(self, bootstrap: Bootstrap) -> None:
+        """Its cluster_manager.upstream_bind_config, for the clusters that are applied from now on
+        and have none of their own."""
+
     def grpc_calls(self) -> Calls:
         """gRPC calls for the caller's thread."""
 

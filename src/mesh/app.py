@@ -57,6 +57,7 @@ class App:
         )
         if bootstrap.ads is not None:
             self.core.allow_ads()
+        self.core.bind_upstreams(bootstrap)
         self._intake = Intake(self.core, self.store)
         self._remote: Remote | None = None
         # Before files: what moves from a server to a file is let go of before it is read.

@@ -5,6 +5,7 @@ sent on from the client's own address. In network namespaces; the stock Envoy pa
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.differential.chains import proxy_v2
 from tests.support import config, netns, tls_config
 from tests.support.netns import Namespace, NamespacedProxy
 from tests.support.proxies import ENVOY, OURS, Proxy
@@ -46,8 +48,10 @@ def stack() -> Iterator[ExitStack]:
 def start(stack: ExitStack, tmp_path: Path) -> Start:
     """Starts a proxy in a namespace."""
 
-    def run(kind: str, inside: Namespace, *listeners: Any, clusters: Any = ()) -> Proxy:
-        text = config.bootstrap(_ADMIN, list(listeners), list(clusters))
+    def run(
+        kind: str, inside: Namespace, *listeners: Any, clusters: Any = (), **more: Any
+    ) -> Proxy:
+        text = config.bootstrap(_ADMIN, list(listeners), list(clusters), **more)
         proxy = NamespacedProxy(inside, kind, text, tmp_path / kind, _ADMIN)
         return stack.enter_context(proxy)
 
@@ -285,6 +289,288 @@ def test_original_source(
     assert [peer[0] for peer in peers] == [own]
     # `bind_port` does nothing in Envoy (its API hides it as not implemented).
     assert (peers[0][1] == port) == (bind_port and kind == OURS)
+
+
+def _passthrough(name: str = "Passthrough", **more: Any) -> config.Tree:
+    """A cluster whose hosts are where clients were going."""
+    kind = {"type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "2s"}
+    return {"name": name, **kind, **more}
+
+
+def _forwards(way: str, cluster: str = "Passthrough", **more: Any) -> config.Tree:
+    """A chain that sends everything to a cluster; its log says where that was."""
+    text = "%UPSTREAM_HOST% %UPSTREAM_CLUSTER% %RESPONSE_FLAGS%\n"
+    log = {
+        "name": "log",
+        "typed_config": {
+            "@type": _LOG,
+            "path": "/dev/null",
+            "log_format": {"text_format_source": {"inline_string": text}},
+        },
+    }
+    if way == "tcp":
+        return tls_config.chain(tls_config.tcp_proxy(cluster, access_log=[log]))
+    routes = config.route_config("r", config.route("/", cluster))
+    return tls_config.chain(tls_config.http_filter(config.hcm(routes, access_log=[log], **more)))
+
+
+class Remote:
+    """Somebody's server: answers with the address that it was asked at, keeps who asked."""
+
+    def __init__(self, stack: ExitStack, inside: Namespace, host: str, port: int) -> None:
+        self.peers: list[str] = []
+        stack.enter_context(TcpServer(self._serve, listener=inside.listen(host, port)))
+
+    def _serve(self, conn: socket.socket) -> None:
+        self.peers.append(conn.getpeername()[0])
+        conn.recv(65536)
+        body = conn.getsockname()[0].encode()
+        head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        conn.sendall(head.encode() + body)
+
+
+def _fetch(inside: Namespace, host: str, port: int, head: str = "") -> tuple[str, str]:
+    """Status line and body; two times "" where the connection is closed."""
+    with inside.connect(host, port) as conn:
+        conn.sendall(f"GET / HTTP/1.1\r\nhost: a\r\n{head}connection: close\r\n\r\n".encode())
+        try:
+            answer = read_all(conn).decode()
+        except ConnectionResetError:
+            answer = ""
+    top, _, body = answer.partition("\r\n\r\n")
+    return top.partition("\r\n")[0], body
+
+
+_OK = "HTTP/1.1 200 OK"
+_UNAVAILABLE = "HTTP/1.1 503 Service Unavailable"
+
+
+@needs(_REDIRECT)
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+@pytest.mark.parametrize("v6", [False, True], ids=["IPv4", "IPv6"])
+def test_passthrough_of_unknown_destinations(
+    kind: str, way: str, v6: bool, start: Start, stack: ExitStack
+) -> None:
+    """Out of a sidecar, to whoever the client asked for: by the virtual listener, and by one that
+    it hands the connection on to."""
+    inside, beyond = stack.enter_context(netns.namespaces(2))
+    _cable(inside, beyond)
+    family, net, any_host = ("-6", "fd08::", "::") if v6 else ("-4", "10.8.0.", "0.0.0.0")
+    nodad = " nodad" if v6 else ""
+    for host in (8, 9):
+        beyond.ip(f"{family} addr add {net}{host}/{128 if v6 else 32} dev lo{nodad}")
+    # What the proxy sends itself has a mark and is let through, as Istio lets its user through.
+    inside.iptables(
+        f"-t nat -A OUTPUT -p tcp -d {net}0/{64 if v6 else 24} -m mark ! --mark 7 "
+        "-j REDIRECT --to-ports 15001",
+        v6=v6,
+    )
+    eight = Remote(stack, beyond, f"{net}8", 80)
+    nine = Remote(stack, beyond, f"{net}9", 81)
+    option = {"level": socket.SOL_SOCKET, "name": socket.SO_MARK, "int_value": 7}
+    cluster = _passthrough(upstream_bind_config={"socket_options": [option]})
+    virtual = at("virtual", any_host, 15001, _forwards(way), **_original_dst(use_original_dst=True))
+    unbound = at("any", any_host, 81, _forwards(way), bind_to_port=False)
+    proxy = start(kind, inside, virtual, unbound, clusters=[cluster])
+    for _ in range(2):
+        assert _fetch(inside, f"{net}8", 80) == (_OK, f"{net}8")
+    assert _fetch(inside, f"{net}9", 81) == (_OK, f"{net}9")
+    assert (len(eight.peers), len(nine.peers)) == (2, 1)
+    assert proxy.stat("cluster.Passthrough.upstream_cx_total") == 3
+    proxy.wait_stat("cluster.Passthrough.membership_total", 2)
+
+
+@needs(_REDIRECT)
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+def test_inbound_passthrough(kind: str, way: str, start: Start, stack: ExitStack) -> None:
+    """Into a pod: what is redirected on the way in goes on to the application, from 127.0.0.6, by
+    which iptables know that it has been here."""
+    client, inside = stack.enter_context(netns.namespaces(2))
+    _cable(client, inside)
+    inside.iptables("-t nat -A PREROUTING -p tcp -i p0 -j REDIRECT --to-ports 15006")
+    # Istio's rule: without it what the proxy sends to the pod's own address would come back.
+    inside.iptables("-t nat -A OUTPUT -o lo -s 127.0.0.6/32 -j RETURN")
+    inside.iptables("-t nat -A OUTPUT -p tcp -o lo -d 10.7.0.2/32 -j REDIRECT --to-ports 15006")
+    application = Remote(stack, inside, "10.7.0.2", 8080)
+    source = {"source_address": {"address": "127.0.0.6", "port_value": 0}}
+    cluster = _passthrough("Inbound", upstream_bind_config=source)
+    virtual = at("virtual", "0.0.0.0", 15006, _forwards(way, "Inbound"), **_original_dst())
+    proxy = start(kind, inside, virtual, clusters=[cluster])
+    for _ in range(2):
+        assert _fetch(client, "10.7.0.2", 8080) == (_OK, "10.7.0.2")
+    assert application.peers == ["127.0.0.6", "127.0.0.6"]
+    assert _fetch(inside, "10.7.0.2", 8080) == (_OK, "10.7.0.2")
+    assert proxy.stat("cluster.Inbound.upstream_cx_connect_fail") == 0
+
+
+@needs(_TPROXY)
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+def test_passthrough_of_tproxy(kind: str, way: str, start: Start, stack: ExitStack) -> None:
+    """A transparent listener's connections go on to where they were going, by another port."""
+    client, inside = stack.enter_context(netns.namespaces(2))
+    _cable(client, inside)
+    inside.ip("rule add fwmark 1 lookup 100")
+    inside.ip("route add local default dev lo table 100")
+    inside.iptables(_TPROXY)
+    inside.ip("addr add 10.8.0.9/32 dev lo")
+    Remote(stack, inside, "10.8.0.9", 8081)
+    cluster = _passthrough(original_dst_lb_config={"upstream_port_override": 8081})
+    transparent = _original_dst(transparent=True)
+    virtual = at("virtual", "0.0.0.0", 15006, _forwards(way), **transparent)
+    start(kind, inside, virtual, clusters=[cluster])
+    assert _fetch(client, "10.8.0.9", 80) == (_OK, "10.8.0.9")
+
+
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+def test_proxy_protocol_says_where_to(kind: str, way: str, start: Start, stack: ExitStack) -> None:
+    """Its destination is a restored one; what it carries besides counts before that, unless it is
+    no address."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    Remote(stack, inside, "127.0.0.1", 9000)
+    Remote(stack, inside, "127.0.0.2", 9000)
+    rule = {"tlv_type": _WHERE, "on_tlv_present": {"key": "where"}}
+    proxy_protocol = tls_config.listener_filter(
+        "proxy_protocol", "proxy_protocol.v3.ProxyProtocol", rules=[rule]
+    )
+    place = {"key": "envoy.filters.listener.proxy_protocol", "path": [{"key": "where"}]}
+    cluster = _passthrough(original_dst_lb_config={"metadata_key": place})
+    listener = at("in", "127.0.0.1", 80, _forwards(way), listener_filters=[proxy_protocol])
+    proxy = start(kind, inside, listener, clusters=[cluster])
+    for where, host in (("", "127.0.0.1"), ("127.0.0.2:9000", "127.0.0.2"), ("a:1", "127.0.0.1")):
+        with inside.connect("127.0.0.1", 80) as conn:
+            conn.sendall(
+                _proxy_header(where) + b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+            )
+            assert read_all(conn).endswith(f"\r\n\r\n{host}".encode()), where
+    assert proxy.stat("cluster.Passthrough.original_dst_host_invalid") == 1
+
+
+_WHERE = 0xEA
+
+
+def _proxy_header(where: str) -> bytes:
+    """PROXY protocol to 127.0.0.1:9000, with a TLV of ours."""
+    head = proxy_v2("127.0.0.9:4000", "127.0.0.1:9000")
+    tlv = struct.pack("!BH", _WHERE, len(where)) + where.encode() if where else b""
+    return head[:14] + struct.pack("!H", len(head) - 16 + len(tlv)) + head[16:] + tlv
+
+
+@_both
+def test_a_header_says_where_to(kind: str, start: Start, stack: ExitStack) -> None:
+    """What is no address counts; hosts that nobody uses are forgotten."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    Remote(stack, inside, "127.0.0.1", 9000)
+    Remote(stack, inside, "::1", 9000)
+    cluster = _passthrough(
+        original_dst_lb_config={"use_http_header": True}, cleanup_interval="0.2s"
+    )
+    proxy = start(kind, inside, at("in", "127.0.0.1", 80, _forwards("http")), clusters=[cluster])
+
+    def by(value: str) -> tuple[str, str]:
+        return _fetch(inside, "127.0.0.1", 80, f"x-envoy-original-dst-host: {value}\r\n")
+
+    nobody = (_UNAVAILABLE, "no healthy upstream")
+    assert by("127.0.0.1:9000") == (_OK, "127.0.0.1")
+    assert by("[::1]:9000") == (_OK, "::1")
+    for wrong in ("127.0.0.1", "localhost:9000", "127.0.0.1:9000,127.0.0.1:9000", ""):
+        assert by(wrong) == nobody
+    invalid = "cluster.Passthrough.original_dst_host_invalid"
+    assert proxy.stat(invalid) == 4
+    assert _fetch(inside, "127.0.0.1", 80) == nobody
+    assert proxy.stat(invalid) == 4
+    total = "cluster.Passthrough.membership_total"
+    wait_for(lambda: proxy.stat(total) == 0, "hosts to be forgotten")
+    assert by("127.0.0.1:9000") == (_OK, "127.0.0.1")
+
+
+@_both
+@pytest.mark.parametrize("way", ["http", "tcp"])
+def test_where_connections_leave_from(kind: str, way: str, start: Start, stack: ExitStack) -> None:
+    """The source of the host's family; an address that is not ours fails unless `freebind`."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    v4 = Remote(stack, inside, "127.0.0.1", 9000)
+    v6 = Remote(stack, inside, "::1", 9000)
+    inside.ip("addr add fd07::6/128 dev lo nodad")
+
+    def source(host: str) -> config.Tree:
+        return {"address": host, "port_value": 0}
+
+    both = {
+        "source_address": source("127.0.0.6"),
+        "extra_source_addresses": [{"address": source("fd07::6")}],
+    }
+    away = {"source_address": source("10.99.0.1")}
+    option = {"level": socket.SOL_SOCKET, "name": 9999, "int_value": 1}
+    cases: list[tuple[str, str, config.Tree]] = [
+        ("v4", "127.0.0.1", both),
+        ("v6", "::1", both),
+        ("away", "127.0.0.1", away),
+        ("other", "::1", away),
+        ("free", "127.0.0.1", {**away, "freebind": True}),
+        ("option", "127.0.0.1", {"socket_options": [option]}),
+    ]
+    clusters, listeners = [], []
+    for n, (name, host, bind) in enumerate(cases):
+        cluster = config.cluster(name, upstream_bind_config=bind)
+        endpoint = {"endpoint": {"address": config.address(9000, host)}}
+        cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [endpoint]}]
+        clusters.append(cluster)
+        listeners.append(at(name, "127.0.0.1", 8000 + n, _forwards(way, name)))
+    proxy = start(kind, inside, *listeners, clusters=clusters)
+    said = {name: _fetch(inside, "127.0.0.1", 8000 + n) for n, (name, _, _) in enumerate(cases)}
+    why = "upstream connect error or disconnect/reset before headers. reset reason: "
+    local, remote = (
+        (("", ""), ("", ""))
+        if way == "tcp"
+        else (
+            (_UNAVAILABLE, f"{why}local connection failure"),
+            (_UNAVAILABLE, f"{why}remote connection failure"),
+        )
+    )
+    assert said == {
+        "v4": (_OK, "127.0.0.1"),
+        "v6": (_OK, "::1"),
+        "away": local,
+        "other": local,
+        # Bound it is, but there is no way from there.
+        "free": remote,
+        "option": local,
+    }
+    # (Where Envoy cannot bind it connects all the same, and closes at once.)
+    assert (v4.peers[0], v6.peers[0]) == ("127.0.0.6", "fd07::6")
+    for name, bind_errors, failed in (
+        ("v4", 0, 0),
+        ("away", 1, 1),
+        ("other", 1, 1),
+        ("free", 0, 1),
+        ("option", 0, 1),
+    ):
+        assert proxy.stat(f"cluster.{name}.bind_errors") == bind_errors, name
+        assert proxy.stat(f"cluster.{name}.upstream_cx_connect_fail") == failed, name
+        assert proxy.stat(f"cluster.{name}.upstream_cx_total") == 1, name
+
+
+@_both
+def test_what_the_bootstrap_says_of_it(kind: str, start: Start, stack: ExitStack) -> None:
+    """Clusters that say nothing themselves leave from the address of `cluster_manager`."""
+    (inside,) = stack.enter_context(netns.namespaces())
+    remote = Remote(stack, inside, "127.0.0.1", 9000)
+
+    def bind(host: str) -> config.Tree:
+        return {"upstream_bind_config": {"source_address": {"address": host, "port_value": 0}}}
+
+    clusters = [config.cluster("a", 9000), config.cluster("b", 9000, **bind("127.0.0.7"))]
+    listeners = [
+        at(name, "127.0.0.1", 8000 + n, _forwards("http", name)) for n, name in enumerate("ab")
+    ]
+    start(kind, inside, *listeners, clusters=clusters, cluster_manager=bind("127.0.0.6"))
+    for port in (8000, 8001):
+        assert _fetch(inside, "127.0.0.1", port) == (_OK, "127.0.0.1")
+    assert remote.peers == ["127.0.0.6", "127.0.0.7"]
 
 
 @_both

@@ -216,10 +216,14 @@ def test_a_bad_cluster_is_refused_and_the_good_ones_are_used(world: World) -> No
     proxy = world.start()
     assert _serves(world.port)
     bad = world.sources.eds_cluster("one", lb_policy="CLUSTER_PROVIDED")
+    why = (
+        "cluster manager: cluster provided LB specified but cluster 'one' did not provide one. "
+        "Check cluster documentation."
+    )
     world.server.set(api.CLUSTER, bad, config.cluster("four", world.two.port))
     text = world.server.wait_nack(api.CLUSTER)
     assert "cluster 'one'" in text
-    assert "lb_policy: CLUSTER_PROVIDED is not implemented" in text
+    assert f"lb_policy: {why}" in text
     assert world.get() == (200, b"a")
     world.routes("four")
     with Load(world.port) as load:
@@ -231,7 +235,7 @@ def test_a_bad_cluster_is_refused_and_the_good_ones_are_used(world: World) -> No
         for one in world.dump()["ClustersConfigDump"]["dynamic_active_clusters"]
         if "error_state" in one
     ]
-    assert failed == ["lb_policy: CLUSTER_PROVIDED is not implemented"]
+    assert failed == [f"lb_policy: {why}"]
     world.server.set(api.CLUSTER, world.sources.eds_cluster("one"))
     world.server.wait_ack(api.CLUSTER)
     assert len(world.server.nacks) == 1

@@ -1,7 +1,10 @@
 //! Configuration text for Python: bootstraps, discovery responses, JSON.
 
+use std::sync::Arc;
+
 use model::compile::{Server, Source};
 use model::problem::ConfigProblem;
+use model::resources::bind::BindConfig;
 use model::text::UnknownFields;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -37,6 +40,12 @@ fn config_error(py: Python<'_>, problems: Vec<ConfigProblem>) -> PyErr {
 
 #[pyclass(frozen, module = "mesh._fastpath")]
 pub struct Bootstrap(model::bootstrap::Bootstrap);
+
+impl Bootstrap {
+    pub fn upstream_bind(&self) -> Option<Arc<BindConfig>> {
+        self.0.upstream_bind.clone()
+    }
+}
 
 #[pymethods]
 impl Bootstrap {

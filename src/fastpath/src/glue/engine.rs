@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
 use super::calls::Calls;
-use super::config::{ServerTuple, server_tuple};
+use super::config::{Bootstrap, ServerTuple, server_tuple};
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Engine>()?;
@@ -154,6 +154,10 @@ impl Engine {
 
     fn allow_ads(&self) {
         self.0.allow_ads();
+    }
+
+    fn bind_upstreams(&self, bootstrap: &Bootstrap) {
+        self.0.bind_upstreams(bootstrap.upstream_bind());
     }
 
     fn grpc_calls(&self) -> PyResult<Calls> {

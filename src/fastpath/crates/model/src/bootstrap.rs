@@ -16,6 +16,7 @@ use crate::compile::{
     self, BOOTSTRAP, CLUSTER, Context, LISTENER, SecretKind, SecretRef, Server, Source, parts,
 };
 use crate::problem::{ConfigProblem, Problem, Problems};
+use crate::resources::bind::BindConfig;
 use crate::schema::{self, Schema};
 use crate::store::{NO_ADS, check_reference, not_a_server};
 use crate::text::{self, Document, UnknownFields};
@@ -39,6 +40,8 @@ pub struct Bootstrap {
     /// `ads_config`.
     pub ads: Option<Server>,
     pub stats_flush_interval: Duration,
+    /// `cluster_manager.upstream_bind_config`, of clusters that have none.
+    pub upstream_bind: Option<Arc<BindConfig>>,
     /// Fields that the API does not have, if such are ignored.
     pub ignored: Vec<ConfigProblem>,
 }
@@ -192,6 +195,15 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         STATS_FLUSH_INTERVAL,
         &mut cx.problems,
     );
+    let manager = typed.cluster_manager.as_ref();
+    let bind = manager.and_then(|m| m.upstream_bind_config.as_ref());
+    let upstream_bind = bind.and_then(|config| {
+        cx.problems.within("cluster_manager", |p| {
+            p.within("upstream_bind_config", |p| {
+                compile::bind::compile(config, "Bootstrap", p)
+            })
+        })
+    });
     let resources = typed.static_resources.unwrap_or_default();
     check_static(&resources, &mut cx);
     let has_ads = typed
@@ -223,6 +235,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         dynamic,
         ads,
         stats_flush_interval,
+        upstream_bind: upstream_bind.map(Arc::new),
         ignored: Vec::new(),
     };
     cx.problems.finish(bootstrap)

@@ -42,7 +42,9 @@ fn problems_of_a_merge_are_where_they_were_written() {
         "static_resources:\n  clusters:\n  - name: two\n    lb_policy: CLUSTER_PROVIDED\n";
     assert_eq!(
         shown(unsupported),
-        ["over:4:5: static_resources.clusters[1].lb_policy: CLUSTER_PROVIDED is not implemented"]
+        [
+            "over:4:5: static_resources.clusters[1].lb_policy: cluster manager: cluster provided LB specified but cluster 'two' did not provide one. Check cluster documentation."
+        ]
     );
     let duplicate = "static_resources: {clusters: [{name: one}]}";
     assert_eq!(

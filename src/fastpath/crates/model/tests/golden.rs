@@ -74,6 +74,7 @@ fn run(case: &Path) -> (bool, String) {
 
 fn summary(bootstrap: &bootstrap::Bootstrap) -> String {
     let mut store = Store::new();
+    store.bind_upstreams(bootstrap.upstream_bind.clone());
     let secrets = store.apply(SECRET, &bootstrap.static_secrets, &[], true);
     assert!(secrets.rejected.is_empty(), "{:?}", secrets.rejected);
     let clusters = store.apply(CLUSTER, &bootstrap.static_clusters, &[], true);

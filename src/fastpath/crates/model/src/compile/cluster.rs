@@ -14,8 +14,8 @@ use super::duration::millis_or;
 use super::protocol_options::limit;
 use super::route_action::priority;
 use super::{
-    Assignment, Context, ENDPOINTS, config_source, endpoints, load_balancing, metadata,
-    protocol_options, tls,
+    Assignment, Context, ENDPOINTS, bind, config_source, endpoints, load_balancing, metadata,
+    original_dst, protocol_options, tls,
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
@@ -49,6 +49,15 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     let keepalive = options
         .and_then(|o| o.tcp_keepalive.as_ref())
         .map(keepalive);
+    let bind = match message.upstream_bind_config.as_ref() {
+        None => None,
+        Some(config) => {
+            let owner = format!("Cluster {}", message.name);
+            let found =
+                problems.within("upstream_bind_config", |p| bind::compile(config, &owner, p));
+            Some(Arc::new(found?))
+        }
+    };
     let connect_timeout = millis_or(
         "connect_timeout",
         message.connect_timeout.as_ref(),
@@ -90,6 +99,7 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         transport,
         transport_matches,
         keepalive,
+        bind,
     })
 }
 
@@ -233,9 +243,7 @@ fn discovery(
         }
         DiscoveryType::Eds => eds(message, cx),
         DiscoveryType::OriginalDst => {
-            cx.problems
-                .report_at("type", "ORIGINAL_DST is not implemented");
-            None
+            original_dst::compile(message, &mut cx.problems).map(Discovery::OriginalDst)
         }
     }
 }

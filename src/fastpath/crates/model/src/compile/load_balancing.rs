@@ -132,11 +132,31 @@ fn legacy_policy(message: &pb::Cluster, problems: &mut Problems) -> Option<LbPol
             problems.report("cluster: field load_balancing_policy need to be set");
             None
         }
-        other @ Policy::ClusterProvided => {
-            let reason = format!("{} is not implemented", other.as_str_name());
-            problems.report_at("lb_policy", reason);
-            None
+        Policy::ClusterProvided => {
+            if message.lb_subset_config.is_some() {
+                let reason =
+                    "cluster: LB policy CLUSTER_PROVIDED cannot be combined with lb_subset_config";
+                problems.report_at("lb_subset_config", reason);
+                return None;
+            }
+            if kind(message) != Some(DiscoveryType::OriginalDst) {
+                let reason = format!(
+                    "cluster manager: cluster provided LB specified but cluster '{}' did not provide one. Check cluster documentation.",
+                    message.name
+                );
+                problems.report_at("lb_policy", reason);
+                return None;
+            }
+            Some(LbPolicy::ClusterProvided)
         }
+    }
+}
+
+fn kind(message: &pb::Cluster) -> Option<DiscoveryType> {
+    match message.cluster_discovery_type {
+        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(kind).ok(),
+        Some(ClusterDiscoveryType::ClusterType(_)) => None,
+        None => Some(DiscoveryType::Static),
     }
 }
 
@@ -144,12 +164,7 @@ fn legacy_policy(message: &pb::Cluster, problems: &mut Problems) -> Option<LbPol
 fn refuse_hostnames(message: &pb::Cluster, problems: &mut Problems) {
     let common = message.common_lb_config.as_ref();
     let hashing = common.and_then(|c| c.consistent_hashing_lb_config.as_ref());
-    let kind = match message.cluster_discovery_type {
-        Some(ClusterDiscoveryType::Type(kind)) => DiscoveryType::try_from(kind).ok(),
-        Some(ClusterDiscoveryType::ClusterType(_)) => None,
-        None => Some(DiscoveryType::Static),
-    };
-    let name = match kind {
+    let name = match kind(message) {
         Some(DiscoveryType::Static) => "static",
         Some(DiscoveryType::Eds) => "eds",
         Some(DiscoveryType::LogicalDns) => "logical_dns",

@@ -5,6 +5,7 @@
 
 mod access_log;
 mod address;
+pub(crate) mod bind;
 mod chain_match;
 mod chain_tree;
 mod cluster;
@@ -27,6 +28,7 @@ mod listener_filters;
 mod load_balancing;
 mod matchers;
 mod metadata;
+mod original_dst;
 mod pattern;
 mod per_filter;
 mod protocol_options;

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::Address;
+use super::bind::BindConfig;
 use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
 use super::lb_subset::LbSubsets;
+use super::original_dst::OriginalDst;
 use super::tls::UpstreamTls;
 
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub struct Cluster {
     pub transport_matches: Vec<TransportMatch>,
     /// TCP keepalive of upstream connections.
     pub keepalive: Option<TcpKeepalive>,
+    /// `upstream_bind_config`: its own, else that of the bootstrap.
+    pub bind: Option<Arc<BindConfig>>,
     /// Hash of the cluster resource's bytes (without endpoints that came by EDS).
     pub hash: u64,
 }
@@ -76,6 +80,8 @@ pub enum Discovery {
         endpoints: Option<Arc<Endpoints>>,
     },
     Dns(Arc<Dns>),
+    /// ORIGINAL_DST: where each client was going.
+    OriginalDst(OriginalDst),
 }
 
 /// STRICT_DNS or LOGICAL_DNS: resolved while serving; the hosts live in the data plane.
@@ -253,6 +259,8 @@ pub enum LbPolicy {
     Random,
     RingHash(RingHash),
     Maglev(Maglev),
+    /// CLUSTER_PROVIDED: its kind of discovery says who it is (ORIGINAL_DST).
+    ClusterProvided,
 }
 
 impl LbPolicy {

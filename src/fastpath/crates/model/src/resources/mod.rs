@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod bind;
 pub mod chain_tree;
 pub mod cluster;
 pub mod hash_lb;
@@ -14,6 +15,7 @@ pub mod http;
 pub mod http_filters;
 pub mod lb_subset;
 pub mod listener;
+pub mod original_dst;
 pub mod rbac;
 pub mod retry;
 pub mod route;

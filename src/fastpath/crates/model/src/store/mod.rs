@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, SecretRef};
 use crate::resources::Snapshot;
 use crate::resources::address::Address;
+use crate::resources::bind::BindConfig;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
 use crate::resources::hcm::RouteSource;
 use crate::resources::listener::Listener;
@@ -84,6 +85,8 @@ pub struct Store {
     revision: u64,
     /// The bootstrap has an `ads_config`.
     has_ads: bool,
+    /// Of clusters that have none of their own.
+    upstream_bind: Option<Arc<BindConfig>>,
     snapshot: Snapshot,
 }
 
@@ -104,6 +107,11 @@ impl Store {
     /// Resources may come by ADS.
     pub fn allow_ads(&mut self) {
         self.has_ads = true;
+    }
+
+    /// The bootstrap's `cluster_manager.upstream_bind_config`, for clusters that come from now on.
+    pub fn bind_upstreams(&mut self, config: Option<Arc<BindConfig>>) {
+        self.upstream_bind = config;
     }
 
     /// `initial_fetch_timeout` passed for something wanted: what waits for it goes on without.
@@ -187,7 +195,7 @@ impl Store {
         let names: HashSet<&str> = names.iter().map(String::as_str).collect();
         let takes = |version: &Version<Cluster>| match &version.resource.discovery {
             Discovery::Eds { service_name, .. } => names.contains(&**service_name),
-            Discovery::Static(_) | Discovery::Dns(_) => false,
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst(_) => false,
         };
         let mut concerned = Vec::new();
         for (name, slot) in &self.clusters {
@@ -355,7 +363,7 @@ impl Store {
                 let slot = self.assignments.get(&**service_name)?;
                 Some(&slot.newest.resource)
             }
-            Discovery::Static(_) | Discovery::Dns(_) => None,
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst(_) => None,
         }
     }
 
@@ -405,6 +413,7 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         transport: cluster.transport.clone(),
         transport_matches: cluster.transport_matches.clone(),
         keepalive: cluster.keepalive,
+        bind: cluster.bind.clone(),
         hash: cluster.hash,
     }
 }

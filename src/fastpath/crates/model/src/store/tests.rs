@@ -68,7 +68,7 @@ fn hosts(store: &Store, cluster: &str) -> Option<usize> {
     match &store.snapshot().clusters.get(cluster)?.discovery {
         Discovery::Eds { endpoints, .. } => endpoints.as_ref().map(|e| e.hosts.len()),
         Discovery::Static(endpoints) => Some(endpoints.hosts.len()),
-        Discovery::Dns(_) => None,
+        Discovery::Dns(_) | Discovery::OriginalDst(_) => None,
     }
 }
 
@@ -250,7 +250,7 @@ fn bad_resources_leave_the_good_ones_and_their_old_selves() {
         [(
             "a".into(),
             "lb_policy".into(),
-            "CLUSTER_PROVIDED is not implemented".into()
+            "cluster manager: cluster provided LB specified but cluster 'a' did not provide one. Check cluster documentation.".into()
         )]
     );
     let after = store.snapshot();

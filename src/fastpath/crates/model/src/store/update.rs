@@ -108,7 +108,9 @@ impl Store {
                 if is_known(&self.clusters, name, bytes) {
                     return Ok(false);
                 }
-                let compiled = compile::cluster(bytes)?;
+                let mut compiled = compile::cluster(bytes)?;
+                let bind = &mut compiled.resource.bind;
+                *bind = bind.take().or_else(|| self.upstream_bind.clone());
                 self.check_sources(&compiled.needs, is_static)?;
                 self.check_secrets(CLUSTER, name, &compiled.secrets)?;
                 accept(&mut self.clusters, name, bytes, is_static, compiled.into());

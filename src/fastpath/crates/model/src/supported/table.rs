@@ -44,6 +44,7 @@ pub const TABLE: &[Entry] = &[
             "dynamic_resources",
             "stats_flush_interval",
             "admin",
+            "cluster_manager",
         ],
         ignored: &[
             (
@@ -67,7 +68,18 @@ pub const TABLE: &[Entry] = &[
                 "the gauge server.version has no other reader",
             ),
         ],
-        default_only: &["stats_config", "cluster_manager", "overload_manager"],
+        default_only: &["stats_config", "overload_manager"],
+    },
+    Entry {
+        message: "envoy.config.bootstrap.v3.ClusterManager",
+        implemented: &["upstream_bind_config"],
+        ignored: &[],
+        default_only: &[
+            "local_cluster_name",
+            "outlier_detection",
+            "load_stats_config",
+            "enable_deferred_cluster_creation",
+        ],
     },
     all(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",
@@ -1490,18 +1502,61 @@ pub const TABLE: &[Entry] = &[
             "protocol_selection",
             "upstream_http_protocol_options",
             "upstream_connection_options",
+            "upstream_bind_config",
+            "original_dst_lb_config",
+            "cleanup_interval",
         ],
         ignored: &[
             ("metadata", OPAQUE),
+            (
+                "respect_dns_ttl",
+                "the system tells no TTL; then dns_refresh_rate counts, in Envoy too",
+            ),
             ("close_connections_on_host_health_failure", NO_HEALTH_CHECKS),
             ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
-            (
-                "cleanup_interval",
-                "acts only on ORIGINAL_DST clusters, which are refused",
-            ),
         ],
         default_only: &[],
     },
+    all(
+        "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig",
+        &[
+            "use_http_header",
+            "http_header_name",
+            "upstream_port_override",
+            "metadata_key",
+        ],
+    ),
+    all("envoy.type.metadata.v3.MetadataKey", &["key", "path"]),
+    all("envoy.type.metadata.v3.MetadataKey.PathSegment", &["key"]),
+    all(
+        "envoy.config.core.v3.BindConfig",
+        &[
+            "source_address",
+            "freebind",
+            "socket_options",
+            "extra_source_addresses",
+            "local_address_selector",
+        ],
+    ),
+    all(
+        "envoy.config.core.v3.ExtraSourceAddress",
+        &["address", "socket_options"],
+    ),
+    all(
+        "envoy.config.core.v3.SocketOptionsOverride",
+        &["socket_options"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.SocketOption",
+        // `state`: STATE_PREBIND alone (bind.rs).
+        implemented: &["level", "name", "int_value", "buf_value", "state"],
+        ignored: &[("description", "for people")],
+        default_only: &["ip_version"],
+    },
+    all(
+        "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector",
+        &[],
+    ),
     all(
         "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
         &["eds_config", "service_name"],

@@ -218,15 +218,32 @@ impl HostShards {
             .fold(0, |sum, shard| sum.wrapping_add(counter(shard).get()))
     }
 
-    /// Forgets hosts that are not in `keep` and that no worker holds any more.
-    pub fn retain(&self, keep: &[Address]) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|address, shards| {
-            if keep.contains(address) {
-                return true;
-            }
-            shards.retain(|s| Arc::strong_count(s) > 1);
-            !shards.is_empty()
-        });
+    /// Tells how many hosts there are: nobody changes that meanwhile.
+    pub fn count(&self, tell: impl FnOnce(usize)) {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tell(map.len());
     }
+
+    /// The same, and forgets those that no worker holds any more.
+    pub fn count_held(&self, tell: impl FnOnce(usize)) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_unheld(&mut map);
+        tell(map.len());
+    }
+
+    /// Of those that some worker holds, in order.
+    pub fn held(&self) -> Vec<Address> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        forget_unheld(&mut map);
+        let mut all: Vec<Address> = map.keys().cloned().collect();
+        all.sort();
+        all
+    }
+}
+
+fn forget_unheld(map: &mut HashMap<Address, Vec<Arc<HostShard>>>) {
+    map.retain(|_, shards| {
+        shards.retain(|s| Arc::strong_count(s) > 1);
+        !shards.is_empty()
+    });
 }

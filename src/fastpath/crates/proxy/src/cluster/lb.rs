@@ -15,9 +15,11 @@ use std::sync::Arc;
 
 use model::resources::address::Address;
 use model::resources::cluster::{Cluster, Endpoints, HealthStatus, LbPolicy, Metadata};
+use proto::HeaderMap;
 
 use super::hash_table::HashTable;
 use super::host::Host;
+use crate::listener::ConnectionFacts;
 use crate::telemetry::stats::{ClusterCounter, ClusterShard};
 
 /// What a request or a tunnel says about the host that it wants (Envoy's `LoadBalancerContext`).
@@ -29,6 +31,10 @@ pub struct LbContext<'a> {
     pub metadata_match: Option<&'a Metadata>,
     /// Of a retry: which hosts are passed over.
     pub selection: Option<Selection<'a>>,
+    /// Of the client's connection, for ORIGINAL_DST.
+    pub facts: Option<&'a ConnectionFacts>,
+    /// Of the request, for the same.
+    pub headers: Option<&'a HeaderMap>,
 }
 
 /// Looks for another host so often if one was tried; the last one found has to do.
@@ -168,6 +174,8 @@ impl LoadBalancer {
                 let at = self.table.as_ref()?.find(hash, nth)?;
                 self.all.get(at).cloned()
             }
+            // Its hosts are not here (`original_dst`).
+            LbPolicy::ClusterProvided => None,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod hashing;
 pub mod host;
 pub mod host_set;
 pub mod lb;
+pub mod original_dst;
 pub mod report;
 mod subset;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod testing;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,14 +24,17 @@ use model::resources::cluster::{
     Cluster, Discovery, Endpoint, Endpoints, RoutingPriority, Thresholds,
 };
 
+use crate::net::socket::Refusal;
 use crate::telemetry::stats::{
-    ClusterGauge, ClusterShard, Http2Shard, Stats, TlsContextShard, TlsOwner, TlsShard,
+    ClusterCounter, ClusterGauge, ClusterShard, Http2Shard, Stats, TlsContextShard, TlsOwner,
+    TlsShard,
 };
 use crate::worker::command::UpstreamTransport;
 use breaker::Breakers;
 use host::{Host, HostShards};
 use host_set::HostSet;
 use lb::{LbContext, LoadBalancer};
+use original_dst::OriginalHosts;
 use subset::SubsetLoadBalancer;
 
 /// A limit of a circuit breaker.
@@ -69,6 +74,8 @@ pub struct ClusterRuntime {
     pub transports: RefCell<Vec<UpstreamTransport>>,
     /// Over all hosts.
     lb: RefCell<LoadBalancer>,
+    /// ORIGINAL_DST: then the load balancer has nobody.
+    pub original: Option<OriginalHosts>,
     /// `lb_subset_config`.
     subsets: Option<RefCell<SubsetLoadBalancer>>,
     /// What the load balancers were made of.
@@ -93,7 +100,9 @@ impl ClusterRuntime {
     ) -> Self {
         let lb = LoadBalancer::new(config.lb, random.u64(..));
         let subsets = config.subsets.as_ref().map(SubsetLoadBalancer::new);
+        let original = OriginalHosts::of(&config);
         let this = Self {
+            original,
             config: RefCell::new(config),
             shared,
             transports: RefCell::new(transports),
@@ -241,6 +250,9 @@ impl ClusterRuntime {
 
     /// All hosts, whatever their health.
     pub fn hosts(&self) -> Vec<Rc<Host>> {
+        if let Some(original) = &self.original {
+            return original.hosts();
+        }
         self.lb.borrow().hosts().to_vec()
     }
 
@@ -251,6 +263,9 @@ impl ClusterRuntime {
 
     /// Picks a host for one request; `None`: no healthy upstream.
     pub fn choose(&self, cx: LbContext<'_>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
+        if let Some(original) = &self.original {
+            return original.choose(cx, self);
+        }
         let mut any = self.lb.borrow_mut();
         let mut choose = |nth: u32| match &self.subsets {
             None => any.choose_counted(cx.hash, nth, random, self.stats()),
@@ -269,6 +284,44 @@ impl ClusterRuntime {
         Some(host)
     }
 
+    /// A connection could not even be tried.
+    pub fn count_refused(&self, refusal: Refusal) {
+        let stats = self.stats();
+        stats.inc(ClusterCounter::UpstreamCxConnectFail);
+        match refusal {
+            // To Envoy these are connections that fail.
+            Refusal::Bind(..) => {
+                stats.inc(ClusterCounter::UpstreamCxTotal);
+                stats.inc(ClusterCounter::BindErrors);
+            }
+            Refusal::Option(_) => stats.inc(ClusterCounter::UpstreamCxTotal),
+            Refusal::Other(_) => {}
+        }
+    }
+
+    /// A host of ORIGINAL_DST.
+    fn host_on_demand(&self, address: SocketAddr) -> Host {
+        let config = self.config.borrow();
+        let endpoint = original_dst::endpoint(&config, Address::Ip(address));
+        let transport = transport_of(&config, &endpoint);
+        let shards = &self.shared.hosts;
+        Host::new(&endpoint, None, shards, config.http.protocol, transport)
+    }
+
+    /// All workers have `total` of these now.
+    fn tell_original_hosts(&self, total: usize) {
+        let name = &self.config.borrow().stat_name;
+        let membership = original_dst::membership(total);
+        self.registry.set_membership(name, membership);
+    }
+
+    /// Forgets hosts that were made on demand: no new requests come.
+    pub fn forget_hosts(&self) {
+        if let Some(original) = &self.original {
+            original.clear();
+        }
+    }
+
     /// Out of the configuration: connections close once idle.
     pub fn retire(&self) {
         self.retired.set(true);
@@ -278,12 +331,12 @@ impl ClusterRuntime {
     }
 }
 
-/// The endpoints that the configuration itself carries (DNS clusters: none).
+/// The endpoints that the configuration itself carries (DNS and ORIGINAL_DST clusters: none).
 pub fn configured_endpoints(cluster: &Cluster) -> Option<&Arc<Endpoints>> {
     match &cluster.discovery {
         Discovery::Static(endpoints) => Some(endpoints),
         Discovery::Eds { endpoints, .. } => endpoints.as_ref(),
-        Discovery::Dns(_) => None,
+        Discovery::Dns(_) | Discovery::OriginalDst(_) => None,
     }
 }
 

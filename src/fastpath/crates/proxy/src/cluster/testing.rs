@@ -55,6 +55,7 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
         transport: Transport::Plain,
         transport_matches: Vec::new(),
         keepalive: None,
+        bind: None,
         http: UpstreamHttp {
             protocol: UpstreamProtocol::Http1,
             http2: Http2Options::default(),

@@ -16,6 +16,7 @@ use super::{BoundListener, ClusterEntry, Control, State};
 use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
 use crate::cluster::host_set::{HostSet, count_subsets};
+use crate::cluster::original_dst;
 use crate::net::socket;
 use crate::telemetry::log::Level;
 use crate::worker::balance::Balance;
@@ -228,7 +229,7 @@ impl Control {
                     (last, true)
                 }
                 Discovery::Dns(_) => (last, old.is_some_and(|e| e.unresolved)),
-                Discovery::Static(_) | Discovery::Eds { .. } => {
+                Discovery::Static(_) | Discovery::Eds { .. } | Discovery::OriginalDst(_) => {
                     let endpoints = configured_endpoints(config).cloned().unwrap_or_default();
                     let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
                         last
@@ -241,7 +242,14 @@ impl Control {
             if let Some(old) = old.filter(|_| !same) {
                 self.forget_tables(&old.config, &old.hosts);
             }
-            self.count_members(config, &hosts);
+            if matches!(config.discovery, Discovery::OriginalDst(_)) {
+                shared.hosts.count_held(|total| {
+                    let membership = original_dst::membership(total);
+                    self.stats.set_membership(&config.stat_name, membership);
+                });
+            } else {
+                self.count_members(config, &hosts);
+            }
             let subset_stats = self.count_subsets(config, &hosts, old);
             let config = Arc::clone(config);
             state.clusters.insert(

@@ -20,13 +20,15 @@ use std::time::{Duration, Instant};
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::address::{Address, Bind};
-use model::resources::cluster::Cluster;
+use model::resources::bind::BindConfig;
+use model::resources::cluster::{Cluster, Discovery};
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
 use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
+use crate::cluster::original_dst;
 use crate::cluster::report::ClusterView;
 use crate::grpc::Calls;
 use crate::http::deadlines::millis;
@@ -212,6 +214,11 @@ impl Engine {
         self.control.lock().store.allow_ads();
     }
 
+    /// The bootstrap's `cluster_manager.upstream_bind_config`.
+    pub fn bind_upstreams(&self, config: Option<Arc<BindConfig>>) {
+        self.control.lock().store.bind_upstreams(config);
+    }
+
     /// gRPC calls for the caller's thread. They live in the first worker.
     pub fn grpc_calls(&self) -> std::io::Result<Calls> {
         let mailbox = self.control.mailboxes.first();
@@ -287,10 +294,12 @@ impl Engine {
             .into_iter()
             .filter_map(|name| state.clusters.get(name))
         {
+            let on_demand = matches!(entry.config.discovery, Discovery::OriginalDst(_))
+                .then(|| original_dst::endpoints(&entry.config, entry.shared.hosts.held()));
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
-                endpoints: &entry.hosts.endpoints,
+                endpoints: on_demand.as_ref().unwrap_or(&entry.hosts.endpoints),
                 added_via_api: !state.static_clusters.contains(&*entry.config.name),
             });
         }

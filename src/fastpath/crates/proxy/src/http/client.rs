@@ -33,7 +33,8 @@ pub struct Client {
     pub http: Rc<HttpRuntime>,
     /// What the handshake agreed on; `None`: plain.
     pub tls: Option<Arc<Info>>,
-    /// What listener filters found out; `None`: there are none.
+    /// What listener filters found out, of this listener or of the one that handed the connection
+    /// on; `None`: nothing.
     pub facts: Option<Rc<ConnectionFacts>>,
     /// With what network filters found out, which is nothing to requests; `None`: there are none.
     pub connection_facts: Option<Rc<ConnectionFacts>>,
@@ -62,6 +63,11 @@ impl Client {
             presented: certificate.is_some(),
             validated: certificate.is_some_and(|c| c.validated),
         }
+    }
+
+    /// All that listener and network filters found out.
+    pub fn known_facts(&self) -> Option<&ConnectionFacts> {
+        self.connection_facts.as_deref().or(self.facts.as_deref())
     }
 
     /// Whether HTTP/2 was agreed on. (Without TLS its first bytes tell.)

@@ -4,12 +4,14 @@
 //! that becomes an answer. Texts are Envoy's (they are parsed by people's tools).
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use model::resources::address::Address;
 use proto::h2::{ConnectionError, ErrorCode, StreamFault};
 use proto::masque::CapsuleError;
 use rustix::io::Errno;
 
+use crate::net::socket::Refusal;
 use crate::telemetry::response_flags::ResponseFlags;
 
 /// A request that cannot be answered by an upstream's response.
@@ -28,6 +30,8 @@ pub enum Failure {
     ConnectFailure(Errno),
     /// The same, known as soon as it was tried: no such pipe, no route.
     ImmediateConnectFailure(Errno),
+    /// It was not tried: it cannot leave from where it should (`None`: its options were not taken).
+    LocalConnectFailure(Option<(SocketAddr, Errno)>),
     ConnectTimeout,
     /// TLS with the host failed; the stream's info has the reason.
     TlsFailure,
@@ -126,6 +130,7 @@ impl Failure {
             | Self::Overflow
             | Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
+            | Self::LocalConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing
@@ -147,6 +152,7 @@ impl Failure {
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
             Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
+            | Self::LocalConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing => ResponseFlags::UPSTREAM_CONNECTION_FAILURE,
@@ -206,6 +212,10 @@ impl Failure {
             | Self::SecretsMissing => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
                  remote connection failure"
+            }
+            Self::LocalConnectFailure(_) => {
+                "upstream connect error or disconnect/reset before headers. reset reason: \
+                 local connection failure"
             }
             Self::ConnectTimeout => {
                 "upstream connect error or disconnect/reset before headers. reset reason: \
@@ -275,6 +285,10 @@ impl Failure {
             Self::ConnectFailure(_) | Self::ImmediateConnectFailure(_) => {
                 return self.connect_details(None).unwrap_or_default();
             }
+            Self::LocalConnectFailure(Some(_)) => {
+                return self.connect_details(None).unwrap_or_default();
+            }
+            Self::LocalConnectFailure(None) => "local_connection_failure",
             Self::TlsFailure => "remote_connection_failure",
             Self::SecretsMissing => {
                 "remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS"
@@ -297,6 +311,7 @@ impl Failure {
             self,
             Self::ConnectFailure(_)
                 | Self::ImmediateConnectFailure(_)
+                | Self::LocalConnectFailure(_)
                 | Self::ConnectTimeout
                 | Self::TlsFailure
                 | Self::SecretsMissing
@@ -325,6 +340,7 @@ impl Failure {
         match self {
             Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
+            | Self::LocalConnectFailure(_)
             | Self::ConnectTimeout
             | Self::TlsFailure
             | Self::SecretsMissing => Some(Reset::ConnectFailure),
@@ -353,6 +369,9 @@ impl Failure {
                 "immediate_connect_error:_{}|remote_address:{host}",
                 words(errno)
             )),
+            (Self::LocalConnectFailure(Some((source, errno))), _) => {
+                Some(format!("failed_to_bind_to_{source}:_{}", words(errno)))
+            }
             _ => None,
         }
     }
@@ -360,9 +379,21 @@ impl Failure {
     /// `%RESPONSE_CODE_DETAILS%` of the same.
     pub fn connect_details(self, host: Option<&Address>) -> Option<Cow<'static, str>> {
         let error = self.connect_error(host)?;
+        let whose = match self {
+            Self::LocalConnectFailure(_) => "local",
+            _ => "remote",
+        };
         let details =
-            format!("upstream_reset_before_response_started{{remote_connection_failure|{error}}}");
+            format!("upstream_reset_before_response_started{{{whose}_connection_failure|{error}}}");
         Some(details.into())
+    }
+
+    pub fn of_refusal(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Bind(source, errno) => Self::LocalConnectFailure(Some((source, errno))),
+            Refusal::Option(_) => Self::LocalConnectFailure(None),
+            Refusal::Other(errno) => Self::ImmediateConnectFailure(errno),
+        }
     }
 }
 
@@ -392,6 +423,12 @@ mod tests {
                  immediate_connect_error:_No_such_file_or_directory|remote_address:/run/a.sock}"
                     .into()
             )
+        );
+        let source = "10.99.0.1:0".parse().unwrap();
+        assert_eq!(
+            Failure::LocalConnectFailure(Some((source, Errno::ADDRNOTAVAIL))).details(false),
+            "upstream_reset_before_response_started{local_connection_failure|\
+             failed_to_bind_to_10.99.0.1:0:_Cannot_assign_requested_address}"
         );
         assert_eq!(
             Failure::UpstreamClosed.details(true),

@@ -18,8 +18,7 @@ impl Client {
         if chain.rbac.is_empty() || occasion == Occasion::Again && !chain.has_continuous_rbac() {
             return None;
         }
-        let known = self.connection_facts.as_deref().or(self.facts.as_deref());
-        let known = known.cloned();
+        let known = self.known_facts().cloned();
         let of_socket = || ConnectionFacts::new(self.local.clone(), self.peer.clone());
         let mut facts = known.unwrap_or_else(of_socket);
         let refusal = chain.ask_rbac(occasion, &mut facts, self.tls.as_deref());

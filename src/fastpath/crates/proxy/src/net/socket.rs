@@ -5,14 +5,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use model::resources::address::{Address, Bind};
-use model::resources::cluster::TcpKeepalive;
+use model::resources::bind::BindConfig;
+use model::resources::cluster::{Cluster, TcpKeepalive};
 use model::resources::listener::SocketOptions;
 use rustix::io::{Errno, Result};
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, ipproto};
 use socket2::SockRef;
 
-use super::sockopt::set_tcp_fast_open;
+use super::sockopt::{set, set_bind_address_no_port, set_tcp_fast_open};
 use super::{errno, unix};
 use crate::listener::UpstreamSource;
 
@@ -43,12 +44,7 @@ fn listen_tcp(
         set_transparent(&fd, address)?;
     }
     if options.freebind {
-        let socket = SockRef::from(&fd);
-        let set = match address {
-            SocketAddr::V4(_) => socket.set_freebind_v4(true),
-            SocketAddr::V6(_) => socket.set_freebind_v6(true),
-        };
-        set.map_err(errno)?;
+        set_freebind(&fd, address)?;
     }
     sockopt::set_socket_reuseaddr(&fd, true)?;
     if reuse_port {
@@ -75,31 +71,68 @@ pub fn accept(fd: impl AsFd) -> Result<Option<(OwnedFd, Address)>> {
     }
 }
 
+/// How a connection to a host is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wishes<'a> {
+    /// From an address that is the client's (`original_src`).
+    pub source: Option<&'a UpstreamSource>,
+    pub keepalive: Option<&'a TcpKeepalive>,
+    /// `upstream_bind_config`.
+    pub bind: Option<&'a BindConfig>,
+}
+
+impl<'a> Wishes<'a> {
+    pub fn new(cluster: &'a Cluster, source: Option<&'a UpstreamSource>) -> Self {
+        Self {
+            source,
+            keepalive: cluster.keepalive.as_ref(),
+            bind: cluster.bind.as_deref(),
+        }
+    }
+}
+
+/// Why there is no connection under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot leave from there.
+    Bind(SocketAddr, Errno),
+    /// A socket option of the configuration was not taken.
+    Option(Errno),
+    Other(Errno),
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::Other(errno)
+    }
+}
+
+/// The socket, and the error that was there at once.
+pub type Connecting = (OwnedFd, Option<Errno>);
+
 /// Starts to connect; finished when the socket turns writable ([`connect_result`] tells how, unless
-/// the error is there at once). `source`: from an address that is the client's (`original_src`).
-pub fn connect(
-    address: &Address,
-    source: Option<&UpstreamSource>,
-    keepalive: Option<&TcpKeepalive>,
-) -> Result<(OwnedFd, Option<Errno>)> {
-    match (address, source) {
-        (Address::Ip(address), source) => connect_tcp(address, source, keepalive),
-        (Address::Pipe(path), None) => unix::connect(path),
-        (Address::Pipe(_), Some(_)) => Err(Errno::AFNOSUPPORT),
+/// the error is there at once).
+pub fn connect(address: &Address, wishes: Wishes<'_>) -> std::result::Result<Connecting, Refusal> {
+    match (address, wishes.source) {
+        (Address::Ip(address), _) => connect_tcp(address, wishes),
+        (Address::Pipe(path), None) => Ok(unix::connect(path)?),
+        (Address::Pipe(_), Some(_)) => Err(Errno::AFNOSUPPORT.into()),
     }
 }
 
 fn connect_tcp(
     address: &SocketAddr,
-    source: Option<&UpstreamSource>,
-    keepalive: Option<&TcpKeepalive>,
-) -> Result<(OwnedFd, Option<Errno>)> {
+    wishes: Wishes<'_>,
+) -> std::result::Result<Connecting, Refusal> {
     let fd = stream_socket(address)?;
     sockopt::set_tcp_nodelay(&fd, true)?;
-    if let Some(keepalive) = keepalive {
+    if let Some(keepalive) = wishes.keepalive {
         set_keepalive(&fd, keepalive)?;
     }
-    if let Some(source) = source {
+    if let Some(config) = wishes.bind {
+        bind_as_configured(&fd, address, config, wishes.source.is_some())?;
+    }
+    if let Some(source) = wishes.source {
         bind_to(&fd, address, source)?;
     }
     match rustix::net::connect(&fd, address) {
@@ -182,6 +215,43 @@ fn set_keepalive(fd: &OwnedFd, keepalive: &TcpKeepalive) -> Result<()> {
     Ok(())
 }
 
+/// The options of `upstream_bind_config`, and its address unless the client's is to be taken.
+fn bind_as_configured(
+    fd: &OwnedFd,
+    host: &SocketAddr,
+    config: &BindConfig,
+    is_bound_elsewhere: bool,
+) -> std::result::Result<(), Refusal> {
+    let Some(source) = config.source(host) else {
+        return Ok(());
+    };
+    if config.freebind {
+        set_freebind(fd, host)?;
+    }
+    for option in &source.options {
+        set(fd, option.level, option.name, &option.value).map_err(Refusal::Option)?;
+    }
+    let Some(address) = source.address.filter(|_| !is_bound_elsewhere) else {
+        return Ok(());
+    };
+    if address.is_ipv4() != host.is_ipv4() {
+        return Err(Refusal::Bind(address, Errno::AFNOSUPPORT));
+    }
+    if address.port() == 0 {
+        set_bind_address_no_port(fd)?;
+    }
+    rustix::net::bind(fd, &address).map_err(|errno| Refusal::Bind(address, errno))
+}
+
+fn set_freebind(fd: &OwnedFd, address: &SocketAddr) -> Result<()> {
+    let socket = SockRef::from(fd);
+    let set = match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true),
+        SocketAddr::V6(_) => socket.set_freebind_v6(true),
+    };
+    set.map_err(errno)
+}
+
 /// The connection is to leave from the client's address.
 fn bind_to(fd: &OwnedFd, address: &SocketAddr, source: &UpstreamSource) -> Result<()> {
     if address.is_ipv4() != source.address.is_ipv4() {
@@ -206,6 +276,43 @@ fn address_of(address: SocketAddrAny) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn bound(address: &str) -> BindConfig {
+        BindConfig {
+            sources: vec![model::resources::bind::BindSource {
+                address: Some(address.parse().unwrap()),
+                options: Vec::new(),
+            }],
+            freebind: false,
+        }
+    }
+
+    #[test]
+    fn a_connection_leaves_from_where_it_is_told() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = Address::Ip(listener.local_addr().unwrap());
+        let config = bound("127.0.0.6:0");
+        let wishes = Wishes {
+            bind: Some(&config),
+            ..Wishes::default()
+        };
+        let (_client, failed) = connect(&to, wishes).unwrap();
+        assert_eq!(failed, None);
+        let (_accepted, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip().to_string(), "127.0.0.6");
+        for (source, errno) in [
+            ("192.0.2.1:0", Errno::ADDRNOTAVAIL),
+            ("[::1]:0", Errno::AFNOSUPPORT),
+        ] {
+            let config = bound(source);
+            let wishes = Wishes {
+                bind: Some(&config),
+                ..Wishes::default()
+            };
+            let refused = connect(&to, wishes).unwrap_err();
+            assert_eq!(refused, Refusal::Bind(source.parse().unwrap(), errno));
+        }
+    }
 
     /// Without netfilter there is no answer, with it the same address.
     #[test]

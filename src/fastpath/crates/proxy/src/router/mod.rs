@@ -208,8 +208,10 @@ impl Worker {
             hash,
             metadata_match: metadata_match(forward, s.weighted),
             selection: None,
+            facts: d.client.known_facts(),
+            headers: Some(&s.request.headers),
         };
-        let Some(host) = cluster.choose(cx, &mut self.rng) else {
+        let Some(host) = self.choose_host(&cluster, cx) else {
             let stats = cluster.stats();
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
             self.request_headers(&mut s, route, forward, None, suppress);

@@ -371,8 +371,10 @@ impl Worker {
                     tried,
                     attempts: policy.map_or(1, |policy| policy.host_attempts),
                 }),
+                facts: d.client.known_facts(),
+                headers: Some(&s.request.headers),
             };
-            let host = cluster.choose(cx, &mut self.rng);
+            let host = self.choose_host(cluster, cx);
             if host.is_none() {
                 cluster.stats().inc(ClusterCounter::UpstreamCxNoneHealthy);
             }

@@ -17,7 +17,7 @@ use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::millis;
 use crate::http::failure::Failure;
 use crate::net::io::{Io, Scratch};
-use crate::net::socket;
+use crate::net::socket::{self, Wishes};
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
@@ -98,8 +98,10 @@ impl Worker {
             hash: t.hash(&cluster),
             metadata_match: subset,
             selection: None,
+            facts: Some(&t.facts),
+            headers: None,
         };
-        let Some(host) = cluster.choose(cx, &mut self.rng) else {
+        let Some(host) = self.choose_host(&cluster, cx) else {
             stats.inc(ClusterCounter::UpstreamCxNoneHealthy);
             return refuse(Refused::For(ResponseFlags::NO_HEALTHY_UPSTREAM));
         };
@@ -129,8 +131,8 @@ impl Worker {
         [connection_unit, pending_unit]: [Taken; 2],
     ) -> Result<(), Refused> {
         let source = t.facts.upstream_source.as_ref();
-        let keepalive = cluster.config.borrow().keepalive;
-        let connected = socket::connect(&host.address, source, keepalive.as_ref());
+        let config = Arc::clone(&cluster.config.borrow());
+        let connected = socket::connect(&host.address, Wishes::new(&config, source));
         let connected = connected.and_then(|connecting| {
             let io = Io::connecting(connecting);
             self.register(Kind::TunnelServer, t.key, &io)?;
@@ -140,13 +142,13 @@ impl Worker {
         stats.inc(ClusterCounter::UpstreamRqPendingTotal);
         let io = match connected {
             Ok(io) => io,
-            Err(errno) => {
+            Err(refusal) => {
                 give_back(&cluster, Limit::Connections, connection_unit);
                 give_back(&cluster, Limit::Pending, pending_unit);
-                stats.inc(ClusterCounter::UpstreamCxConnectFail);
+                cluster.count_refused(refusal);
                 stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 host.pool.shard.cx_connect_fail.inc();
-                t.note_failure(Failure::ImmediateConnectFailure(errno), Some(&host));
+                t.note_failure(Failure::of_refusal(refusal), Some(&host));
                 return Err(Refused::Once);
             }
         };

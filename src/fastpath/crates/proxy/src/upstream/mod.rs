@@ -18,7 +18,6 @@ use std::sync::Arc;
 use model::resources::address::Address;
 use model::resources::cluster::{RoutingPriority, UpstreamProtocol};
 use proto::h1::HeadReader;
-use rustix::io::Errno;
 
 use crate::cluster::breaker::Taken;
 use crate::cluster::host::{Host, Pool};
@@ -29,7 +28,7 @@ use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
-use crate::net::socket;
+use crate::net::socket::{self, Refusal, Wishes};
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::worker::slots::Key;
 use crate::worker::{Kind, Readiness, Worker};
@@ -152,16 +151,16 @@ impl Worker {
         pool: &Rc<Pool>,
         priority: RoutingPriority,
         unit: Taken,
-    ) -> Result<(), Errno> {
-        let keepalive = cluster.config.borrow().keepalive;
+    ) -> Result<(), Refusal> {
         let source = pool.kind.source.as_ref();
-        let connecting = socket::connect(&host.address, source, keepalive.as_ref())?;
+        let config = Arc::clone(&cluster.config.borrow());
+        let connecting = socket::connect(&host.address, Wishes::new(&config, source))?;
         let io = Io::connecting(connecting);
         self.connects = self.connects.wrapping_add(1);
         let key = self.upstreams.reserve();
         if let Err(e) = self.register(Kind::Upstream, key, &io) {
             self.upstreams.free(key);
-            return Err(e);
+            return Err(e.into());
         }
         let stats = cluster.stats();
         stats.inc(ClusterCounter::UpstreamCxTotal);

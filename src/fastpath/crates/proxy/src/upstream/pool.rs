@@ -117,8 +117,8 @@ impl Worker {
                 if unit == Taken::Counted {
                     connections.give_back();
                 }
-                cluster.stats().inc(ClusterCounter::UpstreamCxConnectFail);
-                Err(Failure::ImmediateConnectFailure(e))
+                cluster.count_refused(e);
+                Err(Failure::of_refusal(e))
             }
         }
     }

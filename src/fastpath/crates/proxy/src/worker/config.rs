@@ -361,6 +361,7 @@ impl Worker {
 fn before_retired(worker: &mut Worker, old: &Rc<ClusterRuntime>) {
     old.retire();
     worker.retire_hosts(&old.hosts());
+    old.forget_hosts();
 }
 
 /// New connections of the chains use these from now on.

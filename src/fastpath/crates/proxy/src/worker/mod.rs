@@ -58,7 +58,7 @@ use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
 use slots::{Key, Slots};
-use timers::Timers;
+use timers::{NEVER, Timers};
 
 /// Events taken from the kernel at once.
 const MAX_EVENTS: usize = 128;
@@ -200,6 +200,8 @@ pub struct Worker {
     /// Set by `Command::Shutdown`: leave when the last connection has ended, or at this time (ms).
     stop_at: Option<u64>,
     next_log_flush: u64,
+    /// When to look for hosts of ORIGINAL_DST that nobody uses (`cluster::original_dst`).
+    pub next_host_sweep: u64,
 }
 
 impl Worker {
@@ -262,6 +264,7 @@ impl Worker {
             mailbox,
             stop_at: None,
             next_log_flush: 0,
+            next_host_sweep: NEVER,
         })
     }
 
@@ -284,6 +287,7 @@ impl Worker {
             }
             self.run_ready();
             self.run_timers();
+            self.sweep_hosts();
             self.flush_http2();
             self.flush_logs();
             if self.is_done() {
@@ -314,6 +318,7 @@ impl Worker {
         for at in [
             self.stop_at,
             self.logs.is_pending().then_some(self.next_log_flush),
+            (self.next_host_sweep != NEVER).then_some(self.next_host_sweep),
         ]
         .into_iter()
         .flatten()

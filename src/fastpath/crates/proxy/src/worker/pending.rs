@@ -176,8 +176,10 @@ impl Worker {
             }
         };
         let tls = arrival.io.tls_info().cloned();
-        let has_filters = !arrival.listener.config.filters.is_empty();
-        let facts = has_filters.then(|| Rc::new((*arrival.facts).clone()));
+        // A listener that was handed the connection need not have filters of its own.
+        let is_known =
+            !arrival.listener.config.filters.is_empty() || arrival.facts.destination_restored;
+        let facts = is_known.then(|| Rc::new((*arrival.facts).clone()));
         let client = Rc::new(Client {
             peer: arrival.peer.clone(),
             direct_peer: arrival.facts.direct_source.clone(),

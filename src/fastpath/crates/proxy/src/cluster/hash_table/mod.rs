@@ -35,7 +35,10 @@ impl HashTable {
     pub fn new(policy: &LbPolicy, panic_rule: PanicRule, hosts: &[&Endpoint]) -> Option<Self> {
         let weights = || normalized(hosts, panic_rule);
         match policy {
-            LbPolicy::RoundRobin | LbPolicy::LeastRequest { .. } | LbPolicy::Random => None,
+            LbPolicy::RoundRobin
+            | LbPolicy::LeastRequest { .. }
+            | LbPolicy::Random
+            | LbPolicy::ClusterProvided => None,
             LbPolicy::RingHash(config) => {
                 let hosts = keyed(hosts, &weights(), config.use_hostname);
                 Some(Self::Ring(Ring::new(*config, &hosts)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from itertools import count
 
@@ -51,7 +52,7 @@ def test_answers_that_the_windows_keep_back(start: StartMesh, upstream: Upstream
     before = proxy.rss_kib()
     with h2raw.Peer(port) as peer:
         peer.handshake((h2raw.INITIAL_WINDOW, 0))
-        peer.send(b"".join(h2raw.headers(s, h2raw.request("GET", "/")) for s in streams))
+        peer.send(_gets(0, _STREAMS))
         assert peer.wait_for(lambda: len(peer.statuses) == _STREAMS), len(peer.statuses)
         assert peer.wait_pong(b"all seen")
         assert proxy.rss_kib() - before < _GROWTH_KIB
@@ -64,20 +65,30 @@ def test_answers_that_the_windows_keep_back(start: StartMesh, upstream: Upstream
 
 
 def test_answers_that_nobody_reads(start: StartMesh, upstream: Upstream) -> None:
-    upstream.script([_BIG_REPLY] * _STREAMS)
+    # All requests before the first answer: a client that does not read is not heard for long.
+    go, sent = threading.Event(), threading.Semaphore(0)
+    upstream.script([Reply([go.wait, *_BIG_REPLY.parts, sent.release])] * _STREAMS)
     proxy, port = _serve(start, upstream.port)
     before = proxy.rss_kib()
-    with h2raw.Peer(port, rcvbuf=4096) as peer:
+    with h2raw.Peer(port, rcvbuf=4096) as peer, h2raw.Peer(port) as other:
+        other.handshake()
         peer.handshake((h2raw.INITIAL_WINDOW, (1 << 31) - 1))
         peer.send(h2raw.window_update(0, 1 << 30))
-        wanted = b"".join(
-            h2raw.headers(s, h2raw.request("GET", "/")) for s in range(1, 2 * _STREAMS, 2)
-        )
-        peer.send(wanted, read=False)
-        upstream.wait_requests(_STREAMS // 2)
+        peer.send(_gets(0, _STREAMS), read=False)
+        upstream.wait_requests(_STREAMS)
+        go.set()
+        # Their sockets have room for the answers, the client's has not: together they are 12 MiB.
+        for n in range(_STREAMS):
+            assert sent.acquire(timeout=h2raw.DEADLINE), n
+        assert other.wait_pong(b"answered")
         assert proxy.rss_kib() - before < _GROWTH_KIB
-        assert peer.wait_for(lambda: len(peer.ended) == _STREAMS), len(peer.ended)
-        assert sum(peer.bodies.values()) == _STREAMS * _BIG
+        # What it asks for now waits in its socket; others are served.
+        peer.send(_gets(_STREAMS, 1), read=False)
+        assert other.wait_pong(b"one more")
+        assert proxy.stat("http.web.downstream_rq_total") == _STREAMS
+        # And all of it comes once it reads.
+        assert peer.wait_for(lambda: len(peer.ended) == _STREAMS + 1), len(peer.ended)
+        assert sum(peer.bodies.values()) == _STREAMS * _BIG + len(b"ok")
 
 
 def test_uploads_that_the_host_does_not_take(start: StartMesh, silent: int) -> None:
@@ -103,6 +114,11 @@ def test_uploads_that_the_host_does_not_take(start: StartMesh, silent: int) -> N
             assert turn < 1000
         assert sent >= _CONNECTION_WINDOW
         assert proxy.rss_kib() - before < _GROWTH_KIB
+
+
+def _gets(first: int, count: int) -> bytes:
+    streams = range(2 * first + 1, 2 * (first + count), 2)
+    return b"".join(h2raw.headers(s, h2raw.request("GET", "/")) for s in streams)
 
 
 def _serve(start: StartMesh, upstream_port: int) -> tuple[Proxy, int]:

@@ -12,7 +12,7 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.support.http1 import Headers, parse_head, read_chunked
@@ -27,11 +27,11 @@ class Reply:
 
     `parts`: bytes are written, numbers are slept, and the words close, reset, half and hang end the
     connection (FIN both ways, RST, FIN on the sending side, nothing until the peer closes);
-    wait_body reads the request's body before going on.
+    wait_body reads the request's body before going on. Functions are called: they wait, or tell.
     `after`: answer when the head is in ("head") or when the whole request is ("body").
     """
 
-    parts: Sequence[bytes | float | str] = (OK,)
+    parts: Sequence[bytes | float | str | Callable[[], object]] = (OK,)
     after: str = "body"
 
 
@@ -116,10 +116,12 @@ class Upstream:
                 sock.shutdown(socket.SHUT_RDWR)
 
     def wait_requests(self, count: int, deadline: float = 20.0) -> list[Received]:
-        """Until that many requests have begun; returns what is there then."""
+        """Until that many requests have begun."""
         end = time.monotonic() + deadline
         while len(self.requests) < count and time.monotonic() < end:
             time.sleep(0.005)
+        if len(self.requests) < count:
+            raise AssertionError(f"{len(self.requests)} requests came, waited for {count}")
         return self.requests
 
     def _accept(self) -> None:
@@ -238,6 +240,8 @@ class Upstream:
                     return False
                 case float() | int():
                     time.sleep(part)
+                case _ if callable(part):
+                    part()
                 case _:
                     raise ValueError(part)
         return True

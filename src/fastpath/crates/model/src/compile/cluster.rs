@@ -19,8 +19,9 @@ use super::{
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RetryBudget, RoutingPriority,
-    TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
+    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RetryBudget,
+    RoutingPriority, TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp,
+    UpstreamProtocol,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -27,6 +27,7 @@ mod listener_filters;
 mod load_balancing;
 mod matchers;
 mod metadata;
+mod mirror;
 mod pattern;
 mod per_filter;
 mod protocol_options;

@@ -17,13 +17,15 @@ use crate::problem::Problems;
 use crate::resources::retry::{
     BodyLimit, RateLimitedBackOff, ResetFormat, ResetHeader, RetryOn, RetryPolicy,
 };
+use crate::resources::route::MirrorPolicy;
 use crate::schema::name_of_url;
 
-/// What routes take over from their virtual host.
+/// What routes take over from their virtual host, and that from the route configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inherited {
     pub retry: Option<Arc<RetryPolicy>>,
     pub body_limit: Option<BodyLimit>,
+    pub mirrors: Option<Arc<[MirrorPolicy]>>,
 }
 
 const PREVIOUS_HOSTS: &str = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
@@ -109,7 +111,8 @@ fn intervals(message: Option<&RetryBackOff>, problems: &mut Problems) -> (u64, u
     let max = given("max_interval", message.max_interval.as_ref(), problems);
     let max = max.unwrap_or(base.saturating_mul(MAX_TIMES)).max(1);
     if max < base {
-        problems.report("retry_policy.max_interval must greater than or equal to the base_interval");
+        problems
+            .report("retry_policy.max_interval must greater than or equal to the base_interval");
     }
     (base, max)
 }

@@ -1,7 +1,7 @@
 //! `HeaderMatcher`: pseudo headers, several values, absence.
 
-use proto::Known;
 use proto::HeaderMap;
+use proto::Known;
 use proto::h1::{RequestHead, ResponseHead};
 
 use crate::resources::header_mutation::HeaderName;

@@ -321,7 +321,12 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut out = HashMap::new();
         for _ in 0..n {
-            let chosen = lb.choose(None, 0, &mut rng).unwrap().address.port().unwrap();
+            let chosen = lb
+                .choose(None, 0, &mut rng)
+                .unwrap()
+                .address
+                .port()
+                .unwrap();
             out.entry(chosen)
                 .and_modify(|n: &mut usize| *n = n.saturating_add(1))
                 .or_insert(1);
@@ -433,6 +438,9 @@ mod tests {
     fn an_empty_cluster_has_no_host() {
         let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
         lb.set_hosts(vec![], None, PanicRule::default());
-        assert!(lb.choose(None, 0, &mut fastrand::Rng::with_seed(1)).is_none());
+        assert!(
+            lb.choose(None, 0, &mut fastrand::Rng::with_seed(1))
+                .is_none()
+        );
     }
 }

@@ -188,9 +188,7 @@ impl ClusterRuntime {
             (RoutingPriority::Default, Limit::Retries) => {
                 ClusterGauge::CircuitBreakersDefaultRqRetryOpen
             }
-            (RoutingPriority::High, Limit::Retries) => {
-                ClusterGauge::CircuitBreakersHighRqRetryOpen
-            }
+            (RoutingPriority::High, Limit::Retries) => ClusterGauge::CircuitBreakersHighRqRetryOpen,
         };
         let stats = self.stats();
         if (stats.gauge(gauge) != 0) != open {

@@ -108,7 +108,11 @@ impl ResponseFlags {
         }
         let [of_filters, of_retries] = Self::EARLY;
         let early = of_filters.0 | of_retries.0;
-        let groups = [self.0 & of_filters.0, self.0 & of_retries.0, self.0 & !early];
+        let groups = [
+            self.0 & of_filters.0,
+            self.0 & of_retries.0,
+            self.0 & !early,
+        ];
         let mut first = true;
         for group in groups.into_iter().filter(|group| *group != 0) {
             for (flag, short, name) in Self::ALL {

@@ -61,7 +61,11 @@ impl Ring {
     pub fn find(&self, hash: u64, nth: u32) -> Option<u32> {
         let first = self.points.partition_point(|point| *point < hash);
         if nth == 0 {
-            return self.hosts.get(first).or_else(|| self.hosts.first()).copied();
+            return self
+                .hosts
+                .get(first)
+                .or_else(|| self.hosts.first())
+                .copied();
         }
         let at = first.saturating_add(usize::try_from(nth).unwrap_or(0));
         self.hosts.get(at.checked_rem(self.hosts.len())?).copied()

@@ -127,7 +127,10 @@ fn nobody_is_in_a_table_without_hosts() {
         assert_eq!(table(policy, &[]).find(7, 0), None);
     }
     let hosts = [endpoint(1, 1)];
-    assert_eq!(table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7, 0), None);
+    assert_eq!(
+        table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7, 0),
+        None
+    );
     assert!(HashTable::new(&LbPolicy::Random, PanicRule::default(), &[]).is_none());
 }
 

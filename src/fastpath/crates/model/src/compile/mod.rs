@@ -28,6 +28,7 @@ mod listener_filters;
 mod load_balancing;
 mod matchers;
 mod metadata;
+mod mirror;
 mod original_dst;
 mod pattern;
 mod per_filter;

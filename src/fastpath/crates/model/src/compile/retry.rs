@@ -17,13 +17,15 @@ use crate::problem::Problems;
 use crate::resources::retry::{
     BodyLimit, RateLimitedBackOff, ResetFormat, ResetHeader, RetryOn, RetryPolicy,
 };
+use crate::resources::route::MirrorPolicy;
 use crate::schema::name_of_url;
 
-/// What routes take over from their virtual host.
+/// What routes take over from their virtual host, and that from the route configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inherited {
     pub retry: Option<Arc<RetryPolicy>>,
     pub body_limit: Option<BodyLimit>,
+    pub mirrors: Option<Arc<[MirrorPolicy]>>,
 }
 
 const PREVIOUS_HOSTS: &str = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::headers::{self, lists};
-use super::{Context, per_filter, virtual_host};
+use super::{Context, mirror, per_filter, virtual_host};
 use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
@@ -52,9 +52,11 @@ pub(super) fn compile(
         name: &message.name,
         table: VirtualHosts::default(),
     };
+    let policies = &message.request_mirror_policies;
+    let mirrors = mirror::compile(policies, settings.validate_clusters, cx);
     for (index, virtual_host) in message.virtual_hosts.iter().enumerate() {
         let level = cx.problems.enter_item("virtual_hosts", index);
-        let compiled = virtual_host::compile(virtual_host, settings, cx);
+        let compiled = virtual_host::compile(virtual_host, settings, mirrors.as_ref(), cx);
         hosts.add(&virtual_host.domains, compiled, cx);
         cx.problems.leave(level);
     }

@@ -15,7 +15,9 @@ use super::headers::{self, lists};
 use super::retry::Inherited;
 use super::rewrite::regex_rewrite;
 use super::route::Settings;
-use super::{Context, access_log, data_source, hash_policy, metadata, per_filter, retry, upgrades};
+use super::{
+    Context, access_log, data_source, hash_policy, metadata, mirror, per_filter, retry, upgrades,
+};
 use crate::problem::Problems;
 use crate::resources::cluster::{Metadata, RoutingPriority};
 use crate::resources::route::{
@@ -67,6 +69,8 @@ fn forward(
     let metadata_match = message.metadata_match.as_ref();
     let metadata_match = metadata_match.and_then(metadata::load_balancing);
     let cluster = cluster_choice(message, metadata_match.as_ref(), settings, cx);
+    let policies = &message.request_mirror_policies;
+    let mirrors = mirror::compile(policies, settings.validate_clusters, cx);
     let problems = &mut cx.problems;
     let rewrite = path_rewrite(message, problems);
     let host_rewrite = host_rewrite(message, problems);
@@ -104,6 +108,7 @@ fn forward(
         hash_policy: hash_policy?.into(),
         retry: retry.or(inherited.retry),
         body_limit: inherited.body_limit,
+        mirrors: mirrors.or(inherited.mirrors),
     })
 }
 

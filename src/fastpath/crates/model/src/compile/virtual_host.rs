@@ -9,18 +9,24 @@ use pb::virtual_host::TlsRequirementType;
 use super::headers::{self, lists};
 use super::retry::Inherited;
 use super::route::Settings;
-use super::{Context, matchers, per_filter, retry, route_action};
+use super::{Context, matchers, mirror, per_filter, retry, route_action};
 use crate::problem::Problems;
-use crate::resources::route::{PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost};
+use crate::resources::route::{
+    MirrorPolicy, PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost,
+};
 use crate::route_index::RouteIndex;
 
 pub(super) fn compile(
     message: &pb::VirtualHost,
     settings: Settings,
+    of_config: Option<&Arc<[MirrorPolicy]>>,
     cx: &mut Context,
 ) -> VirtualHost {
     let retry = message.retry_policy.as_ref();
+    let policies = &message.request_mirror_policies;
+    let mirrors = mirror::compile(policies, settings.validate_clusters, cx);
     let inherited = Inherited {
+        mirrors: mirrors.or_else(|| of_config.cloned()),
         retry: retry.map(|r| cx.problems.within("retry_policy", |p| retry::compile(r, p))),
         body_limit: retry::body_limit(
             message.per_request_buffer_limit_bytes.as_ref(),
@@ -70,6 +76,7 @@ fn route(
     let inherited = Inherited {
         retry: of_host.retry.clone(),
         body_limit: body_limit.or(of_host.body_limit),
+        mirrors: of_host.mirrors.clone(),
     };
     let action = route_action::compile(message.action.as_ref()?, settings, inherited, cx);
     Some(Route {

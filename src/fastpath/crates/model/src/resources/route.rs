@@ -210,6 +210,18 @@ pub struct Forward {
     /// Its own, or that of its virtual host; they are not merged.
     pub retry: Option<Arc<RetryPolicy>>,
     pub body_limit: Option<BodyLimit>,
+    /// Of the closest level that has some.
+    pub mirrors: Option<Arc<[MirrorPolicy]>>,
+}
+
+/// `RequestMirrorPolicy`.
+#[derive(Debug)]
+pub struct MirrorPolicy {
+    pub cluster: ClusterOrHeader,
+    /// `None`: all requests.
+    pub fraction_millionths: Option<u32>,
+    /// `disable_shadow_host_suffix_append`.
+    pub keeps_host: bool,
 }
 
 #[derive(Debug)]

@@ -56,6 +56,28 @@ pub enum Spoken {
 }
 
 impl Client {
+    /// For a copy of one of its requests, which holds no place of its connection.
+    pub fn of_mirror(of: &Self) -> Self {
+        Self {
+            peer: of.peer.clone(),
+            direct_peer: of.direct_peer.clone(),
+            local: of.local.clone(),
+            id: of.id,
+            opened_ns: of.opened_ns,
+            chain: Rc::clone(&of.chain),
+            listener: Rc::clone(&of.listener),
+            http: Rc::clone(&of.http),
+            tls: None,
+            facts: None,
+            connection_facts: None,
+            termination: None,
+            admission: None,
+            given_up: GivenUp::default(),
+            received: Cell::default(),
+            sent: Cell::default(),
+        }
+    }
+
     /// What it showed of itself, for routes that ask.
     pub fn shown(&self) -> Peer {
         let certificate = self.tls.as_ref().and_then(|info| info.peer.as_ref());

@@ -538,6 +538,10 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
+        if stream.is_mirror {
+            self.end_mirror();
+            return self.recycle(stream);
+        }
         self.end_retries(&mut stream);
         self.end_filters(&mut stream);
         self.log_stream(d, &mut stream);
@@ -574,7 +578,9 @@ impl Worker {
     /// `close_downstream`; `failure` is what the stream ends with.
     pub fn close_downstream_for(&mut self, mut d: Box<Downstream>, abrupt: bool, failure: Failure) {
         if let Some(stream) = d.stream.take() {
-            d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
+            if !stream.is_mirror {
+                d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
+            }
             self.abandon_stream(&mut d, stream, failure);
         }
         if let Some(mut stream) = d.reading.take() {

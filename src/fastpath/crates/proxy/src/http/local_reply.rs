@@ -37,6 +37,7 @@ impl Worker {
         count_timeout(d, failure);
         let stats = d.client.http.stats();
         match failure {
+            _ if s.is_mirror => {}
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
             Failure::PathNormalization => {
@@ -209,8 +210,10 @@ impl Worker {
         s.info.details = Some(failure.details(true));
         count_timeout(d, failure);
         let stats = d.client.http.stats();
-        stats.inc(HcmCounter::DownstreamRqTxReset);
-        if failure.is_upstream() {
+        if !s.is_mirror {
+            stats.inc(HcmCounter::DownstreamRqTxReset);
+        }
+        if failure.is_upstream() && !s.is_mirror {
             stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
         }
         // So that nobody takes the short body for a whole one.

@@ -21,6 +21,10 @@ impl Worker {
         out: &mut Vec<u8>,
         end: bool,
     ) {
+        if s.is_mirror {
+            s.response_started = true;
+            return;
+        }
         let http = std::rc::Rc::clone(&d.client.http);
         let hcm = &*http.hcm;
         let headers = &mut s.response.headers;

@@ -62,6 +62,10 @@ pub struct Stream {
     pub held: Option<Vec<u8>>,
     pub priority: RoutingPriority,
     pub retry: Retry,
+    /// The mirror policies whose copy waits for the end of the request, as bits.
+    pub mirrors: u32,
+    /// It is such a copy: nobody is answered.
+    pub is_mirror: bool,
 
     pub request_decoder: BodyDecoder,
     pub response_decoder: BodyDecoder,
@@ -152,6 +156,8 @@ impl Default for Stream {
             held: None,
             priority: RoutingPriority::Default,
             retry: Retry::default(),
+            mirrors: 0,
+            is_mirror: false,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
             request_complete: false,
@@ -216,6 +222,8 @@ impl Stream {
         self.held = None;
         self.priority = RoutingPriority::Default;
         self.retry.reset();
+        self.mirrors = 0;
+        self.is_mirror = false;
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;
@@ -298,6 +306,6 @@ mod tests {
         let exchange = size_of::<super::Stream>()
             + size_of::<crate::http::downstream::Downstream>()
             + size_of::<crate::upstream::Upstream>();
-        assert!(exchange <= 2048, "{exchange}");
+        assert!(exchange <= 2176, "{exchange}");
     }
 }

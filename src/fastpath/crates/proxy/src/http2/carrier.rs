@@ -122,7 +122,8 @@ impl Worker {
             return usize::MAX;
         };
         let connection = self.http2.get(stream.connection);
-        let open = connection.map_or(0, |c| c.codec.sendable(stream.id));
+        // Nobody takes as much as there is.
+        let open = connection.map_or(usize::MAX, |c| c.codec.sendable(stream.id));
         // Heads and ends need no window.
         open.max(READ_CLOSED)
     }

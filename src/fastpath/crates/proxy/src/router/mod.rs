@@ -2,6 +2,7 @@
 
 mod hash;
 pub mod headers;
+pub mod mirror;
 pub mod redirect;
 pub mod retry;
 pub mod rewrite;
@@ -222,6 +223,12 @@ impl Worker {
         s.upstream_start_ns = self.clock.now_ns();
         if is_udp {
             return self.open_udp(d, s);
+        }
+        if forward.mirrors.is_some() && s.tunnel == Tunnel::No {
+            s.mirrors = self.choose_mirrors(forward);
+            if s.request_complete && s.mirrors != 0 {
+                self.send_mirrors(d, &mut s);
+            }
         }
         self.acquire(d, s, forward.priority);
     }

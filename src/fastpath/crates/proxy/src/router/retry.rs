@@ -15,6 +15,7 @@ use model::resources::retry::{BodyLimit, ResetFormat, RetryOn, RetryPolicy};
 use model::resources::route::{Action, Forward, HostRewrite};
 use proto::Known;
 
+use super::mirror::MIRRORED_BODY;
 use super::timeouts;
 use crate::cluster::Limit;
 use crate::cluster::breaker::Taken;
@@ -108,6 +109,7 @@ impl Retry {
     /// Reads what the policy and the request say. Before the request's headers about it are taken
     /// off.
     pub fn begin(s: &mut Stream, forward: &Forward, connection_limit: usize) {
+        s.retry.body_limit = BodyLimit::bytes(forward.body_limit, connection_limit);
         let headers = &s.request.headers;
         let policy = forward.retry.as_deref();
         let mut on = policy.map_or(RetryOn::NOTHING, |policy| policy.on);
@@ -133,7 +135,6 @@ impl Retry {
         });
         s.retry.on = on;
         s.retry.left = left.unwrap_or_else(|| policy.map_or(1, |policy| policy.num_retries));
-        s.retry.body_limit = BodyLimit::bytes(forward.body_limit, connection_limit);
         s.retry.more = more;
     }
 }
@@ -158,23 +159,35 @@ fn header_name(text: &str) -> HeaderName {
 impl Worker {
     /// Keeps a part of the body that leaves, for as long as it fits.
     pub fn keep_body(&self, s: &mut Stream, body: &[u8]) {
-        let retry = &mut s.retry;
-        if retry.body.len().saturating_add(body.len()) <= retry.body_limit {
-            retry.body.extend_from_slice(body);
-            return;
+        let length = s.retry.body.len().saturating_add(body.len());
+        let mut is_abandoned = false;
+        if s.retry.may_come() && length > s.retry.body_limit {
+            self.end_retries(s);
+            is_abandoned = true;
         }
-        if let Some(cluster) = &s.cluster {
+        if s.mirrors != 0 && length > s.retry.body_limit.max(MIRRORED_BODY) {
+            s.mirrors = 0;
+            is_abandoned = true;
+        }
+        if let Some(cluster) = &s.cluster
+            && is_abandoned
+        {
             cluster.stats().inc(ClusterCounter::RetryOrShadowAbandoned);
         }
-        self.end_retries(s);
-        s.retry.body = Vec::new();
+        if s.retry.may_come() || s.mirrors != 0 {
+            s.retry.body.extend_from_slice(body);
+        } else {
+            s.retry.body = Vec::new();
+        }
     }
 
     /// There will be no other attempt: gives back what was held for one.
     pub fn end_retries(&self, s: &mut Stream) {
         s.retry.on = RetryOn::NOTHING;
         s.retry.at = NEVER;
-        s.retry.body.clear();
+        if s.mirrors == 0 {
+            s.retry.body.clear();
+        }
         s.retry.more = None;
         self.release_retry(s);
     }

@@ -145,6 +145,9 @@ impl Worker {
         body: &[u8],
         end: bool,
     ) -> bool {
+        if s.is_mirror {
+            return true;
+        }
         if let Carrier::Stream(carrier) = &mut d.carrier {
             self.send_on_stream(carrier, body, end);
             return true;

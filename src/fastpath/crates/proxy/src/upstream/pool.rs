@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use model::resources::cluster::{RoutingPriority, UpstreamHttp, UpstreamProtocol};
+use proto::h1::Version;
 
 use super::{State, Upstream};
 use crate::cluster::breaker::Taken;
@@ -354,7 +355,9 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
     let config = cluster.config.borrow();
     let http = &config.http;
     let protocol = match http.protocol {
-        UpstreamProtocol::Downstream if d.carrier.is_stream() => UpstreamProtocol::Http2,
+        UpstreamProtocol::Downstream if s.request.version == Version::Http2 => {
+            UpstreamProtocol::Http2
+        }
         UpstreamProtocol::Downstream => UpstreamProtocol::Http1,
         protocol => protocol,
     };

@@ -243,6 +243,9 @@ impl Worker {
     fn note_upload(&mut self, d: &mut Downstream, s: &mut Stream, u: &Upstream) {
         let now = self.clock.now_ms();
         s.last_activity = now;
+        if s.request_complete && s.mirrors != 0 {
+            self.send_mirrors(d, s);
+        }
         if s.request_complete {
             let now_ns = self.clock.now_ns();
             s.info.downstream_rx_end = now_ns;
@@ -355,7 +358,7 @@ impl Worker {
         body: &[u8],
         end: bool,
     ) {
-        if s.retry.may_come() {
+        if s.retry.may_come() || s.mirrors != 0 {
             self.keep_body(s, body);
         }
         self.put_request_data(s, u, out, body, end);
@@ -417,7 +420,7 @@ impl Worker {
             Carrier::Socket(_) if pass => write_trailers(out, &s.request_trailers),
             Carrier::Socket(_) => out.extend_from_slice(LAST_CHUNK),
         }
-        if !s.retry.may_come() {
+        if !s.retry.may_come() && s.mirrors == 0 {
             s.request_trailers.clear();
         }
     }

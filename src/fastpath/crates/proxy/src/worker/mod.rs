@@ -42,6 +42,7 @@ use crate::http::filters::fault::OfCluster;
 use crate::http::stream::Stream;
 use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
+use crate::router::mirror::Mirror;
 use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
@@ -163,6 +164,9 @@ pub struct Worker {
     pub pipes: Pipes,
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
+    /// Copies of requests: those that begin with the next turn, and how many there are.
+    pub new_mirrors: Vec<Mirror>,
+    pub mirrors: usize,
     pub ready_upstreams: Vec<Key>,
     pub ready_http2: Vec<Key>,
     pub ready_tunnels: Vec<Key>,
@@ -242,6 +246,8 @@ impl Worker {
             call_keys: HashMap::new(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
+            new_mirrors: Vec::new(),
+            mirrors: 0,
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
@@ -302,6 +308,7 @@ impl Worker {
 
     fn wait_time(&self) -> Option<Timespec> {
         if !self.ready_downstreams.is_empty()
+            || !self.new_mirrors.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
             || !self.abandoned.is_empty()
@@ -373,6 +380,7 @@ impl Worker {
         for key in std::mem::take(&mut self.ready_downstreams) {
             self.downstream_ready(key);
         }
+        self.start_mirrors();
         for key in std::mem::take(&mut self.ready_tunnels) {
             self.tunnel_ready(key);
         }

@@ -12,6 +12,12 @@ pub struct Key {
 const GENERATION_MASK: u32 = 0x0fff_ffff;
 
 impl Key {
+    /// Of no entry: there are not so many.
+    pub const NOBODY: Self = Self {
+        index: u32::MAX,
+        generation: GENERATION_MASK,
+    };
+
     /// 60 bits: generation above index.
     pub fn to_bits(self) -> u64 {
         (u64::from(self.generation) << 32) | u64::from(self.index)

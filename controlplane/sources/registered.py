@@ -84,6 +84,12 @@ class Registered:
         if wish not in {"true", "on-ready"} or not proxy.addresses:
             return
         key = _key(proxy.namespace, proxy.id)
+        if self._account(key) not in {"", proxy.service_account}:
+            _LOG.warning(
+                "%s/%s is registered by %s; %s cannot take its name",
+                key.namespace, key.name, self._account(key), proxy.service_account,
+            )  # fmt: skip
+            return
         self._proxies[key] = proxy
         self._streams[key] = self._streams.get(key, 0) + 1
         timer = self._leaving.pop(key, None)
@@ -96,7 +102,7 @@ class Registered:
     def left(self, proxy: Proxy) -> None:
         """A connection of a sidecar has ended."""
         key = _key(proxy.namespace, proxy.id)
-        if key not in self._streams:
+        if key not in self._streams or self._account(key) != proxy.service_account:
             return
         self._streams[key] -= 1
         if self._streams[key] == 0:
@@ -117,12 +123,20 @@ class Registered:
 
     def _own(self, identity: Identity, name: str) -> Key:
         key = _key(identity.namespace, name)
-        proxy = self._proxies.get(key)
-        if proxy is not None and proxy.service_account != identity.service_account:
+        account = self._account(key)
+        if account not in {"", identity.service_account}:
             raise PermissionError(f"{identity} is not the identity of {key.namespace}/{key.name}")
-        if proxy is None and len(self._ready) >= _MOST_WAITING:
+        if not account and len(self._ready) >= _MOST_WAITING:
             raise PermissionError(f"{_MOST_WAITING} workloads are ready without a sidecar already")
         return key
+
+    def _account(self, key: Key) -> str:
+        """Whose name it is: of the sidecar that is connected, or that was before a restart."""
+        proxy = self._proxies.get(key)
+        if proxy is not None:
+            return proxy.service_account
+        held = self._entries.get(key)
+        return held.spec.service_account if held is not None else ""
 
     def _tell(self, key: Key) -> None:
         proxy = self._proxies.get(key)

@@ -314,6 +314,7 @@ impl Worker {
             || !self.abandoned.is_empty()
             || !self.ready_tunnels.is_empty()
             || !self.ready_udp.is_empty()
+            || !self.doomed_queues.is_empty()
         {
             return Some(Timespec {
                 tv_sec: 0,

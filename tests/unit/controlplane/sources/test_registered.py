@@ -1,0 +1,148 @@
+"""Workloads that announce themselves: when they count, when they go, that no other takes over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controlplane.sources.registered import Registered
+from controlplane.world.proxy import Locality, Proxy
+from controlplane.xds.identity import Identity
+
+PROXY = Proxy(
+    type="sidecar",
+    id="reviews-v1.default",
+    namespace="default",
+    service_account="reviews",
+    addresses=("127.64.0.1",),
+    labels=(("app", "reviews"), ("version", "v1")),
+    locality=Locality("eu", "a"),
+    metadata=(("AUTO_REGISTER", "on-ready"),),
+)
+AT_ONCE = replace(PROXY, metadata=(("AUTO_REGISTER", "true"),))
+REVIEWS = Identity("cluster.local", "default", "reviews")
+INTERN = Identity("cluster.local", "default", "intern")
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+async def names(source: Registered) -> list[str]:
+    return [one.name for one in (await source.list()).resources]
+
+
+def test_an_entry_is_what_was_proved_and_said() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(AT_ONCE)
+        (entry,) = (await source.list()).resources
+        assert (entry.namespace, entry.name) == ("default", "reviews-v1")
+        assert entry.spec.address == "127.64.0.1"
+        assert entry.spec.service_account == "reviews"
+        assert entry.spec.locality == "eu/a"
+        assert entry.spec.labels["security.istio.io/tlsMode"] == "istio"
+        assert entry.spec.labels["app"] == "reviews"
+
+    run(test())
+
+
+def test_it_counts_when_its_application_is_ready() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(PROXY)
+        assert await names(source) == []
+        source.ready(REVIEWS, "reviews-v1")
+        assert await names(source) == ["reviews-v1"]
+        source.leaving(REVIEWS, "reviews-v1")
+        assert await names(source) == []
+
+    run(test())
+
+
+def test_ready_may_come_before_the_sidecar() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.ready(REVIEWS, "reviews-v1")
+        source.came(PROXY)
+        assert await names(source) == ["reviews-v1"]
+
+    run(test())
+
+
+def test_a_reconnect_costs_nothing_and_an_end_takes_it_out() -> None:
+    async def test() -> None:
+        source = Registered(grace=0.01)
+        version = (await source.list()).version
+        source.came(AT_ONCE)
+        source.came(AT_ONCE)
+        source.left(AT_ONCE)
+        source.left(AT_ONCE)
+        source.came(AT_ONCE)
+        changes = source.watch(version)
+        assert [one.name for one in (await anext(changes)).updated] == ["reviews-v1"]
+        source.left(AT_ONCE)
+        assert [one.name for one in (await anext(changes)).removed] == ["reviews-v1"]
+
+    run(test())
+
+
+def test_nobody_takes_the_name_of_another() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(PROXY)
+        source.ready(REVIEWS, "reviews-v1")
+        thief = replace(AT_ONCE, service_account="intern", addresses=("127.64.0.9",))
+        source.came(thief)
+        source.left(thief)
+        for said in (source.ready, source.leaving):
+            with pytest.raises(PermissionError, match="is not the identity of default/reviews-v1"):
+                said(INTERN, "reviews-v1")
+        (entry,) = (await source.list()).resources
+        assert entry.spec.address == "127.64.0.1"
+
+    run(test())
+
+
+def test_a_restart_takes_nobody_out(tmp_path: Path) -> None:
+    async def before() -> None:
+        source = Registered(tmp_path / "registered.json")
+        await source.list()
+        source.came(AT_ONCE)
+
+    async def after() -> None:
+        source = Registered(tmp_path / "registered.json")
+        assert await names(source) == ["reviews-v1"]
+        with pytest.raises(PermissionError):
+            source.leaving(INTERN, "reviews-v1")
+        source.came(PROXY)
+        assert await names(source) == ["reviews-v1"]
+
+    run(before())
+    run(after())
+
+
+def test_a_file_that_is_none_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "registered.json"
+    path.write_text('{"a": 1}')
+
+    async def test() -> None:
+        with pytest.raises(ValueError, match="holds no registrations"):
+            await Registered(path).list()
+
+    run(test())
+
+
+def test_sidecars_that_do_not_ask_are_not_registered() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(replace(PROXY, metadata=()))
+        source.came(replace(AT_ONCE, addresses=()))
+        assert await names(source) == []
+
+    run(test())

@@ -112,7 +112,8 @@ class Graph:
         if node.stale:
             self._refresh(node)
         if node.error is not None:
-            raise node.error
+            # Raised anew each time; without this the traceback of the one before would grow.
+            raise node.error.with_traceback(None)
         return node.value
 
     def watch(self, node: Node, watcher: Watcher) -> None:

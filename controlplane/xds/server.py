@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -84,13 +85,16 @@ class DiscoveryServer:
         status = ClientStatusService(self._board, self._door, options)
         server.add_generic_rpc_handlers((*self._services.handlers(), *status.handlers(), *others))
         if options.plaintext:
-            self.plaintext_port = server.add_insecure_port(options.plaintext)
+            with _bound(options.plaintext):
+                self.plaintext_port = server.add_insecure_port(options.plaintext)
         if options.secure:
             assert options.credentials is not None
-            self.secure_port = server.add_secure_port(options.secure, options.credentials)
+            with _bound(options.secure):
+                self.secure_port = server.add_secure_port(options.secure, options.credentials)
         if options.join:
             assert options.join_credentials is not None
-            self.join_port = server.add_secure_port(options.join, options.join_credentials)
+            with _bound(options.join):
+                self.join_port = server.add_secure_port(options.join, options.join_credentials)
         self._pushes = asyncio.get_running_loop().create_task(self._publisher.run())
         await server.start()
         if options.debug:
@@ -135,6 +139,18 @@ class DiscoveryServer:
     async def wait(self, revision: int, timeout: float) -> Sequence[Verdict]:
         """Until all proxies have acknowledged `revision` or refused it: see `Board.wait`."""
         return await self._board.wait(revision, timeout)
+
+
+@contextmanager
+def _bound(address: str) -> Iterator[None]:
+    """gRPC says neither why nor what to do."""
+    try:
+        yield
+    except RuntimeError:
+        raise RuntimeError(
+            f"cannot listen on {address}: is another control plane running? Choose another address"
+            " (`mesh control --help`)"
+        ) from None
 
 
 def _channel_options(options: Options) -> list[tuple[str, int]]:

@@ -237,6 +237,8 @@ class App:
             return
         self._stopping = True
         self._state = "DRAINING"
+        if self._remote is not None:
+            self._remote.ending()
 
         def drain() -> None:
             clean = self.core.shutdown(drain_seconds)

@@ -99,6 +99,12 @@ class Remote:
         for stream in self._all():
             stream.seed(type_url, versions)
 
+    def ending(self) -> None:
+        """The sidecar drains: streams go on until the workers that carry them end, which is then
+        nothing to warn of."""
+        for stream in self._all():
+            stream.ending = True
+
     def close(self) -> None:
         for stream in self._all():
             stream.close()

@@ -75,6 +75,8 @@ class Stream:
         self._node_sent = False
         self._logged = ""
         self._logged_at = 0.0
+        #: The sidecar drains.
+        self.ending = False
         #: While a response is being applied.
         self._busy = False
         self._types: dict[str, Sotw | Delta] = {}
@@ -186,7 +188,7 @@ class Stream:
         if is_news:
             self._logged, self._logged_at = reason, now
         engine.log(
-            "warning" if is_news else "debug",
+            "warning" if is_news and not self.ending else "debug",
             "config",
             f"{self._method} gRPC config stream to {self._server.cluster} closed: {reason} "
             "(what served before keeps serving; it is tried again)",

@@ -134,6 +134,33 @@ def test_endpoints_change_under_load(mesh: Mesh, upstream: Upstream, upstream_b:
     assert proxy.wait_stat("cluster.one.membership_total", 1) == 1
 
 
+def test_a_cluster_that_comes_back_while_a_retry_waits(mesh: Mesh, upstream: Upstream) -> None:
+    """The retry's place was one of the cluster that went: the new one's are all free."""
+    head = b"HTTP/1.1 503 Service Unavailable\r\nx-wait: 2\r\ncontent-length: 0\r\n\r\n"
+    upstream.by_path["/"] = Reply((head,))
+    limits = {"circuit_breakers": {"thresholds": [{"max_retries": 1}]}}
+    one = config.cluster("one", upstream.port, **limits)
+    waits = {"reset_headers": [{"name": "x-wait", "format": "SECONDS"}]}
+    policy = {"retry_on": "5xx", "num_retries": 1, "rate_limited_retry_back_off": waits}
+    mesh.put_clusters(one)
+    mesh.put_routes(config.route("/", "one", retry_policy=policy))
+    proxy = mesh.start()
+    with Connection(mesh.port) as conn:
+        conn.methods = ["GET"]
+        conn.send(_GET)
+        upstream.wait_requests(1)
+        mesh.put_clusters()
+        assert proxy.wait_stat("cluster_manager.cluster_removed", 1)
+        mesh.put_clusters(one)
+        assert proxy.wait_stat("cluster_manager.cluster_added", 2)
+        conn.wait_for(1)
+        assert conn.exchange().last.status == 503
+        assert proxy.wait_stat("cluster.one.upstream_rq_retry", 1) == 1
+        conn.request(_GET)
+        assert proxy.stat("cluster.one.upstream_rq_retry") == 2
+        assert not proxy.stat("cluster.one.upstream_rq_retry_overflow")
+
+
 def test_request_on_a_removed_endpoint_finishes(
     mesh: Mesh, upstream: Upstream, upstream_b: Upstream
 ) -> None:

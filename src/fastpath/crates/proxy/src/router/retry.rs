@@ -8,6 +8,7 @@
 //! except that the stream stays, without an upstream and with a deadline at which the next begins.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use model::resources::address::Address;
 use model::resources::header_mutation::HeaderName;
@@ -417,6 +418,12 @@ impl Worker {
         }
         let tell = !d.client.http.hcm.router.suppress_envoy_headers;
         timeouts::tell_again(forward, &mut s, tell, self.clock.now_ms());
+        if let (Some(old), Some(new)) = (&s.cluster, &cluster)
+            && !Arc::ptr_eq(&old.shared, &new.shared)
+        {
+            // The unit is of the one that went, and is not to be given back to another.
+            self.release_retry(&mut s);
+        }
         s.cluster = cluster;
         s.host = Some(host);
         self.acquire(d, s, forward.priority);

@@ -11,8 +11,10 @@ use crate::worker::command::{Command, Mailbox};
 
 /// Bytes of messages that may wait to be sent in one call.
 const MAX_UNSENT: usize = 64 * 1024 * 1024;
-/// Bytes of messages that nobody has read, above which a call's window is not given back.
+/// What messages that nobody has read cost, above which a call's window is not given back.
 const MAX_UNREAD: usize = 1024 * 1024;
+/// What a message that nobody has read costs besides its bytes: empty ones are not for nothing.
+const OF_MESSAGE: usize = 64;
 /// Bytes of one message, unless the caller says so: no xDS server sends as much.
 const MAX_MESSAGE: u32 = 64 * 1024 * 1024;
 
@@ -74,7 +76,7 @@ impl Line {
     /// For the worker: hands something on.
     pub fn push(&self, event: Event) {
         if let Event::Message(message) = &event {
-            self.unread.fetch_add(message.len(), Ordering::Relaxed);
+            self.unread.fetch_add(cost(message), Ordering::Relaxed);
         }
         self.inbox.push(self.id, event);
     }
@@ -175,8 +177,8 @@ impl Calls {
             match &event {
                 Event::Open => {}
                 Event::Message(message) => {
-                    let before = line.unread.fetch_sub(message.len(), Ordering::Relaxed);
-                    let after = before.saturating_sub(message.len());
+                    let before = line.unread.fetch_sub(cost(message), Ordering::Relaxed);
+                    let after = before.saturating_sub(cost(message));
                     if before > MAX_UNREAD && after <= MAX_UNREAD {
                         resumed.push(call);
                     }
@@ -212,10 +214,34 @@ impl Drop for Calls {
     }
 }
 
+fn cost(message: &[u8]) -> usize {
+    message.len().saturating_add(OF_MESSAGE)
+}
+
 /// A call that never was: what its owner hears.
 pub(super) fn refused(message: &str) -> Event {
     Event::Closed {
         status: status::UNAVAILABLE,
         message: message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_of_nothing_are_not_for_nothing() {
+        let line = Line {
+            id: 1,
+            inbox: Arc::new(Inbox::new().unwrap()),
+            unsent: AtomicUsize::new(0),
+            unread: AtomicUsize::new(0),
+        };
+        for _ in 0..=MAX_UNREAD / OF_MESSAGE {
+            assert!(!line.is_unread());
+            line.push(Event::Message(Vec::new()));
+        }
+        assert!(line.is_unread());
     }
 }

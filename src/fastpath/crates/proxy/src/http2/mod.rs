@@ -456,6 +456,7 @@ impl Worker {
                 Event::Pong { .. } => self.http2_pong(key),
                 Event::Request { stream, end } => {
                     let before = self.connects;
+                    self.begun_http2 = self.begun_http2.saturating_add(1);
                     self.http2_request(key, stream, data, end);
                     let begun = self.connects.wrapping_sub(before);
                     let cost = CONNECT_COST.saturating_mul(begun).max(1);

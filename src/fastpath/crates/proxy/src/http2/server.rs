@@ -21,7 +21,8 @@ use crate::worker::{Kind, Worker};
 /// `delayed_close_timeout` says so.
 const LINGER_MS: u64 = 1000;
 
-/// Streams without a connection that end in one turn: each may close a connection to its host.
+/// Streams without a connection that end in one turn, unless more begin: each may close a
+/// connection to its host.
 const MAX_ENDED: usize = 32;
 
 #[derive(Debug)]
@@ -208,8 +209,12 @@ impl Worker {
     }
 
     /// Ends streams whose connection is gone: some in each turn, since hosts may have to be told.
+    ///
+    /// More than have begun since the last time: a client that comes back at once, with as many
+    /// requests as it left behind, does not add them to those.
     pub fn end_abandoned(&mut self) {
-        for _ in 0..MAX_ENDED {
+        let begun = std::mem::take(&mut self.begun_http2);
+        for _ in 0..MAX_ENDED.max(begun.saturating_mul(2)) {
             let Some((at, failure)) = self.abandoned.pop() else {
                 break;
             };

@@ -175,6 +175,8 @@ pub struct Worker {
     pub written_http2: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
     pub abandoned: Vec<(Key, Failure)>,
+    /// Requests over HTTP/2 begun in this turn.
+    pub begun_http2: usize,
     /// Connections to hosts begun so far.
     pub connects: usize,
     /// Pools for which no connection could be started: their queues fail later in this turn.
@@ -254,6 +256,7 @@ impl Worker {
             ready_udp: Vec::new(),
             written_http2: Vec::new(),
             abandoned: Vec::new(),
+            begun_http2: 0,
             connects: 0,
             doomed_queues: Vec::new(),
             spare_streams: Vec::new(),

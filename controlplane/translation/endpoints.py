@@ -48,9 +48,10 @@ def assignment(
     chosen = [one for one in found if workloads.matches(labels, one.labels)]
     for group in _groups(chosen, wanted):
         locality: LocalityLbEndpoints = built.endpoints.add(priority=group.priority)
-        if any(group.locality):
-            place = locality.locality
-            place.region, place.zone, place.sub_zone = group.locality
+        # There even where it is not known: gRPC's clients ask for that.
+        place = locality.locality
+        place.region, place.zone, place.sub_zone = group.locality
+        place.SetInParent()
         locality.load_balancing_weight.value = group.weight
         for one in group.hosts:
             _fill(locality.lb_endpoints.add(), one)

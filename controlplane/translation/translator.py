@@ -15,7 +15,7 @@ from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import endpoints, gateways, names, secrets
+from controlplane.translation import endpoints, gateways, names, proxyless, secrets
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters
 from controlplane.translation.clusters import outbound as outbound_clusters
@@ -46,9 +46,11 @@ class Who:
 
 
 class IstioTranslator:
-    """`xds.translator.Translator`, for sidecars and gateways."""
+    """`xds.translator.Translator`, for sidecars, gateways and gRPC's own clients."""
 
     def everything(self, view: View, type_url: str, proxy: Proxy) -> Node:
+        if _is_proxyless(proxy):
+            return view.node(nothing, ())
         if type_url == api.CLUSTER:
             return view.node(all_clusters, (_who(proxy),))
         if type_url == api.LISTENER:
@@ -60,6 +62,8 @@ class IstioTranslator:
             account = proxy.service_account if proxy.type == "sidecar" else ""
             what = (proxy.namespace, account, proxy.labels, proxy.locality, name)
             return view.node(assignment, what)
+        if _is_proxyless(proxy):
+            return view.node(without_proxy, (_who(proxy), type_url, name))
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
         if type_url == api.SECRET and proxy.type == "router":
@@ -114,6 +118,13 @@ def route(view: View, who: Who, name: str) -> Encoded | None:
         return patch_routes(view, found, GATEWAY, who.namespace, who.labels)
     found = routes.configuration(view, client, name)
     return patch_routes(view, found, OUTBOUND, who.namespace, who.labels)
+
+
+@query
+def without_proxy(view: View, who: Who, type_url: str, name: str) -> Encoded | None:
+    """LDS, RDS and CDS of gRPC's own clients."""
+    found = proxyless.BY_TYPE.get(type_url)
+    return found(view, _client(view, who), name) if found else None
 
 
 @query
@@ -178,6 +189,10 @@ def _caller_of(view: View, namespace: str, labels: Labels, account: str) -> scop
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
     addresses = (who.capture.address,) if who.capture.address else ()
     return gateways.gates(view, who.namespace, who.workload, who.labels, addresses)
+
+
+def _is_proxyless(proxy: Proxy) -> bool:
+    return proxy.type == "sidecar" and proxy.meta("GENERATOR") == proxyless.GENERATOR
 
 
 def _who(proxy: Proxy) -> Who:

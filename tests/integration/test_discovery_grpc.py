@@ -3,48 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent import futures
-from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import pytest
 
 from controlplane.resources.resource import Resource
 from controlplane.xds import type_urls
-from tests.support.grpc_xds_client import METHOD, GrpcXdsClient
+from tests.support.grpc_xds_client import Greeter, GrpcXdsClient
 from tests.support.xds_resources import api_listener, cluster, endpoints, route
 from tests.support.xds_server import XdsServer
 
-NODE = "sidecar~127.0.0.1~caller.default~default.svc.cluster.local"
-
-
-@dataclass(frozen=True)
-class Greeter:
-    """A server that says its name."""
-
-    name: str
-    port: int
+NODE = {"id": "sidecar~127.0.0.1~caller.default~default.svc.cluster.local"}
 
 
 @pytest.fixture
 def greeters() -> Iterator[list[Greeter]]:
-    servers, greeters = [], []
-    for name in ("one", "two", "three"):
-        server = grpc.server(futures.ThreadPoolExecutor(2))
-        _, service, method = METHOD.split("/")
-
-        def greet(_: object, __: object, name: str = name) -> bytes:
-            return name.encode()
-
-        handlers = {method: grpc.unary_unary_rpc_method_handler(greet)}
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        greeters.append(Greeter(name, server.add_insecure_port("127.0.0.1:0")))
-        server.start()
-        servers.append(server)
-    yield greeters
-    for server in servers:
-        server.stop(None)
+    with Greeter("one") as one, Greeter("two") as two, Greeter("three") as three:
+        yield [one, two, three]
 
 
 def load(*greeters: Greeter) -> Resource[Any]:
@@ -57,7 +32,7 @@ def test_it_resolves_balances_and_follows(greeters: list[Greeter]) -> None:
         api_listener("greeter", "greeter-route"), route("greeter-route", "greeter"),
         cluster("greeter"), load(one, two),
     )  # fmt: skip
-    with server, GrpcXdsClient(server.port, NODE) as client:
+    with server, GrpcXdsClient(server.port, NODE, "xds:///greeter") as client:
         assert client.call(20).keys() == {"one", "two"}
         (verdict,) = server.apply(load(three))
         assert str(verdict.state) == "SYNCED", verdict

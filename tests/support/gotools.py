@@ -1,7 +1,8 @@
 """Tools written in Go, built on first use into .cache/go/bin.
 
-tests/conformance/tools/go.mod and go.sum pin them and all they are made of. An environment
-variable names a binary of your own instead: H2SPEC_BINARY, INTEROP_CLIENT_BINARY, ...
+tests/conformance/tools/go.mod and go.sum pin them and all they are made of; small ones of our own
+are beside these. An environment variable names a binary of yours instead: H2SPEC_BINARY,
+INTEROP_CLIENT_BINARY, ...
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ _PACKAGES = {
     "h2spec": "github.com/summerwind/h2spec/cmd/h2spec",
     "interop-client": "google.golang.org/grpc/interop/client",
     "interop-server": "google.golang.org/grpc/interop/server",
+    "xds-client": "./xdsclient",
 }
 
 
@@ -30,7 +32,10 @@ def go_tool(name: str) -> Path:
     if given := os.environ.get(f"{name.upper().replace('-', '_')}_BINARY"):
         return Path(given)
     package = _PACKAGES[name]
-    pins = b"".join((_MODULE / file).read_bytes() for file in ("go.mod", "go.sum"))
+    made_of = [_MODULE / "go.mod", _MODULE / "go.sum"]
+    if package.startswith("."):
+        made_of += sorted((_MODULE / package).glob("*.go"))
+    pins = b"".join(file.read_bytes() for file in made_of)
     binary = _BIN / f"{name}-{hashlib.sha256(pins).hexdigest()[:12]}"
     if binary.exists():
         return binary

@@ -15,7 +15,7 @@ from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import endpoints, gateways, names, proxyless, secrets
+from controlplane.translation import endpoints, gateways, name_table, names, proxyless, secrets
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters
 from controlplane.translation.clusters import outbound as outbound_clusters
@@ -30,6 +30,7 @@ from controlplane.world.proxy import Locality, Proxy
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded
 from mesh import api
+from mesh.api.name_table import TYPE_URL as NAMES
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class IstioTranslator:
             return view.node(all_clusters, (_who(proxy),))
         if type_url == api.LISTENER:
             return view.node(all_listeners, (_who(proxy),))
+        if type_url == NAMES and proxy.type == "sidecar":
+            return view.node(all_names, (_who(proxy),))
         return view.node(nothing, ())
 
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
@@ -85,6 +88,12 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
             view, who.namespace, who.workload, who.labels, who.capture
         )
     return tuple(patch_clusters(view, found, who.type, who.namespace, who.labels))
+
+
+@query
+def all_names(view: View, who: Who) -> tuple[Encoded, ...]:
+    """NDS of a sidecar."""
+    return name_table.name_table(view, _caller(view, who))
 
 
 @query

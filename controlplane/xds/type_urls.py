@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from mesh import api
+from mesh.api import name_table
 
 CLUSTER, ENDPOINT, LISTENER = api.CLUSTER, api.ENDPOINT, api.LISTENER
 ROUTE, SECRET = api.ROUTE, api.SECRET
 PREFIX = "type.googleapis.com/"
 EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
-NAMES = PREFIX + "istio.networking.nds.v1.NameTable"
+NAMES = name_table.TYPE_URL
 
 #: Make before break: what others refer to comes first. Types that are not here follow.
 ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)

@@ -18,6 +18,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
 
+from controlplane.translation.translator import IstioTranslator
 from controlplane.world.graph import Node
 from controlplane.world.proxy import Proxy
 from controlplane.world.view import View
@@ -32,6 +33,8 @@ from controlplane.xds.type_urls import EXTENSION as X
 from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
 from controlplane.xds.type_urls import SECRET as S
+from mesh.api import name_table
+from tests.support import meshes
 from tests.support.certs import Authority, Credential
 from tests.support.xds_server import AUTHENTICATOR, OPEN, server
 from tests.support.xds_world import FakeTranslator, resource
@@ -449,6 +452,43 @@ async def test_an_end_is_told() -> None:
 
 
 # -- status --
+
+
+@pytest.mark.parametrize("kind", ["Delta", "Stream"])
+@played
+async def test_names_for_a_dns_server(kind: str) -> None:
+    """NDS is one resource without a name, and follows services like all others."""
+
+    def world_with(*names: str) -> str:
+        return "---".join(
+            f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{clusterIP: 10.0.0.{index}, ports: [{{port: 80}}]}}
+"""
+            for index, name in enumerate(names, 1)
+        )
+
+    world = meshes.world(world_with("a"))
+    made = DiscoveryServer(world, IstioTranslator(), AUTHENTICATOR, OPEN)
+    async with (
+        running(made),
+        grpc.aio.insecure_channel(f"127.0.0.1:{made.plaintext_port}") as channel,
+    ):
+        stream = Stream(channel, method=f"{ADS}{kind}AggregatedResources")
+        await stream.say(name_table.TYPE_URL)
+        assert _names(await stream.take()) == {"a"}
+        world.change(meshes.resources(world_with("a", "b")))
+        await made.changed()
+        assert _names(await stream.take()) == {"a", "b"}
+
+
+def _names(response: Any) -> set[str]:
+    (one,) = response.resources
+    body = getattr(one, "resource", one)
+    table: Any = name_table.NameTable.FromString(body.value)
+    return {host.partition(".")[0] for host in table.table}
 
 
 @played

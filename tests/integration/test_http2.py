@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -696,3 +697,22 @@ def test_http1_requests_for_an_http2_upstream_share_a_connection(bridge: Bridge)
         assert conn.exchange().last.status == 200
         conn.close()
     assert bridge.up.accepted == 1
+
+
+def test_bytes_of_a_connection_are_those_of_the_wire(bridge: Bridge) -> None:
+    """Frames, and not bodies alone: what the client counts on its socket."""
+    proxy = bridge()
+    sent = b"".join((
+        h2raw.PREFACE, h2raw.settings(), h2raw.headers(1, h2raw.request("GET", "/")),
+        h2raw.ping(), h2raw.goaway(),
+    ))  # fmt: skip
+    with socket.create_connection(("127.0.0.1", bridge.port), 20) as sock:
+        sock.sendall(sent)
+        sock.shutdown(socket.SHUT_WR)
+        received = 0
+        while piece := sock.recv(1 << 16):
+            received += len(piece)
+    assert received > 50  # settings, its acknowledgement, a pong at least
+    proxy.wait_stat("http.web.downstream_cx_destroy", 1)
+    assert proxy.stat("http.web.downstream_cx_rx_bytes_total") == len(sent)
+    assert proxy.stat("http.web.downstream_cx_tx_bytes_total") == received

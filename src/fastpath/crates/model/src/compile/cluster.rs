@@ -19,9 +19,8 @@ use super::{
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, Endpoints, LocalityWeights, LookupFamily, RetryBudget,
-    RoutingPriority, TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp,
-    UpstreamProtocol,
+    Cluster, Discovery, Dns, LocalityWeights, LookupFamily, RetryBudget, RoutingPriority,
+    TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,6 +90,8 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         lb: load_balancing.policy,
         subsets: load_balancing.subsets,
         panic_threshold: panic_threshold(message),
+        fail_on_panic: load_balancing.fail_on_panic,
+        slow_start: load_balancing.slow_start,
         connect_timeout,
         per_connection_buffer_limit_bytes: limit(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
@@ -289,12 +290,9 @@ fn dns(
     problems: &mut Problems,
 ) -> Dns {
     let targets = match message.load_assignment.as_ref() {
-        Some(a) => problems.within("load_assignment", |p| endpoints::dns_targets(a, p)),
+        Some(a) => problems.within("load_assignment", |p| endpoints::dns_targets(a, weights, p)),
         None => Vec::new(),
     };
-    if weights != LocalityWeights::Ignored {
-        problems.report("locality_weighted_lb_config is not implemented for DNS clusters");
-    }
     let refresh = message.dns_refresh_rate.as_ref();
     let refresh = millis_or("dns_refresh_rate", refresh, DNS_REFRESH, problems);
     let (base, max) = match message.dns_failure_refresh_rate.as_ref() {
@@ -321,10 +319,11 @@ fn dns(
     Dns {
         logical,
         targets,
-        overprovisioning_factor: message.load_assignment.as_ref().map_or(
-            Endpoints::OVERPROVISIONING_FACTOR,
-            endpoints::overprovisioning_factor,
-        ),
+        policy: message
+            .load_assignment
+            .as_ref()
+            .map(endpoints::policy)
+            .unwrap_or_default(),
         refresh,
         failure_refresh_base: base,
         failure_refresh_max: max,

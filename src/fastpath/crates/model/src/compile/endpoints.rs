@@ -1,5 +1,6 @@
 //! `ClusterLoadAssignment`: endpoints by locality, flattened to hosts as the cluster weighs them.
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
@@ -10,7 +11,8 @@ use super::address::{bind, host_port};
 use super::metadata;
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    DnsTarget, Endpoint, Endpoints, HealthStatus, Locality, LocalityWeights,
+    DnsTarget, Endpoint, EndpointPolicy, Endpoints, HealthStatus, Locality, LocalityWeights,
+    MAX_PRIORITY,
 };
 
 /// What Envoy says after `malformed IP address: x`.
@@ -21,41 +23,35 @@ const HINT: &str =
 #[derive(Debug)]
 pub struct Assignment {
     pub cluster_name: String,
-    localities: Vec<Hosts>,
-    overprovisioning_factor: u32,
+    /// In the order of the message.
+    hosts: Vec<Endpoint>,
+    weights: Weights,
+    policy: EndpointPolicy,
 }
 
-#[derive(Debug)]
-struct Hosts {
-    weight: u32,
-    hosts: Vec<Endpoint>,
-}
+/// Weights of localities, by priority. Only a locality that has a name has one; the last counts.
+type Weights = BTreeMap<(u8, Arc<Locality>), u32>;
 
 impl Assignment {
     pub(super) fn compile(message: &pb::ClusterLoadAssignment, problems: &mut Problems) -> Self {
-        let mut localities = Vec::with_capacity(message.endpoints.len());
+        let mut hosts = Vec::new();
         for (index, group) in message.endpoints.iter().enumerate() {
             let level = problems.enter_item("endpoints", index);
             refuse_of_group(group, problems);
-            let locality = Arc::new(locality(group.locality.as_ref()));
+            let (priority, locality) = place(group);
             let each = |(index, message): (usize, &pb::LbEndpoint)| {
-                problems.within_item("lb_endpoints", index, |p| endpoint(message, &locality, p))
+                problems.within_item("lb_endpoints", index, |p| {
+                    endpoint(message, priority, &locality, p)
+                })
             };
-            let hosts = group
-                .lb_endpoints
-                .iter()
-                .enumerate()
-                .filter_map(each)
-                .collect();
-            // No weight, no share of the load.
-            let weight = group.load_balancing_weight.as_ref().map_or(0, |v| v.value);
-            localities.push(Hosts { weight, hosts });
+            hosts.extend(group.lb_endpoints.iter().enumerate().filter_map(each));
             problems.leave(level);
         }
         Self {
             cluster_name: message.cluster_name.clone(),
-            localities,
-            overprovisioning_factor: overprovisioning_factor(message),
+            hosts,
+            weights: weights(message),
+            policy: policy(message),
         }
     }
 
@@ -63,85 +59,87 @@ impl Assignment {
     /// in EDS.
     #[must_use]
     pub fn flatten(&self, weights: LocalityWeights, distinct: bool) -> Endpoints {
-        let mut seen = std::collections::HashSet::new();
-        let mut hosts = Vec::new();
-        for locality in &self.localities {
-            let sum: u64 = locality.hosts.iter().map(|h| u64::from(h.weight)).sum();
-            for host in &locality.hosts {
-                if distinct && !seen.insert(&host.address) {
-                    continue;
-                }
-                match weights {
-                    LocalityWeights::Ignored => hosts.push(host.clone()),
-                    LocalityWeights::Kept => hosts.push(Endpoint {
-                        locality_weight: Some(locality.weight),
-                        ..host.clone()
-                    }),
-                    LocalityWeights::Shared if locality.weight == 0 => {}
-                    LocalityWeights::Shared => hosts.push(Endpoint {
-                        weight: share(host.weight, sum, locality.weight),
-                        ..host.clone()
-                    }),
-                }
+        let mut seen = HashSet::new();
+        let mut hosts: Vec<Endpoint> = Vec::with_capacity(self.hosts.len());
+        for host in &self.hosts {
+            if !distinct || seen.insert(&host.address) {
+                hosts.push(Endpoint {
+                    locality_weight: match weights {
+                        LocalityWeights::Ignored => None,
+                        LocalityWeights::Kept => {
+                            Some(weight_of(&self.weights, host.priority, &host.locality))
+                        }
+                    },
+                    ..host.clone()
+                });
             }
         }
-        if weights == LocalityWeights::Shared {
-            reduce(&mut hosts);
-        }
+        hosts.sort_by_key(|host| host.priority);
         Endpoints {
             hosts,
-            overprovisioning_factor: self.overprovisioning_factor,
+            policy: self.policy,
         }
     }
 }
 
-/// Of the assignment's `policy`.
-pub(super) fn overprovisioning_factor(message: &pb::ClusterLoadAssignment) -> u32 {
-    let policy = message.policy.as_ref();
-    policy
-        .and_then(|policy| policy.overprovisioning_factor.as_ref())
-        .map_or(Endpoints::OVERPROVISIONING_FACTOR, |factor| factor.value)
-}
-
-/// Precision of a host's share of its locality's weight.
-const SCALE: u64 = 1 << 16;
-
-/// `weight` of `sum`, times the locality's weight, in fixed point; never zero.
-fn share(weight: u32, sum: u64, locality: u32) -> u32 {
-    let scaled = u64::from(locality).saturating_mul(SCALE);
-    let share = u128::from(scaled)
-        .saturating_mul(weight.into())
-        .checked_div(sum.into())
-        .unwrap_or(0);
-    u32::try_from(share).unwrap_or(u32::MAX).max(1)
-}
-
-/// Divides by the greatest common divisor: equal weights become 1.
-fn reduce(hosts: &mut [Endpoint]) {
-    let gcd = |mut a: u32, mut b: u32| {
-        while b != 0 {
-            (a, b) = (b, a.checked_rem(b).unwrap_or(0));
+pub(super) fn policy(message: &pb::ClusterLoadAssignment) -> EndpointPolicy {
+    let default = EndpointPolicy::default();
+    message.policy.as_ref().map_or(default, |policy| {
+        let factor = policy.overprovisioning_factor.as_ref();
+        EndpointPolicy {
+            overprovisioning_factor: factor.map_or(default.overprovisioning_factor, |v| v.value),
+            weighted_priority_health: policy.weighted_priority_health,
         }
-        a
+    })
+}
+
+fn weights(message: &pb::ClusterLoadAssignment) -> Weights {
+    let named = message
+        .endpoints
+        .iter()
+        .filter(|group| group.locality.is_some());
+    let entry = |group: &pb::LocalityLbEndpoints| {
+        Some((place(group), group.load_balancing_weight.as_ref()?.value))
     };
-    let divisor = hosts.iter().map(|host| host.weight).fold(0, gcd);
-    for host in hosts {
-        host.weight = host.weight.checked_div(divisor).unwrap_or(host.weight);
-    }
+    named.filter_map(entry).collect()
+}
+
+/// No weight, no share of the load.
+fn weight_of(weights: &Weights, priority: u8, locality: &Arc<Locality>) -> u32 {
+    let key = (priority, Arc::clone(locality));
+    weights.get(&key).copied().unwrap_or(0)
+}
+
+fn place(group: &pb::LocalityLbEndpoints) -> (u8, Arc<Locality>) {
+    // The rules of the message bound it.
+    let priority = u8::try_from(group.priority).unwrap_or(MAX_PRIORITY);
+    (priority, Arc::new(locality(group.locality.as_ref())))
 }
 
 /// Endpoints of a DNS cluster: names to resolve.
 pub(super) fn dns_targets(
     message: &pb::ClusterLoadAssignment,
+    locality_weights: LocalityWeights,
     problems: &mut Problems,
 ) -> Vec<DnsTarget> {
+    let weights = weights(message);
     let mut targets = Vec::new();
     for (index, group) in message.endpoints.iter().enumerate() {
         let level = problems.enter_item("endpoints", index);
         refuse_of_group(group, problems);
+        let (priority, locality) = place(group);
+        let weight = match locality_weights {
+            LocalityWeights::Ignored => None,
+            LocalityWeights::Kept => Some(weight_of(&weights, priority, &locality)),
+        };
         for (index, message) in group.lb_endpoints.iter().enumerate() {
             let target = problems.within_item("lb_endpoints", index, |p| dns_target(message, p));
-            targets.extend(target);
+            targets.extend(target.map(|target| DnsTarget {
+                priority,
+                locality: Arc::clone(&locality),
+                locality_weight: weight,
+                ..target
+            }));
         }
         problems.leave(level);
     }
@@ -166,12 +164,16 @@ fn dns_target(message: &pb::LbEndpoint, problems: &mut Problems) -> Option<DnsTa
         port,
         weight: weight(message),
         health: health(message.health_status),
+        priority: 0,
+        locality: Arc::default(),
+        locality_weight: None,
         metadata: metadata::of_endpoint(message.metadata.as_ref()),
     })
 }
 
 fn endpoint(
     message: &pb::LbEndpoint,
+    priority: u8,
     locality: &Arc<Locality>,
     problems: &mut Problems,
 ) -> Option<Endpoint> {
@@ -187,6 +189,7 @@ fn endpoint(
             .map(Arc::from),
         weight: weight(message),
         health: health(message.health_status),
+        priority,
         locality: Arc::clone(locality),
         locality_weight: None,
         metadata: metadata::of_endpoint(message.metadata.as_ref()),
@@ -218,9 +221,6 @@ fn refuse_of_group(group: &pb::LocalityLbEndpoints, problems: &mut Problems) {
             metadata::TRANSPORT_SOCKET_MATCH
         );
         problems.report_at("metadata", reason);
-    }
-    if group.priority != 0 {
-        problems.report_at("priority", "priorities other than 0 are not implemented");
     }
 }
 
@@ -255,70 +255,62 @@ mod tests {
     use super::*;
     use crate::resources::address::Address;
 
-    fn host(port: u16, weight: u32) -> Endpoint {
+    fn host(port: u16, priority: u8, zone: &str) -> Endpoint {
         Endpoint {
             address: Address::Ip(([127, 0, 0, 1], port).into()),
             hostname: None,
-            weight,
+            weight: 1,
             health: HealthStatus::Unknown,
-            locality: Arc::default(),
+            priority,
+            locality: Arc::new(Locality {
+                zone: zone.into(),
+                ..Locality::default()
+            }),
             locality_weight: None,
             metadata: None,
         }
     }
 
-    #[test]
-    fn localities_share_by_weight() {
-        let assignment = Assignment {
+    fn assignment(hosts: Vec<Endpoint>, weights: Weights) -> Assignment {
+        Assignment {
             cluster_name: "c".into(),
-            overprovisioning_factor: 140,
-            localities: vec![
-                Hosts {
-                    weight: 3,
-                    hosts: vec![host(1, 1), host(2, 1)],
-                },
-                Hosts {
-                    weight: 1,
-                    hosts: vec![host(3, 5)],
-                },
-                Hosts {
-                    weight: 0,
-                    hosts: vec![host(4, 9)],
-                },
-            ],
-        };
-        let weights = |e: &Endpoints| e.hosts.iter().map(|h| h.weight).collect::<Vec<_>>();
-        let shared = assignment.flatten(LocalityWeights::Shared, true);
-        assert_eq!(weights(&shared), [3, 3, 2]);
-        let ignored = assignment.flatten(LocalityWeights::Ignored, true);
-        assert_eq!(weights(&ignored), [1, 1, 5, 9]);
+            hosts,
+            weights,
+            policy: EndpointPolicy::default(),
+        }
+    }
+
+    #[test]
+    fn hosts_are_listed_by_priority_with_the_weights_of_their_localities() {
+        let hosts = vec![
+            host(1, 1, "a"),
+            host(2, 0, "b"),
+            host(3, 0, "a"),
+            host(4, 1, "a"),
+        ];
+        let weights = [(&hosts[0], 7), (&hosts[2], 3)]
+            .map(|(host, weight)| ((host.priority, Arc::clone(&host.locality)), weight));
+        let assignment = assignment(hosts, weights.into());
+        let ports =
+            |e: &Endpoints| -> Vec<_> { e.hosts.iter().filter_map(|h| h.address.port()).collect() };
         let kept = assignment.flatten(LocalityWeights::Kept, true);
-        assert_eq!(weights(&kept), [1, 1, 5, 9]);
+        assert_eq!(ports(&kept), [2, 3, 1, 4]);
         let of_localities: Vec<_> = kept.hosts.iter().map(|h| h.locality_weight).collect();
-        assert_eq!(of_localities, [Some(3), Some(3), Some(1), Some(0)]);
+        assert_eq!(of_localities, [Some(0), Some(3), Some(7), Some(7)]);
+        let ignored = assignment.flatten(LocalityWeights::Ignored, true);
+        assert_eq!(ports(&ignored), [2, 3, 1, 4]);
+        assert!(ignored.hosts.iter().all(|h| h.locality_weight.is_none()));
     }
 
     #[test]
     fn one_address_counts_once_where_asked() {
-        let hosts = vec![host(1, 1), host(1, 7), host(2, 1)];
-        let assignment = Assignment {
-            cluster_name: "c".into(),
-            localities: vec![Hosts { weight: 0, hosts }],
-            overprovisioning_factor: 140,
+        let hosts = vec![host(1, 1, ""), host(1, 0, ""), host(2, 0, "")];
+        let assignment = assignment(hosts, Weights::new());
+        let priorities = |distinct| -> Vec<u8> {
+            let found = assignment.flatten(LocalityWeights::Ignored, distinct);
+            found.hosts.iter().map(|h| h.priority).collect()
         };
-        assert_eq!(
-            assignment
-                .flatten(LocalityWeights::Ignored, true)
-                .hosts
-                .len(),
-            2
-        );
-        assert_eq!(
-            assignment
-                .flatten(LocalityWeights::Ignored, false)
-                .hosts
-                .len(),
-            3
-        );
+        assert_eq!(priorities(true), [0, 1]);
+        assert_eq!(priorities(false), [0, 0, 1]);
     }
 }

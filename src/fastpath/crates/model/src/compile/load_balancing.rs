@@ -1,25 +1,28 @@
 //! How a cluster's hosts are chosen: `lb_policy` with its options, or `load_balancing_policy`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3::RuntimeDouble;
 use envoy_types::pb::envoy::extensions::load_balancing_policies as policies;
 use envoy_types::pb::google::protobuf::UInt64Value;
+use pb::cluster::SlowStartConfig as LegacySlowStart;
 use pb::cluster::common_lb_config::LocalityConfigSpecifier;
 use pb::cluster::ring_hash_lb_config::HashFunction as LegacyHashFunction;
 use pb::cluster::{ClusterDiscoveryType, DiscoveryType, LbConfig, LbPolicy as Policy};
-use policies::common::v3::{LocalityLbConfig, locality_lb_config};
+use policies::common::v3::{LocalityLbConfig, SlowStartConfig, locality_lb_config};
 use policies::least_request::v3::{LeastRequest, least_request::SelectionMethod};
 use policies::ring_hash::v3::ring_hash::HashFunction as TypedHashFunction;
 use policies::{maglev::v3::Maglev as TypedMaglev, ring_hash::v3::RingHash as TypedRingHash};
 use policies::{random::v3::Random, round_robin::v3::RoundRobin, subset::v3::Subset};
 use prost::Message as _;
 
+use super::duration::millis_or;
 use super::lb_subset;
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::cluster::{LbPolicy, LocalityWeights};
+use crate::resources::cluster::{LbPolicy, LocalityWeights, SlowStart};
 use crate::resources::hash_lb::{HashFunction, Maglev, RingHash};
 use crate::resources::lb_subset::LbSubsets;
 use crate::schema::name_of_url;
@@ -33,19 +36,62 @@ pub(super) struct LoadBalancing {
     pub policy: LbPolicy,
     pub subsets: Option<Arc<LbSubsets>>,
     pub locality_weights: LocalityWeights,
+    pub fail_on_panic: bool,
+    pub slow_start: Option<SlowStart>,
+}
+
+/// What is done with localities.
+#[derive(Debug, Clone, Copy, Default)]
+struct Localities {
+    weights: LocalityWeights,
+    fail_on_panic: bool,
+}
+
+impl Localities {
+    fn weighted(is_weighted: bool) -> Self {
+        Self {
+            weights: match is_weighted {
+                true => LocalityWeights::Kept,
+                false => LocalityWeights::Ignored,
+            },
+            fail_on_panic: false,
+        }
+    }
+
+    fn legacy(message: &pb::Cluster) -> Self {
+        let common = message.common_lb_config.as_ref();
+        match common.and_then(|c| c.locality_config_specifier.as_ref()) {
+            None => Self::default(),
+            Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) => Self::weighted(true),
+            Some(LocalityConfigSpecifier::ZoneAwareLbConfig(zones)) => Self {
+                fail_on_panic: zones.fail_traffic_on_panic,
+                ..Self::default()
+            },
+        }
+    }
+
+    fn typed(message: Option<&LocalityLbConfig>) -> Self {
+        use locality_lb_config::LocalityConfigSpecifier;
+        match message.and_then(|m| m.locality_config_specifier.as_ref()) {
+            None => Self::default(),
+            Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_)) => Self::weighted(true),
+            Some(LocalityConfigSpecifier::ZoneAwareLbConfig(zones)) => Self {
+                fail_on_panic: zones.fail_traffic_on_panic,
+                ..Self::default()
+            },
+        }
+    }
 }
 
 impl LoadBalancing {
-    fn new(policy: LbPolicy, weighted: bool) -> Self {
-        let locality_weights = match weighted {
-            false => LocalityWeights::Ignored,
-            true if policy.is_hash() => LocalityWeights::Kept,
-            true => LocalityWeights::Shared,
-        };
+    fn new(policy: LbPolicy, localities: Localities, slow_start: Option<SlowStart>) -> Self {
         Self {
             policy,
             subsets: None,
-            locality_weights,
+            locality_weights: localities.weights,
+            // Tables are of all hosts then, whatever it says.
+            fail_on_panic: localities.fail_on_panic && !policy.is_hash(),
+            slow_start,
         }
     }
 
@@ -78,18 +124,15 @@ pub(super) fn compile(message: &pb::Cluster, problems: &mut Problems) -> Option<
         });
     }
     refuse_hostnames(message, problems);
-    let common = message.common_lb_config.as_ref();
-    let weighted = matches!(
-        common.and_then(|c| c.locality_config_specifier.as_ref()),
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
-    );
     let policy = legacy_policy(message, problems)?;
+    let slow_start = legacy_slow_start(message, problems);
     let subsets = message.lb_subset_config.as_ref();
     let subsets = match subsets {
         None => None,
         Some(config) => problems.within("lb_subset_config", |p| lb_subset::compile(config, p))?,
     };
-    Some(LoadBalancing::new(policy, weighted).in_subsets(subsets))
+    let localities = Localities::legacy(message);
+    Some(LoadBalancing::new(policy, localities, slow_start).in_subsets(subsets))
 }
 
 fn legacy_policy(message: &pb::Cluster, problems: &mut Problems) -> Option<LbPolicy> {
@@ -212,14 +255,15 @@ fn typed_policy(
     let found = match type_name {
         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin" => {
             RoundRobin::decode(bytes).ok().map(|m| {
-                let weighted = is_weighted(m.locality_lb_config.as_ref());
-                LoadBalancing::new(LbPolicy::RoundRobin, weighted)
+                let localities = Localities::typed(m.locality_lb_config.as_ref());
+                let slow_start = slow_start(m.slow_start_config.as_ref(), problems);
+                LoadBalancing::new(LbPolicy::RoundRobin, localities, slow_start)
             })
         }
         "envoy.extensions.load_balancing_policies.random.v3.Random" => {
             Random::decode(bytes).ok().map(|m| {
-                let weighted = is_weighted(m.locality_lb_config.as_ref());
-                LoadBalancing::new(LbPolicy::Random, weighted)
+                let localities = Localities::typed(m.locality_lb_config.as_ref());
+                LoadBalancing::new(LbPolicy::Random, localities, None)
             })
         }
         "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest" => {
@@ -258,8 +302,9 @@ fn typed_least_request(message: &LeastRequest, problems: &mut Problems) -> Optio
         message.choice_count.as_ref().map(|v| v.value),
         message.active_request_bias.as_ref(),
     );
-    let weighted = is_weighted(message.locality_lb_config.as_ref());
-    Some(LoadBalancing::new(policy, weighted))
+    let localities = Localities::typed(message.locality_lb_config.as_ref());
+    let slow_start = slow_start(message.slow_start_config.as_ref(), problems);
+    Some(LoadBalancing::new(policy, localities, slow_start))
 }
 
 fn typed_ring_hash(message: &TypedRingHash, problems: &mut Problems) -> Option<LoadBalancing> {
@@ -277,16 +322,16 @@ fn typed_ring_hash(message: &TypedRingHash, problems: &mut Problems) -> Option<L
     );
     let sizes = [message.minimum_ring_size, message.maximum_ring_size];
     let policy = ring_hash(sizes, hash_function, use_hostname, problems)?;
-    let weighted = message.locality_weighted_lb_config.is_some();
-    Some(LoadBalancing::new(policy, weighted))
+    let localities = Localities::weighted(message.locality_weighted_lb_config.is_some());
+    Some(LoadBalancing::new(policy, localities, None))
 }
 
 fn typed_maglev(message: &TypedMaglev, problems: &mut Problems) -> Option<LoadBalancing> {
     let hashing = message.consistent_hashing_lb_config.as_ref();
     let use_hostname = hashing.is_some_and(|h| h.use_hostname_for_hashing);
     let policy = maglev(message.table_size, use_hostname, problems)?;
-    let weighted = message.locality_weighted_lb_config.is_some();
-    Some(LoadBalancing::new(policy, weighted))
+    let localities = Localities::weighted(message.locality_weighted_lb_config.is_some());
+    Some(LoadBalancing::new(policy, localities, None))
 }
 
 fn typed_subset(message: &Subset, problems: &mut Problems) -> Option<LoadBalancing> {
@@ -310,12 +355,43 @@ fn typed_subset(message: &Subset, problems: &mut Problems) -> Option<LoadBalanci
     })
 }
 
-fn is_weighted(message: Option<&LocalityLbConfig>) -> bool {
-    use locality_lb_config::LocalityConfigSpecifier;
-    matches!(
-        message.and_then(|m| m.locality_config_specifier.as_ref()),
-        Some(LocalityConfigSpecifier::LocalityWeightedLbConfig(_))
-    )
+/// Of the configuration of the policy that is asked for.
+fn legacy_slow_start(message: &pb::Cluster, problems: &mut Problems) -> Option<SlowStart> {
+    let policy = Policy::try_from(message.lb_policy).ok()?;
+    let (field, config) = match (policy, message.lb_config.as_ref()?) {
+        (Policy::RoundRobin, LbConfig::RoundRobinLbConfig(config)) => {
+            ("round_robin_lb_config", config.slow_start_config.as_ref())
+        }
+        (Policy::LeastRequest, LbConfig::LeastRequestLbConfig(config)) => {
+            ("least_request_lb_config", config.slow_start_config.as_ref())
+        }
+        _ => return None,
+    };
+    // The same fields.
+    let config: &LegacySlowStart = config?;
+    let config = SlowStartConfig {
+        slow_start_window: config.slow_start_window,
+        aggression: config.aggression.clone(),
+        min_weight_percent: config.min_weight_percent,
+    };
+    problems.within(field, |p| slow_start(Some(&config), p))
+}
+
+/// `None`: there is none, or its window is nothing.
+fn slow_start(message: Option<&SlowStartConfig>, problems: &mut Problems) -> Option<SlowStart> {
+    let message = message?;
+    let window = message.slow_start_window.as_ref();
+    let window = problems.within("slow_start_config", |p| {
+        millis_or("slow_start_window", window, Duration::ZERO, p)
+    });
+    let aggression = message.aggression.as_ref().map_or(1.0, |a| a.default_value);
+    let least = message.min_weight_percent.as_ref();
+    (!window.is_zero()).then_some(SlowStart {
+        window,
+        // What Envoy uses instead of such a one.
+        aggression: if aggression > 0.0 { aggression } else { 1.0 },
+        min_weight: least.map_or(10.0, |percent| percent.value) / 100.0,
+    })
 }
 
 fn least_request(choice_count: Option<u32>, bias: Option<&RuntimeDouble>) -> LbPolicy {

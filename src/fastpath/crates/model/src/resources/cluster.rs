@@ -22,6 +22,10 @@ pub struct Cluster {
     pub subsets: Option<Arc<LbSubsets>>,
     /// `common_lb_config.healthy_panic_threshold`, whole per cent; below it all hosts are used.
     pub panic_threshold: f64,
+    /// `zone_aware_lb_config.fail_traffic_on_panic`: none are used then. Not of hash tables.
+    pub fail_on_panic: bool,
+    /// `slow_start_config` of ROUND_ROBIN and LEAST_REQUEST.
+    pub slow_start: Option<SlowStart>,
     /// Default 5 s.
     pub connect_timeout: Duration,
     /// Default 1 MiB.
@@ -90,7 +94,7 @@ pub struct Dns {
     pub logical: bool,
     pub targets: Vec<DnsTarget>,
     /// As in `Endpoints`.
-    pub overprovisioning_factor: u32,
+    pub policy: EndpointPolicy,
     /// Default 5 s.
     pub refresh: Duration,
     /// `dns_failure_refresh_rate`; default: `refresh`.
@@ -103,9 +107,12 @@ pub struct Dns {
 pub struct DnsTarget {
     pub host: Arc<str>,
     pub port: u16,
+    /// What every address that the name has carries, as in `Endpoint`.
     pub weight: u32,
     pub health: HealthStatus,
-    /// As `Endpoint::metadata`: every address that the name has carries it.
+    pub priority: u8,
+    pub locality: Arc<Locality>,
+    pub locality_weight: Option<u32>,
     pub metadata: Option<Arc<EndpointMetadata>>,
 }
 
@@ -118,25 +125,29 @@ pub enum LookupFamily {
     All,
 }
 
-/// A load assignment: localities flattened, priority 0 only until the load-balancing issue; more
-/// than one priority is refused.
-#[derive(Debug, PartialEq, Eq)]
+/// A load assignment: priorities and localities as one list.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Endpoints {
+    /// Ascending by priority.
     pub hosts: Vec<Endpoint>,
-    /// `policy.overprovisioning_factor`, per cent: so much of the load of all can be taken by as
-    /// many hosts as there are. Default 140.
+    pub policy: EndpointPolicy,
+}
+
+/// `ClusterLoadAssignment.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointPolicy {
+    /// `overprovisioning_factor`, per cent: so much of the load of all can be taken by as many
+    /// hosts as there are. Default 140.
     pub overprovisioning_factor: u32,
+    /// `weighted_priority_health`: a priority's health counts the weights of hosts, not hosts.
+    pub weighted_priority_health: bool,
 }
 
-impl Endpoints {
-    pub const OVERPROVISIONING_FACTOR: u32 = 140;
-}
-
-impl Default for Endpoints {
+impl Default for EndpointPolicy {
     fn default() -> Self {
         Self {
-            hosts: Vec::new(),
-            overprovisioning_factor: Self::OVERPROVISIONING_FACTOR,
+            overprovisioning_factor: 140,
+            weighted_priority_health: false,
         }
     }
 }
@@ -146,13 +157,14 @@ pub struct Endpoint {
     pub address: Address,
     /// `Endpoint.hostname`, for auto_host_rewrite.
     pub hostname: Option<Arc<str>>,
-    /// `load_balancing_weight`, default 1; its share of its locality's with
-    /// `LocalityWeights::Shared`.
+    /// `load_balancing_weight`, default 1.
     pub weight: u32,
     pub health: HealthStatus,
+    /// At most `MAX_PRIORITY`.
+    pub priority: u8,
     pub locality: Arc<Locality>,
-    /// `load_balancing_weight` of its locality where it is kept apart (`LocalityWeights::Kept`),
-    /// 0 if it has none; else `None`.
+    /// `load_balancing_weight` of its locality, 0 if it has none; `None` where the cluster does
+    /// not weigh localities.
     pub locality_weight: Option<u32>,
     /// `metadata.filter_metadata`, only what is asked for: `envoy.transport_socket_match` and
     /// `envoy.lb`.
@@ -180,16 +192,28 @@ impl EndpointMetadata {
     }
 }
 
-/// What becomes of the weights of localities when an assignment becomes a list of hosts.
+/// Whether the cluster weighs localities (`locality_weighted_lb_config`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LocalityWeights {
     /// Hosts of all localities are alike.
     #[default]
     Ignored,
-    /// They are in the weights of the hosts.
-    Shared,
-    /// They are beside those: hash tables are made of both.
     Kept,
+}
+
+/// The lowest priority that the rules of the message allow; 0 is the highest.
+pub const MAX_PRIORITY: u8 = 128;
+
+/// A host that is new has less traffic for a while:
+/// `weight * max(min_weight, (age / window) ^ (1 / aggression))`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SlowStart {
+    /// More than nothing.
+    pub window: Duration,
+    /// More than 0; default 1.
+    pub aggression: f64,
+    /// Of one; default 0.1.
+    pub min_weight: f64,
 }
 
 /// Key and value of a metadata struct, values as JSON text, sorted by key.
@@ -226,7 +250,7 @@ pub struct Locality {
     pub sub_zone: Box<str>,
 }
 
-/// `HealthStatus` as the configuration gives it; UNHEALTHY, DRAINING and TIMEOUT take no traffic.
+/// `HealthStatus` as the configuration gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthStatus {
     Unknown,
@@ -235,17 +259,6 @@ pub enum HealthStatus {
     Draining,
     Timeout,
     Degraded,
-}
-
-impl HealthStatus {
-    /// Whether the configuration lets the host take traffic.
-    #[must_use]
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::Unknown | Self::Healthy | Self::Degraded => true,
-            Self::Unhealthy | Self::Draining | Self::Timeout => false,
-        }
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]

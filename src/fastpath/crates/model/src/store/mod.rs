@@ -406,6 +406,8 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         lb: cluster.lb,
         subsets: cluster.subsets.clone(),
         panic_threshold: cluster.panic_threshold,
+        fail_on_panic: cluster.fail_on_panic,
+        slow_start: cluster.slow_start,
         connect_timeout: cluster.connect_timeout,
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
         thresholds: cluster.thresholds,

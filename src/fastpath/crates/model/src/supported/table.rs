@@ -1581,23 +1581,39 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.config.cluster.v3.Cluster.LeastRequestLbConfig",
-        &["choice_count", "active_request_bias"],
+        &["choice_count", "active_request_bias", "slow_start_config"],
     ),
-    all("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", &[]),
+    all(
+        "envoy.config.cluster.v3.Cluster.RoundRobinLbConfig",
+        &["slow_start_config"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.SlowStartConfig",
+        &["slow_start_window", "aggression", "min_weight_percent"],
+    ),
     Entry {
         message: "envoy.config.cluster.v3.Cluster.CommonLbConfig",
         implemented: &[
             "locality_weighted_lb_config",
             "healthy_panic_threshold",
             "consistent_hashing_lb_config",
+            "zone_aware_lb_config",
         ],
         ignored: &[
             (
                 "update_merge_window",
                 "gathers updates of hosts; the last state is the same",
             ),
-            ("zone_aware_lb_config", NO_ZONES),
             ("ignore_new_hosts_until_first_hc", NO_HEALTH_CHECKS),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig",
+        implemented: &["fail_traffic_on_panic"],
+        ignored: &[
+            ("routing_enabled", NO_ZONES),
+            ("min_cluster_size", NO_ZONES),
         ],
         default_only: &[],
     },
@@ -1674,7 +1690,7 @@ pub const TABLE: &[Entry] = &[
     ),
     all(
         "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
-        &["locality_lb_config"],
+        &["locality_lb_config", "slow_start_config"],
     ),
     all(
         "envoy.extensions.load_balancing_policies.random.v3.Random",
@@ -1687,6 +1703,7 @@ pub const TABLE: &[Entry] = &[
             "active_request_bias",
             "locality_lb_config",
             "selection_method",
+            "slow_start_config",
         ],
     ),
     all(
@@ -1738,10 +1755,26 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
-        implemented: &["locality_weighted_lb_config"],
-        ignored: &[("zone_aware_lb_config", NO_ZONES)],
+        implemented: &["locality_weighted_lb_config", "zone_aware_lb_config"],
+        ignored: &[],
         default_only: &[],
     },
+    Entry {
+        message: "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.ZoneAwareLbConfig",
+        implemented: &["fail_traffic_on_panic"],
+        ignored: &[
+            ("routing_enabled", NO_ZONES),
+            ("min_cluster_size", NO_ZONES),
+            ("force_locality_direct_routing", NO_ZONES),
+            ("force_local_zone", NO_ZONES),
+            ("locality_basis", NO_ZONES),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig",
+        &["slow_start_window", "aggression", "min_weight_percent"],
+    ),
     all(
         "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig.LocalityWeightedLbConfig",
         &[],
@@ -1807,7 +1840,7 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
-        &["overprovisioning_factor"],
+        &["overprovisioning_factor", "weighted_priority_health"],
     ),
     Entry {
         message: "envoy.config.endpoint.v3.LocalityLbEndpoints",

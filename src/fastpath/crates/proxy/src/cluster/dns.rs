@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::resources::address::Address;
-use model::resources::cluster::{Dns, DnsTarget, Endpoint, Endpoints, Locality, LookupFamily};
+use model::resources::cluster::{Dns, DnsTarget, Endpoint, Endpoints, LookupFamily};
 
 /// Look-ups at the same time: a slow name server delays others only beyond these.
 const THREADS: usize = 4;
@@ -198,7 +198,6 @@ fn back_off(dns: &Dns, failures: u32) -> Duration {
 /// All targets; `None` if one of them could not be looked up.
 fn resolve(dns: &Dns) -> Option<Endpoints> {
     let mut hosts: Vec<Endpoint> = Vec::new();
-    let locality: Arc<Locality> = Arc::default();
     for target in &dns.targets {
         let mut addresses = look_up(target, dns.family)?;
         if dns.logical {
@@ -213,15 +212,17 @@ fn resolve(dns: &Dns) -> Option<Endpoints> {
                 hostname: Some(Arc::clone(&target.host)),
                 weight: target.weight,
                 health: target.health,
-                locality: Arc::clone(&locality),
-                locality_weight: None,
+                priority: target.priority,
+                locality: Arc::clone(&target.locality),
+                locality_weight: target.locality_weight,
                 metadata: target.metadata.clone(),
             });
         }
     }
+    hosts.sort_by_key(|host| host.priority);
     Some(Endpoints {
         hosts,
-        overprovisioning_factor: dns.overprovisioning_factor,
+        policy: dns.policy,
     })
 }
 
@@ -254,7 +255,7 @@ fn select(all: Vec<SocketAddr>, family: LookupFamily) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::resources::cluster::HealthStatus;
+    use model::resources::cluster::{EndpointPolicy, HealthStatus};
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|t| t.parse().unwrap()).collect()
@@ -282,6 +283,9 @@ mod tests {
             port: 80,
             weight: 1,
             health: HealthStatus::Healthy,
+            priority: 0,
+            locality: Arc::default(),
+            locality_weight: None,
             metadata: None,
         };
         let family = LookupFamily::Auto;
@@ -297,7 +301,7 @@ mod tests {
         let dns = Dns {
             logical: false,
             targets: vec![],
-            overprovisioning_factor: 140,
+            policy: EndpointPolicy::default(),
             refresh: Duration::from_secs(5),
             failure_refresh_base: Duration::from_secs(1),
             failure_refresh_max: Duration::from_secs(10),

@@ -5,12 +5,14 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use model::resources::address::Address;
 use model::resources::cluster::{
     Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
 };
 
+use super::availability::Availability;
 use crate::listener::UpstreamSource;
 use crate::upstream::queued::Rider;
 use crate::worker::slots::Key;
@@ -22,7 +24,12 @@ pub struct Host {
     pub hostname: Option<Arc<str>>,
     pub weight: u32,
     pub health: HealthStatus,
+    pub priority: u8,
     pub locality: Arc<Locality>,
+    /// Now, as `Availability` has it.
+    pub is_healthy: Cell<bool>,
+    /// When it was first seen healthy: then its slow start began.
+    pub healthy_since: Cell<Option<Instant>>,
     metadata: Option<Arc<EndpointMetadata>>,
     /// Where requests go that ask for nothing of their own.
     pub pool: Rc<Pool>,
@@ -94,6 +101,7 @@ impl Host {
         protocol: UpstreamProtocol,
         transport: usize,
     ) -> Self {
+        let same = before.filter(|h| h.locality == endpoint.locality);
         let before = before.filter(|h| h.pool.transport == transport);
         let pool = before.map_or_else(
             || {
@@ -114,6 +122,10 @@ impl Host {
             hostname: endpoint.hostname.clone(),
             weight: endpoint.weight,
             health: endpoint.health,
+            priority: endpoint.priority,
+            is_healthy: Cell::new(false),
+            // In another locality it is another host.
+            healthy_since: Cell::new(same.and_then(|h| h.healthy_since.get())),
             locality: Arc::clone(&endpoint.locality),
             metadata: endpoint.metadata.clone(),
             pool,
@@ -154,11 +166,21 @@ impl Host {
         all
     }
 
+    /// Whether it can be used now.
+    pub fn set_availability(&self, availability: Availability, now: Instant) {
+        let is_healthy = availability == Availability::Healthy;
+        self.is_healthy.set(is_healthy);
+        if is_healthy && self.healthy_since.get().is_none() {
+            self.healthy_since.set(Some(now));
+        }
+    }
+
     /// Whether it is as `endpoint` says.
     pub fn is_same(&self, endpoint: &Endpoint) -> bool {
         self.address == endpoint.address
             && self.weight == endpoint.weight
             && self.health == endpoint.health
+            && self.priority == endpoint.priority
             && self.hostname == endpoint.hostname
             && self.locality == endpoint.locality
             && self.metadata == endpoint.metadata

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use model::resources::cluster::{Cluster, Endpoint, Endpoints, Metadata};
 use model::resources::lb_subset::{LbSubsets, SelectorFallback, SubsetFallback, SubsetSelector};
 
-use super::hash_table::HashTable;
-use super::lb::PanicRule;
+use super::availability::Availability;
+use super::levels::{Hosts, Levels};
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterShard};
 
 #[derive(Debug, Default)]
 pub struct HostSet {
     pub endpoints: Arc<Endpoints>,
-    pub panic_rule: PanicRule,
-    /// Of all hosts; `None` also where only subsets are chosen from.
-    pub table: Option<Arc<HashTable>>,
+    /// Of each endpoint.
+    pub availability: Vec<Availability>,
+    /// Of all hosts; of none where only subsets are chosen from.
+    pub levels: Arc<Levels>,
     /// `None`: the cluster has none.
     pub subsets: Option<SubsetMembers>,
 }
@@ -37,29 +38,38 @@ pub struct SubsetMembers {
 pub struct Members {
     /// Ascending.
     pub hosts: Vec<u32>,
-    pub table: Option<Arc<HashTable>>,
+    pub levels: Arc<Levels>,
     /// `single_host_per_subset`: the first one is all there is, whatever its health.
     pub single: bool,
 }
 
 impl HostSet {
+    /// All that depends on the health of hosts is worked out here.
     pub fn new(cluster: &Cluster, endpoints: Arc<Endpoints>) -> Self {
-        let all: Vec<&Endpoint> = endpoints.hosts.iter().collect();
-        let panic_rule = PanicRule::new(cluster, &endpoints);
-        let table =
-            |hosts: &[&Endpoint]| HashTable::new(&cluster.lb, panic_rule, hosts).map(Arc::new);
+        let availability: Vec<Availability> =
+            endpoints.hosts.iter().map(Availability::of).collect();
+        let hosts = Hosts {
+            endpoints: &endpoints.hosts,
+            availability: &availability,
+            policy: endpoints.policy,
+        };
         let uses_all = cluster.subsets.as_deref().is_none_or(uses_all);
-        let all_table = if uses_all { table(&all) } else { None };
+        let levels = if uses_all {
+            let all: Vec<u32> = (0..).zip(&endpoints.hosts).map(|(at, _)| at).collect();
+            Arc::new(Levels::new(cluster, hosts, &all))
+        } else {
+            Arc::default()
+        };
         let subsets = cluster.subsets.as_ref().map(|config| {
-            let mut subsets = SubsetMembers::new(config, &all);
+            let mut subsets = SubsetMembers::new(config, &endpoints.hosts);
             for members in subsets.all_mut().filter(|members| !members.single) {
-                members.table = table(&members.of(&all));
+                members.levels = Arc::new(Levels::new(cluster, hosts, &members.hosts));
             }
             subsets
         });
         Self {
-            panic_rule,
-            table: all_table,
+            availability,
+            levels,
             subsets,
             endpoints,
         }
@@ -92,7 +102,7 @@ impl SubsetMembers {
         (others(now), others(before))
     }
 
-    fn new(config: &LbSubsets, hosts: &[&Endpoint]) -> Self {
+    fn new(config: &LbSubsets, hosts: &[Endpoint]) -> Self {
         let mut list: BTreeMap<Metadata, Members> = BTreeMap::new();
         let mut single_duplicates = 0_u64;
         for (at, host) in hosts.iter().enumerate() {
@@ -104,8 +114,8 @@ impl SubsetMembers {
                         single: selector.single_host_per_subset,
                         ..Members::default()
                     });
-                    let is_left_out = members.single && !members.hosts.is_empty();
-                    if is_left_out {
+                    let last = members.hosts.last().and_then(|at| priority_of(hosts, *at));
+                    if members.single && last == Some(host.priority) {
                         single_duplicates = single_duplicates.saturating_add(1);
                     } else if members.hosts.last() != Some(&at) {
                         members.hosts.push(at);
@@ -133,12 +143,9 @@ impl SubsetMembers {
     }
 }
 
-impl Members {
-    /// Its part of all hosts.
-    pub fn of<T: Clone>(&self, all: &[T]) -> Vec<T> {
-        let host = |at: &u32| all.get(usize::try_from(*at).ok()?).cloned();
-        self.hosts.iter().filter_map(host).collect()
-    }
+fn priority_of(hosts: &[Endpoint], at: u32) -> Option<u8> {
+    let host = hosts.get(usize::try_from(at).ok()?)?;
+    Some(host.priority)
 }
 
 /// The subsets of one selector that a host is in: none if it lacks a key; several if a value is a
@@ -267,10 +274,11 @@ mod tests {
             shown(&set),
             ["a=1,b=1: 0", "a=1,b=2: 1", "b=1: 0", "b=2: 1 2"]
         );
+        let has_table = |members: &Members| members.levels.shown_table().is_some();
         assert!(
             set.subset_list()
                 .iter()
-                .all(|(_, members)| members.table.is_some())
+                .all(|(_, members)| has_table(members))
         );
     }
 
@@ -278,13 +286,13 @@ mod tests {
     fn tables_are_made_for_those_that_can_be_asked() {
         let mut config = subsets(vec![selector(&["a"])]);
         let none = set(config.clone(), hosts());
-        assert!(none.table.is_none());
+        assert!(none.levels.shown_table().is_none());
         assert!(none.subsets.as_ref().unwrap().default.is_none());
         config.panic_mode_any = true;
         config.fallback = SubsetFallback::DefaultSubset;
         config.default_subset = vec![("b".into(), "2".into())];
         let all = set(config, hosts());
-        assert!(all.table.is_some());
+        assert!(all.levels.shown_table().is_some());
         assert_eq!(all.subsets.unwrap().default.unwrap().hosts, [1, 2]);
     }
 
@@ -298,12 +306,26 @@ mod tests {
         assert_eq!(shown(&set), ["b=1: 0", "b=2: 1"]);
         let subsets = set.subsets.as_ref().unwrap();
         assert_eq!(subsets.single_duplicates, 1);
-        assert!(
-            subsets
-                .list
-                .iter()
-                .all(|(_, members)| members.table.is_none())
+        let has_table = |members: &Members| members.levels.shown_table().is_some();
+        assert!(!subsets.list.iter().any(|(_, members)| has_table(members)));
+    }
+
+    #[test]
+    fn of_single_hosts_each_priority_has_its_own() {
+        let single = SubsetSelector {
+            single_host_per_subset: true,
+            ..selector(&["a"])
+        };
+        let host = |port, priority| Endpoint {
+            priority,
+            ..labelled(port, &[("a", "1")])
+        };
+        let set = set(
+            subsets(vec![single]),
+            vec![host(1, 0), host(2, 1), host(3, 1)],
         );
+        assert_eq!(shown(&set), ["a=1: 0 1"]);
+        assert_eq!(set.subsets.unwrap().single_duplicates, 1);
     }
 
     #[test]

@@ -1,24 +1,22 @@
-//! Load balancing over one priority: ROUND_ROBIN, LEAST_REQUEST, RANDOM, and by tables RING_HASH
-//! and MAGLEV (`hash_table`).
-//!
-//! Rules from Envoy's "Supported load balancers": equal weights: plain round robin from a random
-//! start, or power of two choices; unequal weights: earliest deadline first (EDF) with
-//! deadline = now + 1/weight, ties by insertion; LEAST_REQUEST then weighs by
-//! weight/(active+1)^bias. Hosts that are UNHEALTHY take no traffic unless fewer than the panic
-//! threshold (50 %) are healthy: then all do. DEGRADED hosts serve when no healthy
-//! one is left, but never by a table.
+//! Load balancing: first a priority by its load (`priority`), there a locality by its weight, there
+//! a host by turns (`turns`) or by a table (`hash_table`). Who can be chosen is worked out before
+//! (`levels`): with one priority, one comparison is all that is done for it here.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use model::resources::address::Address;
-use model::resources::cluster::{Cluster, Endpoints, HealthStatus, LbPolicy, Metadata};
+use model::resources::cluster::{Cluster, LbPolicy, Metadata};
 use proto::HeaderMap;
 
-use super::hash_table::HashTable;
+use super::edf::Schedule;
 use super::host::Host;
+use super::levels::{Group, Levels};
+use super::priority::Picks;
+use super::slow_start::Warmup;
+use super::turns::Turns;
 use crate::listener::ConnectionFacts;
 use crate::telemetry::stats::{ClusterCounter, ClusterShard};
 
@@ -44,267 +42,183 @@ pub struct Selection<'a> {
     pub attempts: u32,
 }
 
-/// When all hosts are used, since too few are available.
-#[derive(Debug, Clone, Copy)]
-pub struct PanicRule {
-    /// Per cent of the hosts, below which it may be.
-    threshold: f64,
-    /// `Endpoints::overprovisioning_factor`.
-    overprovisioning: u64,
-}
-
-impl Default for PanicRule {
-    fn default() -> Self {
-        Self {
-            threshold: 50.0,
-            overprovisioning: Endpoints::OVERPROVISIONING_FACTOR.into(),
-        }
-    }
-}
-
-impl PanicRule {
-    pub fn new(cluster: &Cluster, endpoints: &Endpoints) -> Self {
-        Self {
-            threshold: cluster.panic_threshold,
-            overprovisioning: endpoints.overprovisioning_factor.into(),
-        }
-    }
-
-    /// Not while those that are available can take the load of all; without hosts, too.
-    pub fn holds(self, hosts: impl Iterator<Item = HealthStatus>) -> bool {
-        let (mut all, mut healthy, mut degraded) = (0_u64, 0_u64, 0_u64);
-        for health in hosts {
-            all = all.saturating_add(1);
-            match health {
-                HealthStatus::Unknown | HealthStatus::Healthy => {
-                    healthy = healthy.saturating_add(1);
-                }
-                HealthStatus::Degraded => degraded = degraded.saturating_add(1),
-                HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {}
-            }
-        }
-        let load = |count: u64| {
-            let load = count.saturating_mul(self.overprovisioning);
-            load.checked_div(all).unwrap_or(0)
-        };
-        if load(healthy).saturating_add(load(degraded)) >= 100 {
-            return false;
-        }
-        let available = healthy.saturating_add(degraded) as f64 * 100.0;
-        available < self.threshold * all.max(1) as f64
-    }
-}
-
+/// One worker's choice among the hosts of a cluster, or of a subset of it.
 #[derive(Debug)]
 pub struct LoadBalancer {
     policy: LbPolicy,
-    all: Vec<Rc<Host>>,
-    /// Those that take traffic; empty with a table.
-    eligible: Vec<Rc<Host>>,
-    /// Of RING_HASH and MAGLEV; its indices are those of `all`.
-    table: Option<Arc<HashTable>>,
-    panic: bool,
-    next: usize,
-    /// EDF state; only when weights differ.
-    schedule: BinaryHeap<Reverse<Turn>>,
-    turns: u64,
+    /// `Cluster::fail_on_panic`.
+    fail_on_panic: bool,
+    warmup: Option<Warmup>,
+    /// Of the cluster, whatever is chosen from.
+    all: Rc<[Rc<Host>]>,
+    set: Arc<Levels>,
+    /// By priority; with tables nobody takes turns.
+    turns: Vec<LevelTurns>,
+    seed: u64,
+}
+
+#[derive(Debug)]
+struct LevelTurns {
+    /// All, in panic.
+    healthy: GroupTurns,
+    degraded: GroupTurns,
+}
+
+#[derive(Debug)]
+enum GroupTurns {
+    Hosts(Turns),
+    Localities {
+        /// Whose turn it is, by these weights.
+        schedule: Schedule,
+        weights: Box<[f64]>,
+        hosts: Box<[Turns]>,
+    },
 }
 
 impl LoadBalancer {
-    /// Without hosts. `random`: where turns begin.
-    pub fn new(policy: LbPolicy, random: u64) -> Self {
+    /// Without hosts. `seed`: where turns begin.
+    pub fn new(cluster: &Cluster, seed: u64) -> Self {
         Self {
-            policy,
-            all: Vec::new(),
-            eligible: Vec::new(),
-            table: None,
-            panic: false,
-            next: usize::try_from(random >> 33).unwrap_or(0),
-            schedule: BinaryHeap::new(),
-            turns: 0,
+            policy: cluster.lb,
+            fail_on_panic: cluster.fail_on_panic,
+            warmup: cluster
+                .slow_start
+                .map(|config| Warmup::new(config, Instant::now())),
+            all: Rc::default(),
+            set: Arc::default(),
+            turns: Vec::new(),
+            seed,
         }
     }
 
-    pub fn hosts(&self) -> &[Rc<Host>] {
+    /// All of the cluster.
+    pub fn hosts(&self) -> &Rc<[Rc<Host>]> {
         &self.all
     }
 
-    /// `table`: made of the same hosts.
-    pub fn set_hosts(
-        &mut self,
-        hosts: Vec<Rc<Host>>,
-        table: Option<Arc<HashTable>>,
-        panic_rule: PanicRule,
-    ) {
-        self.all = hosts;
-        self.table = table;
-        self.panic = panic_rule.holds(self.all.iter().map(|h| h.health));
-        self.eligible = if self.policy.is_hash() {
-            Vec::new()
-        } else {
-            self.take_traffic()
-        };
-        self.schedule_turns();
+    /// `set`: which of `all`, the hosts of the cluster, are chosen from.
+    pub fn set_hosts(&mut self, all: &Rc<[Rc<Host>]>, set: &Arc<Levels>) {
+        self.all = Rc::clone(all);
+        self.set = Arc::clone(set);
+        let before = std::mem::take(&mut self.turns);
+        if self.policy.is_hash() {
+            return;
+        }
+        if let Some(warmup) = &mut self.warmup {
+            let now = Instant::now();
+            all.iter().for_each(|host| warmup.see(host, now));
+        }
+        let mut before = before.iter();
+        for level in &set.list {
+            let old = before.next();
+            let turns = LevelTurns {
+                healthy: self.group(&level.healthy, old.map(|old| &old.healthy)),
+                degraded: self.group(&level.degraded, old.map(|old| &old.degraded)),
+            };
+            self.turns.push(turns);
+        }
     }
 
-    /// `nth`: the answers before were of no use; a table has others for one hash.
+    fn group(&self, group: &Group, old: Option<&GroupTurns>) -> GroupTurns {
+        // The start of plain turns, and that of turns by weight.
+        let start = usize::try_from(self.seed >> 33).unwrap_or(0);
+        let picks = u32::try_from(self.seed & 0xffff).unwrap_or(0);
+        let turns = |hosts: &[u32], old: Option<&Turns>| {
+            let host = |at: &u32| self.all.get(usize::try_from(*at).ok()?).cloned();
+            let hosts = hosts.iter().filter_map(host).collect();
+            let next = old.map_or(start, Turns::position);
+            Turns::new(hosts, self.policy, self.warmup.as_ref(), next, picks)
+        };
+        match group {
+            Group::Hosts(hosts) => {
+                let old = match old {
+                    Some(GroupTurns::Hosts(old)) => Some(old),
+                    Some(GroupTurns::Localities { .. }) | None => None,
+                };
+                GroupTurns::Hosts(turns(hosts, old))
+            }
+            Group::Localities(localities) => {
+                let mut old = match old {
+                    Some(GroupTurns::Localities { hosts, .. }) => hosts.iter(),
+                    Some(GroupTurns::Hosts(_)) | None => [].iter(),
+                };
+                let weights: Box<[f64]> = localities.iter().map(|(weight, _)| *weight).collect();
+                let hosts = localities.iter().map(|(_, hosts)| turns(hosts, old.next()));
+                GroupTurns::Localities {
+                    schedule: Schedule::new(weights.iter().copied(), picks),
+                    hosts: hosts.collect(),
+                    weights,
+                }
+            }
+        }
+    }
+
+    /// `nth`: the answers before were of no use; a table has others for one hash. `picks`: by
+    /// these, not as the health of priorities has it. Counts panic.
     pub fn choose(
         &mut self,
         hash: Option<u64>,
         nth: u32,
-        random: &mut fastrand::Rng,
-    ) -> Option<Rc<Host>> {
-        if let [only] = self.eligible.as_slice() {
-            return Some(Rc::clone(only));
-        }
-        match self.policy {
-            LbPolicy::Random => self.random(random),
-            LbPolicy::RoundRobin if self.schedule.is_empty() => self.round_robin(),
-            LbPolicy::LeastRequest { choice_count, .. } if self.schedule.is_empty() => {
-                self.least_of(choice_count, random)
-            }
-            LbPolicy::RoundRobin => self.earliest_deadline(0.0),
-            LbPolicy::LeastRequest {
-                active_request_bias,
-                ..
-            } => self.earliest_deadline(active_request_bias),
-            LbPolicy::RingHash(_) | LbPolicy::Maglev(_) => {
-                // Without a hash any host, as in Envoy.
-                let hash = hash.unwrap_or_else(|| random.u64(..));
-                let at = self.table.as_ref()?.find(hash, nth)?;
-                self.all.get(at).cloned()
-            }
-            // Its hosts are not here (`original_dst`).
-            LbPolicy::ClusterProvided => None,
-        }
-    }
-
-    /// As `choose`, and counts panic.
-    pub fn choose_counted(
-        &mut self,
-        hash: Option<u64>,
-        nth: u32,
+        picks: Option<&Picks>,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
-        if self.panic {
-            stats.inc(ClusterCounter::LbHealthyPanic);
+        let is_hash = self.policy.is_hash();
+        let mut drawn = None;
+        if is_hash {
+            // Without a hash any host, as in Envoy.
+            drawn = Some(hash.unwrap_or_else(|| random.u64(..)));
         }
-        self.choose(hash, nth, random)
-    }
-
-    fn take_traffic(&self) -> Vec<Rc<Host>> {
-        if self.panic {
-            return self.all.clone();
+        // A table has one for a hash, however often it is tried.
+        let picks = picks.filter(|_| !is_hash).unwrap_or(&self.set.picks);
+        let pick = picks.choose(|| *drawn.get_or_insert_with(|| random.u64(..)));
+        let level = self.set.list.get(pick.priority)?;
+        if level.panic {
+            if !is_hash || nth == 0 {
+                stats.inc(ClusterCounter::LbHealthyPanic);
+            }
+            if self.fail_on_panic {
+                return None;
+            }
         }
-        let with = |want: fn(HealthStatus) -> bool| -> Vec<Rc<Host>> {
-            let wanted = self.all.iter().filter(|h| want(h.health));
-            wanted.cloned().collect()
-        };
-        let healthy = with(|h| h.is_available() && h != HealthStatus::Degraded);
-        if healthy.is_empty() {
-            with(HealthStatus::is_available)
+        if is_hash {
+            let at = level.table.as_ref()?.find(drawn?, nth)?;
+            return self.all.get(at).cloned();
+        }
+        let turns = self.turns.get_mut(pick.priority)?;
+        let group = if pick.degraded && !level.panic {
+            &mut turns.degraded
         } else {
-            healthy
-        }
-    }
-
-    fn schedule_turns(&mut self) {
-        let weighted = self
-            .eligible
-            .first()
-            .is_some_and(|first| self.eligible.iter().any(|h| h.weight != first.weight));
-        self.schedule.clear();
-        if weighted {
-            for (host, entry) in self.eligible.iter().enumerate() {
-                let deadline = 1.0 / f64::from(entry.weight.max(1));
-                self.turns = self.turns.wrapping_add(1);
-                self.schedule.push(Reverse(Turn {
-                    deadline,
-                    order: self.turns,
-                    host,
-                }));
+            &mut turns.healthy
+        };
+        let turns = match group {
+            GroupTurns::Hosts(turns) => turns,
+            GroupTurns::Localities {
+                schedule,
+                weights,
+                hosts,
+            } => {
+                let weight = |at| weights.get(at).copied().unwrap_or(1.0);
+                let at = schedule.next(weight)?;
+                hosts.get_mut(at)?
             }
-        }
-    }
-
-    fn random(&self, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        match self.eligible.len() {
-            0 => None,
-            n => self.eligible.get(random.usize(..n)).cloned(),
-        }
-    }
-
-    fn round_robin(&mut self) -> Option<Rc<Host>> {
-        let n = self.eligible.len();
-        let at = self.next.checked_rem(n)?;
-        self.next = at.wrapping_add(1);
-        self.eligible.get(at).cloned()
-    }
-
-    fn least_of(&self, choices: u32, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
-        let mut best = self.random(random)?;
-        for _ in 1..choices.max(1) {
-            let other = self.random(random)?;
-            if other.pool.active.get() < best.pool.active.get() {
-                best = other;
-            }
-        }
-        Some(best)
-    }
-
-    fn earliest_deadline(&mut self, active_bias: f64) -> Option<Rc<Host>> {
-        let Reverse(turn) = self.schedule.pop()?;
-        let host = self.eligible.get(turn.host)?;
-        let mut weight = f64::from(host.weight.max(1));
-        if active_bias > 0.0 {
-            weight /= (f64::from(host.pool.active.get()) + 1.0).powf(active_bias);
-        }
-        self.turns = self.turns.wrapping_add(1);
-        let deadline = turn.deadline + 1.0 / weight;
-        self.schedule.push(Reverse(Turn {
-            deadline,
-            order: self.turns,
-            host: turn.host,
-        }));
-        Some(Rc::clone(host))
-    }
-}
-
-/// A host's next turn in the EDF schedule.
-#[derive(Debug, PartialEq)]
-struct Turn {
-    deadline: f64,
-    /// Ties are broken by insertion.
-    order: u64,
-    /// Index into `eligible`.
-    host: usize,
-}
-
-impl Eq for Turn {}
-
-impl Ord for Turn {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.deadline
-            .total_cmp(&other.deadline)
-            .then(self.order.cmp(&other.order))
-    }
-}
-
-impl PartialOrd for Turn {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
+        };
+        turns.choose(self.policy, self.warmup.as_ref(), drawn, random)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::host::HostShards;
+    use crate::cluster::host_set::HostSet;
     use crate::cluster::testing;
-    use model::resources::cluster::{Endpoint, UpstreamProtocol};
+    use crate::telemetry::stats::Stats;
+    use model::resources::cluster::{Endpoint, Endpoints, HealthStatus, Locality, SlowStart};
     use model::resources::hash_lb::Maglev;
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use HealthStatus::{Degraded, Healthy, Unhealthy};
 
     fn endpoint(port: u16, weight: u32, health: HealthStatus) -> Endpoint {
         Endpoint {
@@ -313,142 +227,201 @@ mod tests {
         }
     }
 
-    fn host(port: u16, weight: u32, health: HealthStatus) -> Rc<Host> {
-        Rc::new(Host::new(
-            &endpoint(port, weight, health),
-            None,
-            &HostShards::default(),
-            UpstreamProtocol::Http1,
-            0,
-        ))
-    }
-
-    fn counts(policy: LbPolicy, hosts: Vec<Rc<Host>>, n: usize) -> HashMap<u16, usize> {
-        let mut lb = LoadBalancer::new(policy, 0);
-        lb.set_hosts(hosts, None, PanicRule::default());
-        let mut rng = fastrand::Rng::with_seed(1);
-        let mut out = HashMap::new();
-        for _ in 0..n {
-            let chosen = lb
-                .choose(None, 0, &mut rng)
-                .unwrap()
-                .address
-                .port()
-                .unwrap();
-            out.entry(chosen)
-                .and_modify(|n: &mut usize| *n = n.saturating_add(1))
-                .or_insert(1);
+    fn at(priority: u8, endpoint: Endpoint) -> Endpoint {
+        Endpoint {
+            priority,
+            ..endpoint
         }
-        out
     }
 
-    use HealthStatus::{Degraded, Healthy, Unhealthy};
+    struct Lab {
+        lb: LoadBalancer,
+        rng: fastrand::Rng,
+        stats: Arc<ClusterShard>,
+    }
+
+    impl Lab {
+        fn new(cluster: &Cluster) -> Self {
+            Self {
+                lb: LoadBalancer::new(cluster, 0),
+                rng: fastrand::Rng::with_seed(1),
+                stats: Stats::new(1).cluster("c"),
+            }
+        }
+
+        fn of(policy: LbPolicy, endpoints: Vec<Endpoint>) -> Self {
+            let mut cluster = testing::cluster(Vec::new());
+            cluster.lb = policy;
+            let mut lab = Self::new(&cluster);
+            lab.set(&cluster, endpoints);
+            lab
+        }
+
+        fn set(&mut self, cluster: &Cluster, endpoints: Vec<Endpoint>) {
+            let endpoints = Arc::new(Endpoints {
+                hosts: endpoints,
+                ..Endpoints::default()
+            });
+            let set = HostSet::new(cluster, Arc::clone(&endpoints));
+            let all: Vec<Rc<Host>> = endpoints.hosts.iter().map(testing::host_of).collect();
+            self.lb.set_hosts(&all.into(), &set.levels);
+        }
+
+        fn port(&mut self, hash: Option<u64>) -> Option<u16> {
+            let host = self.lb.choose(hash, 0, None, &mut self.rng, &self.stats);
+            host?.address.port()
+        }
+
+        fn counts(&mut self, n: usize) -> BTreeMap<u16, usize> {
+            let mut counts = BTreeMap::new();
+            for _ in 0..n {
+                let count = counts.entry(self.port(None).unwrap()).or_insert(0_usize);
+                *count = count.saturating_add(1);
+            }
+            counts
+        }
+    }
+
+    const LEAST: LbPolicy = LbPolicy::LeastRequest {
+        choice_count: 2,
+        active_request_bias: 1.0,
+    };
 
     #[test]
     fn round_robin_is_even_and_edf_follows_weights() {
-        let even = (1..=4).map(|p| host(p, 1, Healthy)).collect();
-        assert!(
-            counts(LbPolicy::RoundRobin, even, 400)
-                .values()
-                .all(|n| *n == 100)
-        );
-        let weighted = vec![host(1, 1, Healthy), host(2, 3, Healthy)];
-        let got = counts(LbPolicy::RoundRobin, weighted, 400);
+        let even = (1..=4).map(|p| endpoint(p, 1, Healthy)).collect();
+        let got = Lab::of(LbPolicy::RoundRobin, even).counts(400);
+        assert!(got.values().all(|n| *n == 100));
+        let weighted = vec![endpoint(1, 1, Healthy), endpoint(2, 3, Healthy)];
+        let got = Lab::of(LbPolicy::RoundRobin, weighted).counts(400);
         assert_eq!((got[&1], got[&2]), (100, 300));
     }
 
     #[test]
     fn least_request_prefers_the_idle_host() {
-        let busy = host(1, 1, Healthy);
-        busy.pool.active.set(10);
-        let policy = LbPolicy::LeastRequest {
-            choice_count: 2,
-            active_request_bias: 1.0,
-        };
-        let got = counts(policy, vec![busy, host(2, 1, Healthy)], 1000);
+        let mut lab = Lab::of(LEAST, (1..=2).map(|p| endpoint(p, 1, Healthy)).collect());
+        lab.lb.hosts()[0].pool.active.set(10);
+        let got = lab.counts(1000);
         assert!(got[&2] > 700 && got[&2] < 800, "{got:?}");
     }
 
     #[test]
     fn unhealthy_hosts_are_left_out_until_panic() {
-        let mut hosts = vec![host(1, 1, Healthy), host(2, 1, Unhealthy)];
-        assert_eq!(counts(LbPolicy::Random, hosts.clone(), 50).len(), 1);
-        hosts.push(host(3, 1, Unhealthy));
-        assert_eq!(counts(LbPolicy::Random, hosts, 100).len(), 3);
-        let degraded = vec![host(1, 1, Degraded), host(2, 1, Healthy)];
-        assert_eq!(counts(LbPolicy::Random, degraded, 50)[&2], 50);
+        let mut hosts = vec![endpoint(1, 1, Healthy), endpoint(2, 1, Unhealthy)];
+        let mut lab = Lab::of(LbPolicy::Random, hosts.clone());
+        assert_eq!(lab.counts(50).len(), 1);
+        assert_eq!(lab.stats.counter(ClusterCounter::LbHealthyPanic), 0);
+        hosts.push(endpoint(3, 1, Unhealthy));
+        let mut lab = Lab::of(LbPolicy::Random, hosts.clone());
+        assert_eq!(lab.counts(100).len(), 3);
+        assert_eq!(lab.stats.counter(ClusterCounter::LbHealthyPanic), 100);
+        let mut cluster = testing::cluster(Vec::new());
+        cluster.fail_on_panic = true;
+        let mut lab = Lab::new(&cluster);
+        lab.set(&cluster, hosts);
+        assert_eq!(lab.port(None), None);
+        assert_eq!(lab.stats.counter(ClusterCounter::LbHealthyPanic), 1);
     }
 
     #[test]
-    fn panic_is_when_too_few_are_left_and_they_cannot_take_the_load() {
-        let hosts = |healthy: usize, degraded: usize, unhealthy: usize| {
-            let each = [
-                (Healthy, healthy),
-                (Degraded, degraded),
-                (Unhealthy, unhealthy),
-            ];
-            each.into_iter()
-                .flat_map(|(health, n)| std::iter::repeat_n(health, n))
+    fn degraded_hosts_have_what_is_left() {
+        let hosts = vec![endpoint(1, 1, Degraded), endpoint(2, 1, Healthy)];
+        let got = Lab::of(LbPolicy::RoundRobin, hosts).counts(2000);
+        assert!(got[&1] > 500 && got[&1] < 700, "{got:?}");
+    }
+
+    #[test]
+    fn priorities_have_their_load_with_every_policy() {
+        let hosts = || {
+            vec![
+                endpoint(1, 1, Healthy),
+                endpoint(2, 1, Unhealthy),
+                at(1, endpoint(3, 1, Healthy)),
+            ]
         };
-        for (healthy, degraded, unhealthy, threshold, expected) in [
-            (1, 0, 1, 50.0, false),
-            (1, 0, 2, 50.0, true),
-            (0, 2, 2, 50.0, false),
-            (0, 1, 2, 50.0, true),
-            (4, 0, 1, 90.0, false),
-            (3, 0, 2, 90.0, true),
-            (2, 1, 2, 90.0, true),
-            (0, 0, 5, 0.0, false),
-            (0, 0, 0, 50.0, true),
-            (0, 0, 0, 0.0, false),
+        for policy in [
+            LbPolicy::RoundRobin,
+            LbPolicy::Random,
+            LEAST,
+            LbPolicy::Maglev(Maglev {
+                table_size: 7,
+                use_hostname: false,
+            }),
         ] {
-            let rule = PanicRule {
-                threshold,
-                ..PanicRule::default()
-            };
-            let found = rule.holds(hosts(healthy, degraded, unhealthy));
-            let case = (healthy, degraded, unhealthy, threshold);
-            assert_eq!(found, expected, "{case:?}");
+            let got = Lab::of(policy, hosts()).counts(2000);
+            assert_eq!(got.len(), 2, "{policy:?} {got:?}");
+            assert!(got[&1] > 1300 && got[&1] < 1500, "{policy:?} {got:?}");
         }
+    }
+
+    #[test]
+    fn localities_come_first_then_their_hosts() {
+        let zone = |name: &str| {
+            Arc::new(Locality {
+                zone: name.into(),
+                ..Locality::default()
+            })
+        };
+        let of = |port, weight, locality: &Arc<Locality>, locality_weight| Endpoint {
+            locality: Arc::clone(locality),
+            locality_weight: Some(locality_weight),
+            ..endpoint(port, weight, Healthy)
+        };
+        let (near, far) = (zone("near"), zone("far"));
+        let hosts = vec![
+            of(1, 1, &near, 3),
+            of(2, 2, &near, 3),
+            of(3, 1, &far, 1),
+            of(4, 1, &zone("none"), 0),
+        ];
+        let mut lab = Lab::of(LbPolicy::RoundRobin, hosts);
+        let expected = BTreeMap::from([(1, 100), (2, 200), (3, 100)]);
+        assert_eq!(lab.counts(400), expected);
+    }
+
+    #[test]
+    fn who_is_new_has_less_at_first() {
+        let mut cluster = testing::cluster(Vec::new());
+        cluster.slow_start = Some(SlowStart {
+            window: Duration::from_secs(3600),
+            aggression: 1.0,
+            min_weight: 0.1,
+        });
+        let mut lab = Lab::new(&cluster);
+        lab.set(&cluster, (1..=2).map(|p| endpoint(p, 1, Healthy)).collect());
+        let all: Rc<[Rc<Host>]> = Rc::clone(lab.lb.hosts());
+        // One came half an hour ago: it has half of its weight, the other a tenth.
+        let now = Instant::now();
+        let before = now.checked_sub(Duration::from_secs(1800)).unwrap();
+        all[0].healthy_since.set(Some(before));
+        all[1].healthy_since.set(Some(now));
+        let set = Arc::clone(&lab.lb.set);
+        lab.lb.set_hosts(&all, &set);
+        let got = lab.counts(600);
+        assert!(got[&1] >= 495 && got[&1] <= 505, "{got:?}");
     }
 
     #[test]
     fn a_table_says_who_has_a_hash_and_any_without_one() {
-        let hosts: Vec<_> = (1..=3).map(|p| host(p, 1, Healthy)).collect();
-        let endpoints: Vec<_> = (1..=3).map(|p| endpoint(p, 1, Healthy)).collect();
-        let endpoints: Vec<&Endpoint> = endpoints.iter().collect();
         let policy = LbPolicy::Maglev(Maglev {
             table_size: 7,
             use_hostname: false,
         });
-        let table = HashTable::new(&policy, PanicRule::default(), &endpoints).map(Arc::new);
-        let mut lb = LoadBalancer::new(policy, 0);
-        let mut rng = fastrand::Rng::with_seed(1);
-        assert!(lb.choose(Some(1), 0, &mut rng).is_none());
-        lb.set_hosts(hosts, table.clone(), PanicRule::default());
+        let mut lab = Lab::of(policy, Vec::new());
+        assert_eq!(lab.port(Some(1)), None);
+        let mut lab = Lab::of(policy, (1..=3).map(|p| endpoint(p, 1, Healthy)).collect());
         for hash in 0..7 {
-            let chosen = lb
-                .choose(Some(hash), 0, &mut rng)
-                .unwrap()
-                .address
-                .port()
-                .unwrap();
-            let index = table.as_ref().unwrap().find(hash, 0).unwrap();
-            assert_eq!(usize::from(chosen), index.wrapping_add(1));
+            let chosen = lab.port(Some(hash)).unwrap();
+            let index = lab.lb.set.list[0].table.as_ref().unwrap().find(hash, 0);
+            assert_eq!(Some(usize::from(chosen).saturating_sub(1)), index);
         }
-        let any: std::collections::HashSet<u16> = (0..100)
-            .filter_map(|_| lb.choose(None, 0, &mut rng).unwrap().address.port())
-            .collect();
-        assert_eq!(any.len(), 3);
+        assert_eq!(lab.counts(100).len(), 3);
     }
 
     #[test]
     fn an_empty_cluster_has_no_host() {
-        let mut lb = LoadBalancer::new(LbPolicy::RoundRobin, 5);
-        lb.set_hosts(vec![], None, PanicRule::default());
-        assert!(
-            lb.choose(None, 0, &mut fastrand::Rng::with_seed(1))
-                .is_none()
-        );
+        for policy in [LbPolicy::RoundRobin, LbPolicy::Random, LEAST] {
+            assert_eq!(Lab::of(policy, Vec::new()).port(None), None);
+        }
     }
 }

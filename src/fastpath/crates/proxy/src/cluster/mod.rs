@@ -1,23 +1,30 @@
 //! Clusters as a worker sees them: hosts, load balancer, limits, statistics.
 
+pub mod availability;
 pub mod breaker;
 pub mod dns;
-mod hash_table;
+mod edf;
+pub mod hash_table;
 pub mod hashing;
 pub mod host;
 pub mod host_set;
 pub mod lb;
+pub mod levels;
 pub mod original_dst;
+pub mod priority;
 pub mod report;
+mod slow_start;
 mod subset;
 #[cfg(test)]
 mod testing;
+mod turns;
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use model::resources::address::Address;
 use model::resources::cluster::{
@@ -98,7 +105,7 @@ impl ClusterRuntime {
         registry: Stats,
         random: &mut fastrand::Rng,
     ) -> Self {
-        let lb = LoadBalancer::new(config.lb, random.u64(..));
+        let lb = LoadBalancer::new(&config, random.u64(..));
         let subsets = config.subsets.as_ref().map(SubsetLoadBalancer::new);
         let original = OriginalHosts::of(&config);
         let this = Self {
@@ -240,10 +247,15 @@ impl ClusterRuntime {
                 }
             });
         }
-        lb.set_hosts(new, host_set.table.clone(), host_set.panic_rule);
+        let now = Instant::now();
+        for (host, availability) in new.iter().zip(&host_set.availability) {
+            host.set_availability(*availability, now);
+        }
+        let new: Rc<[Rc<Host>]> = new.into();
+        lb.set_hosts(&new, &host_set.levels);
         if let Some(subsets) = &self.subsets {
             let mut subsets = subsets.borrow_mut();
-            subsets.set_hosts(&config, host_set, lb.hosts(), random, self.stats());
+            subsets.set_hosts(&config, host_set, &new, random, self.stats());
         }
         old.into_values().collect()
     }
@@ -268,7 +280,7 @@ impl ClusterRuntime {
         }
         let mut any = self.lb.borrow_mut();
         let mut choose = |nth: u32| match &self.subsets {
-            None => any.choose_counted(cx.hash, nth, random, self.stats()),
+            None => any.choose(cx.hash, nth, None, random, self.stats()),
             Some(subsets) => subsets
                 .borrow_mut()
                 .choose(cx, nth, &mut any, random, self.stats()),
@@ -364,10 +376,8 @@ mod tests {
             hosts: hosts.collect(),
             ..Endpoints::default()
         };
-        Arc::new(HostSet {
-            endpoints: Arc::new(endpoints),
-            ..HostSet::default()
-        })
+        let cluster = testing::cluster(Vec::new());
+        Arc::new(HostSet::new(&cluster, Arc::new(endpoints)))
     }
 
     fn cluster(host_set: &Arc<HostSet>) -> ClusterRuntime {

@@ -175,6 +175,7 @@ pub(super) fn endpoint(cluster: &Cluster, address: Address) -> Endpoint {
         address,
         weight: 1,
         health: HealthStatus::Unknown,
+        priority: 0,
         locality: Arc::default(),
         locality_weight: None,
         metadata: None,

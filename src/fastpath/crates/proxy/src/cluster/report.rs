@@ -68,7 +68,7 @@ pub fn as_text(view: ClusterView<'_>, out: &mut String) {
         let _ = writeln!(out, "{prefix}::zone::{}", host.locality.zone);
         let _ = writeln!(out, "{prefix}::sub_zone::{}", host.locality.sub_zone);
         let _ = writeln!(out, "{prefix}::canary::false");
-        let _ = writeln!(out, "{prefix}::priority::0");
+        let _ = writeln!(out, "{prefix}::priority::{}", host.priority);
         let _ = writeln!(out, "{prefix}::success_rate::-1");
         let _ = writeln!(out, "{prefix}::local_origin_success_rate::-1");
     }
@@ -182,9 +182,8 @@ fn health_flags(health: HealthStatus) -> &'static str {
     match health {
         HealthStatus::Unknown | HealthStatus::Healthy => "healthy",
         HealthStatus::Degraded => "/degraded_eds_health",
-        HealthStatus::Unhealthy | HealthStatus::Draining | HealthStatus::Timeout => {
-            "/failed_eds_health"
-        }
+        HealthStatus::Unhealthy | HealthStatus::Timeout => "/failed_eds_health",
+        HealthStatus::Draining => "/eds_status_draining",
     }
 }
 

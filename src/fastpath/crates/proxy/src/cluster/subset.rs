@@ -56,11 +56,11 @@ impl SubsetLoadBalancer {
         &mut self,
         cluster: &Cluster,
         set: &Arc<HostSet>,
-        hosts: &[Rc<Host>],
+        hosts: &Rc<[Rc<Host>]>,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) {
-        let mut fresh = || LoadBalancer::new(cluster.lb, random.u64(..));
+        let mut fresh = || LoadBalancer::new(cluster, random.u64(..));
         let old_set = std::mem::replace(&mut self.set, Arc::clone(set));
         let old = old_set.subset_list();
         let mut before: Vec<Option<Subset>> = self.list.drain(..).map(Some).collect();
@@ -70,16 +70,16 @@ impl SubsetLoadBalancer {
                 .and_then(|at| before.get_mut(at))
                 .and_then(Option::take);
             let subset = match (members.single, kept) {
-                (true, _) => members.of(hosts).into_iter().next().map(Subset::Single),
-                (false, Some(Subset::Balanced(lb))) => Some(balanced(lb, members, hosts, set)),
-                (false, _) => Some(balanced(fresh(), members, hosts, set)),
+                (true, _) => first(members, hosts).map(Subset::Single),
+                (false, Some(Subset::Balanced(lb))) => Some(balanced(lb, members, hosts)),
+                (false, _) => Some(balanced(fresh(), members, hosts)),
             };
             self.list.extend(subset);
         }
         let default = set.subsets.as_ref().and_then(|s| s.default.as_ref());
         self.default = default.map(|members| {
             let mut lb = self.default.take().unwrap_or_else(&mut fresh);
-            lb.set_hosts(members.of(hosts), members.table.clone(), set.panic_rule);
+            lb.set_hosts(hosts, &members.levels);
             lb
         });
         count_subsets(stats, set, &old_set);
@@ -102,7 +102,7 @@ impl SubsetLoadBalancer {
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
         let mut choose_of = |lb: Option<&mut LoadBalancer>| {
-            lb.and_then(|lb| lb.choose_counted(cx.hash, nth, random, stats))
+            lb.and_then(|lb| lb.choose(cx.hash, nth, None, random, stats))
         };
         match next(self.set.subset_list(), &self.config, cx.metadata_match) {
             Next::Subset(at) => {
@@ -208,9 +208,15 @@ impl<'a> Criteria<'a> {
     }
 }
 
-fn balanced(mut lb: LoadBalancer, members: &Members, hosts: &[Rc<Host>], set: &HostSet) -> Subset {
-    lb.set_hosts(members.of(hosts), members.table.clone(), set.panic_rule);
+fn balanced(mut lb: LoadBalancer, members: &Members, hosts: &Rc<[Rc<Host>]>) -> Subset {
+    lb.set_hosts(hosts, &members.levels);
     Subset::Balanced(lb)
+}
+
+/// Of the highest priority: that is the first one.
+fn first(members: &Members, hosts: &[Rc<Host>]) -> Option<Rc<Host>> {
+    let at = usize::try_from(*members.hosts.first()?).ok()?;
+    hosts.get(at).cloned()
 }
 
 #[cfg(test)]

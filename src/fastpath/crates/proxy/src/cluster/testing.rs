@@ -1,7 +1,8 @@
 //! What tests of clusters begin with.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::resources::address::Address;
 use model::resources::cluster::{
@@ -10,6 +11,9 @@ use model::resources::cluster::{
 };
 use model::resources::http::Http2Options;
 
+use super::availability::Availability;
+use super::host::{Host, HostShards};
+
 /// A healthy host on the loopback.
 pub fn endpoint(port: u16, weight: u32) -> Endpoint {
     Endpoint {
@@ -17,10 +21,23 @@ pub fn endpoint(port: u16, weight: u32) -> Endpoint {
         hostname: None,
         weight,
         health: HealthStatus::Healthy,
+        priority: 0,
         locality: Arc::default(),
         locality_weight: None,
         metadata: None,
     }
+}
+
+/// A worker's, of such an endpoint.
+pub fn host(port: u16, weight: u32) -> Rc<Host> {
+    host_of(&endpoint(port, weight))
+}
+
+pub fn host_of(endpoint: &Endpoint) -> Rc<Host> {
+    let shards = HostShards::default();
+    let host = Host::new(endpoint, None, &shards, UpstreamProtocol::Http1, 0);
+    host.set_availability(Availability::of(endpoint), Instant::now());
+    Rc::new(host)
 }
 
 /// One with this `envoy.lb` metadata, keys sorted.
@@ -49,6 +66,8 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
         lb: LbPolicy::RoundRobin,
         subsets: None,
         panic_threshold: 50.0,
+        fail_on_panic: false,
+        slow_start: None,
         connect_timeout: Duration::from_secs(5),
         per_connection_buffer_limit_bytes: 1 << 20,
         thresholds: [Thresholds::default(); 2],

@@ -9,28 +9,21 @@ use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use model::resources::listener::ListenerFilter;
 
 use super::{ClusterEntry, Control, State};
+use crate::cluster::availability::Availability;
 use crate::cluster::host_set::{HostSet, count_subsets};
 use crate::telemetry::stats::{ClusterShard, Declared, Membership, Stats};
 
 impl Control {
     pub(super) fn count_members(&self, cluster: &Cluster, hosts: &HostSet) {
-        use model::resources::cluster::HealthStatus as H;
-        let count = |want: fn(H) -> bool| {
-            u32::try_from(
-                hosts
-                    .endpoints
-                    .hosts
-                    .iter()
-                    .filter(|h| want(h.health))
-                    .count(),
-            )
-            .unwrap_or(u32::MAX)
+        let count = |wanted: Availability| {
+            let found = hosts.availability.iter().filter(|a| **a == wanted);
+            u32::try_from(found.count()).unwrap_or(u32::MAX)
         };
         let membership = Membership {
-            total: count(|_| true),
-            healthy: count(|h| matches!(h, H::Healthy | H::Unknown)),
-            degraded: count(|h| h == H::Degraded),
-            excluded: 0,
+            total: u32::try_from(hosts.availability.len()).unwrap_or(u32::MAX),
+            healthy: count(Availability::Healthy),
+            degraded: count(Availability::Degraded),
+            excluded: count(Availability::Excluded),
             max_host_weight: 0,
         };
         self.stats.set_membership(&cluster.stat_name, membership);
@@ -43,7 +36,7 @@ impl Control {
             let name = format!("cluster.{}.{name}", cluster.stat_name);
             self.stats.set_gauge(&name, value);
         };
-        if let Some(table) = &hosts.table {
+        if let Some(table) = hosts.levels.shown_table() {
             let places = table.places();
             if let Some(size) = table.ring_size() {
                 set("ring_hash_lb.size", size);
@@ -78,7 +71,7 @@ impl Control {
 
     /// The cluster is gone or another one, and with it its tables.
     pub(super) fn forget_tables(&self, cluster: &Cluster, hosts: &HostSet) {
-        if hosts.table.is_none() && hosts.subsets.is_none() {
+        if hosts.levels.shown_table().is_none() && hosts.subsets.is_none() {
             return;
         }
         for name in ["ring_hash_lb.", "maglev_lb.", "lb_subsets_single_host_"] {

@@ -10,9 +10,9 @@ mod ring;
 
 use std::collections::BTreeMap;
 
-use model::resources::cluster::{Endpoint, HealthStatus, LbPolicy, Locality};
+use model::resources::cluster::{Endpoint, LbPolicy, Locality};
 
-use super::lb::PanicRule;
+use super::availability::Availability;
 use maglev::MaglevTable;
 use ring::Ring;
 
@@ -30,21 +30,21 @@ pub struct Places {
 }
 
 impl HashTable {
-    /// `None`: the policy has no table. `hosts` is the host set; those that take traffic are in
-    /// the table, by their index in it.
-    pub fn new(policy: &LbPolicy, panic_rule: PanicRule, hosts: &[&Endpoint]) -> Option<Self> {
-        let weights = || normalized(hosts, panic_rule);
+    /// `None`: the policy has no table. `members`: the hosts of one priority; those that take
+    /// traffic are in the table, by their index.
+    pub fn new(policy: &LbPolicy, panic: bool, members: &[Member<'_>]) -> Option<Self> {
+        let keyed = |use_hostname| keyed(&normalized(members, panic), use_hostname);
         match policy {
             LbPolicy::RoundRobin
             | LbPolicy::LeastRequest { .. }
             | LbPolicy::Random
             | LbPolicy::ClusterProvided => None,
             LbPolicy::RingHash(config) => {
-                let hosts = keyed(hosts, &weights(), config.use_hostname);
+                let hosts = keyed(config.use_hostname);
                 Some(Self::Ring(Ring::new(*config, &hosts)))
             }
             LbPolicy::Maglev(config) => {
-                let hosts = keyed(hosts, &weights(), config.use_hostname);
+                let hosts = keyed(config.use_hostname);
                 Some(Self::Maglev(MaglevTable::new(*config, hosts)))
             }
         }
@@ -76,6 +76,15 @@ impl HashTable {
     }
 }
 
+/// A host, as it is chosen from.
+#[derive(Debug, Clone, Copy)]
+pub struct Member<'a> {
+    /// Among all of the cluster.
+    pub index: u32,
+    pub endpoint: &'a Endpoint,
+    pub availability: Availability,
+}
+
 /// A host that takes traffic, as tables place it.
 #[derive(Debug, Clone)]
 struct Keyed {
@@ -87,7 +96,7 @@ struct Keyed {
 }
 
 /// What hosts are placed by: `hash_key` of their metadata, else hostname or address.
-fn keyed(hosts: &[&Endpoint], weights: &[(usize, f64)], use_hostname: bool) -> Vec<Keyed> {
+fn keyed(weights: &[(Member<'_>, f64)], use_hostname: bool) -> Vec<Keyed> {
     let key = |host: &Endpoint| -> Box<str> {
         let given = host.metadata.as_ref().and_then(|m| m.hash_key.as_deref());
         match given {
@@ -96,43 +105,40 @@ fn keyed(hosts: &[&Endpoint], weights: &[(usize, f64)], use_hostname: bool) -> V
             None => host.address.to_string().into(),
         }
     };
-    let each = |(at, weight): &(usize, f64)| {
-        Some(Keyed {
-            key: key(hosts.get(*at)?),
-            host: u32::try_from(*at).ok()?,
-            weight: *weight,
-        })
+    let each = |(member, weight): &(Member<'_>, f64)| Keyed {
+        key: key(member.endpoint),
+        host: member.index,
+        weight: *weight,
     };
-    weights.iter().filter_map(each).collect()
+    weights.iter().map(each).collect()
 }
 
-/// Index and share of the hosts that take traffic: the healthy ones (DEGRADED never, as in Envoy),
+/// The hosts that take traffic, with their shares: the healthy ones (DEGRADED never, as in Envoy),
 /// in panic all. Where the weights of localities are kept they come first, and the order is that
 /// of localities.
-fn normalized(hosts: &[&Endpoint], panic_rule: PanicRule) -> Vec<(usize, f64)> {
-    let panic = panic_rule.holds(hosts.iter().map(|h| h.health));
-    let takes_traffic =
-        |health| panic || matches!(health, HealthStatus::Unknown | HealthStatus::Healthy);
-    let mut localities: BTreeMap<&Locality, (f64, Vec<usize>)> = BTreeMap::new();
+fn normalized<'a>(all: &[Member<'a>], panic: bool) -> Vec<(Member<'a>, f64)> {
+    let takes_traffic = |availability| panic || availability == Availability::Healthy;
+    let mut localities: BTreeMap<&Locality, (f64, Vec<Member<'a>>)> = BTreeMap::new();
     let none = Locality::default();
-    for (at, host) in hosts.iter().enumerate() {
+    for member in all {
+        let host = member.endpoint;
         let (locality, weight) = match host.locality_weight {
             Some(weight) => (&*host.locality, f64::from(weight)),
             None => (&none, 1.0),
         };
         let entry = localities.entry(locality).or_default();
         entry.0 = weight;
-        if takes_traffic(host.health) {
-            entry.1.push(at);
+        if takes_traffic(member.availability) {
+            entry.1.push(*member);
         }
     }
     let total: f64 = localities.values().map(|(weight, _)| weight).sum();
-    let mut out = Vec::with_capacity(hosts.len());
+    let mut out = Vec::with_capacity(all.len());
     for (weight, members) in localities.values().filter(|(weight, _)| *weight > 0.0) {
         let share = weight / total;
-        let weight_of = |at: &usize| hosts.get(*at).map_or(0.0, |h| f64::from(h.weight));
+        let weight_of = |member: &Member<'_>| f64::from(member.endpoint.weight);
         let sum: f64 = members.iter().map(weight_of).sum();
-        out.extend(members.iter().map(|at| (*at, weight_of(at) * share / sum)));
+        out.extend(members.iter().map(|m| (*m, weight_of(m) * share / sum)));
     }
     out
 }

@@ -18,6 +18,7 @@ fn endpoint(number: u8, weight: u32) -> Endpoint {
         hostname: Some(format!("host-{number}").into()),
         weight,
         health: HealthStatus::Healthy,
+        priority: 0,
         locality: Arc::default(),
         locality_weight: None,
         metadata: None,
@@ -40,9 +41,17 @@ fn maglev(table_size: u32) -> LbPolicy {
     })
 }
 
+fn members(hosts: &[Endpoint]) -> Vec<Member<'_>> {
+    let member = |(index, endpoint)| Member {
+        index,
+        endpoint,
+        availability: Availability::of(endpoint),
+    };
+    (0..).zip(hosts).map(member).collect()
+}
+
 fn table(policy: LbPolicy, hosts: &[Endpoint]) -> HashTable {
-    let hosts: Vec<&Endpoint> = hosts.iter().collect();
-    HashTable::new(&policy, PanicRule::default(), &hosts).unwrap()
+    HashTable::new(&policy, false, &members(hosts)).unwrap()
 }
 
 /// How many of the first hashes each host has.
@@ -131,7 +140,7 @@ fn nobody_is_in_a_table_without_hosts() {
         table(LbPolicy::RingHash(ring(0, 8)), &hosts).find(7, 0),
         None
     );
-    assert!(HashTable::new(&LbPolicy::Random, PanicRule::default(), &[]).is_none());
+    assert!(HashTable::new(&LbPolicy::Random, false, &[]).is_none());
 }
 
 #[test]
@@ -144,15 +153,21 @@ fn only_healthy_hosts_are_there_until_panic() {
         assert_eq!(shares, HashMap::from([(2, 100)]));
     }
     hosts[2].health = HealthStatus::Draining;
-    let shares = shares(&table(maglev(1009), &hosts), spread(1000));
-    assert_eq!(shares.len(), 3);
+    let panic = HashTable::new(&maglev(1009), true, &members(&hosts)).unwrap();
+    assert_eq!(shares(&panic, spread(1000)).len(), 3);
 }
 
 #[test]
 fn keys_are_hash_key_or_hostname_or_address() {
     let mut host = endpoint(1, 1);
-    let key =
-        |host: &Endpoint, use_hostname| keyed(&[host], &[(0, 1.0)], use_hostname)[0].key.clone();
+    let key = |host: &Endpoint, use_hostname| {
+        keyed(
+            &[(members(std::slice::from_ref(host))[0], 1.0)],
+            use_hostname,
+        )[0]
+        .key
+        .clone()
+    };
     assert_eq!(&*key(&host, false), "10.0.0.1:80");
     assert_eq!(&*key(&host, true), "host-1");
     host.metadata = Some(Arc::new(EndpointMetadata {
@@ -197,9 +212,9 @@ fn localities_come_before_hosts() {
         at("a", 3, 2, 3),
         at("c", 4, 9, 0),
     ];
-    let hosts: Vec<&Endpoint> = hosts.iter().collect();
-    let expected = [(1, 0.25), (2, 0.5), (0, 0.25)];
-    assert_eq!(normalized(&hosts, PanicRule::default()), expected);
+    let found = normalized(&members(&hosts), false);
+    let found: Vec<(u32, f64)> = found.iter().map(|(m, w)| (m.index, *w)).collect();
+    assert_eq!(found, [(1, 0.25), (2, 0.5), (0, 0.25)]);
 }
 
 fn some_hosts() -> impl Strategy<Value = Vec<Endpoint>> {

@@ -389,7 +389,11 @@ fn slow_start(message: Option<&SlowStartConfig>, problems: &mut Problems) -> Opt
     (!window.is_zero()).then_some(SlowStart {
         window,
         // What Envoy uses instead of such a one.
-        aggression: if aggression > 0.0 { aggression } else { 1.0 },
+        aggression: if aggression > 0.0 && aggression.is_finite() {
+            aggression
+        } else {
+            1.0
+        },
         min_weight: least.map_or(10.0, |percent| percent.value) / 100.0,
     })
 }

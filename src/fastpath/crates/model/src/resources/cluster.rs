@@ -243,7 +243,7 @@ pub struct TcpKeepalive {
     pub interval_seconds: Option<u32>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Locality {
     pub region: Box<str>,
     pub zone: Box<str>,

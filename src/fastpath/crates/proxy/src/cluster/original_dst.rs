@@ -197,9 +197,7 @@ pub fn membership(total: usize) -> Membership {
     Membership {
         total,
         healthy: total,
-        degraded: 0,
-        excluded: 0,
-        max_host_weight: 0,
+        ..Membership::default()
     }
 }
 

@@ -146,6 +146,9 @@ fn host_json(view: ClusterView<'_>, host: &Endpoint, out: &mut String) {
     if let Some(hostname) = &host.hostname {
         let _ = write!(out, ",\"hostname\":{}", quoted(hostname));
     }
+    if host.priority != 0 {
+        let _ = write!(out, ",\"priority\":{}", host.priority);
+    }
     let parts: Vec<String> = [
         ("region", &host.locality.region),
         ("zone", &host.locality.zone),

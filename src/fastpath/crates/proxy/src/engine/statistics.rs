@@ -1,10 +1,11 @@
 //! What the control side counts: members, changes, what is configured and what warms.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
-use model::resources::cluster::Cluster;
+use model::resources::cluster::{Cluster, Endpoints};
 use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use model::resources::listener::ListenerFilter;
 
@@ -25,6 +26,7 @@ impl Control {
             degraded: count(Availability::Degraded),
             excluded: count(Availability::Excluded),
             max_host_weight: 0,
+            members: members(&hosts.endpoints),
         };
         self.stats.set_membership(&cluster.stat_name, membership);
         self.gauge_tables(cluster, hosts);
@@ -215,6 +217,23 @@ impl Control {
         );
         self.stats.set_gauge("listener_manager.workers_started", 1);
     }
+}
+
+/// Who is in each priority, in whatever order.
+fn members(endpoints: &Endpoints) -> Vec<u64> {
+    let mut members: Vec<u64> = Vec::new();
+    for host in &endpoints.hosts {
+        let at = usize::from(host.priority);
+        if members.len() <= at {
+            members.resize(at.saturating_add(1), 0);
+        }
+        let mut hasher = DefaultHasher::new();
+        (&host.address, &host.locality).hash(&mut hasher);
+        if let Some(sum) = members.get_mut(at) {
+            *sum = sum.wrapping_add(hasher.finish());
+        }
+    }
+    members
 }
 
 /// The names of a connection manager's HTTP filters.

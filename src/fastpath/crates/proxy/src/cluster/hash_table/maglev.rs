@@ -33,11 +33,21 @@ impl MaglevTable {
         } else {
             fill(&mut turns, size)
         };
-        let fewest = turns.iter().map(|turn| turn.count).fold(size, u64::min);
-        let most = turns.iter().map(|turn| turn.count).fold(0, u64::max);
+        let counts = || turns.iter().map(|turn| turn.count);
+        let places = match turns.len() {
+            // Envoy makes no table for one host, and says so.
+            one_or_none @ (0 | 1) => Places {
+                fewest: one_or_none as u64,
+                most: one_or_none as u64,
+            },
+            _ => Places {
+                fewest: counts().fold(size, u64::min),
+                most: counts().fold(0, u64::max),
+            },
+        };
         Self {
             slots: Slots::new(slots),
-            places: Places { fewest, most },
+            places,
         }
     }
 

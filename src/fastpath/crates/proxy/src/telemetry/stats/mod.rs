@@ -526,7 +526,8 @@ impl Stats {
         });
     }
 
-    /// The `membership_*` gauges of a cluster; counts a `membership_change` if they differ.
+    /// The `membership_*` gauges of a cluster; counts a `membership_change` for each
+    /// priority that has other members.
     pub fn set_membership(&self, stat_name: &str, membership: Membership) {
         self.with(|r| r.set_membership(stat_name, membership));
     }

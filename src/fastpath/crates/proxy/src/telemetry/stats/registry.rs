@@ -19,7 +19,7 @@ use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
 
 /// How many endpoints of a cluster there are, in each state.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Membership {
     pub total: u32,
     pub healthy: u32,
@@ -27,6 +27,24 @@ pub struct Membership {
     pub excluded: u32,
     /// Of one endpoint; 0 while there are none or their weights are not looked at.
     pub max_host_weight: u32,
+    /// Who they are: a number for each priority.
+    pub members: Vec<u64>,
+}
+
+impl Membership {
+    /// Envoy counts a change for each priority whose members are others.
+    fn changes_since(&self, before: &Self) -> u64 {
+        let most = self.members.len().max(before.members.len());
+        let differs = |at: &usize| {
+            let of = |membership: &Self| membership.members.get(*at).copied().unwrap_or(0);
+            of(self) != of(before)
+        };
+        match (0..most).filter(differs).count() as u64 {
+            // Of members that nobody lists only the number is known.
+            0 => u64::from(most == 0 && self.total != before.total),
+            changes => changes,
+        }
+    }
 }
 
 /// Entities of one kind by name.
@@ -169,13 +187,12 @@ impl Registry {
 
     pub(super) fn set_membership(&mut self, stat_name: &str, now: Membership) {
         match self.memberships.get_mut(stat_name) {
-            Some((before, changes)) if *before != now => {
+            Some((before, changes)) => {
+                *changes = changes.wrapping_add(now.changes_since(before));
                 *before = now;
-                *changes = changes.wrapping_add(1);
             }
-            Some(_) => {}
             None => {
-                let changes = u64::from(now.total != 0);
+                let changes = now.changes_since(&Membership::default());
                 self.memberships
                     .insert(stat_name.to_owned(), (now, changes));
             }

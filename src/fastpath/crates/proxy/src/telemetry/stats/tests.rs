@@ -355,3 +355,32 @@ fn shards_are_small() {
         size_of::<ListenerShard>()
     );
 }
+
+#[test]
+fn a_change_of_members_is_counted_by_priority() {
+    let stats = Stats::new(1);
+    stats.declare_cluster("c");
+    let membership = |healthy, members: &[u64]| Membership {
+        total: 3,
+        healthy,
+        members: members.to_vec(),
+        ..Membership::default()
+    };
+    let changes = || {
+        let text = stats.text(None, false, Kind::Counters).unwrap();
+        let name = "cluster.c.membership_change: ";
+        let found = text.lines().find_map(|line| line.strip_prefix(name));
+        found.map(str::to_owned)
+    };
+    for (now, expected) in [
+        (membership(3, &[1, 0, 2]), "2"),
+        // Their health only.
+        (membership(2, &[1, 0, 2]), "2"),
+        (membership(2, &[1, 2]), "4"),
+        (membership(2, &[3]), "6"),
+        (membership(2, &[3]), "6"),
+    ] {
+        stats.set_membership("c", now);
+        assert_eq!(changes().as_deref(), Some(expected));
+    }
+}

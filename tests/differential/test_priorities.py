@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import config
+from tests.support import config, tls_config
 from tests.support.hosts import Hosts
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
@@ -347,3 +347,89 @@ def test_dns_clusters_have_priorities(hosts: Hosts, tmp_path: Path) -> None:
     for name, (_, shares, _) in cases.items():
         if name != "dns_degraded":
             assert len(set(ours[name])) >= len(shares), name
+
+
+def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
+    """Some requests are answered at once, those of TCP never; health does not matter."""
+
+    def dropping(numerator: int, denominator: str = "HUNDRED") -> Tree:
+        share = {"numerator": numerator, "denominator": denominator}
+        return {"policy": {"drop_overloads": [{"category": "lb", "drop_percentage": share}]}}
+
+    one = [_group(0, _H)]
+    clusters = [
+        _cluster("all", one, hosts.port, **dropping(100)),
+        _cluster(
+            "all_by_name", one, hosts.port, type="STRICT_DNS", **dropping(1_000_000, "MILLION")
+        ),
+        _cluster("without_hosts", [], hosts.port, **dropping(10_000, "TEN_THOUSAND")),
+        _cluster("some", one, hosts.port, **dropping(2_500, "TEN_THOUSAND")),
+        _cluster("none", one, hosts.port, **dropping(0)),
+    ]
+    port, admin_port = free_port(), free_port()
+    tcp_port = free_port()
+    log = {
+        "name": "envoy.access_loggers.file",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            "path": "log",
+            "log_format": {
+                "text_format_source": {
+                    "inline_string": "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_FLAGS% "
+                    "%RESPONSE_CODE_DETAILS% %UPSTREAM_CLUSTER% %BYTES_SENT%\n"
+                }
+            },
+        },
+    }
+    retried = {"retry_policy": {"retry_on": "5xx", "num_retries": 3}}
+    routes = [
+        {
+            "match": {"path": f"/{cluster['name']}"},
+            "route": {"cluster": cluster["name"], **retried},
+            "response_headers_to_add": [{"header": {"key": "x-route", "value": "yes"}}],
+        }
+        for cluster in clusters
+    ]
+    names = [cluster["name"] for cluster in clusters if cluster["name"] != "some"]
+
+    def run(kind: str) -> tuple[list[Any], list[str], list[str], list[str]]:
+        folder = tmp_path / kind
+        folder.mkdir()
+        log["typed_config"]["path"] = str(folder / "access.log")  # type: ignore[index]
+        manager = config.hcm(config.route_config("r", *routes), access_log=[log])
+        tunnel = tls_config.tcp_proxy(stat_prefix="t", cluster="all")
+        listeners = [
+            config.listener("in", port, manager),
+            tls_config.listener("tcp", tcp_port, tls_config.chain(tunnel)),
+        ]
+        text = config.bootstrap(admin_port, listeners, clusters)
+        with Proxy(kind, text, folder / "run", admin_port) as proxy:
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as conn:
+                told = [_whole(conn, f"/{name}") for name in names]
+                some = [_get(conn, "/some", {}) for _ in range(_REQUESTS)]
+            with closing(http.client.HTTPConnection("127.0.0.1", tcp_port, timeout=20)) as conn:
+                told.append(_get(conn, "/", {}))
+            stats = proxy.admin("GET", "/stats")[1].splitlines()
+        counted = [
+            line
+            for line in stats
+            if line.startswith(("cluster.all.", "cluster.without_hosts.")) and "upstream_rq" in line
+        ]
+        lines = (folder / "access.log").read_text().splitlines()
+        return told, counted, [line for line in lines if "/some" not in line], some
+
+    envoy, ours = run(ENVOY), run(OURS)
+    assert ours[:3] == envoy[:3]
+    assert ours[0][-1] == "127.0.1.1"
+    for kind, found in ((ENVOY, envoy), (OURS, ours)):
+        _check(f"{kind} some", found[3], {"503": 25, "127.0.1.1": 75})
+
+
+def _whole(conn: http.client.HTTPConnection, path: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers without those that differ each time, body."""
+    conn.request("GET", path)
+    response = conn.getresponse()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    for name in ("date", "x-envoy-upstream-service-time", "server"):
+        headers.pop(name, None)
+    return response.status, headers, response.read()

@@ -19,8 +19,9 @@ use super::{
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
-    Cluster, Discovery, Dns, LocalityWeights, LookupFamily, RetryBudget, RoutingPriority,
-    TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp, UpstreamProtocol,
+    Cluster, Discovery, Dns, EndpointPolicy, LocalityWeights, LookupFamily, RetryBudget,
+    RoutingPriority, TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp,
+    UpstreamProtocol,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -289,9 +290,12 @@ fn dns(
     weights: LocalityWeights,
     problems: &mut Problems,
 ) -> Dns {
-    let targets = match message.load_assignment.as_ref() {
-        Some(a) => problems.within("load_assignment", |p| endpoints::dns_targets(a, weights, p)),
-        None => Vec::new(),
+    let (targets, policy) = match message.load_assignment.as_ref() {
+        Some(a) => problems.within("load_assignment", |p| {
+            let targets = endpoints::dns_targets(a, weights, p);
+            (targets, p.within("policy", |p| endpoints::policy(a, p)))
+        }),
+        None => (Vec::new(), EndpointPolicy::default()),
     };
     let refresh = message.dns_refresh_rate.as_ref();
     let refresh = millis_or("dns_refresh_rate", refresh, DNS_REFRESH, problems);
@@ -319,11 +323,7 @@ fn dns(
     Dns {
         logical,
         targets,
-        policy: message
-            .load_assignment
-            .as_ref()
-            .map(endpoints::policy)
-            .unwrap_or_default(),
+        policy,
         refresh,
         failure_refresh_base: base,
         failure_refresh_max: max,

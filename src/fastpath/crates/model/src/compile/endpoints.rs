@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::endpoint::v3 as pb;
+use pb::cluster_load_assignment::policy::DropOverload;
 use pb::lb_endpoint::HostIdentifier;
 
 use super::address::{bind, host_port};
+use super::matchers::{denominator, millionths};
 use super::metadata;
 use crate::problem::Problems;
 use crate::resources::cluster::{
@@ -51,7 +53,7 @@ impl Assignment {
             cluster_name: message.cluster_name.clone(),
             hosts,
             weights: weights(message),
-            policy: policy(message),
+            policy: problems.within("policy", |p| policy(message, p)),
         }
     }
 
@@ -82,15 +84,38 @@ impl Assignment {
     }
 }
 
-pub(super) fn policy(message: &pb::ClusterLoadAssignment) -> EndpointPolicy {
+/// Within `policy`.
+pub(super) fn policy(
+    message: &pb::ClusterLoadAssignment,
+    problems: &mut Problems,
+) -> EndpointPolicy {
     let default = EndpointPolicy::default();
     message.policy.as_ref().map_or(default, |policy| {
         let factor = policy.overprovisioning_factor.as_ref();
         EndpointPolicy {
             overprovisioning_factor: factor.map_or(default.overprovisioning_factor, |v| v.value),
             weighted_priority_health: policy.weighted_priority_health,
+            drop_millionths: drops(&policy.drop_overloads, problems),
         }
     })
+}
+
+/// In millionths.
+fn drops(overloads: &[DropOverload], problems: &mut Problems) -> u32 {
+    let [overload] = overloads else {
+        if !overloads.is_empty() {
+            let reason = format!("only one is possible, there are {}", overloads.len());
+            problems.report_at("drop_overloads", reason);
+        }
+        return 0;
+    };
+    let Some(share) = overload.drop_percentage.as_ref() else {
+        return 0;
+    };
+    if share.numerator > denominator(share) {
+        problems.report_at("drop_overloads[0].drop_percentage", "is more than all");
+    }
+    millionths(share)
 }
 
 fn weights(message: &pb::ClusterLoadAssignment) -> Weights {

@@ -143,10 +143,14 @@ pub(super) fn fraction(message: &RuntimeFractionalPercent) -> u32 {
 
 /// A fraction in millionths, 1 at most.
 pub(super) fn millionths(percent: &FractionalPercent) -> u32 {
-    let times = match DenominatorType::try_from(percent.denominator) {
-        Ok(DenominatorType::Hundred) | Err(_) => 10_000,
-        Ok(DenominatorType::TenThousand) => 100,
-        Ok(DenominatorType::Million) => 1,
-    };
+    let times = 1_000_000_u32.checked_div(denominator(percent)).unwrap_or(1);
     percent.numerator.saturating_mul(times).min(1_000_000)
+}
+
+pub(super) fn denominator(percent: &FractionalPercent) -> u32 {
+    match DenominatorType::try_from(percent.denominator) {
+        Ok(DenominatorType::Hundred) | Err(_) => 100,
+        Ok(DenominatorType::TenThousand) => 10_000,
+        Ok(DenominatorType::Million) => 1_000_000,
+    }
 }

@@ -141,6 +141,8 @@ pub struct EndpointPolicy {
     pub overprovisioning_factor: u32,
     /// `weighted_priority_health`: a priority's health counts the weights of hosts, not hosts.
     pub weighted_priority_health: bool,
+    /// `drop_overloads`: how many requests, in millionths, are answered at once.
+    pub drop_millionths: u32,
 }
 
 impl Default for EndpointPolicy {
@@ -148,6 +150,7 @@ impl Default for EndpointPolicy {
         Self {
             overprovisioning_factor: 140,
             weighted_priority_health: false,
+            drop_millionths: 0,
         }
     }
 }

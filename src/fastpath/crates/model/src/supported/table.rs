@@ -1840,8 +1840,18 @@ pub const TABLE: &[Entry] = &[
     },
     all(
         "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy",
-        &["overprovisioning_factor", "weighted_priority_health"],
+        &[
+            "overprovisioning_factor",
+            "weighted_priority_health",
+            "drop_overloads",
+        ],
     ),
+    Entry {
+        message: "envoy.config.endpoint.v3.ClusterLoadAssignment.Policy.DropOverload",
+        implemented: &["drop_percentage"],
+        ignored: &[("category", "a name in load reports, which are not sent")],
+        default_only: &[],
+    },
     Entry {
         message: "envoy.config.endpoint.v3.LocalityLbEndpoints",
         implemented: &[

@@ -14,7 +14,6 @@ use proto::HeaderMap;
 use super::edf::Schedule;
 use super::host::Host;
 use super::levels::{Group, Levels};
-use super::priority::Picks;
 use super::slow_start::Warmup;
 use super::turns::Turns;
 use crate::listener::ConnectionFacts;
@@ -153,13 +152,11 @@ impl LoadBalancer {
         }
     }
 
-    /// `nth`: the answers before were of no use; a table has others for one hash. `picks`: by
-    /// these, not as the health of priorities has it. Counts panic.
+    /// `nth`: the answers before were of no use; a table has others for one hash. Counts panic.
     pub fn choose(
         &mut self,
         hash: Option<u64>,
         nth: u32,
-        picks: Option<&Picks>,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
@@ -169,9 +166,8 @@ impl LoadBalancer {
             // Without a hash any host, as in Envoy.
             drawn = Some(hash.unwrap_or_else(|| random.u64(..)));
         }
-        // A table has one for a hash, however often it is tried.
-        let picks = picks.filter(|_| !is_hash).unwrap_or(&self.set.picks);
-        let pick = picks.choose(|| *drawn.get_or_insert_with(|| random.u64(..)));
+        let draw = || *drawn.get_or_insert_with(|| random.u64(..));
+        let pick = self.set.picks.choose(draw);
         let level = self.set.list.get(pick.priority)?;
         if level.panic {
             if !is_hash || nth == 0 {
@@ -268,7 +264,7 @@ mod tests {
         }
 
         fn port(&mut self, hash: Option<u64>) -> Option<u16> {
-            let host = self.lb.choose(hash, 0, None, &mut self.rng, &self.stats);
+            let host = self.lb.choose(hash, 0, &mut self.rng, &self.stats);
             host?.address.port()
         }
 

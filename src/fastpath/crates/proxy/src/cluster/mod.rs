@@ -273,6 +273,11 @@ impl ClusterRuntime {
         self.config.borrow().lb.is_hash()
     }
 
+    /// How many requests are answered at once (`EndpointPolicy::drop_millionths`).
+    pub fn drop_millionths(&self) -> u32 {
+        self.host_set.borrow().endpoints.policy.drop_millionths
+    }
+
     /// Picks a host for one request; `None`: no healthy upstream.
     pub fn choose(&self, cx: LbContext<'_>, random: &mut fastrand::Rng) -> Option<Rc<Host>> {
         if let Some(original) = &self.original {
@@ -280,7 +285,7 @@ impl ClusterRuntime {
         }
         let mut any = self.lb.borrow_mut();
         let mut choose = |nth: u32| match &self.subsets {
-            None => any.choose(cx.hash, nth, None, random, self.stats()),
+            None => any.choose(cx.hash, nth, random, self.stats()),
             Some(subsets) => subsets
                 .borrow_mut()
                 .choose(cx, nth, &mut any, random, self.stats()),

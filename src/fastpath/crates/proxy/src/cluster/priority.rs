@@ -77,8 +77,6 @@ pub struct PriorityLoads {
     pub degraded: PerPriority,
     /// Where all hosts are used, whatever their health.
     pub panic: Vec<bool>,
-    /// What it could take, at most 100.
-    availability: [PerPriority; 2],
 }
 
 impl PriorityLoads {
@@ -102,7 +100,7 @@ impl PriorityLoads {
                 .iter()
                 .map(|count| total != 100 && count.is_below(panic_threshold))
                 .collect(),
-            ..distribute(availability)
+            ..distribute(&availability)
         };
         if total == 0 && panic_threshold == 0.0 {
             // Nobody is there: the first priority says so.
@@ -154,8 +152,8 @@ fn total(availability: &[PerPriority; 2]) -> u32 {
 
 /// All of the load, to the healthy hosts of the first priorities as far as they can, the rest to
 /// degraded ones; nothing if nobody can take any.
-fn distribute(availability: [PerPriority; 2]) -> PriorityLoads {
-    let total = total(&availability);
+fn distribute(availability: &[PerPriority; 2]) -> PriorityLoads {
+    let total = total(availability);
     let mut left = 100_u32;
     let [mut healthy, mut degraded] = availability.each_ref().map(|availability| -> PerPriority {
         let mut take = |can: &u32| {
@@ -183,7 +181,6 @@ fn distribute(availability: [PerPriority; 2]) -> PriorityLoads {
         healthy,
         degraded,
         panic: Vec::new(),
-        availability,
     }
 }
 

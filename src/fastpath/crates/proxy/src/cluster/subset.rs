@@ -102,7 +102,7 @@ impl SubsetLoadBalancer {
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
         let mut choose_of = |lb: Option<&mut LoadBalancer>| {
-            lb.and_then(|lb| lb.choose(cx.hash, nth, None, random, stats))
+            lb.and_then(|lb| lb.choose(cx.hash, nth, random, stats))
         };
         match next(self.set.subset_list(), &self.config, cx.metadata_match) {
             Next::Subset(at) => {

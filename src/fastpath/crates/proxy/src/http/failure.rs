@@ -24,6 +24,10 @@ pub enum Failure {
         status: u16,
     },
     NoHealthyUpstream,
+    /// `drop_overloads` of its endpoints meant this request, or means all.
+    DropOverload {
+        all: bool,
+    },
     /// A circuit breaker is open.
     Overflow,
     /// Connection refused, unreachable ...
@@ -127,6 +131,7 @@ impl Failure {
             | Self::DownstreamFault(_)
             | Self::DownstreamProtocol(_) => 0,
             Self::NoHealthyUpstream
+            | Self::DropOverload { .. }
             | Self::Overflow
             | Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
@@ -149,6 +154,8 @@ impl Failure {
             Self::NoRoute => ResponseFlags::NO_ROUTE_FOUND,
             Self::ClusterNotFound { .. } => ResponseFlags::NO_CLUSTER_FOUND,
             Self::NoHealthyUpstream => ResponseFlags::NO_HEALTHY_UPSTREAM,
+            Self::DropOverload { all: false } => ResponseFlags::DROP_OVERLOAD,
+            Self::DropOverload { all: true } => ResponseFlags::UNCONDITIONAL_DROP_OVERLOAD,
             Self::Overflow => ResponseFlags::UPSTREAM_OVERFLOW,
             Self::ConnectFailure(_)
             | Self::ImmediateConnectFailure(_)
@@ -203,6 +210,8 @@ impl Failure {
             | Self::DownstreamFault(_)
             | Self::DownstreamProtocol(_) => "",
             Self::NoHealthyUpstream => "no healthy upstream",
+            Self::DropOverload { all: false } => "drop overload",
+            Self::DropOverload { all: true } => "unconditional drop overload",
             Self::Overflow => {
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow"
             }
@@ -254,6 +263,8 @@ impl Failure {
             Self::NoRoute => return "route_not_found".into(),
             Self::ClusterNotFound { .. } => return "cluster_not_found".into(),
             Self::NoHealthyUpstream => return "no_healthy_upstream".into(),
+            Self::DropOverload { all: false } => return "drop_overload".into(),
+            Self::DropOverload { all: true } => return "unconditional_drop_overload".into(),
             Self::PerTryTimeout => return "upstream_per_try_timeout".into(),
             Self::PerTryIdle => return "upstream_per_try_idle_timeout".into(),
             Self::ResponseTimeout => return "response_timeout".into(),

@@ -59,6 +59,15 @@ impl Worker {
                 .headers
                 .push_known(Known::XEnvoyOverloaded, b"true");
         }
+        if let Failure::DropOverload { all } = failure
+            && !d.client.http.hcm.router.suppress_envoy_headers
+        {
+            let name: &[u8] = match all {
+                true => b"x-envoy-unconditional-drop-overload",
+                false => b"x-envoy-drop-overload",
+            };
+            s.response.headers.push(name, b"true");
+        }
         if let Some(cluster) = &s.cluster
             && failure.is_upstream_reply()
             // Between two attempts nobody is to blame.
@@ -359,7 +368,10 @@ impl Failure {
         self.is_upstream()
             || matches!(
                 self,
-                Self::NoHealthyUpstream | Self::Overflow | Self::UdpEndedAtOnce
+                Self::NoHealthyUpstream
+                    | Self::DropOverload { .. }
+                    | Self::Overflow
+                    | Self::UdpEndedAtOnce
             )
     }
 }

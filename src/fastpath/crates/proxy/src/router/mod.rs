@@ -186,6 +186,11 @@ impl Worker {
         if !s.filters.is_empty() {
             self.filters_know_cluster(&mut s);
         }
+        let dropped = cluster.drop_millionths();
+        if self.is_drawn(dropped) {
+            let all = dropped >= 1_000_000;
+            return self.reply_failure(d, s, Failure::DropOverload { all });
+        }
         retry::Retry::begin(&mut s, forward, d.buffer_limit());
         let hcm = &d.client.http.hcm;
         let suppress = hcm.router.suppress_envoy_headers;

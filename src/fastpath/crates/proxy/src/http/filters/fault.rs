@@ -288,7 +288,7 @@ impl Worker {
     }
 
     /// Whether one of the requests of a share (in millionths) is meant.
-    pub(super) fn is_drawn(&mut self, millionths: u32) -> bool {
+    pub fn is_drawn(&mut self, millionths: u32) -> bool {
         const ALL: u32 = 1_000_000;
         match millionths {
             0 => false,

@@ -21,6 +21,7 @@ from tests.support import config, tls_config
 from tests.support.hosts import Hosts
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
+from tests.support.tcp import wait_for
 
 Tree = dict[str, Any]
 
@@ -349,12 +350,65 @@ def test_dns_clusters_have_priorities(hosts: Hosts, tmp_path: Path) -> None:
             assert len(set(ours[name])) >= len(shares), name
 
 
+def test_priorities_come_and_go(hosts: Hosts, tmp_path: Path) -> None:
+    """EDS adds one in front, empties it, moves a host to another, removes them."""
+    steps: list[tuple[list[Tree], set[str]]] = [
+        ([_group(0, _U, _H), _group(1, _H)], {"127.0.1.2", "127.0.2.1"}),
+        ([_group(0, _U, _U), _group(1, _H, _U), _group(2, _H)], {"127.0.2.1", "127.0.3.1"}),
+        ([_group(0), _group(1, _U), _group(3, _H)], {"127.0.4.1"}),
+        # The host of what was priority 3 is of 0 now.
+        ([{**_group(3, _H), "priority": 0}, _group(1, _H)], {"127.0.4.1"}),
+        ([_group(0, _H, _H)], {"127.0.1.1", "127.0.1.2"}),
+        ([_group(0, _U)], {"127.0.1.1"}),
+    ]
+    port, admin_port = free_port(), free_port()
+    route: Tree = {
+        "match": {"prefix": "/"},
+        "route": {"cluster": "one", "hash_policy": [{"header": {"header_name": "x-key"}}]},
+    }
+    listeners = [config.listener("in", port, config.hcm(config.route_config("r", route)))]
+
+    def run(kind: str) -> list[tuple[list[str], list[str]]]:
+        folder = tmp_path / kind
+        folder.mkdir()
+        eds = folder / "eds.yaml"
+
+        def put(groups: list[Tree]) -> None:
+            assignment = _cluster("one", groups, hosts.port)["load_assignment"]
+            config.move_in(eds, config.discovery(config.ENDPOINTS, [assignment]))
+
+        put(steps[0][0])
+        clusters = [config.eds_cluster("one", eds, lb_policy="RING_HASH")]
+        text = config.bootstrap(admin_port, listeners, clusters)
+        found = []
+        with (
+            Proxy(kind, text, folder / "run", admin_port) as proxy,
+            closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as conn,
+        ):
+            for groups, expected in steps:
+                put(groups)
+                seen: list[str] = []
+
+                def are_expected(expected: set[str] = expected, seen: list[str] = seen) -> bool:
+                    seen[:] = [_get(conn, "/", {"x-key": key}) for key in _KEYS[:100]]
+                    return set(seen) == expected
+
+                wait_for(are_expected, f"{kind}: {expected}")
+                stats = proxy.admin("GET", "/stats")[1].splitlines()
+                members = [line for line in stats if "cluster.one.membership_" in line]
+                found.append((seen, members))
+        return found
+
+    assert run(OURS) == run(ENVOY)
+
+
 def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
     """Some requests are answered at once, those of TCP never; health does not matter."""
 
     def dropping(numerator: int, denominator: str = "HUNDRED") -> Tree:
         share = {"numerator": numerator, "denominator": denominator}
-        return {"policy": {"drop_overloads": [{"category": "lb", "drop_percentage": share}]}}
+        overload: Tree = {"category": "lb", "drop_percentage": share}
+        return {"policy": {"drop_overloads": [overload]}}
 
     one = [_group(0, _H)]
     clusters = [
@@ -368,7 +422,7 @@ def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
     ]
     port, admin_port = free_port(), free_port()
     tcp_port = free_port()
-    log = {
+    log: Tree = {
         "name": "envoy.access_loggers.file",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
@@ -381,8 +435,8 @@ def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
             },
         },
     }
-    retried = {"retry_policy": {"retry_on": "5xx", "num_retries": 3}}
-    routes = [
+    retried: Tree = {"retry_policy": {"retry_on": "5xx", "num_retries": 3}}
+    routes: list[Tree] = [
         {
             "match": {"path": f"/{cluster['name']}"},
             "route": {"cluster": cluster["name"], **retried},
@@ -395,7 +449,7 @@ def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
     def run(kind: str) -> tuple[list[Any], list[str], list[str], list[str]]:
         folder = tmp_path / kind
         folder.mkdir()
-        log["typed_config"]["path"] = str(folder / "access.log")  # type: ignore[index]
+        log["typed_config"]["path"] = str(folder / "access.log")
         manager = config.hcm(config.route_config("r", *routes), access_log=[log])
         tunnel = tls_config.tcp_proxy(stat_prefix="t", cluster="all")
         listeners = [
@@ -405,24 +459,30 @@ def test_drop_overloads(hosts: Hosts, tmp_path: Path) -> None:
         text = config.bootstrap(admin_port, listeners, clusters)
         with Proxy(kind, text, folder / "run", admin_port) as proxy:
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as conn:
-                told = [_whole(conn, f"/{name}") for name in names]
+                told: list[Any] = [_whole(conn, f"/{name}") for name in names]
                 some = [_get(conn, "/some", {}) for _ in range(_REQUESTS)]
             with closing(http.client.HTTPConnection("127.0.0.1", tcp_port, timeout=20)) as conn:
                 told.append(_get(conn, "/", {}))
+            logged = len(names) + _REQUESTS
+            wait_for(lambda: len(_lines(folder)) == logged, "all lines of the log")
             stats = proxy.admin("GET", "/stats")[1].splitlines()
         counted = [
             line
             for line in stats
             if line.startswith(("cluster.all.", "cluster.without_hosts.")) and "upstream_rq" in line
         ]
-        lines = (folder / "access.log").read_text().splitlines()
-        return told, counted, [line for line in lines if "/some" not in line], some
+        return told, counted, [line for line in _lines(folder) if "/some" not in line], some
 
     envoy, ours = run(ENVOY), run(OURS)
     assert ours[:3] == envoy[:3]
     assert ours[0][-1] == "127.0.1.1"
     for kind, found in ((ENVOY, envoy), (OURS, ours)):
         _check(f"{kind} some", found[3], {"503": 25, "127.0.1.1": 75})
+
+
+def _lines(folder: Path) -> list[str]:
+    """Of the access log."""
+    return (folder / "access.log").read_text().splitlines()
 
 
 def _whole(conn: http.client.HTTPConnection, path: str) -> tuple[int, dict[str, str], bytes]:

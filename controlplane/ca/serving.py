@@ -2,11 +2,20 @@
 
 gRPC in Python either demands a client certificate or never asks for one, so there are two ports:
 one for those who have a certificate (Istio's 15012) and one where newcomers show a token.
+
+gRPC asks for the certificate at each handshake, on threads of its own and behind a lock; what it
+makes of a new one it hands to the handshake only after the lock. Hence a new certificate frees what
+a handshake on another thread may be about to use, and then the process dies (SIGSEGV, seen within
+hundreds of handshakes at once). So it is told of a new certificate only when there is one, and not
+before those who have left the lock are well past that place.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
@@ -21,42 +30,49 @@ _LIFE = timedelta(hours=24)
 _SKEW = timedelta(minutes=2)
 
 
+#: From the lock to the use are microseconds; a thread may be kept waiting for its turn.
+_PAST = 0.1
+
+
 class ServingCertificate:
     """A certificate that is made anew at half its life, or when the authority changes. Kept in
-    memory only."""
+    memory only. Of any thread."""
 
-    def __init__(self, authority: Callable[[], Authority], names: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        authority: Callable[[], Authority],
+        names: tuple[str, ...],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._authority = authority
         self._names = names
-        self._made_by: Authority | None = None
-        self._renew_at = datetime.now(UTC)
-        self._key = b""
-        self._chain = b""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._made: _Made | None = None
 
     def mutual(self) -> grpc.ServerCredentials:
         """Clients must show a certificate of the mesh."""
+        port = _Port(self, roots=True)
         return grpc.dynamic_ssl_server_credentials(
-            self._configuration(roots=True),
-            lambda: self._configuration(roots=True),
-            require_client_authentication=True,
+            port.first, port.next, require_client_authentication=True
         )
 
     def one_sided(self) -> grpc.ServerCredentials:
         """Clients are not asked for a certificate."""
-        return grpc.dynamic_ssl_server_credentials(
-            self._configuration(roots=False), lambda: self._configuration(roots=False)
-        )
+        port = _Port(self, roots=False)
+        return grpc.dynamic_ssl_server_credentials(port.first, port.next)
 
-    def _configuration(self, *, roots: bool) -> grpc.ServerCertificateConfiguration:
-        """Asked for at every handshake."""
-        authority = self._authority()
-        if authority is not self._made_by or datetime.now(UTC) >= self._renew_at:
-            self._renew(authority)
-        trusted = authority.roots_pem() if roots else None
-        return grpc.ssl_server_certificate_configuration([(self._key, self._chain)], trusted)
+    def current(self) -> _Made:
+        """The certificate to show now: the same object until there is another."""
+        with self._lock:
+            authority = self._authority()
+            made = self._made
+            if made is None or made.by is not authority or self._clock() >= made.renew_at:
+                made = self._made = self._make(authority)
+            return made
 
-    def _renew(self, authority: Authority) -> None:
-        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    def _make(self, authority: Authority) -> _Made:
+        key, now = ec.generate_private_key(ec.SECP256R1()), self._clock()
         ends = min(now + _LIFE, authority.expires())
         certificate = (
             x509.CertificateBuilder()
@@ -76,14 +92,48 @@ class ServingCertificate:
             )
             .sign(authority.key, hashes.SHA256())
         )
-        self._key = key.private_bytes(
+        private = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        self._chain = b"".join(pem(one) for one in (certificate, *authority.chain))
-        self._made_by = authority
-        self._renew_at = now + (ends - now) / 2
+        chain = b"".join(pem(one) for one in (certificate, *authority.chain))
+        return _Made(private, chain, authority, now + (ends - now) / 2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Made:
+    """A certificate with its key."""
+
+    key: bytes = field(repr=False)
+    chain: bytes
+    by: Authority
+    renew_at: datetime
+
+
+class _Port:
+    """What one port was told."""
+
+    def __init__(self, certificate: ServingCertificate, *, roots: bool) -> None:
+        self._certificate = certificate
+        self._roots = roots
+        self._told = certificate.current()
+        self.first = self._configuration()
+
+    def next(self) -> grpc.ServerCertificateConfiguration | None:
+        """Asked for at every handshake, one at a time; None is what was told before."""
+        made = self._certificate.current()
+        if made is self._told:
+            return None
+        # All others wait behind the lock meanwhile.
+        time.sleep(_PAST)
+        self._told = made
+        return self._configuration()
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        made = self._told
+        trusted = made.by.roots_pem() if self._roots else None
+        return grpc.ssl_server_certificate_configuration([(made.key, made.chain)], trusted)
 
 
 def _name(text: str) -> x509.GeneralName:

@@ -8,12 +8,16 @@ import contextlib
 import logging
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
+from controlplane.ca.rejoin import GRACE
 from controlplane.commands.flags import DEFAULT_STATE, config_folder, state_folder
 from controlplane.control import Control, Settings
+from controlplane.resources.schema import parse_duration
 
 _LOG = logging.getLogger("controlplane")
+_LONGEST_REJOIN = 90 * 24 * 3600
 
 
 def main(argv: list[str]) -> int:
@@ -35,6 +39,7 @@ def main(argv: list[str]) -> int:
             trust_plaintext=options.trust_plaintext,
             mesh_config=Path(options.mesh_config) if options.mesh_config else None,
             names=tuple(options.name),
+            rejoin=_rejoin(options.rejoin),
         )
         asyncio.run(_serve(settings))
     except (OSError, RuntimeError, ValueError) as error:
@@ -60,6 +65,13 @@ async def _serve(settings: Settings) -> None:
                 await task
         if failing in done:
             failing.result()
+
+
+def _rejoin(text: str) -> timedelta:
+    seconds = parse_duration(text)
+    if seconds is None or not 0 <= seconds <= _LONGEST_REJOIN:
+        raise ValueError(f"--rejoin {text}: write a duration from 0s to {_LONGEST_REJOIN // 3600}h")
+    return timedelta(seconds=seconds)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -105,6 +117,13 @@ def _options(argv: list[str]) -> argparse.Namespace:
         action="append",
         default=[],
         help="a DNS name or address under which clients reach it; may be given again",
+    )
+    parser.add_argument(
+        "--rejoin",
+        metavar="DURATION",
+        default=f"{int(GRACE.total_seconds()) // 3600}h",
+        help="how long after its end a certificate may be renewed by who still has its key"
+        " (%(default)s); 0s: never",
     )
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,11 +16,14 @@ from controlplane.ca.audit import Audit
 from controlplane.ca.authenticate import WorkloadAuthenticator
 from controlplane.ca.holder import Holder
 from controlplane.ca.limits import Limits
+from controlplane.ca.rejoin import GRACE, Rejoin
 from controlplane.ca.service import CertificateService
 from controlplane.ca.serving import ServingCertificate
 from controlplane.ca.tokens import Tokens
+from controlplane.claims import Claims
 from controlplane.problem import Refused
 from controlplane.registration import RegistrationService
+from controlplane.registry import templates
 from controlplane.resources import mesh_config
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.mesh_config import MeshConfig
@@ -60,6 +64,8 @@ class Settings:
     mesh_config: Path | None = None
     #: Names and addresses under which clients reach us, besides loopback's.
     names: tuple[str, ...] = ()
+    #: How long after its end a certificate may still be renewed with its key.
+    rejoin: timedelta = GRACE
 
 
 class Control:
@@ -86,12 +92,15 @@ class Control:
         self._said: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
         authenticator = WorkloadAuthenticator(
-            frozenset({domain, *self._base.trust_domain_aliases}), self.tokens
+            frozenset({domain, *self._base.trust_domain_aliases}),
+            self.tokens,
+            Rejoin(self.authority.current, settings.rejoin),
         )
+        claims = Claims(self.world)
         self._certificates = CertificateService(
             self.authority.current, authenticator, Audit(settings.state / "audit.jsonl"), Limits()
         )
-        self._registration = RegistrationService(self._registered, authenticator)
+        self._registration = RegistrationService(self._registered, authenticator, claims)
         self._ledger = Ledger()
         own = ServingCertificate(self.authority.current, self._names(domain))
         self.server = DiscoveryServer(
@@ -109,6 +118,7 @@ class Control:
             ),
             version=__version__,
             presence=self._registered,
+            claims=claims,
         )
         self._keys = Keys(self.world, self.server.changed)
         self.server.add_routes(self._api().routes())
@@ -189,6 +199,8 @@ class Control:
             self._follow_mesh_config()
         if any(key.kind == "RequestAuthentication" for key in touched):
             self._keys.wake()
+        if any(key.kind in templates.KINDS for key in touched):
+            self.server.recheck()
         await self.server.changed()
 
     def _complain(self, refused: tuple[Refused, ...], warnings: tuple[Refused, ...]) -> None:

@@ -2,7 +2,9 @@
 
 The key is made here and never leaves memory. Renewal is at half of the certificate's life, give or
 take a little so that a mesh that was started at once does not renew at once; it is tried again and
-again, with longer and longer pauses, while the old one is still good.
+again, with longer and longer pauses. When the certificate has ended meanwhile (the machine slept,
+the control plane was away) its key is proved instead; when that is taken no more, a new join file
+in place of the old one is.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -20,7 +23,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from controlplane.agent import join as joining
 from controlplane.agent.join import Join
+from controlplane.ca import rejoin
 from mesh.api import certificates
 
 _LOG = logging.getLogger(__name__)
@@ -29,10 +34,22 @@ _TIMEOUT = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 #: Half of the life, plus or minus 1 % (Istio).
 _JITTER = 0.01
+#: Timers stand still while the machine sleeps; the clock is looked at this often.
+_LOOK_SECONDS = 30.0
+#: A certificate that was made a moment ago is not renewed yet, however short its life.
+_LEAST_SECONDS = 1.0
 
 
 class Refused(Exception):
     """The control plane gives no certificate, and asking again will not help."""
+
+
+class _Failed(Exception):
+    """No certificate this time; `final`: asking again in the same way will not help."""
+
+    def __init__(self, text: str, *, final: bool = False) -> None:
+        super().__init__(text)
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +65,31 @@ class Credentials:
     key: bytes = field(repr=False)
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Identity:
     """Gets credentials and keeps them fresh. `told` is called with each new one."""
 
-    def __init__(self, join: Join, told: Callable[[Credentials], None]) -> None:
+    def __init__(
+        self,
+        join: Join,
+        told: Callable[[Credentials], None],
+        path: Path,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        """`path`: the join file; it is read again when nothing else helps."""
         self._join = join
+        self._path = path
         self._told = told
+        self._clock = clock
         self._held: Credentials | None = None
         self._renew = asyncio.Event()
+        #: For the token, which is good for one key: an answer that was lost is asked for again.
+        self._first_key = ec.generate_private_key(ec.SECP256R1())
+        #: Whether the join file has a token that was neither used nor refused.
+        self._may_join = True
 
     @property
     def held(self) -> Credentials:
@@ -69,11 +103,12 @@ class Identity:
         pause = _FIRST_PAUSE
         while True:
             try:
-                return await self._create()
-            except grpc.aio.AioRpcError as error:
-                if error.code() in _FINAL:
-                    raise Refused(f"{self._join.join}: {error.details()}") from None
-                _LOG.warning("no certificate yet (%s): %s", self._join.join, error.details())
+                return await self._create(self._by_token)
+            except _Failed as error:
+                if error.final:
+                    text = f"{self._join.join}: {error}"
+                    raise Refused(f"{text}\n{self._way_out()}, and start this again") from None
+                _LOG.warning("no certificate yet (%s): %s", self._join.join, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -81,19 +116,13 @@ class Identity:
         """Renews for ever."""
         pause = 0.0
         while True:
-            assert self._held is not None
-            wait = pause or _until_half(self._held)
-            try:
-                await asyncio.wait_for(self._renew.wait(), wait)
-            except TimeoutError:
-                pass
+            await self._until_due(pause)
             self._renew.clear()
             try:
-                await self._create()
-            except grpc.aio.AioRpcError as error:
-                left = self._held.not_after - datetime.now(UTC)
-                _LOG.warning("certificate not renewed (%s left of it): %s", left, error.details())
+                await self._again()
+            except _Failed as error:
                 pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
+                self._complain(error)
             else:
                 pause = 0.0
 
@@ -101,32 +130,121 @@ class Identity:
         """Renews now."""
         self._renew.set()
 
-    async def _create(self) -> Credentials:
-        private = ec.generate_private_key(ec.SECP256R1())
-        held = self._held
-        if held is not None and held.not_after <= datetime.now(UTC):
-            # Nobody takes it any more; a token that is still good may.
-            held = None
-        metadata: tuple[tuple[str, str], ...] = ()
-        if held is None:
-            target, proof = self._join.join, {}
-            metadata = (("authorization", f"Bearer {self._join.token}"),)
+    async def _until_due(self, pause: float) -> None:
+        """Until the certificate is to be renewed: after `pause`, otherwise at half its life; or at
+        once when it has ended or somebody asks for it."""
+        now = self._clock().timestamp()
+        due = now + pause if pause else max(now + _LEAST_SECONDS, _half(self.held))
+        while not self._renew.is_set():
+            left = due - self._clock().timestamp()
+            if left <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._renew.wait(), min(left, _LOOK_SECONDS))
+            except TimeoutError:
+                pass
+
+    def _complain(self, error: _Failed) -> None:
+        left = self.held.not_after - self._clock()
+        if left.total_seconds() > 0:
+            _LOG.warning("certificate not renewed (%s left of it): %s", left, error)
         else:
-            target = self._join.control
-            proof = {"private_key": held.key, "certificate_chain": held.chain}
-        roots = held.roots if held else self._join.roots.encode()
-        credentials = grpc.ssl_channel_credentials(roots, **proof)
-        async with grpc.aio.secure_channel(target, credentials) as channel:
+            _LOG.error(
+                "the certificate has ended at %s, nobody takes it any more, and it is not renewed:"
+                " %s\n%s; it is taken up from there",
+                self.held.not_after.isoformat(), error, self._way_out(),
+            )  # fmt: skip
+
+    def _way_out(self) -> str:
+        return f"Where the control plane runs: {self._join.command(self._path)}"
+
+    async def _again(self) -> None:
+        """A new certificate by the one that is held; when that has ended by its key, or by a new
+        token."""
+        if self._clock() < self.held.not_after:
+            await self._create(self._by_certificate)
+            return
+        try:
+            await self._create(self._by_key)
+        except _Failed as error:
+            if not self._look_at_join_file():
+                raise
+            _LOG.info("%s: there is a new token, after: %s", self._path, error)
+            try:
+                await self._create(self._by_token)
+            except _Failed as second:
+                self._may_join = not second.final
+                raise
+
+    def _look_at_join_file(self) -> bool:
+        """Whether there is a token to try."""
+        try:
+            found = joining.read(self._path)
+        except joining.BadJoin as error:
+            _LOG.debug("%s", error)
+            return False
+        same = (found.namespace, found.service_account, found.trust_domain)
+        if same != (self._join.namespace, self._join.service_account, self._join.trust_domain):
+            # The sidecar is somebody already.
+            _LOG.warning("%s: is for another workload; it is not used", self._path)
+            return False
+        if found.token != self._join.token:
+            self._join, self._may_join = found, True
+            self._first_key = ec.generate_private_key(ec.SECP256R1())
+            return True
+        return self._may_join
+
+    async def _by_token(self) -> Credentials:
+        found = await self._ask(
+            self._join.join, self._join.roots.encode(), self._first_key, token=self._join.token
+        )
+        self._may_join = False
+        return found
+
+    async def _by_certificate(self) -> Credentials:
+        return await self._ask(self._join.control, self.held.roots, None, shown=self.held)
+
+    async def _by_key(self) -> Credentials:
+        return await self._ask(self._join.join, self.held.roots, None, proved=self.held)
+
+    async def _create(self, ask: Callable[[], Awaitable[Credentials]]) -> Credentials:
+        """Raises _Failed."""
+        try:
+            self._held = await ask()
+        except grpc.aio.AioRpcError as error:
+            raise _Failed(str(error.details()), final=error.code() in _FINAL) from None
+        except (ValueError, IndexError) as error:
+            raise _Failed(f"the control plane's answer is no certificate: {error}") from None
+        self._told(self._held)
+        return self._held
+
+    async def _ask(
+        self,
+        target: str,
+        roots: bytes,
+        private: ec.EllipticCurvePrivateKey | None,
+        *,
+        token: str = "",
+        shown: Credentials | None = None,
+        proved: Credentials | None = None,
+    ) -> Credentials:
+        private = private or ec.generate_private_key(ec.SECP256R1())
+        request = _request(private)
+        if proved is not None:
+            token = rejoin.proof(proved.chain, proved.key, request)
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        own = {"private_key": shown.key, "certificate_chain": shown.chain} if shown else {}
+        async with grpc.aio.secure_channel(
+            target, grpc.ssl_channel_credentials(roots, **own)
+        ) as channel:
             call = channel.unary_unary(
                 _METHOD,
                 request_serializer=certificates.Request.SerializeToString,
                 response_deserializer=certificates.Response.FromString,
             )
-            asked = certificates.Request(csr=_request(private).decode())
+            asked = certificates.Request(csr=request.decode())
             response = await call(asked, metadata=metadata, timeout=_TIMEOUT)
-        self._held = _credentials(private, list(response.cert_chain))
-        self._told(self._held)
-        return self._held
+        return _credentials(private, list(response.cert_chain))
 
 
 _FINAL = {
@@ -144,6 +262,8 @@ def _request(private: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _credentials(private: ec.EllipticCurvePrivateKey, chain: list[str]) -> Credentials:
     leaf = x509.load_pem_x509_certificate(chain[0].encode())
+    if leaf.public_key() != private.public_key():
+        raise ValueError("it is for another key than ours")
     return Credentials(
         chain="".join(chain[:-1]).encode(),
         # The last element holds all roots.
@@ -159,7 +279,7 @@ def _credentials(private: ec.EllipticCurvePrivateKey, chain: list[str]) -> Crede
     )
 
 
-def _until_half(held: Credentials) -> float:
-    life = (held.not_after - held.not_before).total_seconds()
-    half = held.not_before.timestamp() + life * (0.5 + random.uniform(-_JITTER, _JITTER))
-    return max(1.0, half - datetime.now(UTC).timestamp())
+def _half(held: Credentials) -> float:
+    """When to renew it, by the clock."""
+    begins, ends = held.not_before.timestamp(), held.not_after.timestamp()
+    return begins + (ends - begins) * (0.5 + random.uniform(-_JITTER, _JITTER))

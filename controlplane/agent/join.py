@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from controlplane.ca import grants as granted
 
 
 class BadJoin(Exception):
@@ -24,10 +27,24 @@ class Join:
     namespace: str
     service_account: str
     trust_domain: str
+    #: The labels that the workload may have (`controlplane.ca.grants`).
+    grants: str
     token: str = field(repr=False)
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self), indent=1).encode()
+
+    def command(self, path: Path) -> str:
+        """What makes a file like this one, with a new token, in place of this one."""
+        pairs = granted.parse(self.grants).pairs
+        pairs = tuple(pair for pair in pairs if pair != ("version", granted.ANY))
+        words = (
+            f"mesh token create -n {self.namespace} --service-account {self.service_account}",
+            granted.flags(pairs),
+            f"--control {self.control} --join {self.join} --trust-domain {self.trust_domain}",
+            f"-o {shlex.quote(str(path))}",
+        )
+        return f"rm -f {shlex.quote(str(path))}; {' '.join(filter(None, words))}"
 
 
 def read(path: Path) -> Join:
@@ -43,4 +60,8 @@ def read(path: Path) -> Join:
         raise BadJoin(f"{path}: must have exactly {', '.join(sorted(names))}")
     if not all(isinstance(value, str) for value in fields.values()):
         raise BadJoin(f"{path}: all its values must be strings")
+    try:
+        granted.parse(fields["grants"])
+    except granted.Unreadable as error:
+        raise BadJoin(f"{path}: grants: {error}") from None
     return Join(**fields)

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -33,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02
 _RPC_SECONDS = 5.0
 _AGAIN_SECONDS = 15.0
+_FIRST_PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class Plan:
     """What to run."""
 
     join: Join
+    #: Where `join` was read.
+    join_path: Path
     #: Of the workload: `reviews-v1`.
     name: str
     #: `sidecar`, or `router`: a gateway, which has no program.
@@ -72,7 +75,7 @@ class Failed(Exception):
 async def run(plan: Plan) -> int:
     """Returns the program's exit code. Raises Failed."""
     told: asyncio.Queue[Credentials] = asyncio.Queue()
-    identity = Identity(plan.join, told.put_nowait)
+    identity = Identity(plan.join, told.put_nowait, plan.join_path)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,11 +88,14 @@ async def run(plan: Plan) -> int:
             raise Failed(str(error)) from None
         if ended.is_set():
             return 0
+        await _may_be(plan, identity.held)
         await secrets.give(await told.get())
         tasks = [
             loop.create_task(identity.keep()),
             loop.create_task(_hand_on(told, secrets)),
         ]
+        for task in tasks:
+            task.add_done_callback(_complain)
         stack.callback(lambda: [task.cancel() for task in tasks])
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-run-")))
         return await _Workload(plan, secrets.path, directory, identity).live(ended)
@@ -100,6 +106,37 @@ async def _hand_on(told: asyncio.Queue[Credentials], secrets: SecretServer) -> N
         held = await told.get()
         await secrets.give(held)
         _LOG.info("a new certificate, good until %s", held.not_after.isoformat())
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Certificates are renewed for as long as this lives; an end is a mistake of ours."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _LOG.error("certificates are renewed no more: restart this soon", exc_info=error)
+
+
+async def _may_be(plan: Plan, held: Credentials) -> None:
+    """Asks the control plane whether the workload may have its labels, so that who starts it is
+    told; the sidecar would be told the same. Raises Failed."""
+    labels = ",".join(f"{key}={value}" for key, value in plan.labels.items())
+    try:
+        await _register(plan.join.control, held, registration.CLAIM, labels)
+    except grpc.aio.AioRpcError as error:
+        if error.code() in {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT}:
+            raise Failed(str(error.details())) from None
+        # The sidecar waits for a control plane that is away.
+        _LOG.warning("whether it may be %s is not known yet: %s", labels, error.details())
+
+
+async def _register(control: str, held: Credentials, what: str, text: str) -> None:
+    """A call of `fastmesh.v1.Registration`. Raises AioRpcError."""
+    credentials = grpc.ssl_channel_credentials(held.roots, held.key, held.chain)
+    async with grpc.aio.secure_channel(control, credentials) as channel:
+        call = channel.unary_unary(
+            f"/{registration.SERVICE}/{what}",
+            request_serializer=registration.StringValue.SerializeToString,
+            response_deserializer=registration.Empty.FromString,
+        )
+        await call(registration.StringValue(value=text), timeout=_RPC_SECONDS)
 
 
 class _Workload:
@@ -122,14 +159,10 @@ class _Workload:
             if not await self._until(ended, sidecar, self._sidecar_is_ready, "the sidecar"):
                 return 0
             if not plan.command:
-                _LOG.info("%s is in the mesh at %s", plan.name, self._address)
                 return await self._serve(ended, sidecar, None)
             program = await Child.start(plan.command[0], list(plan.command), self._environment())
             if not await self._until(ended, program, self._program_is_ready, plan.command[0]):
                 return await program.wait() if not program.running else 0
-            if plan.ports:
-                await self._say(registration.READY)
-            _LOG.info("%s is in the mesh at %s", plan.name, self._address)
             return await self._serve(ended, sidecar, program)
         finally:
             if program is not None:
@@ -138,17 +171,19 @@ class _Workload:
 
     async def _serve(self, ended: asyncio.Event, sidecar: Child, program: Child | None) -> int:
         loop = asyncio.get_running_loop()
-        again = loop.create_task(self._say_again())
+        saying = loop.create_task(self._say_ready())
         waiting: dict[asyncio.Task[Any], Child | None] = {
             loop.create_task(ended.wait()): None,
             loop.create_task(sidecar.wait()): sidecar,
+            saying: None,
         }
         if program is not None:
             waiting[loop.create_task(program.wait())] = program
         done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in others:
             task.cancel()
-        again.cancel()
+        if saying in done:
+            saying.result()
         if self._plan.ports:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await self._say(registration.LEAVING)
@@ -159,12 +194,28 @@ class _Workload:
         await asyncio.sleep(self._plan.leave_seconds)
         return 0
 
-    async def _say_again(self) -> None:
-        """A control plane that has lost its state must hear it again."""
-        while self._plan.ports:
-            await asyncio.sleep(_AGAIN_SECONDS)
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._say(registration.READY)
+    async def _say_ready(self) -> NoReturn:
+        """For ever: a control plane that was away, or has lost its state, must hear it again.
+        Raises Failed when it will not hear of it."""
+        in_mesh, pause = False, _FIRST_PAUSE
+        while True:
+            wait = _AGAIN_SECONDS
+            try:
+                if self._plan.ports:
+                    await self._say(registration.READY)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.PERMISSION_DENIED and not in_mesh:
+                    raise Failed(str(error.details())) from None
+                _LOG.warning(
+                    "the control plane does not know that it is ready: %s", error.details()
+                )
+                wait, pause = pause, min(pause * 2, _AGAIN_SECONDS)
+            else:
+                pause = _FIRST_PAUSE
+                if not in_mesh:
+                    _LOG.info("%s is in the mesh at %s", self._plan.name, self._address)
+                in_mesh = True
+            await asyncio.sleep(wait)
 
     async def _start_sidecar(self) -> Child:
         plan, join = self._plan, self._plan.join
@@ -224,15 +275,7 @@ class _Workload:
         return found
 
     async def _say(self, what: str) -> None:
-        held = self._identity.held
-        credentials = grpc.ssl_channel_credentials(held.roots, held.key, held.chain)
-        async with grpc.aio.secure_channel(self._plan.join.control, credentials) as channel:
-            call = channel.unary_unary(
-                f"/{registration.SERVICE}/{what}",
-                request_serializer=registration.StringValue.SerializeToString,
-                response_deserializer=registration.Empty.FromString,
-            )
-            await call(registration.StringValue(value=self._plan.name), timeout=_RPC_SECONDS)
+        await _register(self._plan.join.control, self._identity.held, what, self._plan.name)
 
 
 async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from controlplane import durable
-from controlplane.xds.identity import Identity
+from controlplane.ca.proofs import Proved, serial
 
 
 class Audit:
@@ -19,19 +19,18 @@ class Audit:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def issued(
-        self, certificate: x509.Certificate, identity: Identity, caller: str, proof: str
-    ) -> None:
-        """`caller`: the peer's address; `proof`: how it proved who it is. Raises OSError, and
-        then the certificate must not be given out."""
+    def issued(self, certificate: x509.Certificate, proved: Proved, caller: str) -> None:
+        """`caller`: the peer's address. Raises OSError, and then the certificate must not be given
+        out."""
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": "issued",
-            "identity": str(identity),
-            "serial": f"{certificate.serial_number:x}",
+            "identity": str(proved.identity),
+            "serial": serial(certificate),
             "sha256": certificate.fingerprint(hashes.SHA256()).hex(),
             "not_after": certificate.not_valid_after_utc.isoformat(),
             "caller": caller,
-            "proof": proof,
+            "proof": proved.by,
+            "grants": str(proved.grants),
         }
         durable.append(self._path, json.dumps(line).encode() + b"\n", 0o644)

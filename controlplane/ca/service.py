@@ -12,9 +12,11 @@ import grpc.aio
 
 from controlplane.ca import signing
 from controlplane.ca.audit import Audit
+from controlplane.ca.authenticate import WorkloadAuthenticator
 from controlplane.ca.authority import Authority
 from controlplane.ca.limits import Limits
-from controlplane.xds.identity import Authenticator, Peer, Unauthenticated
+from controlplane.ca.proofs import Proved
+from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.peer import peer
 from mesh.api import certificates
 
@@ -27,7 +29,7 @@ class CertificateService:
     def __init__(
         self,
         authority: Callable[[], Authority],
-        authenticator: Authenticator,
+        authenticator: WorkloadAuthenticator,
         audit: Audit,
         limits: Limits,
         default_life: timedelta = signing.DEFAULT_LIFE,
@@ -59,29 +61,32 @@ class CertificateService:
             reason = "certificates are given out over TLS only; use the port of TLS"
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
         try:
-            identity = await self._authenticator.authenticate(who)
+            # Before it is asked who it is: what cannot be signed must use up no token.
+            asked = signing.Request(request.csr.encode())
+            proved = await self._authenticator.admit(who, asked)
+        except signing.Rejected as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except Unauthenticated as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-        if not self._limits.take(identity):
-            reason = f"{identity} asked for too many certificates; wait a minute"
+        if not self._limits.take(proved.identity):
+            reason = f"{proved.identity} asked for too many certificates; wait a minute"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
         seconds = min(request.validity_duration, _MAX_SECONDS)
         life = timedelta(seconds=seconds) if seconds > 0 else self._default_life
         try:
             async with self._turn:
-                chain = await asyncio.to_thread(
-                    self._sign, request.csr.encode(), identity, life, who
-                )
+                chain = await asyncio.to_thread(self._sign, asked, proved, life, who.address)
         except signing.Rejected as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except OSError as error:
             # What is not in the audit log must not be given out.
             reason = f"the audit log cannot be written: {error.strerror}"
             await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
         return certificates.Response(cert_chain=chain)
 
-    def _sign(self, request: bytes, identity: Any, life: timedelta, who: Peer) -> tuple[str, ...]:
-        signed = signing.sign(self._authority(), request, identity, life)
-        proof = "certificate" if who.uris else "token"
-        self._audit.issued(signed.certificate, identity, who.address, proof)
+    def _sign(
+        self, asked: signing.Request, proved: Proved, life: timedelta, caller: str
+    ) -> tuple[str, ...]:
+        signed = signing.sign(self._authority(), asked, proved.identity, life, proved.grants)
+        self._audit.issued(signed.certificate, proved, caller)
         return signed.chain

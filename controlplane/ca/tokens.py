@@ -1,8 +1,10 @@
 """Tokens with which somebody who has no certificate yet proves who it is.
 
-Two kinds. A *join token* is a secret that is given out for one workload and can be used once. A
-*service token* is a JWT that says its service account and for whom it is meant (the audience), as
-Kubernetes makes them for pods; ours is signed with a key of this directory and lives for hours.
+Two kinds. A *join token* is a secret that is given out for one workload and can be used once: for
+one key, which may ask again while the token lasts, so that an answer that was lost locks nobody
+out. It says what the workload may call itself (`grants`). A *service token* is a JWT that says its
+service account and for whom it is meant (the audience), as Kubernetes makes them for pods; ours is
+signed with a key of this directory and lives for hours.
 """
 
 from __future__ import annotations
@@ -10,18 +12,23 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jwt
 
 from controlplane import durable
+from controlplane.ca import grants as granted
+from controlplane.ca.grants import NOTHING, Grants
 from controlplane.ca.names import is_name
+from controlplane.ca.proofs import Invalid, Proved
 from controlplane.xds.identity import Identity
 
 #: Istio's audience for everything that talks to the control plane.
@@ -30,12 +37,9 @@ _KEY, _JOINS, _LOCK = "token-key", "join-tokens.json", ".lock"
 _PREFIX = "fmjoin_"
 _MAX_JOINS = 100_000
 _MAX_TOKEN = 16 * 1024
+_ANOTHER = "make another with `mesh token create`"
 SERVICE_LIFE = 12 * 3600.0
 JOIN_LIFE = 24 * 3600.0
-
-
-class Invalid(Exception):
-    """The token proves nothing; `str()` says why, without the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class _Join:
     namespace: str
     service_account: str
     expires: float
+    grants: str = ""
+    #: Hash of the key that it was used for; "" before.
+    used_for: str = ""
 
 
 class Tokens:
@@ -54,12 +61,20 @@ class Tokens:
     def __init__(self, directory: Path, trust_domain: str) -> None:
         self._directory = directory
         self._trust_domain = trust_domain
+        #: The join tokens as they were read last, and the file of which they were read.
+        self._read: tuple[tuple[int, int, int], dict[str, _Join]] | None = None
         with self._alone():
             durable.sweep(self._directory)
             self._key = self._load_key()
             self._load_joins()
 
-    def new_join(self, namespace: str, service_account: str, life: float = JOIN_LIFE) -> str:
+    def new_join(
+        self,
+        namespace: str,
+        service_account: str,
+        life: float = JOIN_LIFE,
+        grants: Grants = NOTHING,
+    ) -> str:
         """A token for one workload, once. Raises Invalid for names that are none, OSError if it
         cannot be kept."""
         if not (is_name(namespace) and is_name(service_account)):
@@ -69,7 +84,7 @@ class Tokens:
             kept = {key: one for key, one in self._load_joins().items() if one.expires > now}
             if len(kept) >= _MAX_JOINS:
                 raise Invalid(f"{_MAX_JOINS} join tokens wait to be used; let some expire")
-            kept[_hash(token)] = _Join(namespace, service_account, now + life)
+            kept[_hash(token)] = _Join(namespace, service_account, now + life, str(grants))
             self._save_joins(kept)
         return token
 
@@ -85,25 +100,43 @@ class Tokens:
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
 
-    def check(self, token: str, audience: str = AUDIENCE) -> tuple[Identity, str]:
-        """Who the bearer is, and by what (`join token`, `service token`). A join token is used up,
-        on disk, before this returns. Raises Invalid; OSError if that cannot be written."""
+    def check(self, token: str, audience: str = AUDIENCE) -> Proved:
+        """Who the bearer of a service token is. A join token is not one, and is not used up.
+        Raises Invalid."""
         if len(token) > _MAX_TOKEN:
             raise Invalid("the token is too long")
         if token.startswith(_PREFIX):
-            return self._use_join(token), "join token"
-        return self._check_service(token, audience), "service token"
+            raise Invalid("a join token is good for a certificate only; get one, and show that")
+        return Proved(self._check_service(token, audience), "service token")
 
-    def _use_join(self, token: str) -> Identity:
+    def admit(self, token: str, key: bytes) -> Proved:
+        """Who the bearer of any token is, who asks for a certificate for a public key (its DER).
+        A join token is used up for that key, on disk, before this returns. Raises Invalid; OSError
+        if that cannot be written."""
+        if token.startswith(_PREFIX) and len(token) <= _MAX_TOKEN:
+            return self._use_join(token, hashlib.sha256(key).hexdigest())
+        return self.check(token)
+
+    def _use_join(self, token: str, key: str) -> Proved:
+        # By its hash: how long the search takes tells nothing of the token. Guesses cost a look at
+        # the file's date.
+        if _hash(token) not in self._load_joins():
+            raise Invalid(f"the join token is unknown; {_ANOTHER}")
         with self._alone():
-            kept = self._load_joins()
-            found = kept.pop(_hash(token), None)
-            if found is None:
-                raise Invalid("the join token is unknown, or was used before")
-            self._save_joins(kept)
-        if found.expires <= time.time():
-            raise Invalid("the join token has expired")
-        return Identity(self._trust_domain, found.namespace, found.service_account)
+            kept = dict(self._load_joins())
+            found = kept.get(_hash(token))
+            if found is None or not found.expires > time.time():
+                raise Invalid(f"the join token has expired; {_ANOTHER}")
+            if not found.used_for:
+                kept[_hash(token)] = replace(found, used_for=key)
+                self._save_joins(kept)
+            elif not hmac.compare_digest(found.used_for, key):
+                raise Invalid(f"the join token was used before, for another key; {_ANOTHER}")
+        identity = Identity(self._trust_domain, found.namespace, found.service_account)
+        try:
+            return Proved(identity, "join token", granted.parse(found.grants))
+        except granted.Unreadable as error:
+            raise Invalid(f"{self._directory / _JOINS}: {error}") from None
 
     def _check_service(self, token: str, audience: str) -> Identity:
         try:
@@ -134,18 +167,28 @@ class Tokens:
         return key
 
     def _load_joins(self) -> dict[str, _Join]:
+        """Not to be changed. Raises Invalid and OSError."""
         path = self._directory / _JOINS
-        if not path.exists():
-            return {}
         try:
-            kept = json.loads(path.read_bytes())
-            return {key: _Join(*fields) for key, fields in kept.items()}
+            with path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                # Each writing makes a new file.
+                stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if self._read is not None and self._read[0] == stamp:
+                    return self._read[1]
+                kept = json.loads(file.read())
+            found = {str(key): _join(fields) for key, fields in kept.items()}
+        except FileNotFoundError:
+            return {}
         except (ValueError, TypeError, AttributeError):
             raise Invalid(f"{path}: cannot be read; remove it and make new tokens") from None
+        self._read = (stamp, found)
+        return found
 
     def _save_joins(self, joins: dict[str, _Join]) -> None:
         body = {
-            key: (one.namespace, one.service_account, one.expires) for key, one in joins.items()
+            key: (one.namespace, one.service_account, one.expires, one.grants, one.used_for)
+            for key, one in joins.items()
         }
         durable.write(self._directory / _JOINS, json.dumps(body).encode(), 0o600)
 
@@ -159,6 +202,15 @@ class Tokens:
             yield
         finally:
             os.close(descriptor)
+
+
+def _join(fields: Any) -> _Join:
+    """Raises TypeError for what is none: a file that somebody changed must not let anybody in."""
+    found = _Join(*fields)
+    texts = (found.namespace, found.service_account, found.grants, found.used_for)
+    if not (all(isinstance(one, str) for one in texts) and isinstance(found.expires, (int, float))):
+        raise TypeError("is no join token")
+    return found
 
 
 def _hash(token: str) -> str:

@@ -54,6 +54,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     egress = tuple(_egress(one, read.namespace) for one in options.egress)
     return Plan(
         join=read,
+        join_path=Path(options.join).absolute(),
         name=name,
         type="router" if options.gateway else "sidecar",
         labels=labels,

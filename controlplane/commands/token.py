@@ -6,11 +6,14 @@ import argparse
 import errno
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from controlplane.agent.join import Join
+from controlplane.ca import grants
 from controlplane.ca.authority import Unusable, load
-from controlplane.ca.tokens import JOIN_LIFE, Invalid, Tokens
+from controlplane.ca.proofs import Invalid
+from controlplane.ca.tokens import JOIN_LIFE, Tokens
 from controlplane.commands.flags import state_folder
 from controlplane.resources.schema import parse_duration
 from controlplane.translation.names import parse_port
@@ -31,9 +34,10 @@ def main(argv: list[str]) -> int:
         # Before there is a token that nobody would have.
         if options.output != "-" and os.path.lexists(options.output):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)
+        allowed = grants.of_pairs(_grants(options))
         authority = load(state / "ca", options.trust_domain)
         token = Tokens(state / "tokens", options.trust_domain).new_join(
-            options.namespace, options.service_account, life
+            options.namespace, options.service_account, life, allowed
         )
         join = Join(
             control=options.control,
@@ -42,6 +46,7 @@ def main(argv: list[str]) -> int:
             namespace=options.namespace,
             service_account=options.service_account,
             trust_domain=options.trust_domain,
+            grants=str(allowed),
             token=token,
         )
         _write(options.output, join.to_json())
@@ -52,6 +57,8 @@ def main(argv: list[str]) -> int:
         )
     except OSError as error:
         return _refuse(f"{error.filename or state}: {error.strerror}")
+    except grants.Unreadable as error:
+        return _refuse(f"--service, --version, --label: {error}")
     except (Unusable, Invalid) as error:
         return _refuse(str(error))
     if is_new:
@@ -61,6 +68,18 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _grants(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The labels that the workload may have. Raises Unreadable."""
+    for service in options.service or [options.service_account]:
+        yield "app", service
+    yield "version", options.version
+    for one in options.label:
+        key, separator, value = one.partition("=")
+        if not separator:
+            raise grants.Unreadable(f"{one[:100]!r} is no label; write KEY=VALUE")
+        yield key, value
 
 
 def _is_address(text: str) -> bool:
@@ -88,6 +107,23 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("action", choices=("create",))
     parser.add_argument("-n", "--namespace", default="default")
     parser.add_argument("--service-account", metavar="NAME", default="default")
+    parser.add_argument(
+        "--service",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the label app that it may have (the service account's name); may be given again",
+    )
+    parser.add_argument(
+        "--version", metavar="NAME", default=grants.ANY, help="the label version (any)"
+    )
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="another label that it may have, KEY=* for any value; may be given again",
+    )
     parser.add_argument("--life", metavar="DURATION", default=f"{int(JOIN_LIFE)}s")
     parser.add_argument("--state", metavar="DIR", help="the control plane's state folder")
     parser.add_argument("--control", metavar="HOST:PORT", default="127.0.0.1:15012")

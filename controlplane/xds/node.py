@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.json_format import MessageToDict
 
@@ -12,9 +12,9 @@ from controlplane.world.proxy import NOWHERE, Locality, Proxy
 from controlplane.xds.request import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from controlplane.xds.identity import Identity
+    from controlplane.xds.identity import Identity, Peer
 
 TYPES = ("sidecar", "router")
 #: Metadata that has a field of its own in `Proxy`, or that nothing is made of and is large.
@@ -30,6 +30,14 @@ _AGENT = 100
 
 class Impostor(Exception):
     """The node claims what its identity does not cover: PERMISSION_DENIED with this text."""
+
+
+class Claims(Protocol):
+    """What proxies may say of themselves that their identity does not tell: their labels."""
+
+    def admit(self, proxy: Proxy, peer: Peer) -> Callable[[], str]:
+        """Raises Impostor. What is returned says later whether that still holds: "", or why it
+        does not."""
 
 
 def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from controlplane.world.world import World
     from controlplane.xds.debug import Route
     from controlplane.xds.identity import Authenticator
+    from controlplane.xds.node import Claims
     from controlplane.xds.status import Presence, ProxyStatus, Verdict
     from controlplane.xds.translator import Encoded, Translator
 
@@ -46,15 +47,22 @@ class DiscoveryServer:
         *,
         version: str = VERSION,
         presence: Presence | None = None,
+        claims: Claims | None = None,
     ) -> None:
-        """`presence` is told which proxies are connected."""
+        """`presence` is told which proxies are connected; `claims` says what they may be besides
+        their identity, None lets them be what they say (an agent's own server)."""
         self._options = options
         self._board = Board(Metrics(version), monotonic, presence)
         epoch = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._publisher = Publisher(world, translator, options, self._board, epoch)
         self._door = Door(authenticator, trust_plaintext=options.trust_plaintext)
         self._services = DiscoveryService(
-            self._publisher, self._board, Admission(options.limits), self._door, options.limits
+            self._publisher,
+            self._board,
+            Admission(options.limits),
+            self._door,
+            options.limits,
+            claims,
         )
         self._debug = DebugServer(self._board, lambda: self._serving)
         self._server: grpc.aio.Server | None = None
@@ -114,6 +122,10 @@ class DiscoveryServer:
     async def changed(self) -> None:
         """To be called after `world.change(...)`."""
         self._publisher.changed()
+
+    def recheck(self) -> None:
+        """To be called when `claims` may say something else than before."""
+        self._services.recheck()
 
     @property
     def revision(self) -> int:

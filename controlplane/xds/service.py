@@ -14,6 +14,7 @@ from controlplane.xds import node, request, type_urls
 from controlplane.xds.admission import Full
 from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.node import Impostor
+from controlplane.xds.peer import peer
 from controlplane.xds.request import BadRequest
 from controlplane.xds.stream import Stream
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from controlplane.xds.admission import Admission, Place
     from controlplane.xds.identity import Identity
+    from controlplane.xds.node import Claims
     from controlplane.xds.options import Limits
     from controlplane.xds.peer import Door
     from controlplane.xds.push import Publisher
@@ -53,8 +55,15 @@ class DiscoveryService:
     """All streams of a server."""
 
     def __init__(
-        self, publisher: Publisher, board: Board, admission: Admission, door: Door, limits: Limits
+        self,
+        publisher: Publisher,
+        board: Board,
+        admission: Admission,
+        door: Door,
+        limits: Limits,
+        claims: Claims | None,
     ) -> None:
+        self._claims = claims
         self._publisher = publisher
         self._board = board
         self._admission = admission
@@ -80,6 +89,14 @@ class DiscoveryService:
         """Ends all streams with UNAVAILABLE: clients go to another control plane, or come back."""
         for connection in self._connections:
             connection.end(reason)
+
+    def recheck(self) -> None:
+        """Ends the streams of proxies that may no longer be what they claim; when they come again
+        they are told so."""
+        for connection in self._connections:
+            if why := connection.claim():
+                LOG.warning("%s: %r", connection.stream.proxy.id, why)
+                connection.end(why)
 
     def _method(self, only: str, *, delta: bool) -> Handler:
         async def serve(_: object, context: Context) -> None:
@@ -134,8 +151,15 @@ class DiscoveryService:
         if first.node is None:
             raise BadRequest("the first request of a stream must have a node")
         proxy = node.proxy(first.node, identity, self._limits.node_bytes)
+        claim = _nothing
+        if identity is not None and self._claims is not None:
+            claim = self._claims.admit(proxy, peer(context))
         place = await self._admission.place()
-        connection = Connection(context, place)
+        if why := claim():
+            # The sources have changed while it waited; from here on `recheck` knows it.
+            place.release()
+            raise Impostor(why)
+        connection = Connection(context, place, claim)
         stream = connection.stream = Stream(
             proxy, identity, self._publisher, self._board, self._limits, connection.wake,
             delta=delta, only=only,
@@ -160,11 +184,13 @@ class DiscoveryService:
 class Connection:
     """A stream and the gRPC call that carries it."""
 
-    __slots__ = ("_context", "_ended", "_place", "_task", "_writer", "stream")
+    __slots__ = ("_context", "_ended", "_place", "_task", "_writer", "claim", "stream")
 
     stream: Stream
 
-    def __init__(self, context: Context, place: Place) -> None:
+    def __init__(self, context: Context, place: Place, claim: Callable[[], str]) -> None:
+        #: Why the proxy may no longer be what it claims; "" if it may.
+        self.claim = claim
         self._context = context
         self._place: Place | None = place
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
@@ -227,6 +253,10 @@ class Connection:
         place, self._place = self._place, None
         if place is not None:
             place.release()
+
+
+def _nothing() -> str:
+    return ""
 
 
 def _settled(stream: Stream) -> bool:

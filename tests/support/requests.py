@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-AnyKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+AnyKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 def key() -> ec.EllipticCurvePrivateKey:
@@ -18,7 +18,8 @@ def request(private: AnyKey, uri: str = "spiffe://evil/ns/kube-system/sa/admin")
     """PKCS #10 in PEM. The URI that it asks for must be ignored."""
     built = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     asked = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
-    signed = built.add_extension(asked, critical=False).sign(private, hashes.SHA256())
+    digest = None if isinstance(private, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    signed = built.add_extension(asked, critical=False).sign(private, digest)
     return signed.public_bytes(serialization.Encoding.PEM)
 
 

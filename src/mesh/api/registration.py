@@ -1,7 +1,8 @@
 """The service by which an agent says that its application takes requests, or soon will not.
 
-Ours, because Istio says it in a stream of health reports. Both methods take the workload's name
-(`google.protobuf.StringValue`) and answer `google.protobuf.Empty`; who may say it is known by the
+Ours, because Istio says it in a stream of health reports. `Ready` and `Leaving` take the workload's
+name, `Claim` its labels (`KEY=VALUE,...`) and asks whether it may have them; each a
+`google.protobuf.StringValue`, answered by `google.protobuf.Empty`. Who may say it is known by the
 caller's certificate. Needs protobuf, so `mesh.api` itself does not import it.
 """
 
@@ -11,6 +12,6 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.wrappers_pb2 import StringValue
 
 SERVICE = "fastmesh.v1.Registration"
-READY, LEAVING = "Ready", "Leaving"
+READY, LEAVING, CLAIM = "Ready", "Leaving", "Claim"
 
-__all__ = ["LEAVING", "READY", "SERVICE", "Empty", "StringValue"]
+__all__ = ["CLAIM", "LEAVING", "READY", "SERVICE", "Empty", "StringValue"]

@@ -51,21 +51,24 @@ def _start(town: Town) -> None:
     town.apply("gateway.yaml")
     program = [sys.executable, "-m", "mesh.demo.bookinfo"]
     for service, version in _WORKLOADS:
-        flags = ["--service", service, "--version", version, "--port", "9080:auto"]
+        labels = ["--service", service, "--version", version]
+        flags = ["--port", "9080:auto"]
         name = f"{service}-{version}"
         if service == "productpage":
             flags += ["--http-proxy-port", str(town.port["productpage proxy"])]
-        town.run(name, f"bookinfo-{service}", flags, [*program, service, version])
+        town.run(name, f"bookinfo-{service}", labels, flags, [*program, service, version])
     town.run(
         "intern-v1",
         "intern",
-        ["--service", "intern", "--http-proxy-port", str(town.port["intern proxy"])],
+        ["--service", "intern"],
+        ["--http-proxy-port", str(town.port["intern proxy"])],
         ["sleep", "86400"],
     )
     town.run(
         "ingress",
         "istio-ingressgateway",
-        ["--gateway", "--service", "istio-ingressgateway", "--label", "istio=ingressgateway"],
+        ["--service", "istio-ingressgateway", "--label", "istio=ingressgateway"],
+        ["--gateway"],
         [],
         "istio-system",
     )

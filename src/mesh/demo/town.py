@@ -87,24 +87,30 @@ class Town:
             raise Failed(f"mesh {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
 
-    def join(self, name: str, account: str, namespace: str = "default") -> Path:
-        """A join file for one workload."""
+    def join(self, name: str, account: str, labels: list[str], namespace: str) -> Path:
+        """A join file for one workload. `labels`: what it may call itself, as flags."""
         path = self.directory / f"{name}.join"
         self.command(
             "token", "create", "--state", str(self.state), "-n", namespace,
-            "--service-account", account, "--control", f"127.0.0.1:{self.port['secure']}",
+            "--service-account", account, *labels, "--control", f"127.0.0.1:{self.port['secure']}",
             "--join", f"127.0.0.1:{self.port['join']}", "-o", str(path),
         )  # fmt: skip
         return path
 
     def run(
-        self, name: str, account: str, flags: list[str], command: list[str], namespace: str = ""
+        self,
+        name: str,
+        account: str,
+        labels: list[str],
+        flags: list[str],
+        command: list[str],
+        namespace: str = "default",
     ) -> None:
         """A program in the mesh; ready when `wait` says so."""
-        join = self.join(name, account, namespace or "default")
+        join = self.join(name, account, labels, namespace)
         proxy = ["--proxy", self._proxy] if self._proxy else []
         tail = ["--", *command] if command else []
-        self._start(name, ["run", "--join", str(join), *proxy, *flags, *tail])
+        self._start(name, ["run", "--join", str(join), *proxy, *labels, *flags, *tail])
 
     def wait(self) -> None:
         """Until all programs are in the mesh. Raises Failed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import threading
 import time
@@ -10,7 +12,9 @@ from pathlib import Path
 import jwt
 import pytest
 
-from controlplane.ca.tokens import AUDIENCE, Invalid, Tokens
+from controlplane.ca.grants import Grants
+from controlplane.ca.proofs import Invalid, Proved
+from controlplane.ca.tokens import AUDIENCE, Tokens
 from controlplane.xds.identity import Identity
 
 WHO = Identity("cluster.local", "default", "reviews")
@@ -21,13 +25,61 @@ def tokens(tmp_path: Path) -> Tokens:
     return Tokens(tmp_path, "cluster.local")
 
 
-def test_a_join_token_is_taken_once(tokens: Tokens, tmp_path: Path) -> None:
-    token = tokens.new_join("default", "reviews")
+def test_a_join_token_is_taken_for_one_key(tokens: Tokens, tmp_path: Path) -> None:
+    grants = Grants((("app", "reviews"), ("version", "*")))
+    token = tokens.new_join("default", "reviews", grants=grants)
     # Another process takes it: after a restart, say.
-    assert Tokens(tmp_path, "cluster.local").check(token) == (WHO, "join token")
+    assert Tokens(tmp_path, "cluster.local").admit(token, b"a key") == Proved(
+        WHO, "join token", grants
+    )
     for one in (tokens, Tokens(tmp_path, "cluster.local")):
-        with pytest.raises(Invalid, match="used before"):
-            one.check(token)
+        with pytest.raises(Invalid, match="used before, for another key; make another with"):
+            one.admit(token, b"another key")
+        # Whose answer was lost may ask again.
+        assert one.admit(token, b"a key").identity == WHO
+
+
+def test_a_join_token_is_for_a_certificate_only(tokens: Tokens) -> None:
+    token = tokens.new_join("default", "reviews")
+    with pytest.raises(Invalid, match="good for a certificate only"):
+        tokens.check(token)
+    assert tokens.admit(token, b"a key").identity == WHO
+
+
+def test_tokens_of_before_grant_nothing(tokens: Tokens, tmp_path: Path) -> None:
+    token = tokens.new_join("default", "reviews", grants=Grants((("app", "reviews"),)))
+    path = tmp_path / "join-tokens.json"
+    path.write_text(json.dumps({key: one[:3] for key, one in json.loads(path.read_text()).items()}))
+    assert tokens.admit(token, b"a key") == Proved(WHO, "join token")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["default", "reviews", float("nan"), "", ""],
+        ["default", "reviews", 2**40, "nonsense", ""],
+        ["default", "reviews", 2**40, "", 1],
+        ["default", "reviews"],
+    ],
+)
+def test_a_file_that_was_changed_lets_nobody_in(
+    tokens: Tokens, tmp_path: Path, fields: list[object]
+) -> None:
+    token = tokens.new_join("default", "reviews")
+    path = tmp_path / "join-tokens.json"
+    path.write_text(json.dumps(dict.fromkeys(json.loads(path.read_text()), fields)))
+    with pytest.raises(Invalid):
+        tokens.admit(token, b"a key")
+
+
+def test_guesses_write_nothing_and_wait_for_nobody(tokens: Tokens, tmp_path: Path) -> None:
+    tokens.new_join("default", "reviews")
+    before = os.stat(tmp_path / "join-tokens.json")
+    with (tmp_path / ".lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Invalid, match="unknown"):
+            tokens.admit("fmjoin_guess", b"a key")
+    assert os.stat(tmp_path / "join-tokens.json") == before
 
 
 def test_what_a_killed_writer_left_is_swept(tokens: Tokens, tmp_path: Path) -> None:
@@ -41,13 +93,13 @@ def test_many_at_once_take_it_once(tokens: Tokens, tmp_path: Path) -> None:
     token = tokens.new_join("default", "reviews")
     taken: list[Identity] = []
 
-    def take() -> None:
+    def take(key: bytes) -> None:
         try:
-            taken.append(Tokens(tmp_path, "cluster.local").check(token)[0])
+            taken.append(Tokens(tmp_path, "cluster.local").admit(token, key).identity)
         except Invalid:
             pass
 
-    threads = [threading.Thread(target=take) for _ in range(8)]
+    threads = [threading.Thread(target=take, args=(bytes([key]),)) for key in range(8)]
     for one in threads:
         one.start()
     for one in threads:
@@ -64,7 +116,7 @@ def test_no_file_holds_a_token_and_nobody_else_reads_them(tokens: Tokens, tmp_pa
 
 def test_join_tokens_expire(tokens: Tokens) -> None:
     with pytest.raises(Invalid, match="expired"):
-        tokens.check(tokens.new_join("default", "reviews", life=-1.0))
+        tokens.admit(tokens.new_join("default", "reviews", life=-1.0), b"a key")
 
 
 @pytest.mark.parametrize("name", ["", "A", "a/b", "a\n", "../x", "-a", "a" * 300])
@@ -77,7 +129,7 @@ def test_names_that_are_none(tokens: Tokens, name: str) -> None:
 
 def test_a_service_token_is_for_its_audience(tokens: Tokens) -> None:
     token = tokens.new_service("default", "reviews")
-    assert tokens.check(token) == (WHO, "service token")
+    assert tokens.check(token) == tokens.admit(token, b"a key") == Proved(WHO, "service token")
     with pytest.raises(Invalid, match="udience"):
         tokens.check(token, "another")
     with pytest.raises(Invalid, match="udience"):

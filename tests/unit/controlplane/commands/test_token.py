@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,29 @@ def test_a_join_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "one was made; a control plane with another --state" in capsys.readouterr().err
     found = join.read(path)
     assert (found.namespace, found.service_account) == ("default", "reviews")
+    assert found.grants == "app=reviews,version=*"
     assert path.stat().st_mode & 0o777 == 0o600
     assert made(tmp_path, "-o", str(tmp_path / "b.join")) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_the_workload_may_call_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.join"
+    flags = ("--service", "ratings", "--service", "stars", "--version", "v2", "--label", "tier=*")
+    assert made(tmp_path, "-o", str(path), "--service-account", "reviews", *flags) == 0
+    found = join.read(path)
+    assert found.grants == "app=ratings,app=stars,tier=*,version=v2"
+    # The command that makes the next one says the same.
+    command = found.command(path)
+    assert command == (
+        f"rm -f {path}; mesh token create -n default --service-account reviews --service ratings"
+        " --service stars --label 'tier=*' --version v2 --control 127.0.0.1:15012"
+        f" --join 127.0.0.1:15011 --trust-domain cluster.local -o {path}"
+    )
+    os.remove(path)
+    again = shlex.split(command.partition("; mesh token ")[2])
+    assert token.main([*again, "--state", str(tmp_path / "state")]) == 0
+    assert join.read(path).grants == found.grants
 
 
 def test_a_file_that_is_there_costs_no_token(
@@ -43,6 +64,9 @@ def test_a_file_that_is_there_costs_no_token(
         (("--life", "0s"), "--life 0s: is no duration"),
         (("--control", "host"), "--control host: write HOST:PORT"),
         (("--join", "host:0"), "--join host:0: write HOST:PORT"),
+        (("--label", "x"), "--service, --version, --label: 'x' is no label; write KEY=VALUE"),
+        (("--label", "x=a,b"), "is no value of a label"),
+        (("--service", "a/b"), "is no value of a label"),
         (("-n", "A B"), "A B/default is no namespace and service account"),
     ],
 )

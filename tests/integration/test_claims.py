@@ -1,0 +1,186 @@
+"""Workloads that would like to be others, against a control plane as it runs: whose requests one
+gets and who stands behind a service is decided by tokens and sources alone."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.service.discovery.v3 import discovery_pb2
+
+from controlplane.ca import grants as granted
+from controlplane.ca.grants import parse
+from controlplane.xds.service import SERVICES
+from controlplane.xds.type_urls import CLUSTER
+from mesh.api import registration
+from tests.support.control import Member, Running, Sidecar, controlled, register
+from tests.support.requests import key
+
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec:
+  ports: [{port: 9080, name: http}]
+  selector: {app: reviews}
+"""
+GROUP = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {name: machines}
+spec:
+  metadata: {labels: {app: reviews, version: v1}}
+  template: {serviceAccount: intern}
+"""
+V1 = {"app": "reviews", "version": "v1"}
+REVIEWS, INTERN = parse("app=reviews,version=*"), parse("app=intern,version=*")
+NAME = "outbound|9080||reviews.default.svc.cluster.local"
+
+
+def played(play: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    @functools.wraps(play)
+    def test(**fixtures: Any) -> None:
+        asyncio.run(asyncio.wait_for(play(**fixtures), 60))
+
+    return test
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/services.yaml").write_text(SERVICE)
+    return tmp_path
+
+
+async def accounts(running: Running, member: Member, name: str, labels: Any) -> set[str]:
+    """Whose certificates a client takes for those of the service."""
+    async with running.channel(member) as channel:
+        answer = await Sidecar(channel, member.node(name, labels)).ask(CLUSTER)
+    (found,) = [one for one in answer.resources if one.name == NAME]
+    cluster = Cluster()
+    found.resource.Unpack(cluster)
+    text = cluster.transport_socket_matches[0].transport_socket.typed_config.value.decode(
+        errors="replace"
+    )
+    return {one for one in ("reviews", "intern") if f"/ns/default/sa/{one}" in text}
+
+
+def entries(running: Running) -> dict[str, str]:
+    """Registered workloads, and of which account they are."""
+    found = running.control.world.view().resources("WorkloadEntry")
+    return {one.name: one.spec.service_account for one in found}
+
+
+async def registered(running: Running, name: str) -> None:
+    while name not in entries(running):
+        await asyncio.sleep(0.005)
+
+
+async def denied(call: Awaitable[Any]) -> str:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    assert raised.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    return str(raised.value.details())
+
+
+@played
+async def test_nobody_stands_behind_a_service_that_was_not_granted_to_it(folder: Path) -> None:
+    async with controlled(folder) as running:
+        owner = await running.join("default", "reviews", REVIEWS)
+        thief = await running.join("default", "intern", INTERN)
+        async with running.channel(owner) as channel, running.channel(thief) as stolen:
+            await register(channel, registration.CLAIM, "app=reviews,version=v1")
+            await register(channel, registration.READY, "reviews-v1")
+            node = owner.node("reviews-v1", V1, AUTO_REGISTER="on-ready")
+            await Sidecar(channel, node).ask(CLUSTER)
+            await registered(running, "reviews-v1")
+
+            why = await denied(register(stolen, registration.CLAIM, "app=reviews,version=v1"))
+            assert "service account default/intern may not be app=reviews" in why
+            for name in ("reviews-v1", "reviews-v2", "intern-v1"):
+                for labels in (V1, {"app": "reviews"}, {**V1, "app": "intern", "tier": "x"}):
+                    node = thief.node(name, labels, AUTO_REGISTER="true")
+                    code, why = await Sidecar(stolen, node).refusal(CLUSTER)
+                    assert code is grpc.StatusCode.PERMISSION_DENIED, (name, labels)
+                    assert "service account default/intern may not be" in why
+            await denied(register(stolen, registration.READY, "reviews-v1"))
+            await denied(register(stolen, registration.LEAVING, "reviews-v1"))
+            assert entries(running) == {"reviews-v1": "reviews"}
+            own = {"app": "intern", "version": "v1"}
+            assert await accounts(running, thief, "intern-v1", own) == {"reviews"}
+
+
+@played
+async def test_no_service_lets_it_in_by_another_door(folder: Path) -> None:
+    async with controlled(folder) as running:
+        thief = await running.join("default", "intern", INTERN)
+        node = thief.node("reviews-v1", V1, AUTO_REGISTER="true")
+        async with running.channel(thief) as channel:
+            for service, sotw, delta, only in SERVICES:
+                for method, message in (
+                    (sotw, discovery_pb2.DiscoveryRequest(node=node, type_url=only or CLUSTER)),
+                    (
+                        delta,
+                        discovery_pb2.DeltaDiscoveryRequest(node=node, type_url=only or CLUSTER),
+                    ),
+                ):
+                    call = channel.stream_stream(f"/envoy.service.{service}/{method}")()
+                    await call.write(message.SerializeToString())
+                    assert await call.code() is grpc.StatusCode.PERMISSION_DENIED, method
+        assert entries(running) == {}
+
+
+@played
+async def test_a_certificate_that_is_renewed_grants_what_it_granted(folder: Path) -> None:
+    """And nothing that its request asks for; over a restart of the control plane as well."""
+    private = key()
+    hostile = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .add_extension(granted.extension(REVIEWS), critical=False)
+        .sign(private, hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+    )
+    async with controlled(folder) as running:
+        owner = await running.renewed(await running.join("default", "reviews", REVIEWS))
+        thief = await running.join("default", "intern", INTERN)
+        thief = await running.renewed(thief, hostile, private)
+    async with controlled(folder) as running:
+        owner, thief = await running.renewed(owner), await running.renewed(thief)
+        async with running.channel(owner) as channel, running.channel(thief) as stolen:
+            await register(channel, registration.CLAIM, "app=reviews,version=v2")
+            await denied(register(stolen, registration.CLAIM, "app=reviews,version=v2"))
+            await register(stolen, registration.CLAIM, "app=intern")
+
+
+@played
+async def test_the_sources_grant_and_take_back(folder: Path) -> None:
+    async with controlled(folder) as running:
+        machine = await running.join("default", "intern")
+        node = machine.node("machine-1", V1, AUTO_REGISTER="true")
+        async with running.channel(machine) as channel:
+            code, why = await Sidecar(channel, node).refusal(CLUSTER)
+            assert code is grpc.StatusCode.PERMISSION_DENIED
+            assert "apply a WorkloadGroup" in why
+            path = folder / "config/group.yaml"
+            path.write_text(GROUP)
+            while not running.control.world.view().resources("WorkloadGroup"):
+                await asyncio.sleep(0.005)
+            stream = Sidecar(channel, node)
+            await stream.ask(CLUSTER)
+            await registered(running, "machine-1")
+            assert await accounts(running, machine, "machine-1", V1) == {"intern"}
+            path.unlink()
+            assert await stream.call.code() is grpc.StatusCode.UNAVAILABLE
+            assert "may not be app=reviews" in await stream.call.details()
+            code, _ = await Sidecar(channel, node).refusal(CLUSTER)
+            assert code is grpc.StatusCode.PERMISSION_DENIED

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import yaml
 
+from controlplane import durable
 from controlplane.ca.audit import Audit
 from controlplane.ca.authenticate import WorkloadAuthenticator
 from controlplane.ca.holder import Holder
@@ -79,6 +80,8 @@ class Control:
         domain = self._base.trust_domain
         settings.config.mkdir(parents=True, exist_ok=True)
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A folder of state has one control plane: what writing has left here was cut off.
+        durable.sweep(settings.state)
         self.world = World()
         self.authority = Holder(settings.state / "ca", domain)
         self.tokens = Tokens(settings.state / "tokens", domain)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 #: As `os` takes them.
 Path: TypeAlias = str | os.PathLike[str]
 
 _MARK: Final = ".mesh-write"
+_LOCK: Final = ".lock"
 
 
 def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -40,11 +44,15 @@ def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = No
 
 
 def append(path: Path, line: bytes, mode: int) -> None:
-    """Adds a line; when it returns that is on the disk. `mode` is that of a new file. Raises
+    """Adds a line; when it returns that is on the disk. `mode` is that of a new file. What a writer
+    before has left unfinished (a full disk, a power cut) stays a line of its own. Raises
     OSError."""
     is_new = not os.path.exists(path)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
     with open(descriptor, "ab") as file:
+        end = os.fstat(descriptor).st_size
+        if end and os.pread(descriptor, 1, end - 1) != b"\n":
+            line = b"\n" + line
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
@@ -69,6 +77,20 @@ def make_directory(path: Path) -> None:
     except FileExistsError:
         return
     sync_directory(parent)
+
+
+@contextlib.contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Keeps out other processes, and threads, that call this for the folder. It is made, the
+    owner's alone, if it is not there. Raises OSError."""
+    os.makedirs(directory, 0o700, exist_ok=True)
+    path = os.path.join(directory, _LOCK)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

@@ -18,7 +18,9 @@ somebody else does not trust yet, or no longer:
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -84,9 +86,12 @@ def load(directory: Path, organisation: str = "cluster.local") -> Authority:
     for names in _PLUGGED:
         if (directory / names[0]).exists() or (directory / names[1]).exists():
             return _plugged(directory, *names)
-    if not (directory / _OWN[0]).exists():
-        _write_root(directory, organisation, *_OWN)
-    _finish_switch(directory)
+    # While a root rolls its files do not fit each other for a moment, or until that is finished.
+    if not (directory / _OWN[0]).exists() or (directory / _NEXT[0]).exists():
+        with _alone(directory):
+            if not (directory / _OWN[0]).exists():
+                _write_root(directory, organisation, *_OWN)
+            _finish_switch(directory)
     authority = _plugged(directory, _OWN[0], _OWN[1], "", _OWN[0])
     beside = [
         one
@@ -102,6 +107,11 @@ def roll(directory: Path, organisation: str = "cluster.local") -> str:
     by at least the life of a certificate. Raises Unusable."""
     if any((directory / one[0]).exists() for one in _PLUGGED):
         raise Unusable(f"{directory}: the authority is yours; roll it by replacing its files")
+    with _alone(directory):
+        return _roll(directory, organisation)
+
+
+def _roll(directory: Path, organisation: str) -> str:
     _finish_switch(directory)
     try:
         if (directory / _PREVIOUS).exists():
@@ -156,6 +166,18 @@ def new_root(organisation: str) -> tuple[x509.Certificate, ec.EllipticCurvePriva
         .sign(key, hashes.SHA256())
     )
     return certificate, key
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """For who writes: `mesh token` and `mesh control` may be started at once. Raises Unusable."""
+    try:
+        with durable.alone(directory):
+            # A writer that was killed may have left a key.
+            durable.sweep(directory)
+            yield
+    except OSError as error:
+        raise Unusable(f"{directory}: cannot be written to: {error.strerror}") from error
 
 
 def _finish_switch(directory: Path) -> None:

@@ -9,15 +9,12 @@ signed with a key of this directory and lives for hours.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +30,7 @@ from controlplane.xds.identity import Identity
 
 #: Istio's audience for everything that talks to the control plane.
 AUDIENCE = "istio-ca"
-_KEY, _JOINS, _LOCK = "token-key", "join-tokens.json", ".lock"
+_KEY, _JOINS = "token-key", "join-tokens.json"
 _PREFIX = "fmjoin_"
 _MAX_JOINS = 100_000
 _MAX_TOKEN = 16 * 1024
@@ -63,7 +60,7 @@ class Tokens:
         self._trust_domain = trust_domain
         #: The join tokens as they were read last, and the file of which they were read.
         self._read: tuple[tuple[int, int, int], dict[str, _Join]] | None = None
-        with self._alone():
+        with durable.alone(self._directory):
             durable.sweep(self._directory)
             self._key = self._load_key()
             self._load_joins()
@@ -80,7 +77,7 @@ class Tokens:
         if not (is_name(namespace) and is_name(service_account)):
             raise Invalid(f"{namespace}/{service_account} is no namespace and service account")
         token, now = _PREFIX + secrets.token_urlsafe(32), time.time()
-        with self._alone():
+        with durable.alone(self._directory):
             kept = {key: one for key, one in self._load_joins().items() if one.expires > now}
             if len(kept) >= _MAX_JOINS:
                 raise Invalid(f"{_MAX_JOINS} join tokens wait to be used; let some expire")
@@ -122,7 +119,7 @@ class Tokens:
         # the file's date.
         if _hash(token) not in self._load_joins():
             raise Invalid(f"the join token is unknown; {_ANOTHER}")
-        with self._alone():
+        with durable.alone(self._directory):
             kept = dict(self._load_joins())
             found = kept.get(_hash(token))
             if found is None or not found.expires > time.time():
@@ -191,17 +188,6 @@ class Tokens:
             for key, one in joins.items()
         }
         durable.write(self._directory / _JOINS, json.dumps(body).encode(), 0o600)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keeps other processes out. Raises OSError."""
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def _join(fields: Any) -> _Join:

@@ -78,3 +78,12 @@ def test_lines_are_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(flushed) == 3
     assert path.read_bytes() == b"one\ntwo\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_line_that_was_cut_off_spoils_none_behind_it(tmp_path: Path) -> None:
+    """As a full disk leaves it."""
+    path = tmp_path / "log"
+    path.write_bytes(b'{"a": 1}\n{"b"')
+    for line in (b'{"c": 3}\n', b'{"d": 4}\n'):
+        durable.append(str(path), line, 0o644)
+    assert path.read_bytes() == b'{"a": 1}\n{"b"\n{"c": 3}\n{"d": 4}\n'

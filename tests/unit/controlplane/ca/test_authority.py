@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -201,6 +202,21 @@ def test_a_roll_that_was_cut_off_is_taken_up(
     assert load(tmp_path).certificate != before.certificate
 
 
+def test_who_starts_at_once_finds_one_root(tmp_path: Path) -> None:
+    """`mesh token create` beside `mesh control`, both for the first time."""
+    for number in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(load, [tmp_path / str(number)] * 4))
+        assert len({one.certificate for one in found}) == 1
+
+
+def test_a_key_that_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / ".root-key.pem.1a2b3c4d.mesh-write"
+    left.write_bytes(key_pem(key()))
+    load(tmp_path)
+    assert not left.exists()
+
+
 def test_the_users_authority_is_not_rolled(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="replacing its files"):
         roll(plug(tmp_path))
@@ -208,6 +224,6 @@ def test_the_users_authority_is_not_rolled(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(Unusable, match="cannot write the new root"):
+    with pytest.raises(Unusable, match="cannot be written to: Not a directory"):
         load(tmp_path / "file" / "ca")
     shutil.rmtree(tmp_path)

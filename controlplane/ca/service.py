@@ -20,6 +20,11 @@ from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.peer import peer
 from mesh.api import certificates
 
+#: Fields of a request's metadata, and why they are refused.
+_REFUSED = {
+    "ImpersonatedIdentity": "impersonation: a certificate is for who asks",
+    "CertSigner": "there is one authority",
+}
 _MAX_SECONDS = int(signing.MAX_LIFE.total_seconds())
 
 
@@ -60,6 +65,11 @@ class CertificateService:
             # A token in clear text would be anybody's.
             reason = "certificates are given out over TLS only; use the port of TLS"
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
+        for field, why in _REFUSED.items():
+            # Istio's agents send an empty one.
+            if field in request.metadata.fields and request.metadata[field] != "":
+                reason = f"metadata: {field} is not supported; {why}"
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
         try:
             # Before it is asked who it is: what cannot be signed must use up no token.
             asked = signing.Request(request.csr.encode())

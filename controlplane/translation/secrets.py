@@ -1,14 +1,16 @@
 """Secrets of gateways: what SDS is answered with for `kubernetes://NAME`.
 
-Only a proxy of the Secret's own namespace gets it (Istio asks Kubernetes whether the proxy's
-service account may read it; a namespace is what we can prove).
+Only a proxy of the Secret's own namespace gets it, and only if a Gateway selects the proxy and its
+listeners or clusters name the secret (Istio asks Kubernetes whether the proxy's service account may
+read it; namespace and labels are what we can prove).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig, Secret
 
 from controlplane.resources.resource import Resource
 from controlplane.translation.pack import packed
@@ -37,6 +39,13 @@ def secret(view: View, namespace: str, name: str) -> Encoded | None:
     if resource is None and short.endswith(_CA_SUFFIX):
         resource = view.resource("Secret", namespace, short.removesuffix(_CA_SUFFIX))
     return None if resource is None else _roots(name, resource)
+
+
+def named(name: str, held: Iterable[Encoded]) -> bool:
+    """Whether any of these resources names the secret."""
+    # `name` is the first field of SdsSecretConfig, and messages in messages are bytes as they are.
+    sought = SdsSecretConfig(name=name).SerializeToString()
+    return any(sought in one.body for one in held)
 
 
 def _certificate(name: str, resource: Resource[Any]) -> Encoded | None:

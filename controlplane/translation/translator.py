@@ -70,7 +70,7 @@ class IstioTranslator:
         if type_url == api.ROUTE:
             return view.node(route, (_who(proxy), name))
         if type_url == api.SECRET and proxy.type == "router":
-            return view.node(secrets.secret, (proxy.namespace, name))
+            return view.node(gateway_secret, (_who(proxy), name))
         return view.node(absent, ())
 
 
@@ -158,6 +158,18 @@ def assignment(
     return endpoints.assignment(
         view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted
     )
+
+
+@query
+def gateway_secret(view: View, who: Who, name: str) -> Encoded | None:
+    """A secret that the proxy's own configuration names: any workload may call itself a router, but
+    not have the labels that a Gateway selects."""
+    if not _gates(view, who):
+        return None
+    held = (*all_listeners(view, who), *all_clusters(view, who))
+    if not secrets.named(name, held):
+        return None
+    return secrets.secret(view, who.namespace, name)
 
 
 @query

@@ -15,12 +15,16 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 from controlplane import durable
+from controlplane.ca.names import is_name
 from controlplane.resources.resource import Key, Resource
+from controlplane.resources.rules.workloads import workload
 from controlplane.resources.workload_entry.schema import WorkloadEntry
 from controlplane.sources.history import History
 from controlplane.sources.source import Change, Listing
@@ -31,9 +35,14 @@ from controlplane.xds.identity import Identity
 GRACE = 10.0
 #: How long it has to come back after a restart of ours.
 RESTART = 60.0
-_MOST_WAITING = 10_000
+#: Of one service account: what it is served as well (`xds.options.Limits.streams_per_identity`).
+_MOST_OF_ACCOUNT = 2_000
+#: Workloads that are ready without a sidecar, of one service account, and accounts that have any.
+_MOST_EARLY, _MOST_EARLY_ACCOUNTS = 200, 1_000
 _LOG = logging.getLogger(__name__)
 _MUTUAL_TLS = "security.istio.io/tlsMode"
+#: Namespace and service account.
+_Account: TypeAlias = tuple[str, str]
 
 
 class Registered:
@@ -49,8 +58,11 @@ class Registered:
         self._proxies: dict[Key, Proxy] = {}
         #: Those whose applications take requests.
         self._ready: set[Key] = set()
-        #: How many streams of a workload there are; a reconnect may come before the old one ends.
-        self._streams: dict[Key, int] = {}
+        self._early = _Early()
+        #: By streams; a reconnect may come before the old one ends.
+        self._streams: dict[Key, list[Proxy]] = {}
+        #: How many workloads a service account has.
+        self._held: Counter[_Account] = Counter()
         self._leaving: dict[Key, asyncio.TimerHandle] = {}
         self._begun = False
 
@@ -90,44 +102,69 @@ class Registered:
                 key.namespace, key.name, self._account(key), proxy.service_account,
             )  # fmt: skip
             return
+        if why := self._refusal(key, proxy):
+            _LOG.warning("%s: %r is not registered: %s", proxy.namespace, proxy.id[:300], why)
+            return
+        if key not in self._proxies:
+            self._held[_account(proxy)] += 1
         self._proxies[key] = proxy
-        self._streams[key] = self._streams.get(key, 0) + 1
+        self._streams.setdefault(key, []).append(proxy)
         timer = self._leaving.pop(key, None)
         if timer is not None:
             timer.cancel()
-        if wish == "true":
+        if self._early.take(_account(proxy), key) or wish == "true":
             self._ready.add(key)
         self._tell(key)
+
+    def _refusal(self, key: Key, proxy: Proxy) -> str:
+        """Why it cannot be registered; "" if it can. What it says of itself goes to all others."""
+        if why := _bad_name(key.name):
+            return why
+        for problem in workload(_entry(proxy), "", dns=False):
+            if not problem.warning:
+                return str(problem)
+        if key not in self._proxies and self._held[_account(proxy)] >= _MOST_OF_ACCOUNT:
+            return f"{proxy.service_account} has {_MOST_OF_ACCOUNT} workloads already"
+        return ""
 
     def left(self, proxy: Proxy) -> None:
         """A connection of a sidecar has ended."""
         key = _key(proxy.namespace, proxy.id)
-        if key not in self._streams or self._account(key) != proxy.service_account:
+        streams = self._streams.get(key, [])
+        found = next((place for place, one in enumerate(streams) if one is proxy), None)
+        if found is None:
+            # It was not registered.
             return
-        self._streams[key] -= 1
-        if self._streams[key] == 0:
+        del streams[found]
+        if not streams:
             loop = asyncio.get_running_loop()
             self._leaving[key] = loop.call_later(self._grace, self._remove, key)
 
     def ready(self, identity: Identity, name: str) -> None:
         """The application of a workload takes requests. It may be said before the sidecar has
-        connected. Raises PermissionError for a workload of somebody else."""
-        self._ready.add(self._own(identity, name))
-        self._tell(_key(identity.namespace, name))
+        connected, and is said again and again. Raises PermissionError for a workload of somebody
+        else, ValueError for what is no name."""
+        key = self._own(identity, name)
+        if self._account(key):
+            self._ready.add(key)
+            self._tell(key)
+        else:
+            self._early.add((identity.namespace, identity.service_account), key)
 
     def leaving(self, identity: Identity, name: str) -> None:
-        """It will soon take no more: nobody is to send it any. Raises PermissionError."""
+        """It will soon take no more: nobody is to send it any. Raises as `ready`."""
         key = self._own(identity, name)
+        self._early.take((identity.namespace, identity.service_account), key)
         self._ready.discard(key)
         self._drop(key)
 
     def _own(self, identity: Identity, name: str) -> Key:
         key = _key(identity.namespace, name)
+        if why := _bad_name(key.name):
+            raise ValueError(why)
         account = self._account(key)
         if account not in {"", identity.service_account}:
             raise PermissionError(f"{identity} is not the identity of {key.namespace}/{key.name}")
-        if not account and len(self._ready) >= _MOST_WAITING:
-            raise PermissionError(f"{_MOST_WAITING} workloads are ready without a sidecar already")
         return key
 
     def _account(self, key: Key) -> str:
@@ -165,7 +202,9 @@ class Registered:
     def _remove(self, key: Key) -> None:
         self._leaving.pop(key, None)
         self._streams.pop(key, None)
-        self._proxies.pop(key, None)
+        proxy = self._proxies.pop(key, None)
+        if proxy is not None:
+            self._held -= Counter([_account(proxy)])
         self._ready.discard(key)
         self._drop(key)
 
@@ -173,6 +212,34 @@ class Registered:
         if self._entries.pop(key, None) is not None:
             self._keep()
             self._history.add((), (key,), ())
+
+
+class _Early:
+    """Workloads that are ready before their sidecars have come, by service account: nobody speaks
+    for another. The oldest are forgotten when there are too many; agents say it again."""
+
+    def __init__(self) -> None:
+        self._by_account: OrderedDict[_Account, OrderedDict[Key, None]] = OrderedDict()
+
+    def add(self, account: _Account, key: Key) -> None:
+        held = self._by_account.setdefault(account, OrderedDict())
+        self._by_account.move_to_end(account)
+        held[key] = None
+        held.move_to_end(key)
+        if len(held) > _MOST_EARLY:
+            held.popitem(last=False)
+        if len(self._by_account) > _MOST_EARLY_ACCOUNTS:
+            self._by_account.popitem(last=False)
+
+    def take(self, account: _Account, key: Key) -> bool:
+        """Whether it was ready; forgets it."""
+        held = self._by_account.get(account, OrderedDict())
+        if key not in held:
+            return False
+        del held[key]
+        if not held:
+            del self._by_account[account]
+        return True
 
 
 def _load(path: Path) -> list[Resource[WorkloadEntry]]:
@@ -186,6 +253,17 @@ def _load(path: Path) -> list[Resource[WorkloadEntry]]:
         return []
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: holds no registrations ({error}); remove it") from error
+
+
+def _account(proxy: Proxy) -> _Account:
+    return proxy.namespace, proxy.service_account
+
+
+def _bad_name(name: str) -> str:
+    """Why it can be no WorkloadEntry's; "" if it can."""
+    if is_name(name):
+        return ""
+    return f"{name[:100]!r} is no name: lower-case letters, digits and hyphens, 253 at most"
 
 
 def _key(namespace: str, name: str) -> Key:

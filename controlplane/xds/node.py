@@ -137,6 +137,9 @@ def _addresses(first: str, metadata: Mapping[str, Any]) -> tuple[str, ...]:
             ip_address(one)
         except ValueError:
             raise BadRequest(f"node: {one[:64]!r} is no IP address") from None
+        if "%" in one:
+            # `fe80::1%eth0`, or anything behind the sign: others cannot reach it, and refuse it.
+            raise BadRequest(f"node: {one[:64]!r} has a zone, which only its own machine knows")
     return tuple(dict.fromkeys(found))
 
 

@@ -146,3 +146,91 @@ def test_sidecars_that_do_not_ask_are_not_registered() -> None:
         assert await names(source) == []
 
     run(test())
+
+
+def test_nobody_is_made_ready_by_another() -> None:
+    """Who says it before the sidecar has come says it for its own account only."""
+
+    async def test() -> None:
+        source = Registered()
+        source.ready(INTERN, "reviews-v1")
+        source.came(PROXY)
+        assert await names(source) == []
+
+    run(test())
+
+
+def test_who_says_much_takes_nobody_his_place() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.ready(REVIEWS, "reviews-v1")
+        for number in range(20_000):
+            source.ready(INTERN, f"intern-{number}")
+        source.came(PROXY)
+        assert await names(source) == ["reviews-v1"]
+        source.ready(Identity("cluster.local", "default", "ratings"), "ratings-v1")
+
+    run(test())
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/b", "a\nb", "a" * 254])
+def test_what_is_no_name_is_not_registered(name: str) -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(replace(AT_ONCE, id=name))
+        assert await names(source) == []
+        with pytest.raises(ValueError, match="is no name"):
+            source.ready(REVIEWS, name)
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"addresses": ("not an address",)},
+        {"network": "n" * 2049},
+        {"labels": (("app", "reviews"), ("istio-locality", "l" * 64))},
+        {"locality": Locality("r" * 2049)},
+    ],
+)
+def test_what_others_could_not_take_is_not_registered(changed: dict[str, Any]) -> None:
+    """What a sidecar says of itself is sent to all that call it."""
+
+    async def test() -> None:
+        source = Registered()
+        bad = replace(AT_ONCE, **changed)
+        source.came(bad)
+        assert await names(source) == []
+        source.came(AT_ONCE)
+        source.left(bad)
+        assert await names(source) == ["reviews-v1"]
+
+    run(test())
+
+
+def test_an_account_has_so_many_workloads_and_no_more() -> None:
+    async def test() -> None:
+        source = Registered()
+        for number in range(2_001):
+            source.came(replace(AT_ONCE, id=f"reviews-{number}.default"))
+        assert len(await names(source)) == 2_000
+        source.came(replace(AT_ONCE, id="reviews-7.default"))
+        source.came(replace(AT_ONCE, id="ratings", service_account="ratings"))
+        assert len(await names(source)) == 2_001
+
+    run(test())
+
+
+def test_a_stream_that_did_not_register_takes_nobody_out() -> None:
+    async def test() -> None:
+        source = Registered(grace=0.0)
+        silent = replace(AT_ONCE, metadata=())
+        source.came(AT_ONCE)
+        source.came(silent)
+        source.left(silent)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
+        assert await names(source) == ["reviews-v1"]
+
+    run(test())

@@ -106,12 +106,13 @@ def test_on_a_trusted_port_claims_count() -> None:
         (node("waypoint~10.0.0.1~a.shop~shop.svc.cluster.local"), "waypoint"),
         (node("sidecar~here~a.shop~shop.svc.cluster.local"), "no IP address"),
         (node(INSTANCE_IPS="10.0.0.1,x"), "no IP address"),
+        (node(INSTANCE_IPS="10.0.0.1,fe80::1%eth0"), "has a zone"),
         (node(INSTANCE_IPS=["10.0.0.1"]), "INSTANCE_IPS must be a string"),
         (node(LABELS="app"), "LABELS must be"),
         (node(LABELS={"app": 1}), "LABELS must be"),
         (node(FILL="x" * LIMIT), "more than 10000"),
     ],
-    ids=["id", "type", "address", "addresses", "list", "labels", "label", "large"],
+    ids=["id", "type", "address", "addresses", "zone", "list", "labels", "label", "large"],
 )
 def test_a_node_that_cannot_be_understood_is_refused(made: base_pb2.Node, reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):

@@ -11,6 +11,8 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from controlplane.ca.authority import Unusable
+from controlplane.ca.proofs import Invalid
 from controlplane.ca.rejoin import GRACE
 from controlplane.commands.flags import DEFAULT_STATE, config_folder, state_folder
 from controlplane.control import Control, Settings
@@ -42,7 +44,7 @@ def main(argv: list[str]) -> int:
             rejoin=_rejoin(options.rejoin),
         )
         asyncio.run(_serve(settings))
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, Unusable, Invalid) as error:
         print(f"mesh control: {error}", file=sys.stderr)
         return 1
     return 0

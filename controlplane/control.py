@@ -127,6 +127,14 @@ class Control:
         self.server.add_routes(self._api().routes())
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def _start(self) -> None:
         listing = await self._source.list()
         self._complain(listing.refused, listing.warnings)
         self.world.change(listing.resources)
@@ -139,7 +147,6 @@ class Control:
             loop.create_task(self._watch_roots()),
             loop.create_task(self._keys.follow()),
         ]
-        return self
 
     async def __aexit__(
         self,
@@ -151,8 +158,13 @@ class Control:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop(1.0)
-        await self._source.close()
-        await self._folder.close()
+        await self._close()
+
+    async def _close(self) -> None:
+        try:
+            await self._source.close()
+        finally:
+            await self._folder.close()
 
     async def failed(self) -> None:
         """Returns never; raises what ended a part that must not end."""

@@ -111,6 +111,8 @@ class Identity:
                 _LOG.warning("no certificate yet (%s): %s", self._join.join, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+            # Somebody may have mended it.
+            self._look_at_join_file()
 
     async def keep(self) -> None:
         """Renews for ever."""
@@ -154,6 +156,21 @@ class Identity:
                 " %s\n%s; it is taken up from there",
                 self.held.not_after.isoformat(), error, self._way_out(),
             )  # fmt: skip
+
+    def _plainly(self, details: str) -> str:
+        """What a library says of the control plane's certificate, for people."""
+        if any(one in details for one in _OTHER_ROOT):
+            known = f"the join file {self._path}" if self._held is None else "this workload knows"
+            return (
+                f"the control plane there has another root than {known}: it is another control"
+                " plane, or has another state folder (mesh control --state) than before.\n"
+                f"{self._way_out()}; it is taken up from there ({details})"
+            )
+        if any(one in details for one in _OTHER_TIME):
+            return (
+                f"the control plane's certificate is not good now; look at the clocks ({details})"
+            )
+        return details
 
     def _way_out(self) -> str:
         return f"Where the control plane runs: {self._join.command(self._path)}"
@@ -212,7 +229,9 @@ class Identity:
         try:
             self._held = await ask()
         except grpc.aio.AioRpcError as error:
-            raise _Failed(str(error.details()), final=error.code() in _FINAL) from None
+            raise _Failed(
+                self._plainly(str(error.details())), final=error.code() in _FINAL
+            ) from None
         except (ValueError, IndexError) as error:
             raise _Failed(f"the control plane's answer is no certificate: {error}") from None
         self._told(self._held)
@@ -247,6 +266,14 @@ class Identity:
         return _credentials(private, list(response.cert_chain))
 
 
+#: What BoringSSL calls it when a certificate is of none of the roots, or of another time.
+_OTHER_ROOT = (
+    "unable to get local issuer certificate",
+    "self signed certificate",
+    "self-signed certificate",
+    "certificate signature failure",
+)
+_OTHER_TIME = ("certificate has expired", "certificate is not yet valid")
 _FINAL = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,

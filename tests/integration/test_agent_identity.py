@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from controlplane.agent import identity as module
 from controlplane.agent.identity import Credentials, Identity, Refused
 from controlplane.agent.join import Join
+from controlplane.ca.authority import new_root, pem
 from controlplane.ca.grants import parse
 from tests.integration.test_claims import played
 from tests.support.control import Running, controlled
@@ -174,3 +176,21 @@ async def test_a_token_that_was_used_by_another_is_refused_with_the_command(
     assert "used before, for another key" in str(raised.value)
     assert f"rm -f {path}; mesh token create -n default" in str(raised.value)
     assert join.token not in str(raised.value)
+
+
+@played
+async def test_a_control_plane_of_another_root_is_said_so_and_the_next_file_taken_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.join"
+    async with controlled(tmp_path) as running:
+        right = joining(running, path)
+        wrong = replace(right, roots=pem(new_root("cluster.local")[0]).decode(), token="fmjoin_x")
+        path.write_bytes(wrong.to_json())
+        obtaining = asyncio.create_task(Identity(wrong, lambda _: None, path).obtain())
+        why = await said(caplog, "no certificate yet")
+        assert f"the control plane there has another root than the join file {path}" in why
+        assert f"rm -f {path}; mesh token create -n default --service-account reviews" in why
+        assert "CERTIFICATE_VERIFY_FAILED" in why
+        path.write_bytes(right.to_json())
+        assert (await obtaining).serial

@@ -53,6 +53,11 @@ conformance: $(STAMPS)/build $(STAMPS)/debian-test ## Every suite that others wr
 conformance-timed: $(STAMPS)/build $(STAMPS)/debian-test ## The abuse suite with its bar of 100 ms, on an idle machine
 	@FASTMESH_CONFORMANCE_TIMED=1 $(BIN)/python -m pytest tests/conformance/test_h2_abuse.py $(ARGS)
 
+.PHONY: durability
+durability: $(STAMPS)/build ## kill -9, a thousand times each: certificates given out, mesh apply (half an hour)
+	@$(BIN)/python -m pytest -s -m slow tests/integration/test_ca_kills.py \
+		tests/integration/test_store_writers.py $(ARGS)
+
 .PHONY: lint
 lint: lint-rust lint-python ## Formatters, linters, type checker, layer and licence rules
 

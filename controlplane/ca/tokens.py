@@ -35,6 +35,7 @@ _PREFIX = "fmjoin_"
 _MAX_JOINS = 100_000
 _MAX_TOKEN = 16 * 1024
 _ANOTHER = "make another with `mesh token create`"
+_CONTROL_PLANE = ("istio-system", "istiod")
 SERVICE_LIFE = 12 * 3600.0
 JOIN_LIFE = 24 * 3600.0
 
@@ -76,6 +77,9 @@ class Tokens:
         cannot be kept."""
         if not (is_name(namespace) and is_name(service_account)):
             raise Invalid(f"{namespace}/{service_account} is no namespace and service account")
+        if (namespace, service_account) == _CONTROL_PLANE:
+            # Sidecars would take its bearer for the control plane.
+            raise Invalid(f"{namespace}/{service_account} is the control plane's own")
         token, now = _PREFIX + secrets.token_urlsafe(32), time.time()
         with durable.alone(self._directory):
             kept = {key: one for key, one in self._load_joins().items() if one.expires > now}

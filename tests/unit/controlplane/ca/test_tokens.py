@@ -114,6 +114,11 @@ def test_no_file_holds_a_token_and_nobody_else_reads_them(tokens: Tokens, tmp_pa
         assert os.stat(path).st_mode & 0o077 == 0, path
 
 
+def test_nobody_joins_as_the_control_plane(tokens: Tokens) -> None:
+    with pytest.raises(Invalid, match="the control plane's own"):
+        tokens.new_join("istio-system", "istiod")
+
+
 def test_join_tokens_expire(tokens: Tokens) -> None:
     with pytest.raises(Invalid, match="expired"):
         tokens.admit(tokens.new_join("default", "reviews", life=-1.0), b"a key")

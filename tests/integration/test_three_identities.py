@@ -126,6 +126,8 @@ class Caller:
     account: str
     labels: str
     type: str = "sidecar"
+    #: `grpc`: a client of xDS without a sidecar.
+    generator: str = ""
 
     def node(self, namespace: str = "", labels: str = "", account: str = "") -> Any:
         made = discovery_pb2.DiscoveryRequest().node
@@ -136,6 +138,8 @@ class Caller:
         made.metadata.update({"LABELS": pairs, "NAMESPACE": namespace})
         if account:
             made.metadata.update({"SERVICE_ACCOUNT": account})
+        if self.generator:
+            made.metadata.update({"GENERATOR": self.generator})
         return made
 
 
@@ -146,6 +150,8 @@ GATE = Caller("bank", "gate", "istio=bank-gate", "router")
 #: They lie about what kind of proxy they are: nobody can prove that.
 CLERK_AS_GATE = Caller("bank", "clerk", "app=clerk", "router")
 THIEF_AS_GATE = Caller("shop", "thief", "app=thief", "router")
+TELLER_BY_GRPC = Caller("bank", "teller", "app=teller", generator="grpc")
+THIEF_BY_GRPC = Caller("shop", "thief", "app=thief", generator="grpc")
 CALLERS = {
     "teller": TELLER,
     "clerk": CLERK,
@@ -153,6 +159,8 @@ CALLERS = {
     "gate": GATE,
     "clerk as gate": CLERK_AS_GATE,
     "thief as gate": THIEF_AS_GATE,
+    "teller by gRPC": TELLER_BY_GRPC,
+    "thief by gRPC": THIEF_BY_GRPC,
 }
 
 # -- what there is to see, and who does --
@@ -166,28 +174,40 @@ class Sight:
     seen_by: frozenset[str]
 
 
-ALL, IN_BANK = frozenset(CALLERS), frozenset(CALLERS) - {"thief", "thief as gate"}
+ALL = frozenset(CALLERS)
+THIEVES = frozenset({"thief", "thief as gate", "thief by gRPC"})
+IN_BANK = ALL - THIEVES
 SIGHTS = {
     "endpoints for all": Sight("10.66.0.2", ALL),
     "endpoints of the bank alone": Sight("10.66.0.1", IN_BANK),
-    "routes of the bank alone": Sight("x-combination", frozenset({"teller", "clerk"})),
-    "endpoints of the shop alone": Sight("10.77.0.1", frozenset({"thief", "thief as gate"})),
+    "routes of the bank alone": Sight(
+        "x-combination", frozenset({"teller", "clerk", "teller by gRPC"})
+    ),
+    "endpoints of the shop alone": Sight("10.77.0.1", THIEVES),
     "who may call the teller": Sight("ns/bank/sa/auditor", frozenset({"teller"})),
     "the gate's key": Sight("{gate}", frozenset({"gate"})),
     "a key that nothing names": Sight("{spare}", frozenset()),
     "a key of the shop": Sight("{shop}", frozenset()),
 }
 _HOSTS = ("front.bank.internal", "vault.bank.internal", "shelf.shop.internal")
-#: By type, what is asked for by name: all that one could guess.
+_CLUSTERS = (
+    *(f"outbound|9000||{host}" for host in _HOSTS),
+    "outbound|9100||desk.bank.svc.cluster.local",
+)
+#: By type, what is asked for by name: all that one could guess. Sidecars ask for all clusters and
+#: listeners.
 NAMES = {
     type_urls.CLUSTER: (),
     type_urls.LISTENER: (),
-    type_urls.ENDPOINT: (
-        *(f"outbound|9000||{host}" for host in _HOSTS),
-        "outbound|9100||desk.bank.svc.cluster.local",
-        "inbound|9100||",
+    type_urls.ENDPOINT: (*_CLUSTERS, "inbound|9100||"),
+    type_urls.ROUTE: (
+        *_CLUSTERS,
+        "9000",
+        "9100",
+        "http_proxy",
+        "http.8443",
+        "https.8443.https.gate.bank",
     ),
-    type_urls.ROUTE: ("9000", "9100", "http_proxy", "http.8443", "https.8443.https.gate.bank"),
     type_urls.SECRET: (
         "default",
         "ROOTCA",
@@ -199,6 +219,16 @@ NAMES = {
         ),
     ),
     type_urls.EXTENSION: ("bank.gate",),
+}
+#: Of gRPC's own clients, which have no wildcard.
+NAMES_OF_GRPC = {
+    **NAMES,
+    type_urls.CLUSTER: _CLUSTERS,
+    type_urls.LISTENER: (
+        *(f"{host}:9000" for host in _HOSTS),
+        "desk.bank:9100",
+        "xds.istio.io/grpc/lds/inbound/0.0.0.0:9100",
+    ),
 }
 #: Every method of xDS with the types that it serves.
 STREAMS = [
@@ -311,7 +341,7 @@ async def bank(directory: Path) -> AsyncIterator[Bank]:
 async def received(channel: grpc.aio.Channel, method: str, url: str, who: Caller) -> bytes:
     """All that comes when it asks for a type, by all names."""
     delta = method.rpartition("/")[2].startswith("Delta")
-    names = NAMES[url]
+    names = (NAMES_OF_GRPC if who.generator else NAMES)[url]
     found: list[bytes] = []
     call: Any = channel.stream_stream(method)()
 
@@ -408,7 +438,7 @@ LIES = {
 @played
 async def test_who_lies_is_refused_by_every_stream(tmp_path: Path, lie: str) -> None:
     async with bank(tmp_path) as made:
-        for who in ("thief", "thief as gate"):
+        for who in sorted(THIEVES):
             async with made.channel(who) as channel:
                 node = CALLERS[who].node(**LIES[lie].says)
                 for method, url in STREAMS:

@@ -104,11 +104,19 @@ def load(directory: Path, organisation: str = "cluster.local") -> Authority:
 
 def roll(directory: Path, organisation: str = "cluster.local") -> str:
     """The next step of our own root's roll: what was done, for people. Steps are to be taken apart
-    by at least the life of a certificate. Raises Unusable."""
+    by at least the life of a certificate (`stepped`). Raises Unusable."""
     if any((directory / one[0]).exists() for one in _PLUGGED):
         raise Unusable(f"{directory}: the authority is yours; roll it by replacing its files")
     with _alone(directory):
         return _roll(directory, organisation)
+
+
+def stepped(directory: Path) -> datetime | None:
+    """When the last step of a roll was taken; None if no root rolls."""
+    for name in (_PREVIOUS, _NEXT[0]):
+        with contextlib.suppress(FileNotFoundError):
+            return datetime.fromtimestamp((directory / name).stat().st_mtime, UTC)
+    return None
 
 
 def _roll(directory: Path, organisation: str) -> str:

@@ -13,6 +13,7 @@ USAGE = """usage: mesh COMMAND [flags]
   control   the control plane: configuration in, xDS and certificates out
   run       a program in the mesh: mesh run --join FILE --service NAME --port N -- CMD
   token     what a workload needs to join: mesh token create --service-account NAME -o FILE
+  root      the roots that the mesh trusts; mesh root roll: the next step to a new one
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
   apply     write configuration: mesh apply -f FILE (- is the standard input)
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
@@ -48,10 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from controlplane.commands.run import main as run
 
         return run(rest)
-    if command == "token":
-        from controlplane.commands.token import main as token
-
-        return token(rest)
+    if command in {"token", "root"}:
+        return _identity(command, rest)
     if command in {"status", "proxy-status", "ps", "proxy-config", "pc"}:
         return _asking(command, rest)
     if command == "version" and rest:
@@ -76,6 +75,14 @@ def _bench(rest: list[str]) -> int:
 
     code: int = bench(rest)
     return code
+
+
+def _identity(command: str, rest: list[str]) -> int:
+    if command == "token":
+        from controlplane.commands.token import main
+    else:
+        from controlplane.commands.root import main
+    return main(rest)
 
 
 def _asking(command: str, rest: list[str]) -> int:

@@ -176,13 +176,11 @@ class Identity:
         return f"Where the control plane runs: {self._join.command(self._path)}"
 
     async def _again(self) -> None:
-        """A new certificate by the one that is held; when that has ended by its key, or by a new
-        token."""
-        if self._clock() < self.held.not_after:
-            await self._create(self._by_certificate)
-            return
+        """A new certificate by the one that is held, when that has ended by its key; when that is
+        not taken by a new token."""
+        ended = self._clock() >= self.held.not_after
         try:
-            await self._create(self._by_key)
+            await self._create(self._by_key if ended else self._by_certificate)
         except _Failed as error:
             if not self._look_at_join_file():
                 raise

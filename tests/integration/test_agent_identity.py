@@ -194,3 +194,32 @@ async def test_a_control_plane_of_another_root_is_said_so_and_the_next_file_take
         assert "CERTIFICATE_VERIFY_FAILED" in why
         path.write_bytes(right.to_json())
         assert (await obtaining).serial
+
+
+@played
+async def test_a_state_that_was_replaced_is_said_so_and_needs_no_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A control plane with a new root, while certificates of the old one are good still."""
+    path = tmp_path / "a.join"
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    async with controlled(tmp_path / "old") as running:
+        server = running.control.server
+        ports = {
+            "secure": f"127.0.0.1:{server.secure_port}",
+            "join": f"127.0.0.1:{server.join_port}",
+        }
+        agent = Agent(running, path)
+        await agent.__aenter__()
+    async with controlled(tmp_path / "new", **ports) as running:
+        agent.identity.renew()
+        why = await said(caplog, "certificate not renewed")
+        assert "the control plane there has another root than this workload knows" in why
+        joining(running, path)
+        await agent.given.get()
+        assert agent.identity.held.roots == running.roots
+        # And is a member of it.
+        agent.identity.renew()
+        await agent.given.get()
+    await agent.__aexit__()

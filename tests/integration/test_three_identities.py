@@ -183,6 +183,7 @@ SIGHTS = {
     "routes of the bank alone": Sight(
         "x-combination", frozenset({"teller", "clerk", "teller by gRPC"})
     ),
+    "names of the bank alone": Sight("vault.bank.internal", IN_BANK),
     "endpoints of the shop alone": Sight("10.77.0.1", THIEVES),
     "who may call the teller": Sight("ns/bank/sa/auditor", frozenset({"teller"})),
     "the gate's key": Sight("{gate}", frozenset({"gate"})),
@@ -219,6 +220,7 @@ NAMES = {
         ),
     ),
     type_urls.EXTENSION: ("bank.gate",),
+    type_urls.NAMES: (),
 }
 #: Of gRPC's own clients, which have no wildcard.
 NAMES_OF_GRPC = {
@@ -397,6 +399,7 @@ async def refused(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str]:
 @played
 async def test_no_method_and_no_path_is_left_out(tmp_path: Path) -> None:
     async with bank(tmp_path) as made:
+        assert {url for _, url in STREAMS} == {*type_urls.ORDER, *type_urls.WHOLE}
         assert made.methods == {method for method, _ in STREAMS} | set(OTHERS)
         _, body = await asyncio.to_thread(fetch, made, "GET", "/nothing")
         assert set(body.decode().split()) == {path.partition("?")[0] for path in PATHS}

@@ -120,9 +120,9 @@ class Registered:
         """Why it cannot be registered; "" if it can. What it says of itself goes to all others."""
         if why := _bad_name(key.name):
             return why
-        for problem in workload(_entry(proxy), "", dns=False):
+        for problem in workload(_entry(proxy), "node", dns=False):
             if not problem.warning:
-                return str(problem)
+                return f"{problem.path} {problem.reason}"
         if key not in self._proxies and self._held[_account(proxy)] >= _MOST_OF_ACCOUNT:
             return f"{proxy.service_account} has {_MOST_OF_ACCOUNT} workloads already"
         return ""

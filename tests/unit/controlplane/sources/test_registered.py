@@ -194,7 +194,9 @@ def test_what_is_no_name_is_not_registered(name: str) -> None:
         {"locality": Locality("r" * 2049)},
     ],
 )
-def test_what_others_could_not_take_is_not_registered(changed: dict[str, Any]) -> None:
+def test_what_others_could_not_take_is_not_registered(
+    changed: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     """What a sidecar says of itself is sent to all that call it."""
 
     async def test() -> None:
@@ -202,6 +204,7 @@ def test_what_others_could_not_take_is_not_registered(changed: dict[str, Any]) -
         bad = replace(AT_ONCE, **changed)
         source.came(bad)
         assert await names(source) == []
+        assert "'reviews-v1.default' is not registered: node." in caplog.text
         source.came(AT_ONCE)
         source.left(bad)
         assert await names(source) == ["reviews-v1"]

@@ -204,7 +204,10 @@ class Registered:
         self._streams.pop(key, None)
         proxy = self._proxies.pop(key, None)
         if proxy is not None:
-            self._held -= Counter([_account(proxy)])
+            account = _account(proxy)
+            self._held[account] -= 1
+            if not self._held[account]:
+                del self._held[account]
         self._ready.discard(key)
         self._drop(key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.registry import services, workloads
-from controlplane.registry.model import Port, Service
+from controlplane.registry.model import Port, Service, Workload
 from controlplane.registry.service_entries import endpoint
 from controlplane.registry.workloads import Labels
 from controlplane.world.view import View, query
@@ -30,9 +30,7 @@ def offers(
     found: list[Offer] = []
     for service in _of_namespace(view, namespace):
         if service.selector and workloads.matches(service.selector, labels):
-            own = workloads.entry(view, namespace, workload) or workloads.pod(
-                view, namespace, workload
-            )
+            own = _own(view, namespace, workload, service.selector)
             for port in service.ports:
                 target = endpoint(own, port).port if own else port.target
                 if isinstance(target, int):
@@ -40,6 +38,18 @@ def offers(
         elif not service.selector:
             found += _listed(view, service, addresses)
     return tuple(sorted(found, key=lambda one: (one.target, one.service.created, one.service.host)))
+
+
+def _own(view: View, namespace: str, workload: str, selector: Labels) -> Workload | None:
+    """The workload as the sources have it. Anybody of the namespace may register its name: who
+    takes it must have the labels, too, which are granted."""
+    for found in (
+        workloads.entry(view, namespace, workload),
+        workloads.pod(view, namespace, workload),
+    ):
+        if found is not None and workloads.matches(selector, found.labels):
+            return found
+    return None
 
 
 def _listed(view: View, service: Service, addresses: tuple[str, ...]) -> list[Offer]:

@@ -34,6 +34,18 @@ def free_port(address: str = "127.0.0.1") -> int:
         return port
 
 
+def reserve(address: str = "127.0.0.1") -> socket.socket:
+    """A port that nobody else gets until this is closed, which nobody notices who listens there
+    afterwards: it was never listened on."""
+    one = socket.socket()
+    try:
+        one.bind((address, 0))
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
 def _is_free(address: str, port: int) -> bool:
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

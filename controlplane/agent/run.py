@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
@@ -57,6 +58,8 @@ class Plan:
     proxy: tuple[str, ...]
     #: `LOCAL PORT -> host:port`, for programs that know no HTTP proxy.
     egress: tuple[tuple[int, str], ...] = ()
+    #: Hold those of the program's ports that were chosen for it, until it starts.
+    reserved: tuple[socket.socket, ...] = ()
     address: str = ""
     http_proxy_port: int = 0
     admin_port: int = 0
@@ -160,6 +163,8 @@ class _Workload:
                 return 0
             if not plan.command:
                 return await self._serve(ended, sidecar, None)
+            for one in plan.reserved:
+                one.close()
             program = await Child.start(plan.command[0], list(plan.command), self._environment())
             if not await self._until(ended, program, self._program_is_ready, plan.command[0]):
                 return await program.wait() if not program.running else 0

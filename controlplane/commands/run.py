@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from controlplane.agent import join
-from controlplane.agent.ports import free_port
+from controlplane.agent.ports import reserve
 from controlplane.agent.run import Failed, Plan, default_proxy, run
 from controlplane.translation.names import parse_port
 
@@ -42,12 +42,15 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise _Wrong("a gateway runs no program; leave the command out")
     if not options.command and not options.gateway:
         raise _Wrong(f"no command; write {_USAGE}")
-    outer, inner = [], []
+    outer, inner, reserved = [], [], []
     for text in options.port:
         port, _, application = text.partition(":")
         outer.append(_port(port, "--port"))
-        chosen = free_port() if application == "auto" else _port(application or port, "--port")
-        inner.append(chosen)
+        if application == "auto":
+            reserved.append(reserve())
+            inner.append(reserved[-1].getsockname()[1])
+        else:
+            inner.append(_port(application or port, "--port"))
     name = options.name or f"{options.service}-{options.version}"
     labels = {"app": options.service, "version": options.version, **_labels(options.label)}
     read = join.read(Path(options.join))
@@ -60,6 +63,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         labels=labels,
         ports=tuple(outer),
         application_ports=tuple(inner),
+        reserved=tuple(reserved),
         command=tuple(_with_port(options.command, inner)),
         proxy=tuple(shlex.split(options.proxy)) if options.proxy else default_proxy(),
         egress=egress,

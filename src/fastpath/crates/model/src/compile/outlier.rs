@@ -32,8 +32,7 @@ pub(super) fn compile(
         );
         return None;
     }
-    let number =
-        |value: &Option<UInt32Value>, default| value.as_ref().map_or(default, |v| v.value);
+    let number = |value: &Option<UInt32Value>, default| value.as_ref().map_or(default, |v| v.value);
     Some(OutlierDetection {
         // One that is shorter than Envoy can say is its shortest.
         interval: interval.max(Duration::from_millis(1)),
@@ -70,10 +69,7 @@ pub(super) fn compile(
             minimum_hosts: number(&message.failure_percentage_minimum_hosts, 5),
             request_volume: number(&message.failure_percentage_request_volume, 50),
             enforcing: number(&message.enforcing_failure_percentage, 0),
-            enforcing_local_origin: number(
-                &message.enforcing_failure_percentage_local_origin,
-                0,
-            ),
+            enforcing_local_origin: number(&message.enforcing_failure_percentage_local_origin, 0),
         },
     })
 }

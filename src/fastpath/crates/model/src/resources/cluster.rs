@@ -129,7 +129,7 @@ pub enum LookupFamily {
 }
 
 /// A load assignment: priorities and localities as one list.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// Ascending by priority.
     pub hosts: Vec<Endpoint>,

@@ -7,6 +7,7 @@
 
 mod certs;
 mod install;
+mod outlier;
 mod statistics;
 mod tls;
 
@@ -21,7 +22,7 @@ use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::address::{Address, Bind};
 use model::resources::bind::BindConfig;
-use model::resources::cluster::{Cluster, Discovery};
+use model::resources::cluster::{Cluster, Discovery, Endpoints};
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
@@ -29,6 +30,7 @@ use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
 use crate::cluster::original_dst;
+use crate::cluster::outlier::Reports;
 use crate::cluster::report::ClusterView;
 use crate::grpc::Calls;
 use crate::http::deadlines::millis;
@@ -61,6 +63,8 @@ struct Control {
     stats: Stats,
     logs: Sinks,
     resolver: std::sync::OnceLock<Resolver>,
+    /// Where workers report outliers to, since there was a cluster that has outlier detection.
+    reports: std::sync::OnceLock<Option<Arc<Reports>>>,
     drained: AtomicBool,
 }
 
@@ -70,6 +74,7 @@ struct State {
     /// What the workers have.
     installed: Snapshot,
     clusters: HashMap<Arc<str>, ClusterEntry>,
+    sweeps: outlier::Sweeps,
     static_clusters: HashSet<String>,
     /// By listener; one for each of its addresses.
     sockets: HashMap<Arc<str>, Vec<BoundListener>>,
@@ -82,7 +87,12 @@ struct State {
 struct ClusterEntry {
     config: Arc<Cluster>,
     shared: Arc<ClusterShared>,
+    /// As the configuration or DNS has them.
+    endpoints: Arc<Endpoints>,
+    /// What workers have of these.
     hosts: Arc<HostSet>,
+    /// Outlier detection.
+    watched: Option<outlier::Watched>,
     /// What the control side counts of its subsets, if it has any.
     subset_stats: Option<Arc<ClusterShard>>,
     /// A DNS cluster whose first look-up has not ended.
@@ -162,6 +172,7 @@ impl Engine {
             stats: stats.clone(),
             logs: logs.clone(),
             resolver: std::sync::OnceLock::new(),
+            reports: std::sync::OnceLock::new(),
             drained: AtomicBool::new(false),
         });
         let mut workers = Vec::with_capacity(concurrency);
@@ -299,7 +310,8 @@ impl Engine {
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
-                endpoints: on_demand.as_ref().unwrap_or(&entry.hosts.endpoints),
+                endpoints: on_demand.as_ref().unwrap_or(&entry.endpoints),
+                detector: entry.watched.as_ref().map(|watched| &watched.detector),
                 added_via_api: !state.static_clusters.contains(&*entry.config.name),
             });
         }
@@ -349,6 +361,7 @@ impl Engine {
         if let Some(resolver) = self.control.resolver.get() {
             resolver.stop();
         }
+        self.control.stop_watching();
         let until = Instant::now().checked_add(drain.saturating_add(JOIN_GRACE));
         let mut workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));

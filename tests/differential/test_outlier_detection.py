@@ -1,0 +1,336 @@
+"""Outlier detection, ours against the stock Envoy: who is out, who is not, what is counted.
+
+Every case has a cluster of its own in one proxy. Requests say which host does what
+(`tests/support/moody.py`); hosts are asked by turns, so that after as many rounds each has failed
+as often. Then who still serves, the statistics and `/clusters` are the same in both.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import config, tls_config
+from tests.support.moody import Moody
+from tests.support.ports import free_port
+from tests.support.proxies import ENVOY, OURS, Proxy
+from tests.support.tcp import TcpServer, say
+
+Tree = dict[str, Any]
+_FIRST = "127.0.0.11"
+
+
+def _address(number: int) -> str:
+    return f"127.0.0.{10 + number}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`rounds` of requests to all hosts with this plan, until `seen` is counted; then `quiet` ones
+    to find out who serves."""
+
+    outliers: Tree
+    plan: str = f"{_FIRST}=500"
+    rounds: int = 3
+    # (counter, value): comes by itself, or with more rounds where those of one interval count.
+    seen: tuple[str, int] | None = None
+    hosts: int = 3
+    cluster: Tree = field(default_factory=dict)
+    route: Tree = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    # Of the first host instead of the servers': nobody listens there.
+    nobody: bool = False
+    # Until it is seen: so many requests at a time. For an interval enough of them, wherever it
+    # begins.
+    at_a_time: int = 0
+    # Which one of several is out is chance: they are counted only.
+    any_host: bool = False
+
+
+_ALL = {"max_ejection_percent": 100}
+_5XX = ("ejections_detected_consecutive_5xx", 1)
+_GATEWAY = ("ejections_detected_consecutive_gateway_failure", 1)
+_LOCAL = ("ejections_detected_consecutive_local_origin_failure", 1)
+_GATEWAY_ONLY = {
+    **_ALL,
+    "consecutive_5xx": 0,
+    "consecutive_gateway_failure": 2,
+    "enforcing_consecutive_gateway_failure": 100,
+}
+_SPLIT = {
+    **_ALL,
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 2,
+    "consecutive_5xx": 2,
+}
+_NO_ROWS = {**_ALL, "consecutive_5xx": 0, "interval": "1s"}
+_RING: Tree = {
+    "lb_policy": "RING_HASH",
+    "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+}
+_BY_KEY: Tree = {"hash_policy": [{"header": {"header_name": "x-key"}}]}
+_RETRY: Tree = {"retry_policy": {"retry_on": "5xx", "num_retries": 1}}
+_TIMEOUT: Tree = {"timeout": "0.1s"}
+_GRPC = {"content-type": "application/grpc"}
+_ALT = {"x-envoy-upstream-rq-timeout-alt-response": "1"}
+_FIRST_TWO = f"{_FIRST}=500,{_address(2)}=500"
+_FIRST_THREE = f"{_FIRST_TWO},{_address(3)}=500"
+
+
+CASES: dict[str, Case] = {
+    "five_in_a_row": Case(_ALL, rounds=5, seen=_5XX),
+    "four_in_a_row": Case(_ALL, rounds=4),
+    "ten_per_cent": Case({}, rounds=5, seen=_5XX),
+    "always_one": Case({"always_eject_one_host": True}, rounds=5, seen=_5XX),
+    "half": Case(
+        {"max_ejection_percent": 50, "consecutive_5xx": 2},
+        plan=_FIRST_TWO,
+        at_a_time=1,
+        seen=("ejections_overflow", 1),
+        any_host=True,
+    ),
+    "not_enforced": Case({**_ALL, "enforcing_consecutive_5xx": 0}, rounds=5, seen=_5XX),
+    "gateway": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=503", rounds=2, seen=_GATEWAY),
+    "gateway_504": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=504", rounds=2, seen=_GATEWAY),
+    "no_gateway": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=500"),
+    "no_gateway_505": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=505"),
+    "no_failure": Case({**_ALL, "consecutive_5xx": 1}, plan=f"{_FIRST}=404"),
+    "grpc": Case(
+        _GATEWAY_ONLY, plan=f"{_FIRST}=grpc-14", rounds=2, headers=_GRPC, seen=_GATEWAY
+    ),
+    "grpc_internal": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=grpc-13",
+        rounds=2,
+        headers=_GRPC,
+        seen=_5XX,
+    ),
+    "grpc_not_found": Case(
+        {**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=grpc-5", headers=_GRPC
+    ),
+    "no_grpc": Case({**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=grpc-14"),
+    "closed": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=close", rounds=2, seen=_GATEWAY),
+    "closed_split": Case(_SPLIT, plan=f"{_FIRST}=close", rounds=2),
+    "refused": Case(_GATEWAY_ONLY, nobody=True, rounds=2, seen=_GATEWAY),
+    "refused_split": Case(_SPLIT, nobody=True, rounds=2, seen=_LOCAL),
+    "refused_split_not_enforced": Case(
+        {**_SPLIT, "enforcing_consecutive_local_origin_failure": 0},
+        nobody=True,
+        rounds=2,
+        seen=_LOCAL,
+    ),
+    "answers_split": Case(_SPLIT, rounds=2, seen=_5XX),
+    "late": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=hang", rounds=2, route=_TIMEOUT, seen=_GATEWAY),
+    "late_split": Case(_SPLIT, plan=f"{_FIRST}=hang", rounds=2, route=_TIMEOUT),
+    "late_alt": Case(
+        {**_ALL, "consecutive_5xx": 1},
+        plan=f"{_FIRST}=hang",
+        rounds=2,
+        route=_TIMEOUT,
+        headers=_ALT,
+    ),
+    "retried": Case(
+        {**_ALL, "consecutive_5xx": 3}, rounds=2, hosts=1, route=_RETRY, seen=_5XX
+    ),
+    "ring": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        rounds=6,
+        hosts=4,
+        cluster=_RING,
+        route=_BY_KEY,
+        seen=_5XX,
+    ),
+    "maglev": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        rounds=6,
+        hosts=4,
+        cluster={**_RING, "lb_policy": "MAGLEV"},
+        route=_BY_KEY,
+        seen=_5XX,
+    ),
+    "random": Case(
+        {**_ALL, "consecutive_5xx": 1},
+        rounds=10,
+        hosts=2,
+        cluster={"lb_policy": "RANDOM"},
+        seen=_5XX,
+    ),
+    "panic": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=_FIRST_THREE,
+        at_a_time=1,
+        hosts=4,
+        seen=("ejections_enforced_total", 3),
+    ),
+    "nobody_left": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        rounds=2,
+        hosts=1,
+        cluster={"common_lb_config": {"healthy_panic_threshold": {"value": 0}}},
+        seen=_5XX,
+    ),
+    "success_rate": Case(
+        {
+            **_NO_ROWS,
+            "success_rate_minimum_hosts": 4,
+            "success_rate_request_volume": 4,
+            "success_rate_stdev_factor": 1000,
+        },
+        hosts=4,
+        at_a_time=48,
+        seen=("ejections_enforced_success_rate", 1),
+    ),
+    "failure_percentage": Case(
+        {
+            **_NO_ROWS,
+            "success_rate_minimum_hosts": 10,
+            "failure_percentage_minimum_hosts": 3,
+            "failure_percentage_request_volume": 4,
+            "failure_percentage_threshold": 50,
+            "enforcing_failure_percentage": 100,
+        },
+        at_a_time=48,
+        seen=("ejections_enforced_failure_percentage", 1),
+    ),
+    "failure_percentage_local": Case(
+        {
+            **_NO_ROWS,
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 0,
+            "success_rate_minimum_hosts": 10,
+            "failure_percentage_minimum_hosts": 3,
+            "failure_percentage_request_volume": 4,
+            "failure_percentage_threshold": 50,
+            "enforcing_failure_percentage_local_origin": 100,
+        },
+        nobody=True,
+        at_a_time=48,
+        seen=("ejections_enforced_local_origin_failure_percentage", 1),
+    ),
+    "success_rate_local": Case(
+        {
+            **_NO_ROWS,
+            "split_external_local_origin_errors": True,
+            "consecutive_local_origin_failure": 0,
+            "success_rate_minimum_hosts": 4,
+            "success_rate_request_volume": 4,
+            "success_rate_stdev_factor": 1000,
+        },
+        hosts=4,
+        nobody=True,
+        at_a_time=48,
+        seen=("ejections_enforced_local_origin_success_rate", 1),
+    ),
+}
+
+
+def _cluster(name: str, case: Case, port: int, nobody: int) -> Tree:
+    def endpoint(number: int) -> Tree:
+        at = nobody if case.nobody and number == 1 else port
+        return {"endpoint": {"address": config.address(at, _address(number))}}
+
+    hosts = [endpoint(number) for number in range(1, case.hosts + 1)]
+    assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
+    more = {"outlier_detection": case.outliers, **case.cluster}
+    # Else Envoy's workers hear of a second ejection up to a second later.
+    balancing = {**case.cluster.get("common_lb_config", {}), "update_merge_window": "0s"}
+    more["common_lb_config"] = balancing
+    return {**config.cluster(name), "load_assignment": assignment, **more}
+
+
+class Bench:
+    """A proxy with all cases, one connection and the hosts behind it."""
+
+    def __init__(self, proxy: Proxy, port: int) -> None:
+        self.proxy = proxy
+        self.conn = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+    def get(self, path: str, headers: dict[str, str]) -> str:
+        """Who answered with 200, or the status."""
+        self.conn.request("GET", path, headers=headers)
+        response = self.conn.getresponse()
+        body = response.read().decode()
+        return body if response.status == 200 else f"{response.status}"
+
+    def run(self, name: str, case: Case) -> dict[str, Any]:
+        """Everything that both proxies have to agree on."""
+        path = f"/{name}/"
+        bad = {"x-plan": case.plan, **case.headers}
+
+        def ask(count: int, headers: dict[str, str]) -> list[str]:
+            requests = [{**headers, "x-key": f"{n}"} for n in range(count)]
+            return [self.get(path, each) for each in requests]
+
+        ask(case.at_a_time or case.rounds * case.hosts, bad)
+        if case.seen:
+            counter, least = case.seen
+            stat = f"cluster.{name}.outlier_detection.{counter}"
+            while case.at_a_time and (self.proxy.stat(stat) or 0) < least:
+                ask(case.at_a_time, bad)
+            self.proxy.wait_stat(stat, least)
+        quiet = ask(8 * case.hosts, {})
+        serves: Any = sorted(set(quiet))
+        if case.route is _BY_KEY:
+            serves = quiet
+        return {
+            "serves": len(serves) if case.any_host else serves,
+            "stats": self.stats(name),
+            "flags": sorted(self.flags(name, case)),
+        }
+
+    def stats(self, name: str) -> list[str]:
+        """Those of outliers, and how many are healthy."""
+        prefix = f"cluster.{name}."
+        wanted = (f"{prefix}outlier_detection.", f"{prefix}membership_")
+        lines = self.proxy.admin("GET", "/stats")[1].splitlines()
+        return [line for line in lines if line.startswith(wanted)]
+
+    def flags(self, name: str, case: Case) -> list[str]:
+        """Of each host, as text and as JSON say it."""
+        lines = self.proxy.admin("GET", "/clusters")[1].splitlines()
+        lines = [line for line in lines if line.startswith(f"{name}::")]
+        flags = [line for line in lines if "::health_flags::" in line]
+        return [line.rpartition("::")[2] for line in flags] if case.any_host else flags
+
+
+@pytest.fixture(scope="module")
+def moody() -> Iterator[Moody]:
+    with Moody() as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def observed(
+    moody: Moody, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """What both proxies did, by kind and case."""
+    nobody = free_port()
+    clusters = [_cluster(name, case, moody.port, nobody) for name, case in CASES.items()]
+    routes = [config.route(f"/{name}/", name, **case.route) for name, case in CASES.items()]
+
+    def run(kind: str) -> dict[str, dict[str, Any]]:
+        port, admin_port = free_port(), free_port()
+        manager = config.hcm(config.route_config("r", *routes))
+        text = config.bootstrap(admin_port, [config.listener("in", port, manager)], clusters)
+        folder = tmp_path_factory.mktemp(kind)
+        with Proxy(kind, text, folder, admin_port) as proxy:
+            bench = Bench(proxy, port)
+            with closing(bench.conn):
+                return {name: bench.run(name, case) for name, case in CASES.items()}
+
+    return {kind: run(kind) for kind in (ENVOY, OURS)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_same_hosts_are_out(
+    name: str, observed: dict[str, dict[str, dict[str, Any]]]
+) -> None:
+    """Who serves afterwards, what is counted, what `/clusters` says."""
+    assert observed[OURS][name] == observed[ENVOY][name]

@@ -72,14 +72,19 @@ pub const TABLE: &[Entry] = &[
     },
     Entry {
         message: "envoy.config.bootstrap.v3.ClusterManager",
-        implemented: &["upstream_bind_config"],
+        implemented: &["upstream_bind_config", "outlier_detection"],
         ignored: &[],
         default_only: &[
             "local_cluster_name",
-            "outlier_detection",
             "load_stats_config",
             "enable_deferred_cluster_creation",
         ],
+    },
+    Entry {
+        message: "envoy.config.bootstrap.v3.ClusterManager.OutlierDetection",
+        implemented: &["event_log_path"],
+        ignored: &[],
+        default_only: &["event_service"],
     },
     all(
         "envoy.config.bootstrap.v3.Bootstrap.StaticResources",

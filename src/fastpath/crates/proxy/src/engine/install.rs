@@ -109,7 +109,7 @@ impl Control {
             .sockets
             .retain(|name, _| snapshot.listeners.contains_key(name));
         let mut refused: Vec<(Arc<str>, String, String)> = Vec::new();
-        let mut sinks = HashSet::new();
+        let mut sinks: HashSet<Sink> = self.ejection_log.get().cloned().into_iter().collect();
         for (name, listener) in &snapshot.listeners {
             if let Err(reason) = self.open_logs(listener, &mut sinks) {
                 refused.push((Arc::clone(name), "access_log".to_owned(), reason));

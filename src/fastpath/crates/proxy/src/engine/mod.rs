@@ -13,6 +13,7 @@ mod tls;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
+use model::resources::access_log::Sink;
 use model::resources::address::{Address, Bind};
 use model::resources::bind::BindConfig;
 use model::resources::cluster::{Cluster, Discovery, Endpoints};
@@ -65,6 +67,8 @@ struct Control {
     resolver: std::sync::OnceLock<Resolver>,
     /// Where workers report outliers to, since there was a cluster that has outlier detection.
     reports: std::sync::OnceLock<Option<Arc<Reports>>>,
+    /// Where ejections are logged.
+    ejection_log: std::sync::OnceLock<Sink>,
     drained: AtomicBool,
 }
 
@@ -173,6 +177,7 @@ impl Engine {
             logs: logs.clone(),
             resolver: std::sync::OnceLock::new(),
             reports: std::sync::OnceLock::new(),
+            ejection_log: std::sync::OnceLock::new(),
             drained: AtomicBool::new(false),
         });
         let mut workers = Vec::with_capacity(concurrency);
@@ -228,6 +233,15 @@ impl Engine {
     /// The bootstrap's `cluster_manager.upstream_bind_config`.
     pub fn bind_upstreams(&self, config: Option<Arc<BindConfig>>) {
         self.control.lock().store.bind_upstreams(config);
+    }
+
+    /// The bootstrap's `cluster_manager.outlier_detection.event_log_path`, before anything else.
+    pub fn log_ejections(&self, path: &Path) -> std::io::Result<()> {
+        let sink = Sink::File(path.to_owned());
+        self.control.logs.open(&sink)?;
+        // Set once.
+        let _ = self.control.ejection_log.set(sink);
+        Ok(())
     }
 
     /// gRPC calls for the caller's thread. They live in the first worker.

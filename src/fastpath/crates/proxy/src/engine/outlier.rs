@@ -4,13 +4,14 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use model::resources::cluster::{Cluster, Discovery, Endpoints};
 
 use super::{ClusterEntry, Control, State};
 use crate::cluster::host_set::HostSet;
-use crate::cluster::outlier::{Detector, Report, Reports, Verdict};
+use crate::cluster::outlier::{Detector, Report, Reports, Verdict, event_log};
+use crate::telemetry::access_log::AccessLogs;
 use crate::telemetry::log::Level;
 use crate::worker::command::Command;
 
@@ -68,10 +69,11 @@ impl Control {
         let reports = self.reports.get_or_init(|| {
             let reports = Arc::<Reports>::default();
             let (control, queue) = (Arc::downgrade(self), Arc::clone(&reports));
+            let logs = self.logs.worker();
             let started = std::thread::Builder::new()
                 .name("outliers".to_owned())
                 .stack_size(256 * 1024)
-                .spawn(move || run(&control, &queue));
+                .spawn(move || run(&control, &queue, logs));
             match started {
                 Ok(_) => Some(reports),
                 Err(e) => {
@@ -93,9 +95,9 @@ impl Control {
         }
     }
 
-    /// Judges what was reported and looks at the clusters whose time it is. Returns when it is that
-    /// of the next one.
-    fn judge(&self, reports: &[Report]) -> Option<Instant> {
+    /// Judges what was reported and looks at the clusters whose time it is. Appends to `log` what
+    /// came of it, and returns when it is the time of the next one.
+    fn judge(&self, reports: &[Report], log: &mut String) -> Option<Instant> {
         let mut state = self.lock();
         let state = &mut *state;
         let now = Instant::now();
@@ -122,16 +124,20 @@ impl Control {
             state.sweeps.add(watched, &name.1, now);
             changed.push((name.1, verdict));
         }
+        let wall = wall_now();
         for (name, verdict) in changed {
-            if !verdict.is_nothing() {
-                self.announce(state, &name, verdict);
+            for event in &verdict.events {
+                event_log::write(event, &name, wall, log);
+            }
+            if verdict.is_change() {
+                self.announce(state, &name, &verdict);
             }
         }
         state.sweeps.first()
     }
 
     /// Tells the workers who is out and who is back.
-    fn announce(&self, state: &mut State, name: &Arc<str>, verdict: Verdict) {
+    fn announce(&self, state: &mut State, name: &Arc<str>, verdict: &Verdict) {
         let Some(entry) = state.clusters.get_mut(name) else {
             return;
         };
@@ -144,10 +150,10 @@ impl Control {
             cluster: Arc::clone(name),
             hosts,
         });
-        for address in verdict.ejected {
+        for address in verdict.ejected() {
             self.broadcast(&Command::Ejected {
                 cluster: Arc::clone(name),
-                address,
+                address: address.clone(),
             });
         }
     }
@@ -213,12 +219,25 @@ impl Sweeps {
 }
 
 /// The thread.
-fn run(control: &Weak<Control>, reports: &Reports) {
+fn run(control: &Weak<Control>, reports: &Reports, mut logs: AccessLogs) {
     let mut next = None;
     while let Some(reports) = reports.wait(next) {
         let Some(control) = control.upgrade() else {
             return;
         };
-        next = control.judge(&reports);
+        let mut lines = String::new();
+        next = control.judge(&reports, &mut lines);
+        if let Some(sink) = control.ejection_log.get()
+            && !lines.is_empty()
+        {
+            logs.lines(sink, &lines);
+            logs.tick();
+        }
     }
+}
+
+/// Nanoseconds since 1970.
+fn wall_now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -41,9 +41,12 @@ const NOTHING: SuccessRates = SuccessRates {
 struct Watched {
     monitor: Arc<Monitor>,
     locality: Arc<Locality>,
-    /// Since when, if it is out.
+    is_out: bool,
+    /// The last time.
     out_since: Option<Instant>,
     back_since: Option<Instant>,
+    /// So often was it put out.
+    ejections: u32,
     /// What the base time is multiplied with: one more each time, one less each good interval.
     factor: u32,
     jitter: Duration,
@@ -51,16 +54,61 @@ struct Watched {
     success_rates: [f64; 2],
 }
 
-/// What a judgement changed.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What a judgement came to.
+#[derive(Debug, Default)]
 pub struct Verdict {
-    pub ejected: Vec<Address>,
-    pub returned: Vec<Address>,
+    pub events: Vec<Event>,
+}
+
+/// Something that befell a host.
+#[derive(Debug)]
+pub struct Event {
+    pub address: Address,
+    pub what: What,
+    /// So often was it put out.
+    pub ejections: u32,
+    /// Since it came back, or was put out, the last time.
+    pub since_last: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Ejected {
+        reason: Reason,
+        /// Else it stays.
+        is_enforced: bool,
+        /// Its own, and what it was compared with.
+        success_rate: f64,
+        all: SuccessRates,
+    },
+    Returned,
 }
 
 impl Verdict {
-    pub fn is_nothing(&self) -> bool {
-        self.ejected.is_empty() && self.returned.is_empty()
+    /// Other hosts are available than before.
+    pub fn is_change(&self) -> bool {
+        self.ejected().next().is_some() || self.returned().next().is_some()
+    }
+
+    pub fn ejected(&self) -> impl Iterator<Item = &Address> {
+        self.those(|what| {
+            matches!(
+                what,
+                What::Ejected {
+                    is_enforced: true,
+                    ..
+                }
+            )
+        })
+    }
+
+    pub fn returned(&self) -> impl Iterator<Item = &Address> {
+        self.those(|what| matches!(what, What::Returned))
+    }
+
+    fn those(&self, wanted: fn(&What) -> bool) -> impl Iterator<Item = &Address> {
+        let events = self.events.iter().filter(move |event| wanted(&event.what));
+        events.map(|event| &event.address)
     }
 }
 
@@ -111,8 +159,10 @@ impl Detector {
                     endpoint.address.clone(),
                 )),
                 locality: Arc::clone(&endpoint.locality),
+                is_out: false,
                 out_since: None,
                 back_since: None,
+                ejections: 0,
                 factor: 0,
                 jitter: Duration::ZERO,
                 success_rates: [-1.0; 2],
@@ -120,7 +170,7 @@ impl Detector {
             self.hosts.insert(endpoint.address.clone(), host);
         }
         let hosts = self.hosts.values();
-        self.ejected = hosts.filter(|host| host.out_since.is_some()).count();
+        self.ejected = hosts.filter(|host| host.is_out).count();
         self.gauge();
     }
 
@@ -149,8 +199,7 @@ impl Detector {
     }
 
     pub fn is_out(&self, address: &Address) -> bool {
-        let host = self.hosts.get(address);
-        host.is_some_and(|host| host.out_since.is_some())
+        self.hosts.get(address).is_some_and(|host| host.is_out)
     }
 
     /// Of the last interval, per cent; -1: nothing is known.
@@ -169,7 +218,7 @@ impl Detector {
         // It may have left meanwhile, or be another one of its address.
         let host = self.hosts.get(address);
         let host = host.filter(|host| Arc::ptr_eq(&host.monitor, &report.monitor));
-        if host.is_none_or(|host| host.out_since.is_some()) {
+        if host.is_none_or(|host| host.is_out) {
             return;
         }
         self.eject(address, report.reason, now, verdict);
@@ -189,7 +238,7 @@ impl Detector {
             self.compare(origin, now, verdict);
         }
         for host in self.hosts.values_mut() {
-            let is_good = host.out_since.is_none()
+            let is_good = !host.is_out
                 && host.back_since.is_some_and(|since| {
                     now.saturating_duration_since(since) >= self.config.interval
                 });
@@ -203,20 +252,26 @@ impl Detector {
     fn take_back(&mut self, now: Instant, verdict: &mut Verdict) {
         let config = &self.config;
         for (address, host) in &mut self.hosts {
-            let Some(since) = host.out_since else {
-                continue;
+            let since = match host.out_since {
+                Some(since) if host.is_out => now.saturating_duration_since(since),
+                _ => continue,
             };
             let time = config.base_ejection_time.saturating_mul(host.factor);
             let time = time.min(config.max_ejection_time);
-            if time.saturating_add(host.jitter) > now.saturating_duration_since(since) {
+            if time.saturating_add(host.jitter) > since {
                 continue;
             }
-            host.out_since = None;
+            host.is_out = false;
             host.back_since = Some(now);
             // A row that was nearly complete would put it out again at once.
             host.monitor.forget_rows();
             self.ejected = self.ejected.saturating_sub(1);
-            verdict.returned.push(address.clone());
+            verdict.events.push(Event {
+                address: address.clone(),
+                what: What::Returned,
+                ejections: host.ejections,
+                since_last: Some(since),
+            });
         }
         self.gauge();
     }
@@ -233,7 +288,7 @@ impl Detector {
         let (mut for_relative, mut for_absolute) = (Vec::new(), Vec::new());
         for (address, host) in &mut self.hosts {
             let (volume, good) = host.monitor.take(origin);
-            if !is_worth_it || volume == 0 || host.out_since.is_some() {
+            if !is_worth_it || volume == 0 || host.is_out {
                 continue;
             }
             let rate = f64::from(good) * 100.0 / f64::from(volume);
@@ -289,19 +344,39 @@ impl Detector {
         ) {
             self.stats.inc(OutlierCounter::EjectionsTotal);
         }
-        if self.random.u32(..100) >= enforcing(&self.config, reason) {
-            return;
-        }
+        let is_enforced = self.random.u32(..100) < enforcing(&self.config, reason);
+        let origin = match reason {
+            Reason::SuccessRate(origin) | Reason::FailurePercentage(origin) => origin,
+            _ => Origin::External,
+        };
+        let all = self.success_rates(origin);
         let Some(host) = self.hosts.get_mut(address) else {
             return;
         };
+        if is_enforced {
+            host.ejections = host.ejections.saturating_add(1);
+        }
+        verdict.events.push(Event {
+            address: address.clone(),
+            what: What::Ejected {
+                reason,
+                is_enforced,
+                success_rate: *of(&host.success_rates, origin),
+                all,
+            },
+            ejections: host.ejections,
+            since_last: host.back_since.map(|at| now.saturating_duration_since(at)),
+        });
+        if !is_enforced {
+            return;
+        }
         self.stats.inc(OutlierCounter::EjectionsEnforcedTotal);
         self.stats.inc(enforced);
+        host.out_since = Some(now);
         // Envoy counts one that is out and fails by another rule of the same interval again, and
         // then never counts it off: here it is out once.
-        if host.out_since.replace(now).is_none() {
+        if !std::mem::replace(&mut host.is_out, true) {
             self.ejected = self.ejected.saturating_add(1);
-            verdict.ejected.push(address.clone());
         }
         let most = self.config.max_ejection_time_jitter.as_millis();
         let most = u64::try_from(most).unwrap_or(u64::MAX);
@@ -424,22 +499,22 @@ mod tests {
                 c.max_ejection_time = Duration::from_secs(50);
             }),
         );
-        assert!(fail(&mut bench, 1, 1).is_nothing());
-        assert_eq!(Bench::ports(&fail(&mut bench, 1, 1).ejected), [1]);
+        assert!(!fail(&mut bench, 1, 1).is_change());
+        assert_eq!(Bench::ports(fail(&mut bench, 1, 1).ejected()), [1]);
         let unhealthy = bench.judged_out();
         assert_eq!(unhealthy, [1]);
-        assert!(bench.after(29).is_nothing());
-        assert_eq!(Bench::ports(&bench.after(1).returned), [1]);
+        assert!(!bench.after(29).is_change());
+        assert_eq!(Bench::ports(bench.after(1).returned()), [1]);
         // The second time it is twice as long, but never longer than the most.
         fail(&mut bench, 1, 2);
-        assert!(bench.after(49).is_nothing());
-        assert_eq!(Bench::ports(&bench.after(1).returned), [1]);
+        assert!(!bench.after(49).is_change());
+        assert_eq!(Bench::ports(bench.after(1).returned()), [1]);
         // Good intervals make it shorter again.
         for _ in 0..3 {
             bench.after(10);
         }
         fail(&mut bench, 1, 2);
-        assert_eq!(Bench::ports(&bench.after(30).returned), [1]);
+        assert_eq!(Bench::ports(bench.after(30).returned()), [1]);
         assert_eq!(bench.count(C::EjectionsEnforcedTotal), 3);
         assert_eq!(bench.count(C::EjectionsConsecutive5xx), 3);
         assert_eq!(bench.count(C::EjectionsTotal), 3);
@@ -477,7 +552,7 @@ mod tests {
             }),
         );
         bench.monitor(1).answered(502);
-        assert!(bench.judge().is_nothing());
+        assert!(!bench.judge().is_change());
         assert_eq!(
             bench.count(C::EjectionsDetectedConsecutiveGatewayFailure),
             1
@@ -515,8 +590,8 @@ mod tests {
         // Nobody listens to what was said of the one that left.
         gone.answered(200);
         gone.answered(500);
-        assert!(bench.judge().is_nothing());
-        assert_eq!(Bench::ports(&fail(&mut bench, 2, 1).ejected), [2]);
+        assert!(!bench.judge().is_change());
+        assert_eq!(Bench::ports(fail(&mut bench, 2, 1).ejected()), [2]);
         bench.move_host(1);
         assert_eq!(bench.judged_out(), [2]);
     }
@@ -538,7 +613,7 @@ mod tests {
                 bench.monitor(port).answered(if is_bad { 500 } else { 200 });
             }
         }
-        assert_eq!(Bench::ports(&bench.after(10).ejected), [1]);
+        assert_eq!(Bench::ports(bench.after(10).ejected()), [1]);
         let rates = bench.detector.success_rates(Origin::External);
         assert_eq!((rates.average, rates.threshold), (90.0, 52.0));
         assert_eq!(bench.rate(1), 50.0);
@@ -547,7 +622,7 @@ mod tests {
         assert_eq!(bench.count(C::EjectionsSuccessRate), 1);
         // Nothing is said of intervals with too few requests.
         bench.monitor(2).answered(200);
-        assert!(bench.after(10).is_nothing());
+        assert!(!bench.after(10).is_change());
         assert_eq!(bench.rate(2), -1.0);
         assert_eq!(bench.detector.success_rates(Origin::External), NOTHING);
     }
@@ -578,7 +653,7 @@ mod tests {
             }
         }
         // One of four is not enough; two are. All answers were bad, but that is not enforced.
-        assert_eq!(Bench::ports(&bench.after(10).ejected), [2]);
+        assert_eq!(Bench::ports(bench.after(10).ejected()), [2]);
         assert_eq!(
             bench.count(C::EjectionsDetectedLocalOriginFailurePercentage),
             1
@@ -610,9 +685,9 @@ mod tests {
         );
         bench.monitor(1).answered(500);
         bench.monitor(1).failed();
-        assert_eq!(Bench::ports(&bench.after(10).ejected), [1]);
+        assert_eq!(Bench::ports(bench.after(10).ejected()), [1]);
         assert_eq!(bench.active(), 1);
-        assert_eq!(Bench::ports(&bench.after(300).returned), [1]);
+        assert_eq!(Bench::ports(bench.after(300).returned()), [1]);
         assert_eq!(bench.active(), 0);
     }
 
@@ -627,8 +702,8 @@ mod tests {
             }),
         );
         fail(&mut bench, 1, 1);
-        assert!(bench.after(30).is_nothing());
-        assert_eq!(Bench::ports(&bench.after(100_000).returned), [1]);
+        assert!(!bench.after(30).is_change());
+        assert_eq!(Bench::ports(bench.after(100_000).returned()), [1]);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! and subsets, in panic or not, has no other notion of one that is not available.
 
 mod detector;
+pub mod event_log;
 mod events;
 mod monitor;
 mod reports;

@@ -141,8 +141,8 @@ impl Bench {
         verdict
     }
 
-    pub fn ports(addresses: &[Address]) -> Vec<u16> {
-        addresses.iter().filter_map(Address::port).collect()
+    pub fn ports<'a>(addresses: impl Iterator<Item = &'a Address>) -> Vec<u16> {
+        addresses.filter_map(Address::port).collect()
     }
 
     /// Those that workers are told not to use.

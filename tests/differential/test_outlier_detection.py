@@ -2,13 +2,14 @@
 
 Every case has a cluster of its own in one proxy. Requests say which host does what
 (`tests/support/moody.py`); hosts are asked by turns, so that after as many rounds each has failed
-as often. Then who still serves, the statistics and `/clusters` are the same in both.
+as often. Then who still serves, the statistics, `/clusters` and the log of ejections are the same
+in both.
 """
 
 from __future__ import annotations
 
 import http.client
-import os
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from tests.support import config, tls_config
 from tests.support.moody import Moody
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
-from tests.support.tcp import TcpServer, say
+from tests.support.tcp import wait_for
 
 Tree = dict[str, Any]
 _FIRST = "127.0.0.11"
@@ -52,6 +53,10 @@ class Case:
     at_a_time: int = 0
     # Which one of several is out is chance: they are counted only.
     any_host: bool = False
+    # Tunnels instead of requests, and so many attempts each.
+    attempts: int = 0
+    # In the end all are back.
+    comes_back: bool = False
 
 
 _ALL = {"max_ejection_percent": 100}
@@ -102,9 +107,7 @@ CASES: dict[str, Case] = {
     "no_gateway": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=500"),
     "no_gateway_505": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=505"),
     "no_failure": Case({**_ALL, "consecutive_5xx": 1}, plan=f"{_FIRST}=404"),
-    "grpc": Case(
-        _GATEWAY_ONLY, plan=f"{_FIRST}=grpc-14", rounds=2, headers=_GRPC, seen=_GATEWAY
-    ),
+    "grpc": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=grpc-14", rounds=2, headers=_GRPC, seen=_GATEWAY),
     "grpc_internal": Case(
         {**_ALL, "consecutive_5xx": 2},
         plan=f"{_FIRST}=grpc-13",
@@ -112,9 +115,7 @@ CASES: dict[str, Case] = {
         headers=_GRPC,
         seen=_5XX,
     ),
-    "grpc_not_found": Case(
-        {**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=grpc-5", headers=_GRPC
-    ),
+    "grpc_not_found": Case({**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=grpc-5", headers=_GRPC),
     "no_grpc": Case({**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=grpc-14"),
     "closed": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=close", rounds=2, seen=_GATEWAY),
     "closed_split": Case(_SPLIT, plan=f"{_FIRST}=close", rounds=2),
@@ -136,9 +137,7 @@ CASES: dict[str, Case] = {
         route=_TIMEOUT,
         headers=_ALT,
     ),
-    "retried": Case(
-        {**_ALL, "consecutive_5xx": 3}, rounds=2, hosts=1, route=_RETRY, seen=_5XX
-    ),
+    "retried": Case({**_ALL, "consecutive_5xx": 3}, rounds=2, hosts=1, route=_RETRY, seen=_5XX),
     "ring": Case(
         {**_ALL, "consecutive_5xx": 2},
         rounds=6,
@@ -228,6 +227,21 @@ CASES: dict[str, Case] = {
         at_a_time=48,
         seen=("ejections_enforced_local_origin_success_rate", 1),
     ),
+    "comes_back": Case(
+        {**_ALL, "consecutive_5xx": 2, "interval": "0.1s", "base_ejection_time": "0.1s"},
+        rounds=2,
+        seen=_5XX,
+        comes_back=True,
+    ),
+    "tunnel": Case({**_ALL, "consecutive_5xx": 2}, nobody=True, attempts=1, rounds=2, seen=_5XX),
+    "tunnel_gateway": Case(_GATEWAY_ONLY, nobody=True, attempts=1, rounds=2, seen=_GATEWAY),
+    "tunnel_again": Case(
+        {**_ALL, "consecutive_5xx": 2}, nobody=True, attempts=2, rounds=3, seen=_5XX
+    ),
+    "tunnel_split": Case(_SPLIT, nobody=True, attempts=1, rounds=2, seen=_LOCAL),
+    # What comes through it is nobody's business.
+    "tunnel_of_failures": Case({**_ALL, "consecutive_5xx": 1}, attempts=1),
+    "tunnel_that_ends": Case(_SPLIT, plan=f"{_FIRST}=close", attempts=1),
 }
 
 
@@ -248,25 +262,28 @@ def _cluster(name: str, case: Case, port: int, nobody: int) -> Tree:
 class Bench:
     """A proxy with all cases, one connection and the hosts behind it."""
 
-    def __init__(self, proxy: Proxy, port: int) -> None:
+    def __init__(self, proxy: Proxy, port: int, tunnels: dict[str, int]) -> None:
         self.proxy = proxy
-        self.conn = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        self.tunnels = tunnels
+        self.conn = _to(port)
 
-    def get(self, path: str, headers: dict[str, str]) -> str:
+    def get(self, name: str, headers: dict[str, str]) -> str:
         """Who answered with 200, or the status."""
-        self.conn.request("GET", path, headers=headers)
-        response = self.conn.getresponse()
-        body = response.read().decode()
-        return body if response.status == 200 else f"{response.status}"
+        if name not in self.tunnels:
+            return _said(self.conn, f"/{name}/", headers)
+        with closing(_to(self.tunnels[name])) as conn:
+            try:
+                return _said(conn, "/", headers)
+            except (ConnectionError, http.client.HTTPException):
+                return "closed"
 
     def run(self, name: str, case: Case) -> dict[str, Any]:
         """Everything that both proxies have to agree on."""
-        path = f"/{name}/"
         bad = {"x-plan": case.plan, **case.headers}
 
         def ask(count: int, headers: dict[str, str]) -> list[str]:
             requests = [{**headers, "x-key": f"{n}"} for n in range(count)]
-            return [self.get(path, each) for each in requests]
+            return [self.get(name, each) for each in requests]
 
         ask(case.at_a_time or case.rounds * case.hosts, bad)
         if case.seen:
@@ -275,6 +292,9 @@ class Bench:
             while case.at_a_time and (self.proxy.stat(stat) or 0) < least:
                 ask(case.at_a_time, bad)
             self.proxy.wait_stat(stat, least)
+        if case.comes_back:
+            active = f"cluster.{name}.outlier_detection.ejections_active"
+            wait_for(lambda: self.proxy.stat(active) == 0, f"{name}: all to come back")
         quiet = ask(8 * case.hosts, {})
         serves: Any = sorted(set(quiet))
         if case.route is _BY_KEY:
@@ -293,11 +313,33 @@ class Bench:
         return [line for line in lines if line.startswith(wanted)]
 
     def flags(self, name: str, case: Case) -> list[str]:
-        """Of each host, as text and as JSON say it."""
+        """Of each host."""
         lines = self.proxy.admin("GET", "/clusters")[1].splitlines()
         lines = [line for line in lines if line.startswith(f"{name}::")]
         flags = [line for line in lines if "::health_flags::" in line]
         return [line.rpartition("::")[2] for line in flags] if case.any_host else flags
+
+
+def _to(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+
+def _said(conn: http.client.HTTPConnection, path: str, headers: dict[str, str]) -> str:
+    conn.request("GET", path, headers=headers)
+    response = conn.getresponse()
+    body = response.read().decode()
+    return body if response.status == 200 else f"{response.status}"
+
+
+def _events(log: Path, name: str, case: Case) -> list[Tree]:
+    """What was logged of a cluster. Times are its own; the slower proxy has some hosts back."""
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [event for event in events if event["cluster_name"] == name]
+    for event in events:
+        assert len(event.pop("timestamp")) >= len("2026-01-01T00:00:00Z")
+        if case.any_host:
+            del event["upstream_url"]
+    return [event for event in events if case.comes_back or event["action"] == "EJECT"]
 
 
 @pytest.fixture(scope="module")
@@ -313,24 +355,35 @@ def observed(
     """What both proxies did, by kind and case."""
     nobody = free_port()
     clusters = [_cluster(name, case, moody.port, nobody) for name, case in CASES.items()]
-    routes = [config.route(f"/{name}/", name, **case.route) for name, case in CASES.items()]
+    requests = {name: case for name, case in CASES.items() if not case.attempts}
+    routes = [config.route(f"/{name}/", name, **case.route) for name, case in requests.items()]
 
     def run(kind: str) -> dict[str, dict[str, Any]]:
         port, admin_port = free_port(), free_port()
         manager = config.hcm(config.route_config("r", *routes))
-        text = config.bootstrap(admin_port, [config.listener("in", port, manager)], clusters)
+        listeners = [config.listener("in", port, manager)]
+        tunnels = {name: free_port() for name, case in CASES.items() if case.attempts}
+        for name, own in tunnels.items():
+            tcp = tls_config.tcp_proxy(name, max_connect_attempts=CASES[name].attempts)
+            listeners.append(tls_config.listener(name, own, tls_config.chain(tcp)))
         folder = tmp_path_factory.mktemp(kind)
+        log = folder / "ejections.log"
+        logged = {"outlier_detection": {"event_log_path": str(log)}}
+        text = config.bootstrap(admin_port, listeners, clusters, cluster_manager=logged)
         with Proxy(kind, text, folder, admin_port) as proxy:
-            bench = Bench(proxy, port)
+            bench = Bench(proxy, port, tunnels)
             with closing(bench.conn):
-                return {name: bench.run(name, case) for name, case in CASES.items()}
+                found = {name: bench.run(name, case) for name, case in CASES.items()}
+            proxy.terminate()
+            proxy.wait_exit()
+        for name, case in CASES.items():
+            found[name]["events"] = _events(log, name, case)
+        return found
 
     return {kind: run(kind) for kind in (ENVOY, OURS)}
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_same_hosts_are_out(
-    name: str, observed: dict[str, dict[str, dict[str, Any]]]
-) -> None:
-    """Who serves afterwards, what is counted, what `/clusters` says."""
+def test_the_same_hosts_are_out(name: str, observed: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Who serves afterwards, what is counted and logged, what `/clusters` says."""
     assert observed[OURS][name] == observed[ENVOY][name]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,6 +243,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         ads,
         stats_flush_interval,
         upstream_bind: upstream_bind.map(Arc::new),
+        ejection_log,
         ignored: Vec::new(),
     };
     cx.problems.finish(bootstrap)

@@ -135,7 +135,7 @@ impl Bench {
 
     /// A look at all hosts, so many seconds later.
     pub fn after(&mut self, seconds: u64) -> Verdict {
-        self.now += Duration::from_secs(seconds);
+        self.now = self.now.checked_add(Duration::from_secs(seconds)).unwrap();
         let mut verdict = Verdict::default();
         self.detector.sweep(self.now, &mut verdict);
         verdict

@@ -332,13 +332,18 @@ def _said(conn: http.client.HTTPConnection, path: str, headers: dict[str, str]) 
 
 
 def _events(log: Path, name: str, case: Case) -> list[Tree]:
-    """What was logged of a cluster. Times are its own; the slower proxy has some hosts back."""
+    """What was logged of a cluster, host by host. Times are each proxy's own; the slower one has
+    some hosts back."""
     events = [json.loads(line) for line in log.read_text().splitlines()]
     events = [event for event in events if event["cluster_name"] == name]
     for event in events:
         assert len(event.pop("timestamp")) >= len("2026-01-01T00:00:00Z")
-        if case.any_host:
-            del event["upstream_url"]
+        if "secs_since_last_action" in event:
+            assert int(event.pop("secs_since_last_action")) >= 0
+            event["is_not_the_first"] = True
+    events.sort(key=lambda event: str(event["upstream_url"]))
+    for event in events if case.any_host else []:
+        del event["upstream_url"]
     return [event for event in events if case.comes_back or event["action"] == "EJECT"]
 
 
@@ -387,3 +392,53 @@ def observed(
 def test_the_same_hosts_are_out(name: str, observed: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Who serves afterwards, what is counted and logged, what `/clusters` says."""
     assert observed[OURS][name] == observed[ENVOY][name]
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_tunnels_end_with_their_hosts_ejection_where_that_is_asked(
+    closes: bool, moody: Moody, tmp_path: Path
+) -> None:
+    """`close_connections_on_host_health_failure`: of TCP; who sends requests is not cut off."""
+
+    def run(kind: str) -> dict[str, Any]:
+        port, tcp_port, admin_port = free_port(), free_port(), free_port()
+        case = Case({**_ALL, "consecutive_5xx": 2})
+        cluster = _cluster("one", case, moody.port, 0)
+        cluster["close_connections_on_host_health_failure"] = closes
+        manager = config.hcm(config.route_config("r", config.route("/", "one")))
+        chain = tls_config.chain(tls_config.tcp_proxy("one"))
+        listeners = [
+            config.listener("in", port, manager),
+            tls_config.listener("tcp", tcp_port, chain),
+        ]
+        text = config.bootstrap(admin_port, listeners, [cluster])
+        with Proxy(kind, text, tmp_path / kind, admin_port) as proxy:
+            tunnels = [_to(tcp_port) for _ in range(case.hosts)]
+            by_host = {_said(tunnel, "/", {}): tunnel for tunnel in tunnels}
+            for tunnel in tunnels:
+                tunnel.auto_open = 0
+            assert len(by_host) == case.hosts
+            with closing(_to(port)) as conn:
+                for _ in range(2 * case.hosts):
+                    _said(conn, "/", {"x-plan": f"{_FIRST}=500"})
+                proxy.wait_stat("cluster.one.outlier_detection.ejections_active", 1)
+                if closes:
+                    assert by_host[_FIRST].sock.recv(1) == b""
+                else:
+                    proxy.wait_stat("cluster.one.upstream_cx_destroy", 1)
+                alive = [_is_alive(by_host[host], host) for host in sorted(by_host)]
+                requests = _said(conn, "/", {})
+            for tunnel in tunnels:
+                tunnel.close()
+        return {"alive": alive, "requests": requests != "503"}
+
+    expected = {"alive": [not closes, True, True], "requests": True}
+    assert run(ENVOY) == expected
+    assert run(OURS) == expected
+
+
+def _is_alive(tunnel: http.client.HTTPConnection, host: str) -> bool:
+    try:
+        return _said(tunnel, "/", {}) == host
+    except (ConnectionError, http.client.HTTPException):
+        return False

@@ -45,7 +45,8 @@ class Site:
     def __call__(self, outliers: config.Tree | None, *hosts: int) -> None:
         self.put(outliers)
         self.put_hosts(*hosts)
-        manager = config.hcm(config.route_config("r", config.route("/", "one")))
+        table = config.route_config("r", config.route("/", "one"), validate_clusters=False)
+        manager = config.hcm(table)
         listeners = [config.listener("in", self.port, manager)]
         logged = {"outlier_detection": {"event_log_path": str(self.log)}}
         text = config.bootstrap(self.admin_port, listeners, self._cds, cluster_manager=logged)

@@ -61,7 +61,9 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
     let outlier_detection = match message.outlier_detection.as_ref() {
         None => None,
         Some(config) => {
-            let found = problems.within("outlier_detection", |p| outlier::compile(config, p));
+            let close = message.close_connections_on_host_health_failure;
+            let found =
+                problems.within("outlier_detection", |p| outlier::compile(config, close, p));
             Some(Arc::new(found?))
         }
     };

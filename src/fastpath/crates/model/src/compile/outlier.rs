@@ -16,6 +16,7 @@ const MAX_EJECTION_TIME: Duration = Duration::from_secs(300);
 /// `None`: it was refused.
 pub(super) fn compile(
     message: &pb::OutlierDetection,
+    close_connections: bool,
     problems: &mut Problems,
 ) -> Option<OutlierDetection> {
     let mut time = |field, value, default| millis_or(field, value, default, problems);
@@ -71,5 +72,6 @@ pub(super) fn compile(
             enforcing: number(&message.enforcing_failure_percentage, 0),
             enforcing_local_origin: number(&message.enforcing_failure_percentage_local_origin, 0),
         },
+        close_connections,
     })
 }

@@ -27,6 +27,9 @@ pub struct OutlierDetection {
     pub consecutive_local_origin_failure: Consecutive,
     pub success_rate: SuccessRate,
     pub failure_percentage: FailurePercentage,
+    /// `close_connections_on_host_health_failure` of the cluster: tunnels of TCP end with their
+    /// host's ejection.
+    pub close_connections: bool,
 }
 
 /// So many failures in a row are too many.

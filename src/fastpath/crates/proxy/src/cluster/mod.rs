@@ -274,6 +274,13 @@ impl ClusterRuntime {
         host.cloned()
     }
 
+    /// Whether tunnels end with their host's ejection.
+    pub fn closes_on_ejection(&self) -> bool {
+        let config = self.config.borrow();
+        let outliers = config.outlier_detection.as_ref();
+        outliers.is_some_and(|outliers| outliers.close_connections)
+    }
+
     /// Whether hashes of requests are asked for: making them is not free.
     pub fn wants_hash(&self) -> bool {
         self.config.borrow().lb.is_hash()

@@ -89,9 +89,13 @@ impl Worker {
                 }
             }
             Command::Ejected { cluster, address } => {
-                let runtime = self.clusters.get(&cluster);
-                if let Some(host) = runtime.and_then(|runtime| runtime.host(&address)) {
+                if let Some(runtime) = self.clusters.get(&cluster).cloned()
+                    && let Some(host) = runtime.host(&address)
+                {
                     self.drain_host(&host);
+                    if runtime.closes_on_ejection() {
+                        self.close_tunnels_to(&runtime, &address);
+                    }
                 }
             }
             Command::DrainListeners {

@@ -181,14 +181,15 @@ impl Detector {
         hosts.filter_map(|host| monitor(&host.address)).collect()
     }
 
-    /// The same endpoints, where those that are out are not healthy.
+    /// The same endpoints, where those that are out are not healthy. Whoever is leaving stays one
+    /// that nobody misses.
     pub fn judged(&self, endpoints: &Arc<Endpoints>) -> Arc<Endpoints> {
         if self.ejected == 0 {
             return Arc::clone(endpoints);
         }
         let mut hosts = endpoints.hosts.clone();
         for host in &mut hosts {
-            if self.is_out(&host.address) {
+            if host.health != HealthStatus::Draining && self.is_out(&host.address) {
                 host.health = HealthStatus::Unhealthy;
             }
         }

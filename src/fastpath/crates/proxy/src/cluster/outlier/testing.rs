@@ -43,6 +43,7 @@ pub fn config(change: impl FnOnce(&mut OutlierDetection)) -> Arc<OutlierDetectio
             enforcing: 0,
             enforcing_local_origin: 0,
         },
+        close_connections: false,
     };
     change(&mut config);
     Arc::new(config)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import config, tls_config
+from tests.support import config, h2peer, tls_config
 from tests.support.moody import Moody
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
@@ -392,6 +392,63 @@ def observed(
 def test_the_same_hosts_are_out(name: str, observed: dict[str, dict[str, dict[str, Any]]]) -> None:
     """Who serves afterwards, what is counted and logged, what `/clusters` says."""
     assert observed[OURS][name] == observed[ENVOY][name]
+
+
+# Over HTTP/2: how the host answers, its cluster, what is counted then.
+_GRPC_HEAD = [(":status", "200"), ("content-type", "application/grpc")]
+_UNAVAILABLE = ("grpc-status", "14")
+STREAMS: dict[str, tuple[h2peer.Answer, Tree, tuple[str, int] | None]] = {
+    "answered": (h2peer.Answer(([(":status", "500")],)), {**_ALL, "consecutive_5xx": 2}, _5XX),
+    "reset": (h2peer.Answer((("reset", 2),)), _GATEWAY_ONLY, _GATEWAY),
+    "reset_split": (h2peer.Answer((("reset", 2),)), _SPLIT, None),
+    "refused": (h2peer.Answer((("reset", 7),)), _GATEWAY_ONLY, _GATEWAY),
+    "closed": (h2peer.Answer(("close",)), _GATEWAY_ONLY, _GATEWAY),
+    "half": (
+        h2peer.Answer(([(":status", "200")], b"ha", ("reset", 2))),
+        {**_ALL, "consecutive_5xx": 1},
+        _5XX,
+    ),
+    "grpc": (h2peer.Answer(([*_GRPC_HEAD, _UNAVAILABLE],)), _GATEWAY_ONLY, _GATEWAY),
+    "grpc_trailers": (
+        h2peer.Answer((_GRPC_HEAD, b"", [_UNAVAILABLE])),
+        {**_ALL, "consecutive_5xx": 1},
+        None,
+    ),
+}
+
+
+def test_streams_of_http2_are_judged_alike(tmp_path: Path) -> None:
+    """Two requests each; whatever they come to is counted by both."""
+
+    def run(kind: str, upstream: h2peer.Upstream) -> dict[str, list[str]]:
+        port, admin_port = free_port(), free_port()
+        clusters, routes = [], []
+        for name, (answer, outliers, _) in STREAMS.items():
+            upstream.by_path[f"/{name}/"] = answer
+            more = {"outlier_detection": outliers, **tls_config.http2()}
+            clusters.append(config.cluster(name, upstream.port, **more))
+            routes.append(config.route(f"/{name}/", name))
+        manager = config.hcm(config.route_config("r", *routes))
+        text = config.bootstrap(admin_port, [config.listener("in", port, manager)], clusters)
+        found = {}
+        with Proxy(kind, text, tmp_path / kind, admin_port) as proxy:
+            for name, (_, _, seen) in STREAMS.items():
+                for _ in range(2):
+                    with closing(_to(port)) as conn:
+                        try:
+                            _said(conn, f"/{name}/", _GRPC if "grpc" in name else {})
+                        except (ConnectionError, http.client.HTTPException):
+                            assert name == "half"
+                prefix = f"cluster.{name}.outlier_detection."
+                if seen:
+                    proxy.wait_stat(prefix + seen[0], seen[1])
+                lines = proxy.admin("GET", "/stats")[1].splitlines()
+                found[name] = [line for line in lines if line.startswith(prefix)]
+        return found
+
+    with h2peer.Upstream() as upstream:
+        expected, ours = (run(kind, upstream) for kind in (ENVOY, OURS))
+    assert ours == expected
 
 
 @pytest.mark.parametrize("closes", [False, True])

@@ -250,9 +250,7 @@ fn health_flags(health: HealthStatus, is_out: bool) -> &'static str {
         (HealthStatus::Unknown | HealthStatus::Healthy, true) => "/failed_outlier_check",
         (HealthStatus::Degraded, false) => "/degraded_eds_health",
         (HealthStatus::Degraded, true) => "/failed_outlier_check/degraded_eds_health",
-        (HealthStatus::Unhealthy | HealthStatus::Timeout, false) => {
-            "/failed_eds_health"
-        }
+        (HealthStatus::Unhealthy | HealthStatus::Timeout, false) => "/failed_eds_health",
         (HealthStatus::Unhealthy | HealthStatus::Timeout, true) => {
             "/failed_outlier_check/failed_eds_health"
         }

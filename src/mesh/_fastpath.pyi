@@ -138,6 +138,10 @@ class Engine:
         """Its cluster_manager.upstream_bind_config, for the clusters that are applied from now on
         and have none of their own."""
 
+    def log_ejections(self, bootstrap: Bootstrap) -> None:
+        """Opens its cluster_manager.outlier_detection.event_log_path, if it has one, for the
+        clusters that are applied from now on. Raises OSError."""
+
     def grpc_calls(self) -> Calls:
         """gRPC calls for the caller's thread."""
 

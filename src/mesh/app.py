@@ -58,6 +58,7 @@ class App:
         if bootstrap.ads is not None:
             self.core.allow_ads()
         self.core.bind_upstreams(bootstrap)
+        self._log_ejections()
         self._intake = Intake(self.core, self.store)
         self._remote: Remote | None = None
         # Before files: what moves from a server to a file is let go of before it is read.
@@ -264,6 +265,15 @@ class App:
         for name, body in resources:
             self.store.put(type_url, name, body, static=True)
         self._intake.follow(applied)
+
+    def _log_ejections(self) -> None:
+        try:
+            self.core.log_ejections(self.bootstrap)
+        except OSError as error:
+            raise Refused(
+                "cluster_manager.outlier_detection.event_log_path: cannot open the file: "
+                f"{error}. Name a file in a folder that is there and can be written to."
+            ) from error
 
     def _open_admin(self) -> None:
         address = self.bootstrap.admin_address

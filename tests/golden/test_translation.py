@@ -65,7 +65,6 @@ _NOT_YET = (
     "envoy.tracers.",
     "upstream_proxy_protocol",
     "filters.http.lua",
-    "outlier_detection",
 )
 
 

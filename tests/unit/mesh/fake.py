@@ -163,6 +163,11 @@ class Engine:
     def bind_upstreams(self, bootstrap: Any) -> None:
         self.calls.append(("bind_upstreams", bootstrap))
 
+    def log_ejections(self, bootstrap: Any) -> None:
+        self.calls.append(("log_ejections", bootstrap))
+        if bootstrap.document.get("ejection_log_is_locked"):
+            raise PermissionError(13, "Permission denied")
+
     def grpc_calls(self) -> Calls:
         self.server = Calls()
         return self.server

@@ -188,6 +188,17 @@ def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"configuration '{path}' OK\n"
 
 
+def test_a_log_of_ejections_that_cannot_be_opened_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "envoy.yaml"
+    path.write_text(json.dumps({"ejection_log_is_locked": True}))
+    assert app.main(["-c", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert "cluster_manager.outlier_detection.event_log_path: cannot open the file" in said
+    assert "Permission denied" in said
+
+
 @pytest.mark.parametrize("mode", ["validate", "serve"])
 @pytest.mark.parametrize("node", [{}, {"id": "a"}, {"cluster": "b"}])
 def test_servers_want_to_know_who_asks(

@@ -1,5 +1,6 @@
 //! Configuration text for Python: bootstraps, discovery responses, JSON.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use model::compile::{Server, Source};
@@ -44,6 +45,10 @@ pub struct Bootstrap(model::bootstrap::Bootstrap);
 impl Bootstrap {
     pub fn upstream_bind(&self) -> Option<Arc<BindConfig>> {
         self.0.upstream_bind.clone()
+    }
+
+    pub fn ejection_log(&self) -> Option<&Path> {
+        self.0.ejection_log.as_deref()
     }
 }
 

@@ -160,6 +160,13 @@ impl Engine {
         self.0.bind_upstreams(bootstrap.upstream_bind());
     }
 
+    fn log_ejections(&self, bootstrap: &Bootstrap) -> PyResult<()> {
+        match bootstrap.ejection_log() {
+            None => Ok(()),
+            Some(path) => Ok(self.0.log_ejections(path)?),
+        }
+    }
+
     fn grpc_calls(&self) -> PyResult<Calls> {
         Ok(Calls(self.0.grpc_calls()?))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub struct Bootstrap {
     pub stats_flush_interval: Duration,
     /// `cluster_manager.upstream_bind_config`, of clusters that have none.
     pub upstream_bind: Option<Arc<BindConfig>>,
+    /// `cluster_manager.outlier_detection.event_log_path`.
+    pub ejection_log: Option<PathBuf>,
     /// Fields that the API does not have, if such are ignored.
     pub ignored: Vec<ConfigProblem>,
 }
@@ -204,6 +207,10 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
             })
         })
     });
+    let ejection_log = manager
+        .and_then(|m| m.outlier_detection.as_ref())
+        .map(|outliers| PathBuf::from(&outliers.event_log_path))
+        .filter(|path| !path.as_os_str().is_empty());
     let resources = typed.static_resources.unwrap_or_default();
     check_static(&resources, &mut cx);
     let has_ads = typed
@@ -236,6 +243,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
         ads,
         stats_flush_interval,
         upstream_bind: upstream_bind.map(Arc::new),
+        ejection_log,
         ignored: Vec::new(),
     };
     cx.problems.finish(bootstrap)

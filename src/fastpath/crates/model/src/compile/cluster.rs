@@ -15,7 +15,7 @@ use super::protocol_options::limit;
 use super::route_action::priority;
 use super::{
     Assignment, Context, ENDPOINTS, bind, config_source, endpoints, load_balancing, metadata,
-    original_dst, protocol_options, tls,
+    original_dst, outlier, protocol_options, tls,
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
@@ -58,6 +58,15 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
             Some(Arc::new(found?))
         }
     };
+    let outlier_detection = match message.outlier_detection.as_ref() {
+        None => None,
+        Some(config) => {
+            let close = message.close_connections_on_host_health_failure;
+            let found =
+                problems.within("outlier_detection", |p| outlier::compile(config, close, p));
+            Some(Arc::new(found?))
+        }
+    };
     let connect_timeout = millis_or(
         "connect_timeout",
         message.connect_timeout.as_ref(),
@@ -96,6 +105,7 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         connect_timeout,
         per_connection_buffer_limit_bytes: limit(buffer.map_or(BUFFER_LIMIT, |v| v.value)),
         thresholds: thresholds(message),
+        outlier_detection,
         http,
         hash: with_transports(hash, &transport, &transport_matches),
         transport,

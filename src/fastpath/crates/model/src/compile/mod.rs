@@ -30,6 +30,7 @@ mod matchers;
 mod metadata;
 mod mirror;
 mod original_dst;
+mod outlier;
 mod pattern;
 mod per_filter;
 mod protocol_options;

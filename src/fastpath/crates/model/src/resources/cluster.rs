@@ -9,6 +9,7 @@ use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
 use super::lb_subset::LbSubsets;
 use super::original_dst::OriginalDst;
+use super::outlier::OutlierDetection;
 use super::tls::UpstreamTls;
 
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Cluster {
     /// Default 1 MiB.
     pub per_connection_buffer_limit_bytes: usize,
     pub thresholds: [Thresholds; 2],
+    /// `outlier_detection`.
+    pub outlier_detection: Option<Arc<OutlierDetection>>,
     pub http: UpstreamHttp,
     pub transport: Transport,
     /// `transport_socket_matches`: the first whose `matches` are in the endpoint's
@@ -126,7 +129,7 @@ pub enum LookupFamily {
 }
 
 /// A load assignment: priorities and localities as one list.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Endpoints {
     /// Ascending by priority.
     pub hosts: Vec<Endpoint>,

@@ -16,6 +16,7 @@ pub mod http_filters;
 pub mod lb_subset;
 pub mod listener;
 pub mod original_dst;
+pub mod outlier;
 pub mod rbac;
 pub mod retry;
 pub mod route;

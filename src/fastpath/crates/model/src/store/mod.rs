@@ -411,6 +411,7 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         connect_timeout: cluster.connect_timeout,
         per_connection_buffer_limit_bytes: cluster.per_connection_buffer_limit_bytes,
         thresholds: cluster.thresholds,
+        outlier_detection: cluster.outlier_detection.clone(),
         http: cluster.http.clone(),
         transport: cluster.transport.clone(),
         transport_matches: cluster.transport_matches.clone(),

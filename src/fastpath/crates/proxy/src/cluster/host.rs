@@ -13,6 +13,7 @@ use model::resources::cluster::{
 };
 
 use super::availability::Availability;
+use super::outlier::Monitor;
 use crate::listener::UpstreamSource;
 use crate::upstream::queued::Rider;
 use crate::worker::slots::Key;
@@ -31,6 +32,8 @@ pub struct Host {
     /// When it was first seen healthy: then its slow start began.
     pub healthy_since: Cell<Option<Instant>>,
     metadata: Option<Arc<EndpointMetadata>>,
+    /// Of outlier detection, if the cluster has it.
+    pub monitor: Option<Arc<Monitor>>,
     /// Where requests go that ask for nothing of their own.
     pub pool: Rc<Pool>,
     others: Others,
@@ -71,6 +74,8 @@ pub struct Pool {
     pub open: Cell<u32>,
     /// Requests in flight over all pools of the host, for LEAST_REQUEST.
     pub active: Rc<Cell<u32>>,
+    /// Connections from before (ns) take no more requests: the host was ejected meanwhile.
+    pub stale_before: Cell<u64>,
     /// The host left the cluster: idle connections close, no new ones are made.
     pub retired: Cell<bool>,
     pub shard: Arc<HostShard>,
@@ -128,6 +133,7 @@ impl Host {
             healthy_since: Cell::new(same.and_then(|h| h.healthy_since.get())),
             locality: Arc::clone(&endpoint.locality),
             metadata: endpoint.metadata.clone(),
+            monitor: None,
             pool,
             others: before.map(|h| Rc::clone(&h.others)).unwrap_or_default(),
         }
@@ -173,6 +179,10 @@ impl Host {
         if is_healthy && self.healthy_since.get().is_none() {
             self.healthy_since.set(Some(now));
         }
+    }
+
+    pub fn is_watched_by(&self, monitor: Option<&Arc<Monitor>>) -> bool {
+        self.monitor.as_ref().map(Arc::as_ptr) == monitor.map(Arc::as_ptr)
     }
 
     /// Whether it is as `endpoint` says.

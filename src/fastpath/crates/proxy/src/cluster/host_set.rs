@@ -9,6 +9,7 @@ use model::resources::lb_subset::{LbSubsets, SelectorFallback, SubsetFallback, S
 
 use super::availability::Availability;
 use super::levels::{Hosts, Levels};
+use super::outlier::Monitor;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterShard};
 
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub struct HostSet {
     pub availability: Vec<Availability>,
     /// Of all hosts; of none where only subsets are chosen from.
     pub levels: Arc<Levels>,
+    /// Of outlier detection, one for each host; empty without it.
+    pub monitors: Vec<Arc<Monitor>>,
     /// `None`: the cluster has none.
     pub subsets: Option<SubsetMembers>,
 }
@@ -70,6 +73,7 @@ impl HostSet {
         Self {
             availability,
             levels,
+            monitors: Vec::new(),
             subsets,
             endpoints,
         }

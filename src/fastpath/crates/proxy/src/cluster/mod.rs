@@ -11,6 +11,7 @@ pub mod host_set;
 pub mod lb;
 pub mod levels;
 pub mod original_dst;
+pub mod outlier;
 pub mod priority;
 pub mod report;
 mod slow_start;
@@ -229,21 +230,19 @@ impl ClusterRuntime {
             .map(|h| (h.address.clone(), Rc::clone(h)))
             .collect();
         let mut new = Vec::with_capacity(endpoints.hosts.len());
-        for endpoint in &endpoints.hosts {
+        for (at, endpoint) in endpoints.hosts.iter().enumerate() {
             let before = old.remove(&endpoint.address);
+            let monitor = host_set.monitors.get(at);
             new.push(match before {
-                Some(host) if host.is_same(endpoint) => host,
+                Some(host) if host.is_same(endpoint) && host.is_watched_by(monitor) => host,
                 // Same address, other weight or health: a new entry over the same pool.
                 before => {
                     let shards = &self.shared.hosts;
                     let transport = transport_of(&config, endpoint);
-                    Rc::new(Host::new(
-                        endpoint,
-                        before.as_deref(),
-                        shards,
-                        protocol,
-                        transport,
-                    ))
+                    let before = before.as_deref();
+                    let mut host = Host::new(endpoint, before, shards, protocol, transport);
+                    host.monitor = monitor.cloned();
+                    Rc::new(host)
                 }
             });
         }
@@ -266,6 +265,20 @@ impl ClusterRuntime {
             return original.hosts();
         }
         self.lb.borrow().hosts().to_vec()
+    }
+
+    /// The host of an address.
+    pub fn host(&self, address: &Address) -> Option<Rc<Host>> {
+        let lb = self.lb.borrow();
+        let host = lb.hosts().iter().find(|host| host.address == *address);
+        host.cloned()
+    }
+
+    /// Whether tunnels end with their host's ejection.
+    pub fn closes_on_ejection(&self) -> bool {
+        let config = self.config.borrow();
+        let outliers = config.outlier_detection.as_ref();
+        outliers.is_some_and(|outliers| outliers.close_connections)
     }
 
     /// Whether hashes of requests are asked for: making them is not free.

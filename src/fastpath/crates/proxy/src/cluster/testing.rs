@@ -70,6 +70,7 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
         slow_start: None,
         connect_timeout: Duration::from_secs(5),
         per_connection_buffer_limit_bytes: 1 << 20,
+        outlier_detection: None,
         thresholds: [Thresholds::default(); 2],
         transport: Transport::Plain,
         transport_matches: Vec::new(),

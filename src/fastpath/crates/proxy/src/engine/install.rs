@@ -12,10 +12,11 @@ use model::resources::listener::Listener;
 use model::store::Applied;
 use rustix::io::Errno;
 
+use super::outlier::host_set;
 use super::{BoundListener, ClusterEntry, Control, State};
 use crate::cluster::configured_endpoints;
 use crate::cluster::dns::{Outcome, Resolver};
-use crate::cluster::host_set::{HostSet, count_subsets};
+use crate::cluster::host_set::count_subsets;
 use crate::cluster::original_dst;
 use crate::net::socket;
 use crate::telemetry::log::Level;
@@ -80,7 +81,7 @@ impl Control {
                 continue;
             };
             let endpoints = configured_endpoints(&config).cloned().unwrap_or_default();
-            let hosts = Arc::new(HostSet::new(&config, endpoints));
+            let hosts = entry.host_set(&config, endpoints);
             if let Some(stats) = &entry.subset_stats {
                 count_subsets(stats, &hosts, &entry.hosts);
             }
@@ -108,7 +109,7 @@ impl Control {
             .sockets
             .retain(|name, _| snapshot.listeners.contains_key(name));
         let mut refused: Vec<(Arc<str>, String, String)> = Vec::new();
-        let mut sinks = HashSet::new();
+        let mut sinks: HashSet<Sink> = self.ejection_log.get().cloned().into_iter().collect();
         for (name, listener) in &snapshot.listeners {
             if let Err(reason) = self.open_logs(listener, &mut sinks) {
                 refused.push((Arc::clone(name), "access_log".to_owned(), reason));
@@ -219,24 +220,30 @@ impl Control {
             if old.is_some_and(|e| Arc::ptr_eq(&e.config, config)) {
                 continue;
             }
+            let mut old = state.clusters.remove(name);
+            let watched = old.as_mut().filter(|e| e.config.hash == config.hash);
+            let watched = watched.and_then(|e| e.watched.take());
+            let mut watched = self.watched(&mut state.sweeps, config, watched);
+            let old = old.as_ref();
             let same = old.is_some_and(|e| e.config.hash == config.hash);
             let shared = old.map(|e| Arc::clone(&e.shared)).unwrap_or_default();
             let last = old.map(|e| Arc::clone(&e.hosts)).unwrap_or_default();
-            let (hosts, unresolved) = match &config.discovery {
+            let before = old.map(|e| Arc::clone(&e.endpoints)).unwrap_or_default();
+            let (endpoints, hosts, unresolved) = match &config.discovery {
                 // What there is serves with the version that it is of, until names are looked up.
                 Discovery::Dns(dns) if !same => {
                     resolver().watch(name, Arc::clone(dns));
-                    (last, true)
+                    (before, last, true)
                 }
-                Discovery::Dns(_) => (last, old.is_some_and(|e| e.unresolved)),
+                Discovery::Dns(_) => (before, last, old.is_some_and(|e| e.unresolved)),
                 Discovery::Static(_) | Discovery::Eds { .. } | Discovery::OriginalDst(_) => {
                     let endpoints = configured_endpoints(config).cloned().unwrap_or_default();
-                    let hosts = if same && Arc::ptr_eq(&last.endpoints, &endpoints) {
+                    let hosts = if same && Arc::ptr_eq(&before, &endpoints) {
                         last
                     } else {
-                        Arc::new(HostSet::new(config, endpoints))
+                        host_set(config, &endpoints, watched.as_mut())
                     };
-                    (hosts, false)
+                    (endpoints, hosts, false)
                 }
             };
             if let Some(old) = old.filter(|_| !same) {
@@ -257,12 +264,15 @@ impl Control {
                 ClusterEntry {
                     config,
                     shared,
+                    endpoints,
                     hosts,
+                    watched,
                     subset_stats,
                     unresolved,
                 },
             );
         }
+        state.sweeps.tidy(&state.clusters);
     }
 
     /// A look-up ended.
@@ -285,11 +295,12 @@ impl Control {
         let endpoints = match outcome {
             Outcome::Changed(endpoints) => Some(endpoints),
             // As they were, for a new version of the cluster.
-            _ if first => Some(Arc::clone(&entry.hosts.endpoints)),
+            _ if first => Some(Arc::clone(&entry.endpoints)),
             Outcome::Unchanged | Outcome::Empty | Outcome::Failed => None,
         };
         if let Some(endpoints) = endpoints {
-            let hosts = Arc::new(HostSet::new(&entry.config, endpoints));
+            let config = Arc::clone(&entry.config);
+            let hosts = entry.host_set(&config, endpoints);
             if let Some(stats) = &entry.subset_stats {
                 count_subsets(stats, &hosts, &entry.hosts);
             }

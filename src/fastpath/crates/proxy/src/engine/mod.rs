@@ -7,11 +7,13 @@
 
 mod certs;
 mod install;
+mod outlier;
 mod statistics;
 mod tls;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
+use model::resources::access_log::Sink;
 use model::resources::address::{Address, Bind};
 use model::resources::bind::BindConfig;
-use model::resources::cluster::{Cluster, Discovery};
+use model::resources::cluster::{Cluster, Discovery, Endpoints};
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
@@ -29,6 +32,7 @@ use crate::cluster::ClusterShared;
 use crate::cluster::dns::Resolver;
 use crate::cluster::host_set::HostSet;
 use crate::cluster::original_dst;
+use crate::cluster::outlier::Reports;
 use crate::cluster::report::ClusterView;
 use crate::grpc::Calls;
 use crate::http::deadlines::millis;
@@ -61,6 +65,10 @@ struct Control {
     stats: Stats,
     logs: Sinks,
     resolver: std::sync::OnceLock<Resolver>,
+    /// Where workers report outliers to, since there was a cluster that has outlier detection.
+    reports: std::sync::OnceLock<Option<Arc<Reports>>>,
+    /// Where ejections are logged.
+    ejection_log: std::sync::OnceLock<Sink>,
     drained: AtomicBool,
 }
 
@@ -70,6 +78,7 @@ struct State {
     /// What the workers have.
     installed: Snapshot,
     clusters: HashMap<Arc<str>, ClusterEntry>,
+    sweeps: outlier::Sweeps,
     static_clusters: HashSet<String>,
     /// By listener; one for each of its addresses.
     sockets: HashMap<Arc<str>, Vec<BoundListener>>,
@@ -82,7 +91,12 @@ struct State {
 struct ClusterEntry {
     config: Arc<Cluster>,
     shared: Arc<ClusterShared>,
+    /// As the configuration or DNS has them.
+    endpoints: Arc<Endpoints>,
+    /// What workers have of these.
     hosts: Arc<HostSet>,
+    /// Outlier detection.
+    watched: Option<outlier::Watched>,
     /// What the control side counts of its subsets, if it has any.
     subset_stats: Option<Arc<ClusterShard>>,
     /// A DNS cluster whose first look-up has not ended.
@@ -162,6 +176,8 @@ impl Engine {
             stats: stats.clone(),
             logs: logs.clone(),
             resolver: std::sync::OnceLock::new(),
+            reports: std::sync::OnceLock::new(),
+            ejection_log: std::sync::OnceLock::new(),
             drained: AtomicBool::new(false),
         });
         let mut workers = Vec::with_capacity(concurrency);
@@ -217,6 +233,15 @@ impl Engine {
     /// The bootstrap's `cluster_manager.upstream_bind_config`.
     pub fn bind_upstreams(&self, config: Option<Arc<BindConfig>>) {
         self.control.lock().store.bind_upstreams(config);
+    }
+
+    /// The bootstrap's `cluster_manager.outlier_detection.event_log_path`, before anything else.
+    pub fn log_ejections(&self, path: &Path) -> std::io::Result<()> {
+        let sink = Sink::File(path.to_owned());
+        self.control.logs.open(&sink)?;
+        // Set once.
+        let _ = self.control.ejection_log.set(sink);
+        Ok(())
     }
 
     /// gRPC calls for the caller's thread. They live in the first worker.
@@ -299,7 +324,8 @@ impl Engine {
             each(ClusterView {
                 config: &entry.config,
                 shared: &entry.shared,
-                endpoints: on_demand.as_ref().unwrap_or(&entry.hosts.endpoints),
+                endpoints: on_demand.as_ref().unwrap_or(&entry.endpoints),
+                detector: entry.watched.as_ref().map(|watched| &watched.detector),
                 added_via_api: !state.static_clusters.contains(&*entry.config.name),
             });
         }
@@ -349,6 +375,7 @@ impl Engine {
         if let Some(resolver) = self.control.resolver.get() {
             resolver.stop();
         }
+        self.control.stop_watching();
         let until = Instant::now().checked_add(drain.saturating_add(JOIN_GRACE));
         let mut workers =
             std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));

@@ -16,19 +16,15 @@ use crate::telemetry::stats::{ClusterShard, Declared, Membership, Stats};
 
 impl Control {
     pub(super) fn count_members(&self, cluster: &Cluster, hosts: &HostSet) {
-        let count = |wanted: Availability| {
-            let found = hosts.availability.iter().filter(|a| **a == wanted);
-            u32::try_from(found.count()).unwrap_or(u32::MAX)
-        };
-        let membership = Membership {
-            total: u32::try_from(hosts.availability.len()).unwrap_or(u32::MAX),
-            healthy: count(Availability::Healthy),
-            degraded: count(Availability::Degraded),
-            excluded: count(Availability::Excluded),
-            max_host_weight: 0,
-            members: members(&hosts.endpoints),
-        };
+        let membership = membership(hosts);
         self.stats.set_membership(&cluster.stat_name, membership);
+        self.gauge_tables(cluster, hosts);
+    }
+
+    /// The same if only their health is another.
+    pub(super) fn count_health(&self, cluster: &Cluster, hosts: &HostSet) {
+        let membership = membership(hosts);
+        self.stats.set_health(&cluster.stat_name, membership);
         self.gauge_tables(cluster, hosts);
     }
 
@@ -87,6 +83,9 @@ impl Control {
         let mut declared = Declared::default();
         for cluster in now.clusters.values() {
             declared.clusters.insert(cluster.stat_name.to_string());
+            if cluster.outlier_detection.is_some() {
+                declared.outliers.insert(cluster.stat_name.to_string());
+            }
             if cluster.speaks_tls() {
                 declared.tls_clusters.insert(cluster.stat_name.to_string());
             }
@@ -234,6 +233,22 @@ fn members(endpoints: &Endpoints) -> Vec<u64> {
         }
     }
     members
+}
+
+/// How many there are, in each state.
+fn membership(hosts: &HostSet) -> Membership {
+    let count = |wanted: Availability| {
+        let found = hosts.availability.iter().filter(|a| **a == wanted);
+        u32::try_from(found.count()).unwrap_or(u32::MAX)
+    };
+    Membership {
+        total: u32::try_from(hosts.availability.len()).unwrap_or(u32::MAX),
+        healthy: count(Availability::Healthy),
+        degraded: count(Availability::Degraded),
+        excluded: count(Availability::Excluded),
+        max_host_weight: 0,
+        members: members(&hosts.endpoints),
+    }
 }
 
 /// The names of a connection manager's HTTP filters.

@@ -15,6 +15,7 @@ use super::status;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
 use crate::cluster::lb::LbContext;
+use crate::cluster::outlier::Attempt;
 use crate::http::failure::Failure;
 use crate::http::filters::frames;
 use crate::http::grpc::{CONTENT_TYPE, is_grpc, percent_decode, status_of, status_of_http};
@@ -177,6 +178,7 @@ impl Worker {
         };
         let queued = call.queued.take();
         if let Some(queued) = &queued {
+            queued.host.note_failure(failure, WAITING);
             queued.eject();
         }
         let address = queued.as_ref().map(|queued| &queued.host.address);
@@ -206,6 +208,7 @@ impl Worker {
         u.request_unit = unit;
         u.opened_ns = self.clock.now_ns();
         count_carried(cluster, host);
+        host.note_connected();
         call.at = Some(at);
         self.count_http2_request(connection);
         let sent = self.send_call_head(&call, &mut u, connection);
@@ -296,6 +299,7 @@ impl Worker {
             && let Some(u) = call.at.and_then(|at| self.upstreams.get(at))
         {
             count_answer(u, response.status);
+            u.host.note_answer(true, response.status, headers);
         }
         match response.status {
             100..200 => return self.calls.put(key, call),
@@ -378,6 +382,7 @@ impl Worker {
         let Some(call) = self.calls.take(key) else {
             return;
         };
+        self.note_failure(&call, failure);
         if let Some(carrier) = call.at.and_then(|at| self.carrier_at(at)) {
             carrier.gone = true;
         }
@@ -407,11 +412,24 @@ impl Worker {
             self.timers.arm(token(Kind::Call, key), now, call.deadline);
             return self.calls.put(key, call);
         }
+        self.note_failure(&call, Failure::ResponseTimeout);
         let end = End::new(
             status::DEADLINE_EXCEEDED,
             "it took longer than its deadline",
         );
         self.end_call(*call, end);
+    }
+
+    /// What the failure says of the host, for outlier detection.
+    fn note_failure(&self, call: &Call, failure: Failure) {
+        if let Some(u) = call.at.and_then(|at| self.upstreams.get(at)) {
+            let attempt = Attempt {
+                was_sent: true,
+                is_answered: call.is_open,
+                ..WAITING
+            };
+            u.host.note_failure(failure, attempt);
+        }
     }
 
     /// The worker ends, and every call with it.
@@ -482,6 +500,13 @@ impl Worker {
         }
     }
 }
+
+/// It had no connection yet.
+const WAITING: Attempt = Attempt {
+    was_sent: false,
+    is_answered: false,
+    timeout_alt_response: false,
+};
 
 /// As a request of our own, which is what `internal` says.
 fn count_answer(u: &Upstream, status: u16) {

@@ -36,6 +36,25 @@ pub fn status_of_http(code: u16) -> u64 {
     }
 }
 
+/// HTTP's status for the one in `grpc-status`; `None`: there is none.
+pub fn http_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get(Known::GrpcStatus).filter(|v| !v.is_empty())?;
+    Some(match status_of(headers) {
+        Some(0) => 200,
+        Some(1) => 499,
+        Some(3 | 9 | 11) => 400,
+        Some(4) => 504,
+        Some(5) => 404,
+        Some(6 | 10) => 409,
+        Some(7) => 403,
+        Some(8) => 429,
+        Some(12) => 501,
+        Some(14) => 503,
+        Some(16) => 401,
+        _ => 500,
+    })
+}
+
 /// The number in `grpc-status`.
 pub fn status_of(headers: &HeaderMap) -> Option<u64> {
     let text = headers.get(Known::GrpcStatus)?;

@@ -12,6 +12,7 @@ use super::grpc;
 use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
 use super::upgrade::Tunnel;
+use crate::cluster::outlier::Attempt;
 use crate::http2::carrier::Carrier;
 use crate::telemetry::stats::{ClusterCounter, HcmCounter};
 use crate::worker::Worker;
@@ -20,6 +21,7 @@ use crate::worker::timers::NEVER;
 impl Worker {
     /// An attempt failed before it had a connection: another one follows, or `reply_failure`.
     pub fn fail_attempt(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
+        note_failure(&s, failure);
         if self.retries_failure(&mut s, failure) {
             return self.schedule_retry(d, s);
         }
@@ -200,6 +202,7 @@ impl Worker {
         mut s: Box<Stream>,
         failure: Failure,
     ) -> Alive {
+        note_failure(&s, failure);
         if self.retries_failure(&mut s, failure) {
             self.let_upstream_go(d, &mut s, failure);
             // Half a head of the upstream's.
@@ -373,5 +376,17 @@ impl Failure {
                     | Self::Overflow
                     | Self::UdpEndedAtOnce
             )
+    }
+}
+
+/// What the failure says of the host, for outlier detection.
+fn note_failure(s: &Stream, failure: Failure) {
+    if let Some(host) = &s.host {
+        let attempt = Attempt {
+            was_sent: s.upstream.key().is_some(),
+            is_answered: s.response_started,
+            timeout_alt_response: s.timeout_alt_response,
+        };
+        host.note_failure(failure, attempt);
     }
 }

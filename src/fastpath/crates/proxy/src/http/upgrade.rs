@@ -219,6 +219,9 @@ impl Worker {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             u.cluster.stats().response_code(200, internal);
         }
+        if let Some(host) = &s.host {
+            host.note_answer(false, 200, &s.response.headers);
+        }
         if s.request_complete {
             // A POST without a body: the client has nothing to say, and the host gets to know.
             self.end_raw(&mut u, &mut s, &mut Vec::new());

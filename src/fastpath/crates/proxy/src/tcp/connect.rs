@@ -148,6 +148,7 @@ impl Worker {
                 cluster.count_refused(refusal);
                 stats.inc(ClusterCounter::UpstreamRqPendingFailureEject);
                 host.pool.shard.cx_connect_fail.inc();
+                host.note_tunnel_failure(Failure::of_refusal(refusal));
                 t.note_failure(Failure::of_refusal(refusal), Some(&host));
                 return Err(Refused::Once);
             }
@@ -259,6 +260,9 @@ impl Worker {
 
     /// Both sides are there: what was held goes on, and then whatever comes.
     pub(super) fn begin_relay(&mut self, mut t: Box<Tunnel>, first: &[u8]) {
+        if let Some(host) = &t.seen.host {
+            host.note_tunnel();
+        }
         if t.tcp.config.access_log_on_connected {
             self.log_tunnel(&t, AccessLogType::TcpUpstreamConnected);
         }
@@ -292,6 +296,7 @@ impl Worker {
                 stats.inc(ClusterCounter::UpstreamCxDestroyRemote);
             }
             server.host.pool.shard.cx_connect_fail.inc();
+            server.host.note_tunnel_failure(failure);
             t.note_failure(failure, Some(&server.host));
             if let Some(error) = server.side.io.tls_failure() {
                 t.seen.transport_failure = Some(error.reason().into());

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use model::resources::address::Address;
+
 use super::{Server, Stage, To, Tunnel};
-use crate::cluster::Limit;
+use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::failure::Failure;
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
@@ -48,9 +50,14 @@ impl Worker {
         if was_reset {
             t.note_reset();
         }
+        self.let_server_go(t, By::Peer);
+    }
+
+    /// The client gets what the host sent before.
+    fn let_server_go(&mut self, mut t: Box<Tunnel>, by: By) {
         let left = t.down.held() > 0 || t.client.io.backlog() > 0;
         if !left || t.flushing.is_some() {
-            return self.end_tunnel(t, By::Peer);
+            return self.end_tunnel(t, by);
         }
         if let Some(server) = &mut t.server {
             server.side.ended = true;
@@ -142,6 +149,27 @@ impl Worker {
                 t.drain_end = t.tcp.drain_end.get();
                 self.arm_tunnel(&t);
                 self.tunnels.put(key, t);
+            }
+        }
+    }
+
+    /// The host was ejected, and what it carries is to end with that. Tunnels through HTTP go on,
+    /// as requests do.
+    pub fn close_tunnels_to(&mut self, cluster: &Rc<ClusterRuntime>, address: &Address) {
+        let is_there = |t: &Tunnel| {
+            let server = t.server.as_ref();
+            t.tcp.config.tunneling.is_none()
+                && server.is_some_and(|server| {
+                    server.stage == Stage::Open
+                        && Rc::ptr_eq(&server.cluster, cluster)
+                        && server.host.address == *address
+                })
+        };
+        let tunnels = self.tunnels.iter().filter(|t| is_there(t));
+        let keys: Vec<Key> = tunnels.map(|t| t.key).collect();
+        for key in keys {
+            if let Some(t) = self.tunnels.take(key) {
+                self.let_server_go(t, By::Us);
             }
         }
     }

@@ -112,6 +112,7 @@ impl Worker {
 fn eject(t: &mut Tunnel, failure: Failure, reason: Option<&str>) {
     let queued = t.queued.take();
     if let Some(queued) = &queued {
+        queued.host.note_tunnel_failure(failure);
         queued.eject();
     }
     t.note_failure(failure, queued.as_ref().map(|queued| &*queued.host));

@@ -359,6 +359,9 @@ impl Worker {
 
     /// The host does not give a tunnel, which was noted.
     pub(super) fn link_refused(&mut self, mut t: Box<Tunnel>) {
+        if let Some(host) = &t.seen.host {
+            host.note_tunnel_failure(Failure::UpstreamClosed);
+        }
         self.close_link(&mut t);
         self.try_again(t);
     }

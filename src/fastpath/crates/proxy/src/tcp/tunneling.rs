@@ -159,6 +159,7 @@ impl Worker {
     /// The host does not give a tunnel, which was noted.
     pub(super) fn tunnel_refused(&mut self, mut t: Box<Tunnel>) {
         if let Some(mut server) = t.server.take() {
+            server.host.note_tunnel_failure(Failure::UpstreamClosed);
             server.side.io.say_goodbye();
             count_destroyed(&server, By::Us, true);
             self.count_server_closed(&server);

@@ -58,6 +58,8 @@ impl Worker {
         {
             // Nobody who has nothing to say needs a tunnel. For the host it is a success, as in Envoy.
             host.pool.shard.rq_success.inc();
+            host.note_connected();
+            host.note_answer(false, 200, &s.response.headers);
             return self.reply_failure(d, s, Failure::UdpEndedAtOnce);
         }
         match self.connect_udp(d.key, &host) {
@@ -91,6 +93,8 @@ impl Worker {
             cluster.stats().response_code(s.response.status, internal);
         }
         host.pool.shard.rq_success.inc();
+        host.note_connected();
+        host.note_answer(false, s.response.status, &s.response.headers);
         self.count_route_response(&s);
         self.route_upstream_response(d, &mut s);
         self.encode_tunnel_head(&mut s);

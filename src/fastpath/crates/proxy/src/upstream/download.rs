@@ -49,7 +49,12 @@ impl Worker {
         let mut used = 0_usize;
         let head_is_new = !s.response_started && s.held.is_none();
         if head_is_new {
-            match self.take_response_head(d, &mut s, &mut u, data) {
+            let taken = self.take_response_head(d, &mut s, &mut u, data);
+            if let (Ok(Some(_)), Some(host)) = (&taken, &s.host) {
+                let head = &s.response;
+                host.note_answer(s.is_grpc, head.status, &head.headers);
+            }
+            match taken {
                 Ok(Some(n)) if self.retries_response(&mut s) => {
                     let complete = is_response_done(&s, &u, n == data.len()) && n == data.len();
                     self.drop_response(d, s, u, complete);

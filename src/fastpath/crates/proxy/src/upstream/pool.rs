@@ -217,6 +217,9 @@ impl Worker {
         u.priority = priority;
         u.state = State::Busy(d.key);
         u.requests = u.requests.saturating_add(1);
+        if let Some(host) = &s.host {
+            host.note_connected();
+        }
         let stats = u.cluster.stats();
         stats.inc(ClusterCounter::UpstreamRqTotal);
         stats.gauge_inc(ClusterGauge::UpstreamRqActive);
@@ -276,7 +279,8 @@ impl Worker {
         }
         // They need HTTP/2, and ALPN chose something else.
         self.fail_riders(&pool, Failure::UpstreamProtocol, Some("no HTTP/2"));
-        if pool.retired.get() || u.cluster.retired.get() {
+        let is_stale = u.opened_ns < pool.stale_before.get();
+        if is_stale || pool.retired.get() || u.cluster.retired.get() {
             u.cluster
                 .stats()
                 .inc(ClusterCounter::UpstreamCxDestroyLocal);

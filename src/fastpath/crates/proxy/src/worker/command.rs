@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::Snapshot;
+use model::resources::address::Address;
 use model::resources::tls::UpstreamTls;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
@@ -26,6 +27,11 @@ pub enum Command {
         cluster: Arc<str>,
         hosts: Arc<HostSet>,
     },
+    /// Outlier detection put a host out: its connections end as they become idle.
+    Ejected {
+        cluster: Arc<str>,
+        address: Address,
+    },
     /// Close the listening sockets; connections end as they become idle.
     DrainListeners {
         inbound_only: bool,
@@ -42,7 +48,7 @@ pub enum Command {
     Accepted {
         listener: Arc<str>,
         fd: Arc<OwnedFd>,
-        peer: model::resources::address::Address,
+        peer: Address,
     },
 }
 

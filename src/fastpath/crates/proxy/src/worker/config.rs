@@ -18,7 +18,7 @@ use super::chain::{ChainRuntime, HttpRuntime, RouteTable, Service};
 use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
-use crate::cluster::host::Host;
+use crate::cluster::host::{Host, Pool};
 use crate::http2::Role;
 use crate::listener::FilterStats;
 use crate::telemetry::stats::{
@@ -88,6 +88,16 @@ impl Worker {
                     self.retire_hosts(&gone);
                 }
             }
+            Command::Ejected { cluster, address } => {
+                if let Some(runtime) = self.clusters.get(&cluster).cloned()
+                    && let Some(host) = runtime.host(&address)
+                {
+                    self.drain_host(&host);
+                    if runtime.closes_on_ejection() {
+                        self.close_tunnels_to(&runtime, &address);
+                    }
+                }
+            }
             Command::DrainListeners {
                 inbound_only,
                 graceful,
@@ -150,18 +160,30 @@ impl Worker {
         }
     }
 
+    /// The host is out: idle connections close now, busy ones when their request is done.
+    fn drain_host(&mut self, host: &Host) {
+        for pool in host.pools() {
+            pool.stale_before.set(self.clock.now_ns());
+            self.close_idle(&pool);
+        }
+    }
+
     /// Hosts that left: idle connections close now, busy ones when their request is done.
     pub fn retire_hosts(&mut self, gone: &[Rc<Host>]) {
         for host in gone {
             for pool in host.pools() {
                 pool.retired.set(true);
-                for key in pool.http2.take() {
-                    self.retire_http2(key);
-                }
-                for key in pool.idle.take() {
-                    self.close_idle_upstream(key);
-                }
+                self.close_idle(&pool);
             }
+        }
+    }
+
+    fn close_idle(&mut self, pool: &Pool) {
+        for key in pool.http2.take() {
+            self.retire_http2(key);
+        }
+        for key in pool.idle.take() {
+            self.close_idle_upstream(key);
         }
     }
 

@@ -66,6 +66,17 @@ impl AccessLogs {
         }
     }
 
+    /// Writes lines that are there already.
+    pub fn lines(&mut self, sink: &Sink, text: &str) {
+        let count = text.lines().count() as u64;
+        let Some(buffer) = buffer_of(&mut self.buffers, &self.sinks, sink) else {
+            self.sinks.dropped(count);
+            return;
+        };
+        buffer.bytes.extend_from_slice(text.as_bytes());
+        buffer.lines = buffer.lines.saturating_add(count);
+    }
+
     /// Hands over what was written since the last time; call about once a second.
     pub fn tick(&mut self) {
         for buffer in &mut self.buffers {

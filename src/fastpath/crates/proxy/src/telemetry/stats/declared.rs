@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
-use super::{http_prefix, rbac_name, rbac_prefixed_name};
+use super::{http_prefix, outliers_name, rbac_name, rbac_prefixed_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -26,6 +26,8 @@ pub struct Declared {
     /// Stat prefixes of TCP proxies, of connection limits.
     pub tcps: HashSet<String>,
     pub connection_limits: HashSet<String>,
+    /// Stat names of clusters with `outlier_detection`.
+    pub outliers: HashSet<String>,
     /// (stat prefix, that of shadow rules)
     pub rbac: HashSet<(String, String)>,
     /// (stat prefix of the connection manager, that of rules, that of shadow rules)
@@ -65,6 +67,8 @@ impl Stats {
         let of_hcms = |hcms: &HashSet<String>, what: &str| -> HashSet<String> {
             hcms.iter().map(|hcm| format!("{hcm}.{what}")).collect()
         };
+        let outliers = now.outliers.iter();
+        let outliers = outliers.map(|name| outliers_name(name)).collect();
         let faults = of_hcms(&now.faults, "fault");
         let cors = of_hcms(&now.cors, "cors");
         let owners = || {
@@ -88,6 +92,7 @@ impl Stats {
             r.proxy_protocols.set_declared(&proxy_protocols);
             r.tcps.set_declared(&now.tcps);
             r.connection_limits.set_declared(&now.connection_limits);
+            r.outliers.set_declared(&outliers);
             r.rbac.set_declared(&rbac);
             r.rbac_shadow.set_declared(&rbac_shadow);
             r.faults.set_declared(&faults);

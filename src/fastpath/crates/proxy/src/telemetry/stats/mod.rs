@@ -18,6 +18,7 @@ mod http_filter_names;
 mod listener_filter_names;
 mod listener_names;
 mod names;
+mod outlier_names;
 mod process_names;
 mod prometheus;
 mod registry;
@@ -44,6 +45,7 @@ pub use listener_filter_names::{
 };
 pub use listener_names::{ListenerCounter, ListenerGauge, ListenerHistogram, ListenerHttpCounter};
 pub use names::{NoStat, StatName};
+pub use outlier_names::{OutlierCounter, OutlierGauge};
 pub use registry::Membership;
 pub use route_names::{RouteCounter, RouteHistogram};
 pub use tcp_names::{ConnectionLimitCounter, ConnectionLimitGauge, TcpCounter, TcpGauge};
@@ -128,6 +130,16 @@ pub type ConnectionLimitShard = Shard<
     NoStat,
     { ConnectionLimitCounter::COUNT },
     { ConnectionLimitGauge::COUNT },
+    0,
+>;
+
+/// Numbers about the outliers of a cluster: those of the control side.
+pub type OutlierShard = Shard<
+    OutlierCounter,
+    OutlierGauge,
+    NoStat,
+    { OutlierCounter::COUNT },
+    { OutlierGauge::COUNT },
     0,
 >;
 
@@ -233,6 +245,10 @@ impl RouteShard {
     pub fn response_code(&self, code: u16) {
         self.codes_or_new().inc(code, false);
     }
+}
+
+fn outliers_name(cluster: &str) -> String {
+    format!("{cluster}.outlier_detection")
 }
 
 /// The one entity of its kind.
@@ -441,6 +457,12 @@ impl Stats {
         self.with(|r| r.connection_limits.get(stat_prefix).shard(0))
     }
 
+    /// A shard of `cluster.<stat_name>.outlier_detection.`.
+    #[must_use]
+    pub fn outliers(&self, stat_name: &str) -> Arc<OutlierShard> {
+        self.with(|r| r.outliers.get(&outliers_name(stat_name)).shard(0))
+    }
+
     /// A shard of `<stat_prefix>.rbac.`.
     #[must_use]
     pub fn rbac(&self, stat_prefix: &str) -> Arc<RbacShard> {
@@ -530,6 +552,11 @@ impl Stats {
     /// priority that has other members.
     pub fn set_membership(&self, stat_name: &str, membership: Membership) {
         self.with(|r| r.set_membership(stat_name, membership));
+    }
+
+    /// The same if only the state of some changed, which is no change of members.
+    pub fn set_health(&self, stat_name: &str, membership: Membership) {
+        self.with(|r| r.set_health(stat_name, membership));
     }
 
     pub fn declare_hcm(&self, stat_prefix: &str) {

@@ -12,7 +12,7 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
-use super::{ConnectionLimitShard, GrpcShard, RbacShadowShard, RbacShard, TcpShard};
+use super::{ConnectionLimitShard, GrpcShard, OutlierShard, RbacShadowShard, RbacShard, TcpShard};
 use super::{CorsShard, FaultAbortShard, FaultDelayShard, FaultShard};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
@@ -139,6 +139,7 @@ pub(super) struct Registry {
     pub(super) http2: Entities<Http2Shard>,
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
+    pub(super) outliers: Entities<OutlierShard>,
     pub(super) rbac: Entities<RbacShard>,
     pub(super) rbac_shadow: Entities<RbacShadowShard>,
     pub(super) faults: Entities<FaultShard>,
@@ -172,6 +173,7 @@ impl Registry {
             http2: Entities::new(""),
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
+            outliers: Entities::new("cluster."),
             rbac: Entities::new(""),
             rbac_shadow: Entities::new(""),
             faults: Entities::new("http."),
@@ -199,6 +201,13 @@ impl Registry {
         }
     }
 
+    /// Some endpoints are in another state; that is no change of members.
+    pub(super) fn set_health(&mut self, stat_name: &str, now: Membership) {
+        if let Some((before, _)) = self.memberships.get_mut(stat_name) {
+            *before = now;
+        }
+    }
+
     pub(super) fn reset(&mut self) {
         self.clusters.reset();
         self.hcms.reset();
@@ -212,6 +221,7 @@ impl Registry {
         self.http2.reset();
         self.tcps.reset();
         self.connection_limits.reset();
+        self.outliers.reset();
         self.rbac.reset();
         self.rbac_shadow.reset();
         self.faults.reset();
@@ -249,6 +259,7 @@ impl Registry {
         self.http2.collect();
         self.tcps.collect();
         self.connection_limits.collect();
+        self.outliers.collect();
         self.rbac.collect();
         self.rbac_shadow.collect();
         self.faults.collect();
@@ -273,6 +284,7 @@ impl Registry {
         self.http2.rows(CodeRows::None, &mut rows);
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
+        self.outliers.rows(CodeRows::None, &mut rows);
         self.rbac.rows(CodeRows::None, &mut rows);
         self.rbac_shadow.rows(CodeRows::None, &mut rows);
         self.faults.rows(CodeRows::None, &mut rows);

@@ -11,15 +11,18 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from controlplane import garbage
 from controlplane.ca.authority import Unusable
 from controlplane.ca.proofs import Invalid
 from controlplane.ca.rejoin import GRACE
 from controlplane.commands.flags import DEFAULT_STATE, config_folder, state_folder
 from controlplane.control import Control, Settings
 from controlplane.resources.schema import parse_duration
+from controlplane.xds.options import Debounce
 
 _LOG = logging.getLogger("controlplane")
 _LONGEST_REJOIN = 90 * 24 * 3600
+_LONGEST_DEBOUNCE = 60.0
 
 
 def main(argv: list[str]) -> int:
@@ -42,7 +45,9 @@ def main(argv: list[str]) -> int:
             mesh_config=Path(options.mesh_config) if options.mesh_config else None,
             names=tuple(options.name),
             rejoin=_rejoin(options.rejoin),
+            debounce=_debounce(options.debounce_after, options.debounce_max),
         )
+        garbage.look_rarely()
         asyncio.run(_serve(settings))
     except (OSError, RuntimeError, ValueError, Unusable, Invalid) as error:
         print(f"mesh control: {error}", file=sys.stderr)
@@ -74,6 +79,17 @@ def _rejoin(text: str) -> timedelta:
     if seconds is None or not 0 <= seconds <= _LONGEST_REJOIN:
         raise ValueError(f"--rejoin {text}: write a duration from 0s to {_LONGEST_REJOIN // 3600}h")
     return timedelta(seconds=seconds)
+
+
+def _debounce(after: str, most: str) -> Debounce:
+    """Raises ValueError for what is no duration."""
+    found = []
+    for flag, text in (("--debounce-after", after), ("--debounce-max", most)):
+        seconds = parse_duration(text)
+        if seconds is None or not 0 <= seconds <= _LONGEST_DEBOUNCE:
+            raise ValueError(f"{flag} {text}: must be a duration from 0s to 1m: 100ms, 1s")
+        found.append(float(seconds))
+    return Debounce(*found)
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -126,6 +142,18 @@ def _options(argv: list[str]) -> argparse.Namespace:
         default=f"{int(GRACE.total_seconds()) // 3600}h",
         help="how long after its end a certificate may be renewed by who still has its key"
         " (%(default)s); 0s: never",
+    )
+    parser.add_argument(
+        "--debounce-after",
+        metavar="DURATION",
+        default="100ms",
+        help="a change leaves after so long without another (%(default)s)",
+    )
+    parser.add_argument(
+        "--debounce-max",
+        metavar="DURATION",
+        default="10s",
+        help="but no later than this after the first (%(default)s)",
     )
     parser.add_argument(
         "--log-level", default="info", choices=("debug", "info", "warning", "error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -37,9 +37,10 @@ from controlplane.sources.source import Change, Gone
 from controlplane.status.api import Api
 from controlplane.status.arrival import Arrivals
 from controlplane.status.ledger import Ledger
+from controlplane.translation.clusters.departed import Departures
 from controlplane.translation.translator import IstioTranslator
 from controlplane.world.world import World
-from controlplane.xds.options import Options
+from controlplane.xds.options import Debounce, Options
 from controlplane.xds.server import DiscoveryServer
 from mesh import __version__
 
@@ -67,6 +68,7 @@ class Settings:
     names: tuple[str, ...] = ()
     #: How long after its end a certificate may still be renewed with its key.
     rejoin: timedelta = GRACE
+    debounce: Debounce = field(default_factory=Debounce)
 
 
 class Control:
@@ -118,12 +120,14 @@ class Control:
                 plaintext=settings.plaintext,
                 trust_plaintext=settings.trust_plaintext,
                 debug=settings.debug,
+                debounce=settings.debounce,
             ),
             version=__version__,
             presence=self._registered,
             claims=claims,
         )
         self._keys = Keys(self.world, self.server.changed)
+        self._departures = Departures(self.world, self.server.changed)
         self.server.add_routes(self._api().routes())
 
     async def __aenter__(self) -> Self:
@@ -140,12 +144,14 @@ class Control:
         self.world.change(listing.resources)
         self._ledger.note(listing.resources, (), self.world.revision)
         self._follow_mesh_config(force=True)
+        self._departures.look()
         await self.server.start(self._certificates.handler(), self._registration.handler())
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._follow(listing.version)),
             loop.create_task(self._watch_roots()),
             loop.create_task(self._keys.follow()),
+            loop.create_task(self._departures.follow()),
         ]
 
     async def __aexit__(
@@ -216,6 +222,7 @@ class Control:
             self._keys.wake()
         if any(key.kind in templates.KINDS for key in touched):
             self.server.recheck()
+        self._departures.look()
         await self.server.changed()
 
     def _complain(self, refused: tuple[Refused, ...], warnings: tuple[Refused, ...]) -> None:

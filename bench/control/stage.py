@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 
 from bench import certificates
+from controlplane import garbage
 from controlplane.xds.identity import CertificateAuthenticator
 from controlplane.xds.options import Debounce, Options
 from controlplane.xds.server import DiscoveryServer
@@ -72,6 +73,8 @@ def say(answer: dict[str, Any]) -> None:
 
 def main(argv: list[str]) -> None:
     where, services, endpoints, quiet, security = argv
+    # As `mesh control` does.
+    garbage.look_rarely()
     module, _, name = where.partition(":")
     stage = getattr(importlib.import_module(module), name)(int(services), int(endpoints))
     asyncio.run(serve(stage, float(quiet), security))

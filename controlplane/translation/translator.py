@@ -68,7 +68,10 @@ class IstioTranslator:
         if _is_proxyless(proxy):
             return view.node(without_proxy, (_who(proxy), type_url, name))
         if type_url == api.ROUTE:
-            return view.node(route, (_who(proxy), name))
+            if proxy.type == "router":
+                return view.node(gateway_route, (_who(proxy), name))
+            who = (proxy.namespace, proxy.service_account, proxy.labels)
+            return view.node(sidecar_route, (*who, name))
         if type_url == api.SECRET and proxy.type == "router":
             return view.node(gateway_secret, (_who(proxy), name))
         return view.node(absent, ())
@@ -77,11 +80,8 @@ class IstioTranslator:
 @query
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
-    seen = scope.of_caller(view, _caller(view, who)).services()
     relevant = destination_rules.relevant(view, who.labels)
-    found = [*fixed.outbound(view)]
-    for service in seen:
-        found += outbound_clusters.clusters(view, service, who.namespace, relevant)
+    found = [*_outbound_clusters(view, _caller(view, who), relevant)]
     if who.type == "sidecar":
         found += fixed.inbound(view)
         found += inbound_clusters.clusters(
@@ -94,6 +94,15 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
 def all_names(view: View, who: Who) -> tuple[Encoded, ...]:
     """NDS of a sidecar."""
     return name_table.name_table(view, _caller(view, who))
+
+
+@query
+def _outbound_clusters(view: View, caller: scope.Caller, relevant: Labels) -> tuple[Encoded, ...]:
+    """Those of services, put together once for all proxies that see the same."""
+    found = [*fixed.outbound(view)]
+    for service in scope.of_caller(view, caller).services():
+        found += outbound_clusters.clusters(view, service, caller.namespace, relevant)
+    return tuple(found)
 
 
 @query
@@ -117,16 +126,21 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
 
 
 @query
-def route(view: View, who: Who, name: str) -> Encoded | None:
-    """RDS of a proxy."""
-    client = _client(view, who)
-    if who.type == "router":
-        found = gateway_routes.configuration(
-            view, _gates(view, who), who.namespace, client.labels, name
-        )
-        return patch_routes(view, found, GATEWAY, who.namespace, who.labels)
-    found = routes.configuration(view, client, name)
-    return patch_routes(view, found, OUTBOUND, who.namespace, who.labels)
+def gateway_route(view: View, who: Who, name: str) -> Encoded | None:
+    """RDS of a gateway."""
+    labels = _asked_for(view, who.labels)
+    found = gateway_routes.configuration(view, _gates(view, who), who.namespace, labels, name)
+    return patch_routes(view, found, GATEWAY, who.namespace, who.labels)
+
+
+@query
+def sidecar_route(
+    view: View, namespace: str, account: str, labels: Labels, name: str
+) -> Encoded | None:
+    """RDS of a sidecar; replicas share it."""
+    caller = _caller_of(view, namespace, labels, account)
+    found = routes.configuration(view, Client(caller, _asked_for(view, labels)), name)
+    return patch_routes(view, found, OUTBOUND, namespace, labels)
 
 
 @query
@@ -187,11 +201,16 @@ def absent(view: View) -> None:
 
 def _client(view: View, who: Who) -> Client:
     """What of a proxy its routes depend on."""
-    asked_for = {
-        *virtual_services.relevant(view, who.labels),
-        *destination_rules.relevant(view, who.labels),
+    return Client(_caller(view, who), _asked_for(view, who.labels))
+
+
+def _asked_for(view: View, labels: Labels) -> Labels:
+    """Those of a client's labels that a resource asks for."""
+    asked = {
+        *virtual_services.relevant(view, labels),
+        *destination_rules.relevant(view, labels),
     }
-    return Client(_caller(view, who), tuple(sorted(asked_for)))
+    return tuple(sorted(asked))
 
 
 def _caller(view: View, who: Who) -> scope.Caller:

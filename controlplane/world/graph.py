@@ -16,7 +16,15 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+T = TypeVar("T")
+
+#: So many users, or watchers, are a tuple: most nodes have one, and a set takes more than the node.
+_FEW = 4
 
 
 class Node:
@@ -35,9 +43,9 @@ class Node:
         #: What the query raised instead of answering.
         self.error: Exception | None = None
         #: In the order in which they were read.
-        self.reads: list[Node] = []
-        self.users: set[Node] = set()
-        self.watchers: set[Watcher] = set()
+        self.reads: list[Node] | tuple[Node, ...] = ()
+        self.users: Collection[Node] = ()
+        self.watchers: Collection[Watcher] = ()
         #: Revisions: when the value last became another, was last known good, was last asked for.
         self.changed = 0
         self.checked = 0
@@ -102,8 +110,10 @@ class Graph:
         """The value of `node`, up to date, and the record that `reader` read it. Raises what the
         query raised."""
         if reader is not None and reader not in node.users:
+            # It is being worked out: see `_run`.
+            assert isinstance(reader.reads, list)
             reader.reads.append(node)
-            node.users.add(reader)
+            node.users = _with(node.users, reader)
         return self.value_of(node)
 
     def value_of(self, node: Node) -> Any:
@@ -118,10 +128,11 @@ class Graph:
 
     def watch(self, node: Node, watcher: Watcher) -> None:
         """`node` is kept, and reported by `touched` when it may have changed."""
-        node.watchers.add(watcher)
+        if watcher not in node.watchers:
+            node.watchers = _with(node.watchers, watcher)
 
     def unwatch(self, node: Node, watcher: Watcher) -> None:
-        node.watchers.discard(watcher)
+        node.watchers = _without(node.watchers, watcher)
         if not node.watchers:
             self._touched.discard(node)
 
@@ -141,7 +152,7 @@ class Graph:
             if self._nodes.pop(node.key, None) is None:
                 continue
             for read in node.reads:
-                read.users.discard(node)
+                read.users = _without(read.users, node)
                 if _idle(read, oldest):
                     idle.append(read)
         return before - len(self._nodes)
@@ -182,14 +193,16 @@ class Graph:
 
     def _run(self, node: Node) -> None:
         for read in node.reads:
-            read.users.discard(node)
-        node.reads = []
+            read.users = _without(read.users, node)
+        reads: list[Node] = []
+        node.reads = reads
         value, error = None, None
         assert node.work is not None
         try:
             value = node.work(node)
         except Exception as raised:  # noqa: BLE001  # whoever reads it raises it again
             error = raised
+        node.reads = tuple(reads)
         same = node.checked != 0 and value == node.value and _alike(error, node.error)
         node.value, node.error = (node.value if same else value), error
         if not same:
@@ -198,6 +211,21 @@ class Graph:
 
 def _idle(node: Node, oldest: int) -> bool:
     return not node.users and not node.watchers and node.used < oldest and not node.running
+
+
+def _with(held: Collection[T], one: T) -> Collection[T]:
+    """`held` and one more, which is not there yet."""
+    if isinstance(held, set):
+        held.add(one)
+        return held
+    return (*held, one) if len(held) < _FEW else {*held, one}
+
+
+def _without(held: Collection[T], one: T) -> Collection[T]:
+    if not isinstance(held, set):
+        return tuple(other for other in held if other is not one)
+    held.discard(one)
+    return held or ()
 
 
 def _alike(one: Exception | None, other: Exception | None) -> bool:

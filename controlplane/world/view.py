@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     from controlplane.resources.resource import Resource
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: The key of a query's node: the function, and what it is asked besides the view.
+Question: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class View:
@@ -59,11 +61,8 @@ class View:
 
     def node(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Node:
         """The node of a query; for those who watch it (`Graph.watch`)."""
-        world = self._world
         work = getattr(work, "__wrapped__", work)
-        return world.graph.query(
-            (work, arguments), lambda node: work(View(world, node), *arguments)
-        )
+        return self._world.graph.query((work, arguments), self._world.answer)
 
     def ask(self, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
         answer: T = self.graph.read(self._reader, self.node(work, arguments))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from controlplane.resources.resource import Key, Resource
 from controlplane.world.graph import Graph, Node
-from controlplane.world.view import View
+from controlplane.world.view import Question, View
 
 
 class World:
@@ -21,6 +21,8 @@ class World:
         self.graph = Graph()
         self._kinds: dict[str, dict[tuple[str, str], Resource[Any]]] = {}
         self._facts: dict[str, Any] = {}
+        #: What works queries out: one for the nodes of all, which are many.
+        self.answer = self._answer
 
     @property
     def revision(self) -> int:
@@ -61,7 +63,10 @@ class World:
         for kind in {key.kind for key in keys}:
             self._list_changed(kind, None)
         for name, value in (facts or {}).items():
-            self._facts[name] = value
+            if value is None:
+                self._facts.pop(name, None)
+            else:
+                self._facts[name] = value
             self.graph.set_input(("fact", name), partial(self._facts.get, name))
 
     def resource_node(self, kind: str, namespace: str, name: str) -> Node:
@@ -73,6 +78,10 @@ class World:
 
     def fact_node(self, name: str) -> Node:
         return self.graph.input(("fact", name), lambda: self._facts.get(name))
+
+    def _answer(self, node: Node) -> Any:
+        work, arguments = cast("Question", node.key)
+        return work(View(self, node), *arguments)
 
     def _list_changed(self, kind: str, namespace: str | None) -> None:
         self.graph.set_input(("list", kind, namespace), lambda: self._list(kind, namespace))

@@ -72,7 +72,7 @@ class DeltaSubscription(Subscription):
         if self.whole is not None:
             # The client cannot know whether the wildcard still gives it this: tell.
             self.start()
-            self.forced.add(name)
+            self.forced[name] = None
 
     def take(self, *, removals: bool) -> Batch | None:
         updates: Sequence[Encoded] = ()
@@ -131,7 +131,7 @@ class DeltaSubscription(Subscription):
                 complete = False
                 self.dirty[name] = held
                 if name in forced:
-                    self.forced.add(name)
+                    self.forced[name] = None
             elif value is None:
                 if name in forced or held is not None:
                     removed.append(name)
@@ -140,6 +140,6 @@ class DeltaSubscription(Subscription):
         return updates, removed, complete
 
     def _in_whole(self) -> dict[str, Encoded]:
-        if not self.forced - self.names.keys():
+        if not self.forced.keys() - self.names.keys():
             return {}
         return {one.name: one for one in self.base}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SECONDS = (0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
 _PUSH = (0.01, 0.1, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+_LABELS = {url: type_urls.short(url) for url in (*type_urls.ORDER, type_urls.NAMES)}
 _BYTES = (1.0, 10_000.0, 1_000_000.0, 4_000_000.0, 10_000_000.0, 40_000_000.0)
 
 
@@ -86,11 +87,12 @@ class Metrics:
 
     def pushed(self, type_url: str, size: int) -> None:
         """A response of this many bytes leaves."""
-        sizes = self._sizes_of.get(type_url)
+        label = _label(type_url)
+        sizes = self._sizes_of.get(label)
         if sizes is None:
-            sizes = self._sizes_of[type_url] = self._sizes.labels(_label(type_url))
+            sizes = self._sizes_of[label] = self._sizes.labels(label)
         sizes.observe(size)
-        self._pushes.add(_label(type_url))
+        self._pushes.add(label)
 
     def rejected(self, type_url: str) -> None:
         self._rejects.add(_label(type_url))
@@ -134,5 +136,4 @@ class Count:
 
 def _label(type_url: str) -> str:
     """Clients choose type URLs; labels must not grow with what they choose."""
-    known = type_url in type_urls.ORDER or type_url == type_urls.NAMES
-    return type_urls.short(type_url) if known else "other"
+    return _LABELS.get(type_url, "other")

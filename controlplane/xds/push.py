@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from controlplane.xds.difference import Differences
 from controlplane.xds.endpoints import EndpointNames
+from controlplane.xds.names import Alike
 from controlplane.xds.topic import EVERYTHING, Topic
 from controlplane.xds.wire import Responses
 
@@ -56,6 +57,7 @@ class Publisher:
         self.responses = Responses(options.limits.cached_bytes)
         self.differences = Differences()
         self.endpoint_names = EndpointNames()
+        self.alike = Alike()
         self.now: Callable[[], float] = monotonic
         self._translator = translator
         self._debounce = options.debounce

@@ -181,6 +181,9 @@ def _channel_options(options: Options) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", limits.header_bytes),
         ("grpc.absolute_max_metadata_size", limits.header_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # What nobody can ask for (there is no channelz service) is not kept of each connection.
+        ("grpc.enable_channelz", 0),
+        ("grpc.max_channel_trace_event_memory_per_node", 0),
         # A connection with TLS holds a buffer of this size for as long as it lives.
         ("grpc.tsi.max_frame_size", 4096),
         # One server must not share the port with another in silence.

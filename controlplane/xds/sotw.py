@@ -35,7 +35,7 @@ class SotwSubscription(Subscription):
             # The client has begun anew on the same stream.
             self.start()
             self.base, self.dirty = (), dict.fromkeys(self.names)
-            self.forced |= self.names.keys()
+            self.forced = dict.fromkeys(self.names)
             self.whole_dirty = self.whole is not None
             self.must_answer = self.full_state
 
@@ -71,7 +71,7 @@ class SotwSubscription(Subscription):
             self.whole_dirty = False
             self.dirty = {}
         forced = bool(self.forced) or self.must_answer
-        self.forced = set()
+        self.forced = {}
         if not changed and (not gone or kept_back) and not forced:
             return None
         self.base = new
@@ -96,7 +96,7 @@ class SotwSubscription(Subscription):
                 complete = False
                 self.dirty[name] = held
                 if name in forced:
-                    self.forced.add(name)
+                    self.forced[name] = None
             elif topic.value is not None and (name in forced or held != topic.value.version):
                 updates.append(topic.value)
         return Batch(updates, (), complete, updates) if updates else None

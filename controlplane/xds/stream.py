@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 C, E, L, R = type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE
 
+_PLACES = {url: place for place, url in enumerate(type_urls.ORDER)}
+
 #: What has to be as the client has acknowledged it before something of a type is taken away.
 REMOVED_AFTER: dict[str, tuple[str, ...]] = {
     C: (L, R),
@@ -68,6 +70,8 @@ class Stream:
         #: When it was told of news that have not begun to leave; 0 for none.
         self.queued_at = 0.0
         self.subscriptions: dict[str, Subscription] = {}
+        #: The same, in the order in which they leave.
+        self._in_order: list[Subscription] = []
         self._limits = limits
         self._wake = wake
         self._only = only
@@ -88,23 +92,27 @@ class Stream:
         if found is None:
             found = self._subscription(request.type_url)
         found.request(request)
-        names = sum(len(one.names) for one in self.subscriptions.values())
-        if names > self._limits.names:
-            raise BadRequest(f"{names} names on one stream, more than {self._limits.names}")
+        if request.subscribe:
+            names = sum(len(one.names) for one in self.subscriptions.values())
+            if names > self._limits.names:
+                raise BadRequest(f"{names} names on one stream, more than {self._limits.names}")
         self.kick()
+        self.board.progress(self)
 
     def kick(self) -> None:
         """There may be something to send."""
-        if any(one.pending and one.flight is None for one in self.subscriptions.values()):
-            self._wake()
-        self.board.progress(self)
+        for one in self._in_order:
+            if one.flight is None and one.pending:
+                self._wake()
+                break
 
     def next(self) -> bytes | None:
         """The next response, counted as sent; None if there is nothing that may leave now."""
         if self.publisher.committing:
             self.publisher.wake_later(self)
             return None
-        for found in self._in_order():
+        settled = False
+        for found in self._in_order:
             if found.flight is not None or not found.pending or not self._may_leave(found):
                 continue
             found.news = False
@@ -113,7 +121,10 @@ class Stream:
                 self._arrived(one for one in self._awaited if _nothing(found, one))
             if batch is not None:
                 return self._respond(found, batch)
-        self.board.progress(self)
+            settled = True
+        if settled:
+            # What may have differed did not: the client has it, and will not say so.
+            self.board.progress(self)
         return None
 
     def answered(self, found: Subscription, flight: Flight, *, refused: bool) -> None:
@@ -134,12 +145,12 @@ class Stream:
     @property
     def clean(self) -> bool:
         """Does the client have all, and has it said so?"""
-        return all(one.clean for one in self.subscriptions.values())
+        return all(one.clean for one in self._in_order)
 
     def close(self) -> None:
         for one in self.subscriptions.values():
             one.close()
-        self.subscriptions = {}
+        self.subscriptions, self._in_order = {}, []
         for timer in (self._patience, self._back):
             if timer is not None:
                 timer.cancel()
@@ -151,13 +162,8 @@ class Stream:
             raise BadRequest(f"more than {self._limits.types} types on one stream")
         kind = DeltaSubscription if self.delta else SotwSubscription
         found = self.subscriptions[type_url] = kind(self, type_url)
+        self._in_order = sorted(self.subscriptions.values(), key=_place)
         return found
-
-    def _in_order(self) -> list[Subscription]:
-        known = [self.subscriptions[one] for one in type_urls.ORDER if one in self.subscriptions]
-        if len(known) < len(self.subscriptions):
-            known += (one for url, one in self.subscriptions.items() if url not in type_urls.ORDER)
-        return known
 
     def _may_leave(self, found: Subscription) -> bool:
         match found.type_url:
@@ -238,6 +244,11 @@ class Stream:
         self._patience = None
         self._awaited = set()
         self.kick()
+
+
+def _place(found: Subscription) -> int:
+    """What has none in the order stays behind those that have, as it came."""
+    return _PLACES.get(found.type_url, len(_PLACES))
 
 
 def _nothing(endpoints: Subscription, name: str) -> bool:

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from controlplane.xds import type_urls
+from controlplane.xds.names import Names
 from controlplane.xds.topic import EVERYTHING
 
 if TYPE_CHECKING:
@@ -72,15 +73,16 @@ class Subscription(ABC):
         self.type_url = type_url
         #: Followed by wildcard, and by name.
         self.whole: Topic | None = None
-        self.names: dict[str, Topic] = {}
+        self.names = Names()
         #: What the client holds by wildcard, as it was sent.
         self.base: tuple[Encoded, ...] = ()
         self.whole_dirty = False
         #: Names that may have changed since, with the version that the client holds (None: it has
         #: none). Of all other names it holds what the topic says.
         self.dirty: dict[str, str | None] = {}
-        #: Names that are sent even if they have not changed.
-        self.forced: set[str] = set()
+        #: Names that are sent even if they have not changed. (No sets where there are as many as
+        #: streams: an empty one is three times an empty dict.)
+        self.forced: dict[str, None] = {}
         #: A response is owed even if there is nothing to say.
         self.must_answer = False
         #: Something has come up since `take` was last asked.
@@ -127,6 +129,7 @@ class Subscription(ABC):
             else:
                 self.acked_revision = flight.revision
                 self._accept(flight.batch)
+                self.names = self.publisher.alike.of(self.names)
             self.stream.answered(self, flight, refused=request.error is not None)
         return True
 
@@ -137,17 +140,18 @@ class Subscription(ABC):
             self.whole = topic
             self.whole_dirty = True
         else:
+            self.names = self.names.own()
             self.names[name] = topic
             self.dirty[name] = None
 
     def leave(self, name: str) -> None:
         """Wants `name` no more."""
-        topic = self.names.pop(name, None)
-        if topic is None:
+        if name not in self.names:
             return
-        self.publisher.leave(topic)
+        self.names = self.names.own()
+        self.publisher.leave(self.names.pop(name))
         self.dirty.pop(name, None)
-        self.forced.discard(name)
+        self.forced.pop(name, None)
         self.settle_refusal((name,))
 
     def leave_everything(self) -> None:
@@ -158,7 +162,7 @@ class Subscription(ABC):
             self.publisher.leave(whole)
 
     def close(self) -> None:
-        topics, self.names = self.names.values(), {}
+        topics, self.names = self.names.values(), Names()
         for topic in topics:
             self.publisher.leave(topic)
         self.leave_everything()
@@ -167,7 +171,7 @@ class Subscription(ABC):
         """The client asks for `name` again, unchanged as it may be, or not there."""
         if name in self.names:
             self.start()
-            self.forced.add(name)
+            self.forced[name] = None
 
     def renew(self, name: str) -> None:
         """The client needs `name` again, if it is there."""
@@ -177,11 +181,11 @@ class Subscription(ABC):
             # A version that nothing has.
             self.dirty[name] = ""
 
-    def take_marks(self) -> tuple[set[str], dict[str, str | None]]:
-        """The names that are forced, and those that are dirty; none are from now on. (Sets never
-        shrink, and what a newcomer asks for is many names, once.)"""
+    def take_marks(self) -> tuple[dict[str, None], dict[str, str | None]]:
+        """The names that are forced, and those that are dirty; none are from now on. (What was
+        large stays large, and what a newcomer asks for is many names, once.)"""
         marks = self.forced, self.dirty
-        self.forced, self.dirty = set(), {}
+        self.forced, self.dirty = {}, {}
         return marks
 
     def held(self, name: str, dirty: Mapping[str, str | None]) -> str | None:
@@ -221,7 +225,10 @@ class Subscription(ABC):
 
     @property
     def clean(self) -> bool:
-        return self.flight is None and not self.pending
+        # Without `pending`: this is asked of all types of all streams, several times a push.
+        return self.flight is None and not (
+            self.whole_dirty or self.dirty or self.forced or self.must_answer
+        )
 
     def synced(self, revision: int) -> bool:
         """Does the client have all that the world had at `revision`?"""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: Tells clients who serves them: `control_plane.identifier`.
 IDENTIFIER = "fastmesh"
 
+_ONCE = 1024
+
 
 def text(number: int, value: str) -> bytes:
     """A field of a string; nothing for an empty one."""
@@ -33,7 +35,8 @@ def nonce(value: str) -> bytes:
 
 
 class Responses:
-    """Joins responses; keeps the latest, up to a number of bytes in all."""
+    """Joins responses; keeps the latest of those that were wanted twice, up to a number of bytes
+    in all: most that is one stream's own is wanted once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -41,6 +44,8 @@ class Responses:
         self._cache: OrderedDict[tuple[object, ...], tuple[bytes, Sequence[Encoded]]] = (
             OrderedDict()
         )
+        #: Hashes of what was wanted once: the latest.
+        self._once: OrderedDict[int, None] = OrderedDict()
 
     def sotw(self, type_url: str, version: str, resources: Sequence[Encoded]) -> bytes:
         """A `DiscoveryResponse` without its nonce."""
@@ -78,6 +83,12 @@ class Responses:
     def _keep(
         self, key: tuple[object, ...], response: bytes, resources: Sequence[Encoded]
     ) -> bytes:
+        mark = hash(key)
+        if mark not in self._once:
+            self._once[mark] = None
+            if len(self._once) > _ONCE:
+                self._once.popitem(last=False)
+            return response
         # With the resources, so that no other object gets an `id` that stands in the key.
         self._cache[key] = (response, tuple(resources))
         self._kept += len(response)

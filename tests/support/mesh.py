@@ -93,11 +93,42 @@ class Mesh:
         self, service: str, *flags: str, version: str = "v1", command: list[str] | None = None
     ) -> Workload:
         """A program in the mesh; ready when this returns."""
+        workload = self.begin(service, *flags, version=version, command=command)
+        self.wait(workload)
+        return workload
+
+    def begin(
+        self,
+        service: str,
+        *flags: str,
+        version: str = "v1",
+        account: str = "",
+        command: list[str] | None = None,
+    ) -> Workload:
+        """A program in the mesh; ready when `wait` says so."""
         name = f"{service}-{version}"
+        program = command or [sys.executable, "-c", APPLICATION, name]
+        who = ("default", account or service)
+        labels = ["--service", service, "--version", version]
+        return self._begin(name, who, labels, *flags, "--", *program)
+
+    def begin_gateway(self, service: str, namespace: str, *labels: str) -> Workload:
+        """A gateway; ready when `wait` says so. `labels`: flags."""
+        own = ["--service", service, *labels]
+        return self._begin(service, (namespace, service), own, "--gateway")
+
+    def wait(self, workload: Workload) -> None:
+        """Until it is in the mesh."""
+        name = workload.name
+        until(lambda: "is in the mesh" in self.log(name), f"{name} is not ready", self.log)
+
+    def _begin(self, name: str, who: tuple[str, str], labels: list[str], *flags: str) -> Workload:
+        """`who`: namespace and account. `labels`: what it may call itself, as flags."""
+        namespace, account = who
         join = self.directory / f"{name}.join"
         self.mesh(
-            "token", "create", "--state", str(self.state), "--service-account", service,
-            "--control", f"127.0.0.1:{self.ports['secure']}",
+            "token", "create", "--state", str(self.state), "--service-account", account,
+            "-n", namespace, *labels, "--control", f"127.0.0.1:{self.ports['secure']}",
             "--join", f"127.0.0.1:{self.ports['join']}", "-o", str(join),
         )  # fmt: skip
         workload = Workload(name, free_port(), free_port())
@@ -108,12 +139,11 @@ class Mesh:
             ours = f"{sys.executable} -m mesh.cli proxy --concurrency 1 --drain-time-s 8"
             proxy = ["--proxy", ours]
         workload.process = self._start(
-            name, "run", "--join", str(join), "--service", service, "--version", version,
+            name, "run", "--join", str(join), *labels, "--name", name,
             "--http-proxy-port", str(workload.http_proxy), "--admin-port", str(workload.admin),
-            *proxy, *flags, "--", *(command or [sys.executable, "-c", APPLICATION, name]),
+            *proxy, *flags,
         )  # fmt: skip
         self.workloads[name] = workload
-        until(lambda: "is in the mesh" in self.log(name), f"{name} is not ready", self.log)
         return workload
 
     def mesh(self, *arguments: str) -> str:

@@ -15,13 +15,14 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.struct_pb2 import Struct
 
-from controlplane.registry import mesh, protocols, services
+from controlplane.registry import mesh, protocols
 from controlplane.registry.model import Port, Service
 from controlplane.resources.common.tls import ClientTLSSettings
 from controlplane.translation import names
+from controlplane.translation.clusters import identities
 from controlplane.translation.clusters.proxy_protocol import PLAINTEXT
 from controlplane.translation.tls import secret, socket, workload_context
-from controlplane.world.view import View, query
+from controlplane.world.view import View
 
 
 def add(
@@ -46,20 +47,6 @@ def add(
             cluster.transport_socket.CopyFrom(_origination(port, service, given))
 
 
-@query
-def identities(view: View, service: Service) -> tuple[str, ...]:
-    """The SPIFFE identities that hosts of a service may have: those of its workloads, and those
-    that its ServiceEntry names."""
-    found = {
-        names.spiffe(domain, one.namespace, one.service_account)
-        for domain in mesh.trust_domains(view)
-        for port in service.ports
-        for one in services.endpoints(view, service, port.number)
-        if one.service_account
-    }
-    return tuple(sorted(found | set(service.subject_alt_names)))
-
-
 def _auto(view: View, cluster: Cluster, service: Service, port: Port, subset: str) -> None:
     if not mesh.config(view).enable_auto_mtls:
         return
@@ -76,7 +63,7 @@ def _mutual(
     alpn = ["istio-peer-exchange", "istio"]
     if protocols.is_http2(port.protocol):
         alpn.append("h2")
-    sans = (given.subject_alt_names if given else ()) or identities(view, service)
+    sans = (given.subject_alt_names if given else ()) or identities.accepted(view, service)
     sni = (given.sni if given else "") or names.sni(port.number, subset, service.host)
     return socket(UpstreamTlsContext(sni=sni, common_tls_context=workload_context(alpn, sans)))
 

@@ -28,16 +28,36 @@ from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
 
-@query
 def listeners(
     view: View, client: Client, capture: Capture, reporting: Reporting
 ) -> tuple[Encoded, ...]:
-    """All of them, for workloads that are alike in `client`."""
-    if capture.mode == "NONE":
-        found = [*_opened(view, capture, reporting), *_of_sidecar(view, client, reporting)]
-    else:
-        intercepted = _intercepted(view, client, reporting)
-        found = [_catch_all(view, client, reporting), *intercepted]
+    """All of them. Workloads that are alike in `client` share what is not of their own ports."""
+    if capture.mode != "NONE":
+        return _captured(view, client, reporting)
+    return _connected(view, client, capture.http_proxy, capture.egress, reporting)
+
+
+@query
+def _captured(view: View, client: Client, reporting: Reporting) -> tuple[Encoded, ...]:
+    """For what iptables brings."""
+    intercepted = _intercepted(view, client, reporting)
+    return _encoded(_catch_all(view, client, reporting), *intercepted)
+
+
+@query
+def _connected(
+    view: View,
+    client: Client,
+    http_proxy: str,
+    egress: tuple[tuple[str, str, int], ...],
+    reporting: Reporting,
+) -> tuple[Encoded, ...]:
+    """For clients that connect to us by themselves."""
+    opened = _opened(view, http_proxy, egress, reporting)
+    return _encoded(*opened, *_of_sidecar(view, client, reporting))
+
+
+def _encoded(*found: Listener) -> tuple[Encoded, ...]:
     return tuple(encoded(one.name, packed(one)) for one in found)
 
 
@@ -124,10 +144,11 @@ def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listen
     return found
 
 
-def _opened(view: View, capture: Capture, reporting: Reporting) -> list[Listener]:
+def _opened(
+    view: View, given: str, egress: tuple[tuple[str, str, int], ...], reporting: Reporting
+) -> list[Listener]:
     """Listeners that clients connect to by themselves: as their HTTP proxy, or port by port."""
     found = []
-    given = capture.http_proxy
     if not given and mesh.config(view).proxy_http_port:
         given = f"127.0.0.1:{mesh.config(view).proxy_http_port}"
     proxy = addresses.split(given)
@@ -137,7 +158,7 @@ def _opened(view: View, capture: Capture, reporting: Reporting) -> list[Listener
             _http_chain(view, f"outbound_{built.name}", reporting, HTTP_PROXY)
         )
         found.append(built)
-    for local, host, port in capture.egress:
+    for local, host, port in egress:
         address = addresses.split(local)
         if address is not None:
             cluster = names.outbound(port, "", host)

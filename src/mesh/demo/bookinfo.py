@@ -21,7 +21,11 @@ _HANDED_ON = (
     "authorization", "cookie", "end-user", "user-agent", "x-request-id", "x-b3-traceid",
     "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags", "traceparent", "tracestate",
 )  # fmt: skip
-_TIMEOUT = 10.0
+#: Seconds to wait for another service: those of Istio's sample, whose delays are about them.
+_PAGE_TIMEOUT = 3.0
+_RATINGS_TIMEOUT = {"v2": 10.0, "v3": 2.5}
+#: productpage asks reviews again if it got nothing good.
+_REVIEWS_ATTEMPTS = 2
 _STARS = {"v2": "black", "v3": "red"}
 _BOOK = {
     "id": 0,
@@ -63,7 +67,7 @@ def reviews(path: str, headers: Mapping[str, str], version: str) -> Answer:
     stars: dict[str, object] = {}
     found: list[dict[str, object]] = []
     if version in _STARS:
-        status, answer = call("ratings", "/ratings/0", headers)
+        status, answer = call("ratings", "/ratings/0", headers, _RATINGS_TIMEOUT[version])
         stars = answer.get("ratings", {}) if status == 200 and isinstance(answer, dict) else {}
     for name, text in _TEXTS:
         one: dict[str, object] = {"reviewer": name, "text": text}
@@ -79,29 +83,38 @@ def reviews(path: str, headers: Mapping[str, str], version: str) -> Answer:
 
 
 def productpage(path: str, headers: Mapping[str, str], version: str) -> Answer:
-    """`/productpage`, `/api/v1/products/0`, and its parts `/reviews` and `/ratings` below that."""
+    """`/productpage`, `/api/v1/products`, `/0` below that, and its parts `/reviews`, `/ratings`."""
     del version
     if path in {"/", "/index.html"}:
         return 200, "<a href='/productpage'>The Comedy of Errors</a>"
+    if path == "/api/v1/products":
+        return 200, [{"id": 0, "title": "The Comedy of Errors"}]
     if path.startswith("/api/v1/products/0/reviews"):
-        return call("reviews", "/reviews/0", headers)
+        return _all_reviews(headers)
     if path.startswith("/api/v1/products/0/ratings"):
-        return call("ratings", "/ratings/0", headers)
+        return call("ratings", "/ratings/0", headers, _PAGE_TIMEOUT)
     if path.startswith("/api/v1/products/0"):
-        return call("details", "/details/0", headers)
+        return call("details", "/details/0", headers, _PAGE_TIMEOUT)
     if not path.startswith("/productpage"):
         return _nothing(path)
-    return 200, _page(
-        call("details", "/details/0", headers), call("reviews", "/reviews/0", headers)
-    )
+    found = call("details", "/details/0", headers, _PAGE_TIMEOUT)
+    return 200, _page(found, _all_reviews(headers))
 
 
-def call(service: str, path: str, headers: Mapping[str, str]) -> Answer:
+def _all_reviews(headers: Mapping[str, str]) -> Answer:
+    for _ in range(_REVIEWS_ATTEMPTS):
+        answer = call("reviews", "/reviews/0", headers, _PAGE_TIMEOUT)
+        if answer[0] == 200:
+            break
+    return answer
+
+
+def call(service: str, path: str, headers: Mapping[str, str], timeout: float) -> Answer:
     """Another service, by the HTTP proxy if there is one."""
     proxy = urlsplit(os.environ.get("http_proxy", ""))
     target = f"{service}:9080"
     connection = http.client.HTTPConnection(
-        proxy.hostname or service, proxy.port or 9080, timeout=_TIMEOUT
+        proxy.hostname or service, proxy.port or 9080, timeout=timeout
     )
     sent = {name: headers[name] for name in _HANDED_ON if headers.get(name)}
     try:
@@ -156,6 +169,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """One service."""
 
     protocol_version = "HTTP/1.1"
+    #: An answer is one write: two would wait for each other (Nagle, delayed acknowledgements).
+    wbufsize = -1
     service: ClassVar[str]
     version: ClassVar[str]
 

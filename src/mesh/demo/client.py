@@ -13,8 +13,8 @@ from typing import Any
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._connection = http.client.HTTPConnection(host, port, timeout=10)
 
     def get(
         self, path: str, headers: dict[str, str] | None = None

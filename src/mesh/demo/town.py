@@ -60,15 +60,19 @@ class Town:
         self._proxy = proxy
 
     def set_up(self, examples: Path) -> None:
-        """The control plane, ready."""
+        """The control plane, ready, and the examples."""
         shutil.copytree(examples / "bookinfo", self.directory / "bookinfo")
+        self.start_control()
+
+    def start_control(self, *flags: str) -> None:
+        """The control plane, ready."""
         addresses = [
             part
             for name in ("secure", "join", "debug")
             for part in (f"--{name}-address", f"127.0.0.1:{self.port[name]}")
         ]
         folders = ["--config", str(self.config), "--state", str(self.state)]
-        self._start("control", ["control", *folders, *addresses])
+        self._start("control", ["control", *folders, *addresses, *flags])
         wait_for("the control plane", lambda: self.get_debug("/ready") is not None)
 
     def apply(self, name: str) -> None:
@@ -90,6 +94,8 @@ class Town:
     def join(self, name: str, account: str, labels: list[str], namespace: str) -> Path:
         """A join file for one workload. `labels`: what it may call itself, as flags."""
         path = self.directory / f"{name}.join"
+        # Of one that was here before; its token is used.
+        path.unlink(missing_ok=True)
         self.command(
             "token", "create", "--state", str(self.state), "-n", namespace,
             "--service-account", account, *labels, "--control", f"127.0.0.1:{self.port['secure']}",

@@ -34,3 +34,14 @@ def test_a_state_that_is_broken(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("mesh control: ")
     assert why in line
+
+
+@pytest.mark.parametrize("flag", ["--debounce-after", "--debounce-max"])
+@pytest.mark.parametrize("value", ["soon", "100", "-1s", "61s", "2m"])
+def test_a_debounce_is_a_duration_of_a_minute_at_most(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    folders = ["--config", str(tmp_path), "--state", str(tmp_path / "state")]
+    assert app.main([*folders, f"{flag}={value}"]) == 1
+    said = capsys.readouterr().err
+    assert said == f"mesh control: {flag} {value}: must be a duration from 0s to 1m: 100ms, 1s\n"

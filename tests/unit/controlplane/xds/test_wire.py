@@ -38,9 +38,10 @@ def test_delta(resources: list[Encoded], removed: list[str], version: str, nonce
     assert parsed == expected
 
 
-def test_a_response_is_joined_once_and_others_are_not_mistaken_for_it() -> None:
+def test_a_response_is_kept_once_it_was_wanted_twice_and_others_are_not_mistaken_for_it() -> None:
     responses = wire.Responses(1 << 20)
     one, other = encoded("a", b"1"), encoded("a", b"2")
+    assert responses.delta(TYPE, "1", [one], []) == responses.delta(TYPE, "1", [one], [])
     first = responses.delta(TYPE, "1", [one], [])
     assert responses.delta(TYPE, "1", [one], []) is first
     assert responses.delta(TYPE, "1", [other], []) != first
@@ -52,12 +53,14 @@ def test_a_response_is_joined_once_and_others_are_not_mistaken_for_it() -> None:
 def test_what_is_kept_is_bounded() -> None:
     responses = wire.Responses(1000)
     one = encoded("a", bytes(400))
+    responses.delta(TYPE, "1", [one], [])
     first = responses.delta(TYPE, "1", [one], [])
-    for version in "23456":
+    for version in "2233445566":
         responses.delta(TYPE, version, [one], [])
     again = responses.delta(TYPE, "1", [one], [])
     assert again is not first
     assert again == first
     # Larger than all that may be kept: joined anew each time, nothing else harmed.
     large = encoded("b", bytes(2000))
+    responses.delta(TYPE, "1", [large], [])
     assert responses.delta(TYPE, "1", [large], []) is not responses.delta(TYPE, "1", [large], [])

@@ -73,7 +73,14 @@ class Town:
         ]
         folders = ["--config", str(self.config), "--state", str(self.state)]
         self._start("control", ["control", *folders, *addresses, *flags])
-        wait_for("the control plane", lambda: self.get_debug("/ready") is not None)
+        control = self.programs["control"]
+
+        def ready() -> bool:
+            if control.process.poll() is not None:
+                raise Failed(f"mesh control has ended: {control.said().strip()[-2000:]}")
+            return self.get_debug("/ready") is not None
+
+        wait_for("the control plane", ready)
 
     def apply(self, name: str) -> None:
         """`mesh apply -f NAME`."""

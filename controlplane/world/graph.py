@@ -141,6 +141,20 @@ class Graph:
         touched, self._touched = self._touched, set()
         return touched
 
+    def depends_on(self, node: Node, keys: Collection[Hashable]) -> set[Hashable]:
+        """Those of the keys that were read for the value of `node`, however far away."""
+        found: set[Hashable] = set()
+        seen = {node}
+        waiting = [node] if keys else []
+        while waiting:
+            for read in waiting.pop().reads:
+                if read not in seen:
+                    seen.add(read)
+                    waiting.append(read)
+                    if read.work is None and read.key in keys:
+                        found.add(read.key)
+        return found
+
     def collect(self, revisions: int = 8) -> int:
         """Forgets answers that nobody watches, read or asked for in the last `revisions`, so that
         the memory follows use. Returns how many."""

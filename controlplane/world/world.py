@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
@@ -9,6 +10,9 @@ from typing import Any, cast
 from controlplane.resources.resource import Key, Resource
 from controlplane.world.graph import Graph, Node
 from controlplane.world.view import Question, View
+
+#: Changes that are remembered, to tell what a proxy refuses.
+_HISTORY = 256
 
 
 class World:
@@ -21,6 +25,8 @@ class World:
         self.graph = Graph()
         self._kinds: dict[str, dict[tuple[str, str], Resource[Any]]] = {}
         self._facts: dict[str, Any] = {}
+        #: The newest revisions, and what each of them changed.
+        self._history: deque[tuple[int, frozenset[Key]]] = deque(maxlen=_HISTORY)
         #: What works queries out: one for the nodes of all, which are many.
         self.answer = self._answer
 
@@ -56,18 +62,32 @@ class World:
             held = self._kinds.setdefault(resource.key.kind, {})
             held[resource.namespace, resource.name] = resource
             keys.add(resource.key)
+        if keys:
+            self._history.append((self.revision, frozenset(keys)))
         for key in keys:
             self.graph.set_input(("resource", key), partial(self._resource, key))
-        for kind, namespace in {(key.kind, key.namespace) for key in keys}:
+        for _, kind, namespace in {one for key in keys for one in _lists(key)}:
             self._list_changed(kind, namespace)
-        for kind in {key.kind for key in keys}:
-            self._list_changed(kind, None)
         for name, value in (facts or {}).items():
             if value is None:
                 self._facts.pop(name, None)
             else:
                 self._facts[name] = value
             self.graph.set_input(("fact", name), partial(self._facts.get, name))
+
+    def changed(self, after: int, upto: int, node: Node) -> list[Key]:
+        """The resources that have changed within these revisions and that `node` depends on, as
+        far back as is remembered; in their order."""
+        keys: set[Key] = set()
+        for revision, those in self._history:
+            if after < revision <= upto:
+                keys |= those
+        inputs: dict[Any, set[Key]] = {}
+        for key in keys:
+            for one in (("resource", key), *_lists(key)):
+                inputs.setdefault(one, set()).add(key)
+        found = (inputs[one] for one in self.graph.depends_on(node, inputs.keys()))
+        return sorted(set().union(*found))
 
     def resource_node(self, kind: str, namespace: str, name: str) -> Node:
         key = Key(kind, namespace, name)
@@ -93,3 +113,8 @@ class World:
         held = self._kinds.get(kind, {})
         chosen = (one for (space, _), one in held.items() if namespace in {None, space})
         return tuple(sorted(chosen, key=lambda one: (one.created, one.namespace, one.name)))
+
+
+def _lists(key: Key) -> tuple[tuple[str, str, str | None], ...]:
+    """The lists that a resource is in."""
+    return ("list", key.kind, key.namespace), ("list", key.kind, None)

@@ -22,6 +22,7 @@ from controlplane.xds.wire import Responses
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from controlplane.resources.resource import Key
     from controlplane.world.graph import Node
     from controlplane.world.world import World
     from controlplane.xds.options import Options
@@ -36,6 +37,8 @@ LOG = logging.getLogger(__name__)
 SLICE = 0.004
 #: Rounds that begin anew because the world has changed; the next one is finished in one go.
 RESTARTS = 3
+#: Answers of `causes` that are kept.
+_CAUSES = 64
 #: Answers that nobody watches are forgotten after so many revisions.
 COLLECT_EVERY = 8
 
@@ -66,6 +69,8 @@ class Publisher:
         #: Topics that have not been worked out yet.
         self._new: set[Topic] = set()
         self._waiting_streams: set[Stream] = set()
+        #: What refusals have asked for.
+        self._causes: dict[tuple[Node, int, int], list[Key]] = {}
         self._wake = asyncio.Event()
         #: Of the changes that wait: the first, the newest; 0 for none.
         self._first_change = 0.0
@@ -117,6 +122,21 @@ class Publisher:
             self._topics.pop((topic.node, topic.name), None)
             self._new.discard(topic)
             self.failing.discard(topic)
+
+    def causes(self, topics: Iterable[Topic | None], after: int, upto: int) -> list[Key]:
+        """What has changed within these revisions and concerns the topics. (Many streams refuse
+        the same, one after the other: the answer is kept.)"""
+        if not after:
+            return []
+        found: set[Key] = set()
+        for topic in filter(None, topics):
+            asked = (topic.node, after, upto)
+            if asked not in self._causes:
+                if len(self._causes) >= _CAUSES:
+                    self._causes.clear()
+                self._causes[asked] = self.world.changed(after, upto, topic.node)
+            found.update(self._causes[asked])
+        return sorted(found)
 
     def wake_later(self, stream: Stream) -> None:
         """The stream has something to send, when all have been told."""

@@ -200,7 +200,7 @@ class Board:
             stream.proxy.id,
             type_urls.short(subscription.type_url).upper(),
             refusal.revision,
-            refusal.text,
+            refusal.told(),
         )
 
     def expired(self, subscription: Subscription) -> None:
@@ -286,7 +286,7 @@ def verdict(stream: Stream, revision: int) -> Verdict:
         if failing and (errors := one.errors()):
             return Verdict(stream.proxy, State.ERROR, f"{name}: {'; '.join(errors)}")
         if one.refusal is not None and one.refusal.revision >= revision:
-            return Verdict(stream.proxy, State.ERROR, f"{name}: {one.refusal.text}")
+            return Verdict(stream.proxy, State.ERROR, f"{name}: {one.refusal.told()}")
         if not one.clean and not one.synced(revision):
             (late if one.sent_at else never).append(f"{name}: {_lacks(one)}")
     if stream.publisher.revision < revision:
@@ -300,7 +300,7 @@ def verdict(stream: Stream, revision: int) -> Verdict:
 
 def state_of(one: Subscription) -> tuple[State, str]:
     if one.refusal is not None:
-        return State.ERROR, one.refusal.text
+        return State.ERROR, one.refusal.told()
     if errors := one.errors():
         return State.ERROR, "; ".join(errors)
     if one.clean:

@@ -17,6 +17,7 @@ from controlplane.xds.topic import EVERYTHING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from controlplane.resources.resource import Key
     from controlplane.xds.push import Publisher
     from controlplane.xds.request import Request
     from controlplane.xds.stream import Stream
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 #: What stands between names in the text of a refusal.
 _WORDS = re.compile(r"[\s'\",;()\[\]]+")
+
+
+#: Causes of a refusal that are named.
+_CAUSES = 8
 
 
 class Batch(NamedTuple):
@@ -57,6 +62,20 @@ class Refusal(NamedTuple):
     at: float
     #: Names that the text names, with the versions refused; "" if it names none.
     resources: dict[str, str]
+    #: Resources of the world that have changed since the client last took what it refuses now.
+    causes: tuple[Key, ...] = ()
+
+    def told(self) -> str:
+        """For people: why, and what to look at."""
+        if not self.causes:
+            return self.text
+        named = [
+            f"{one.kind} {'/'.join(filter(None, (one.namespace, one.name)))}"
+            for one in self.causes[:_CAUSES]
+        ]
+        if len(self.causes) > _CAUSES:
+            named.append(f"{len(self.causes) - _CAUSES} more")
+        return f"{self.text} (changed since it was accepted: {', '.join(named)})"
 
 
 class Subscription(ABC):
@@ -276,9 +295,12 @@ class Subscription(ABC):
         told = flight.batch.resources
         # A refusal of nothing in particular ends with the next acknowledgement: "".
         refused = {one.name: one.version for one in told if one.name in words} or {"": ""}
+        topics = {self.names.get(name) or self.whole for name in refused}
+        causes = self.publisher.causes(topics, self.acked_revision, flight.revision)
         if self.refusal is not None:
             refused = {**self.refusal.resources, **refused}
-        self.refusal = Refusal(text, flight.revision, self.answered_at, refused)
+            causes = sorted({*self.refusal.causes, *causes})
+        self.refusal = Refusal(text, flight.revision, self.answered_at, refused, tuple(causes))
 
     def _accept(self, batch: Batch) -> None:
         if self.refusal is not None:

@@ -183,6 +183,42 @@ async def test_what_was_refused_is_not_sent_again_until_it_changes() -> None:
 
 
 @played
+async def test_a_refusal_names_what_has_changed() -> None:
+    desk = Desk()
+    await desk.put(L, "good", "bad")
+    client = desk.client()
+    await client.say(L)
+    await client.take(L)
+    # What is not of its type it does not depend on; what was taken before is no cause.
+    await desk.put(E, "elsewhere")
+    await desk.put(L, "bad", body=b"\x12\x00")
+    await client.nack(client.get(), "bad: no")
+    refusal = client.stream.subscriptions[L].refusal
+    assert refusal is not None
+    (cause,) = refusal.causes
+    assert cause.name == "bad"
+    assert refusal.told() == (f"bad: no (changed since it was accepted: {cause.kind} bad)")
+    # Still refused after another change, and that one is a cause as well.
+    await desk.put(L, "good", "bad", body=b"\x12\x01\x00")
+    await client.nack(client.get(), "bad: still no")
+    refusal = client.stream.subscriptions[L].refusal
+    assert refusal is not None
+    assert [one.name for one in refusal.causes] == ["bad", "good"]
+
+
+@played
+async def test_of_what_was_never_accepted_no_cause_is_known() -> None:
+    desk = Desk()
+    await desk.put(L, "bad")
+    client = desk.client()
+    await client.say(L)
+    await client.nack(client.get(), "bad: no")
+    refusal = client.stream.subscriptions[L].refusal
+    assert refusal is not None
+    assert refusal.told() == "bad: no"
+
+
+@played
 async def test_a_refusal_ends_when_what_was_refused_is_removed() -> None:
     desk = Desk()
     await desk.put(L, "bad")

@@ -30,7 +30,7 @@ async def test_states_of_a_type() -> None:
     await desk.put(L, "bad")
     assert states(desk)[L] == ("STALE", "not sent yet")
     await client.nack(client.get(), "bad: no")
-    assert states(desk)[L] == ("ERROR", "bad: no")
+    assert states(desk)[L] == ("ERROR", f"bad: no (changed since it was accepted: {L} bad)")
     (status,) = [one for one in desk.board.report()[0].types if one.type_url == L]
     assert [name for name, _ in status.refused] == ["bad"]
     assert (status.sent, status.acked) == (desk.world.revision, 1)
@@ -106,7 +106,8 @@ async def test_a_refusal_ends_the_wait_and_is_told() -> None:
     await asyncio.sleep(0)
     await client.nack(client.get(), "bad: no address")
     (verdict,) = await waiting
-    assert (str(verdict.state), verdict.reason) == ("ERROR", "LDS: bad: no address")
+    said = f"bad: no address (changed since it was accepted: {L} bad)"
+    assert (str(verdict.state), verdict.reason) == ("ERROR", f"LDS: {said}")
     # What comes after it and does not concern it is another matter.
     await desk.put(C, "c")
     (verdict,) = await desk.board.wait(desk.world.revision, 0)

@@ -164,6 +164,7 @@ def test_what_is_applied_is_everywhere_or_it_is_said_why_not(mesh: Mesh) -> None
     told = mesh.mesh("status", "productpage-v1")
     assert "RDS ERROR: " in told
     assert why in told
+    assert "changed since it was accepted: VirtualService default/reviews" in told
     # Again, although nothing changes.
     assert mesh.command("apply", "-f", "-", "--wait", text=UNKNOWN_OPERATOR).returncode == 1
 

@@ -294,8 +294,9 @@ class Subscription(ABC):
         words |= {word.rstrip(":.") for word in words}
         told = flight.batch.resources
         # A refusal of nothing in particular ends with the next acknowledgement: "".
-        refused = {one.name: one.version for one in told if one.name in words} or {"": ""}
-        topics = {self.names.get(name) or self.whole for name in refused}
+        named = {one.name: one.version for one in told if one.name in words}
+        refused = named or {"": ""}
+        topics = {self.names.get(one) or self.whole for one in named or (it.name for it in told)}
         causes = self.publisher.causes(topics, self.acked_revision, flight.revision)
         if self.refusal is not None:
             refused = {**self.refusal.resources, **refused}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +28,15 @@ from controlplane.registry import templates
 from controlplane.resources import mesh_config
 from controlplane.resources.kinds import KINDS
 from controlplane.resources.mesh_config import MeshConfig
+from controlplane.resources.not_yet import told
 from controlplane.resources.request_authentication.jwks import Keys
 from controlplane.resources.resource import Key
+from controlplane.sources.discovered import Discovered
 from controlplane.sources.folder import Folder
 from controlplane.sources.merge import Merged
 from controlplane.sources.registered import Registered
 from controlplane.sources.source import Change, Gone
+from controlplane.sources.text import read as read_inside
 from controlplane.status.api import Api
 from controlplane.status.arrival import Arrivals
 from controlplane.status.ledger import Ledger
@@ -90,9 +93,12 @@ class Control:
         self._registered = Registered(settings.state / "registered.json")
         self._folder = Folder(str(settings.config), KINDS)
         self._source = Merged((self._folder, self._registered))
+        self._discovered = Discovered()
         #: All that is refused now, and what is warned of although it was taken.
         self.refused: tuple[Refused, ...] = ()
         self.warnings: tuple[Refused, ...] = ()
+        #: Of the file of MeshConfig, which is read once.
+        self._of_file = _warned_of(settings.mesh_config)
         #: Their lines: what was said is not said again when its file is read anew.
         self._said: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -141,7 +147,8 @@ class Control:
     async def _start(self) -> None:
         listing = await self._source.list()
         self._complain(listing.refused, listing.warnings)
-        self.world.change(listing.resources)
+        known = self._discovered.change(listing.resources, ())
+        self.world.change(known.updated)
         self._ledger.note(listing.resources, (), self.world.revision)
         self._follow_mesh_config(force=True)
         self._departures.look()
@@ -206,14 +213,15 @@ class Control:
                 listing = await self._source.list()
                 version = listing.version
                 held = {one.key for one in listing.resources}
-                gone = tuple(key for key in self.world.names() if key not in held)
+                gone = tuple(key for key in self._discovered.names() if key not in held)
                 await self._apply(
                     Change(listing.resources, gone, listing.refused, version, listing.warnings)
                 )
 
     async def _apply(self, change: Change) -> None:
         self._complain(change.refused, change.warnings)
-        self.world.change(change.updated, change.removed)
+        known = self._discovered.change(change.updated, change.removed)
+        self.world.change(known.updated, known.removed)
         self._ledger.note(change.updated, change.removed, self.world.revision)
         touched = {*(one.key for one in change.updated), *change.removed}
         if _MESH_CONFIG in touched:
@@ -227,6 +235,7 @@ class Control:
 
     def _complain(self, refused: tuple[Refused, ...], warnings: tuple[Refused, ...]) -> None:
         """Says once what is refused and what is warned of."""
+        warnings = (*self._of_file, *warnings)
         if (refused, warnings) == (self.refused, self.warnings):
             return
         now = _lines("refused: ", refused) | _lines("", warnings)
@@ -258,7 +267,8 @@ class Control:
         if chosen.trust_domain != self._base.trust_domain:
             _LOG.warning("%s: trustDomain changes with a restart and --mesh-config only", where)
         self._config = chosen
-        self.world.change(facts={"mesh-config": chosen})
+        known = self._discovered.choose(chosen)
+        self.world.change(known.updated, known.removed, {"mesh-config": chosen})
 
     async def _watch_roots(self) -> None:
         while True:
@@ -279,6 +289,18 @@ def _file(path: Path | None) -> MeshConfig:
     if found is None:
         raise ValueError(f"{path}: is no MeshConfig (the log says why)")
     return found
+
+
+def _warned_of(path: Path | None) -> tuple[Refused, ...]:
+    """What a file of MeshConfig says that has no effect yet."""
+    inner = None if path is None else read_inside(path.read_text(encoding="utf-8"), str(path))
+    if inner is None or isinstance(inner, str):
+        return ()
+    problems = [
+        replace(one, line=inner.line_of(one.path)) for one in told(mesh_config.NOT_YET, inner.value)
+    ]
+    found = Refused("MeshConfig", "", "", problems, inner.origin)
+    return (found,) if problems else ()
 
 
 def _overlaid(text: str, base: MeshConfig, where: str) -> MeshConfig | None:

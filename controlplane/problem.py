@@ -28,6 +28,8 @@ class Problem:
     line: int = 0
     #: The resource is taken all the same.
     warning: bool = False
+    #: Of a text inside of the field: how many lines further down.
+    lines_below: int = 0
 
 
 def shown(value: object) -> str:

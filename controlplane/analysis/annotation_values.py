@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from controlplane.analysis import text
 from controlplane.problem import shown
 from controlplane.resources.mesh_config import (
     PROXY_CONFIG_ANNOTATION,
@@ -13,6 +12,7 @@ from controlplane.resources.mesh_config import (
     apply_proxy_config,
 )
 from controlplane.resources.rules import addresses
+from controlplane.sources import text
 
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+)?", re.ASCII)
 _INTERFACE = re.compile(r"[A-Za-z][-A-Za-z0-9_.]{0,14}")

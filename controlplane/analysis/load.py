@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from controlplane.analysis import raw, text
+from controlplane.analysis import raw
 from controlplane.analysis.assumed import ingress_gateway
 from controlplane.analysis.collection import Collection
 from controlplane.problem import Problem, Refused
 from controlplane.resources.mesh_config import MeshConfig, MeshNetworks, apply, networks
+from controlplane.resources.not_yet import told
 from controlplane.resources.resource import Key, Kind, Metadata, Resource
 from controlplane.resources.schema import below
-from controlplane.sources import reader
+from controlplane.sources import reader, text
 from controlplane.sources.document import Contents, Document
 from controlplane.sources.reader import Kinds
 
@@ -73,6 +74,7 @@ class _Loading:
 
     def __init__(self, kinds: Kinds, namespace: str) -> None:
         self._said: list[Problem] = []
+        self._not_yet = {kind.name: kind.not_yet for kind in kinds.values()}
         self._kinds: Kinds = {name: self._listening(kind) for name, kind in kinds.items()}
         self._namespace = namespace
         self._resources: dict[Key, Resource[Any]] = {}
@@ -103,7 +105,7 @@ class _Loading:
             self._said += kind.validate(spec, metadata)
             return iter(())
 
-        return dataclasses.replace(kind, validate=validate)
+        return dataclasses.replace(kind, validate=validate, not_yet=())
 
     def _document(self, document: Document) -> None:
         head = reader.header(document, self._kinds, self._namespace)
@@ -149,6 +151,7 @@ class _Loading:
             self._place(key, document)
             self._resources[key] = resource
             self._problems.pop(key, None)
+            self._said += told(self._not_yet[key.kind], document.value)
             if self._said:
                 self._problems[key] = tuple(self._said)
 
@@ -176,7 +179,11 @@ class _Loading:
                 mesh_networks, told = networks.read(value, f"data.{_NETWORKS}")
                 problems += told
             if problems:
-                self._problems[key] = (*self._problems.get(key, ()), *problems)
+                # What the ConfigMap's own rules have said of the text is not said again.
+                said = self._problems.get(key, ())
+                known = {(one.path, one.reason) for one in said}
+                new = [one for one in problems if (one.path, one.reason) not in known]
+                self._problems[key] = (*said, *new)
         return mesh, mesh_networks
 
     def _text(

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from controlplane.analysis import report, run, text
+from controlplane.analysis import report, run
 from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.analyzers import ALL
 from controlplane.analysis.codes import ALL as ALL_CODES
@@ -21,7 +21,7 @@ from controlplane.analysis.load import Loaded, load
 from controlplane.commands import common, inputs
 from controlplane.commands.common import CommandError, Parser
 from controlplane.resources.mesh_config import MeshConfig, apply
-from controlplane.sources import document
+from controlplane.sources import document, text
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
 
 #: Something was found that is as bad as `--failure-threshold`.

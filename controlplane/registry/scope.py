@@ -32,15 +32,33 @@ class Hosts:
 class Egress:
     """Services that are reached in one way: on the ports of their own, or on one port."""
 
-    #: 0: the services' own ports.
+    #: 0: the services' own ports, or all of them by a socket.
     port: int
     protocol: str
-    #: Address to listen on; "" is the default.
+    #: Address to listen on, or a unix socket; "" is the default.
     bind: str
     #: `DEFAULT`, `IPTABLES` or `NONE`.
     capture: str
     hosts: Hosts
     services: tuple[Service, ...]
+
+    @property
+    def is_socket(self) -> bool:
+        """Whether clients connect to a unix socket, which no port and no address names."""
+        return self.bind.startswith("unix://")
+
+    @property
+    def is_proxy(self) -> bool:
+        """Whether clients use it as their HTTP proxy, for whatever port they name."""
+        return self.protocol.upper() == "HTTP_PROXY"
+
+    @property
+    def routes(self) -> str:
+        """The name of its routes, where it has some of its own because its requests are for all
+        ports; otherwise ""."""
+        if self.is_socket:
+            return self.bind
+        return str(self.port) if self.is_proxy else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +71,11 @@ class Scope:
     sidecar: Key | None = None
     #: Services that it sees and that deny it whatever it asks: nothing of them is sent.
     denied: tuple[Service, ...] = ()
+
+    def of_port(self, port: int) -> Egress | None:
+        """Who says what is reached by a port: the listener of it, else the one of all others."""
+        by_port = {one.port: one for one in self.egress if not one.routes}
+        return by_port.get(port) or by_port.get(0)
 
     def services(self) -> tuple[Service, ...]:
         """Each service once, in order of host names."""
@@ -153,19 +176,20 @@ def _by_host(view: View, caller: Caller) -> dict[str, Service]:
 def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
     hosts = Hosts(tuple(_pattern(one, namespace) for one in listener.hosts))
     number = listener.port.number if listener.port else 0
-    chosen = tuple(one for one in seen if hosts.admit(one.namespace, one.host))
-    if number:
-        # A listener with a port is for that port of the services that have it.
-        with_port = ((one, one.port(number)) for one in chosen)
-        chosen = tuple(replace(one, ports=(port,)) for one, port in with_port if port)
-    return Egress(
+    found = Egress(
         port=number,
         protocol=listener.port.protocol if listener.port else "",
         bind=listener.bind,
         capture=listener.capture_mode,
         hosts=hosts,
-        services=chosen,
+        services=tuple(one for one in seen if hosts.admit(one.namespace, one.host)),
     )
+    if not number or found.is_proxy:
+        return found
+    # A listener with a port is for that port of the services that have it.
+    with_port = ((one, one.port(number)) for one in found.services)
+    narrowed = tuple(replace(one, ports=(port,)) for one, port in with_port if port)
+    return replace(found, services=narrowed)
 
 
 def _with_ports(held: Service, other: Service) -> Service:

@@ -16,6 +16,8 @@ Labels = tuple[tuple[str, str], ...]
 #: The label that says that a sidecar takes mutual TLS.
 TLS_MODE = "security.istio.io/tlsMode"
 _LOCALITY = "istio-locality"
+#: Phases of pods that will not run again.
+_ENDED = frozenset({"Succeeded", "Failed"})
 _NETWORK = "topology.istio.io/network"
 _CLUSTER = "topology.istio.io/cluster"
 
@@ -102,7 +104,11 @@ def _all(view: View, namespace: str) -> tuple[Workload, ...]:
     entries = (
         entry(view, namespace, one.name) for one in view.resources("WorkloadEntry", namespace)
     )
-    pods = (pod(view, namespace, one.name) for one in view.resources("Pod", namespace))
+    pods = (
+        pod(view, namespace, one.name)
+        for one in view.resources("Pod", namespace)
+        if _serves(one.spec)
+    )
     return tuple(one for one in (*entries, *pods) if one is not None)
 
 
@@ -131,6 +137,14 @@ def _of_pod(view: View, resource: Resource[Any]) -> Workload:
         cluster=labels.get(_CLUSTER, ""),
         mutual_tls=labels.get(TLS_MODE) == "istio",
     )
+
+
+def _serves(spec: Any) -> bool:
+    """Whether requests may be sent to a pod, as in Istio; one of which nobody has said
+    whether it is ready is taken to be."""
+    if spec.metadata.deletion_timestamp or spec.status.phase in _ENDED:
+        return False
+    return all(one.status == "True" for one in spec.status.conditions if one.type == "Ready")
 
 
 @query

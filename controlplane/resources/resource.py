@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from controlplane.problem import Origin, Problem
+from controlplane.resources.not_yet import NotYet, told
 
 Spec_co = TypeVar("Spec_co", covariant=True)
 
@@ -68,6 +69,12 @@ class Kind:
     #: Fields that the schema does not have are refused. Kubernetes' kinds, of which we read a few
     #: fields, are not strict.
     strict: bool = True
+    #: Fields that have no effect yet.
+    not_yet: tuple[NotYet, ...] = ()
+
+    def judge(self, spec: Any, metadata: Metadata, value: Mapping[str, Any]) -> list[Problem]:
+        """All that is to be said of a document whose types are right."""
+        return [*self.validate(spec, metadata), *told(self.not_yet, value)]
 
     def api_versions(self) -> tuple[str, ...]:
         """`networking.istio.io/v1`, and so on."""

@@ -172,7 +172,7 @@ class _Reading:
     def _refused(self) -> Refused:
         head = self._header
         problems = [
-            replace(one, line=one.line or self._document.line_of(one.path))
+            replace(one, line=one.line or self._document.line_of(one.path) + one.lines_below)
             for one in self._problems
         ]
         problems.sort(key=lambda problem: problem.line)
@@ -288,7 +288,7 @@ class _Reading:
         try:
             spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
             if not problems:
-                problems = list(kind.validate(spec, metadata))
+                problems = kind.judge(spec, metadata, value)
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not stop all others
             _LOG.exception("%s: cannot be read", self._document.origin)
             what = type(error).__name__

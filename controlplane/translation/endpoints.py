@@ -39,13 +39,18 @@ def assignment(
     subset: str,
     labels: Labels = (),
     wanted: Preference = EVERYWHERE,
+    only: str | None = None,
 ) -> Encoded:
     """The hosts of a cluster, by priority and locality. `labels`: those of the subset; `wanted`:
-    which localities the client prefers."""
+    which localities the client prefers; `only`: the one Kubernetes cluster that counts."""
     name = names.outbound(port, subset, service.host)
     built = ClusterLoadAssignment(cluster_name=name)
     found = services.endpoints(view, service, port)
-    chosen = [one for one in found if workloads.matches(labels, one.labels)]
+    chosen = [
+        one
+        for one in found
+        if workloads.matches(labels, one.labels) and only in {None, one.cluster}
+    ]
     for group in _groups(chosen, wanted):
         locality: LocalityLbEndpoints = built.endpoints.add(priority=group.priority)
         # There even where it is not known: gRPC's clients ask for that.

@@ -45,6 +45,11 @@ def ends_tls(one: Opened) -> bool:
     return encrypted and tls is not None and tls.mode in _ENDED
 
 
+def is_passed_on(one: Opened) -> bool:
+    """Whether it is the mesh's own TLS, which goes on to where its SNI says."""
+    return one.server.tls is not None and one.server.tls.mode == "AUTO_PASSTHROUGH"
+
+
 def route_name(gate: Gate, one: Opened) -> str:
     """`http.8080`, or `https.443.NAME.GATEWAY.NAMESPACE` for each server that ends TLS."""
     suffix = f".{gate.bind}" if gate.bind else ""

@@ -29,6 +29,7 @@ from controlplane.resources.destination_rule import select as destination_rules
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import names
 from controlplane.translation.clusters import outbound as clusters
+from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import outbound as routes
 from controlplane.translation.tls import CERTIFICATE, ROOTS, socket
@@ -88,7 +89,8 @@ def cluster(view: View, client: Client, name: str) -> Encoded | None:
     rule = destination_rules.rule(view, service, namespace, client.labels)
     if asked.subset and rule.subset(asked.subset) is None:
         return None
-    full = Cluster.FromString(clusters.cluster(view, service, port, asked.subset, rule).body)
+    of_sidecars = clusters.cluster(view, service, port, asked.subset, rule, Wire(port.protocol))
+    full = Cluster.FromString(of_sidecars.body)
     if full.type != Cluster.EDS:
         return None
     built = Cluster(

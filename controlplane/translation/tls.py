@@ -21,14 +21,30 @@ from controlplane.translation.pack import any_of
 #: The secrets of a workload.
 CERTIFICATE, ROOTS = "default", "ROOTCA"
 _ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
+#: What clients of the mesh offer in mutual TLS: as bytes, and as requests.
+MESH_TCP_ALPN = ("istio-peer-exchange", "istio")
+MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+MESH_ALPN = (*MESH_TCP_ALPN, *MESH_HTTP_ALPN)
 #: The bootstrap's cluster of the agent's socket.
 AGENT = "sds-grpc"
+
+
+def secret_name(credential: str) -> str:
+    """What SDS calls a credential: a Secret, or a ConfigMap that says that it is one."""
+    return credential if credential.startswith("configmap://") else f"kubernetes://{credential}"
 
 
 def secret(name: str) -> SdsSecretConfig:
     """A secret that we serve (a gateway's). Istio waits for it as long as it takes."""
     built = SdsSecretConfig(name=name, sds_config=_ADS)
     built.sds_config.initial_fetch_timeout.SetInParent()
+    return built
+
+
+def never(name: str) -> SdsSecretConfig:
+    """A secret that the proxy is not given, so that it need not wait for it: connections fail."""
+    built = SdsSecretConfig(name=name, sds_config=_ADS)
+    built.sds_config.initial_fetch_timeout.FromMilliseconds(1)
     return built
 
 

@@ -5,30 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.registry import scope
+from controlplane.registry.cluster_local import cluster_local
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
 from controlplane.resources.destination_rule.locality import preference
 from controlplane.resources.envoy_filter.clusters import patched as patch_clusters
+from controlplane.resources.envoy_filter.extensions import extension
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
 from controlplane.resources.envoy_filter.routes import patched as patch_routes
-from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND
+from controlplane.resources.envoy_filter.select import GATEWAY, OUTBOUND, Target
+from controlplane.resources.envoy_filter.select import target as patching
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import endpoints, gateways, name_table, names, proxyless, secrets
+from controlplane.translation import (
+    east_west,
+    endpoints,
+    gateways,
+    name_table,
+    names,
+    proxyless,
+    secrets,
+    settings,
+)
 from controlplane.translation.clusters import fixed
 from controlplane.translation.clusters import inbound as inbound_clusters
 from controlplane.translation.clusters import outbound as outbound_clusters
+from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.listeners import gateway as gateway_listeners
 from controlplane.translation.listeners import inbound as inbound_listeners
 from controlplane.translation.listeners import outbound as outbound_listeners
 from controlplane.translation.listeners.addresses import Capture, capture
 from controlplane.translation.routes import gateway as gateway_routes
 from controlplane.translation.routes import outbound as routes
+from controlplane.translation.settings import preserves_case
 from controlplane.world.graph import Node
 from controlplane.world.proxy import Locality, Proxy
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded
+from controlplane.xds.type_urls import EXTENSION
 from mesh import api
 from mesh.api.name_table import TYPE_URL as NAMES
 
@@ -44,6 +59,8 @@ class Who:
     workload: str
     labels: Labels
     capture: Capture
+    #: Its node's metadata: patches and settings may ask for any of it.
+    node: Labels = ()
 
 
 class IstioTranslator:
@@ -63,17 +80,21 @@ class IstioTranslator:
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
             account = proxy.service_account if proxy.type == "sidecar" else ""
-            what = (proxy.namespace, account, proxy.labels, proxy.locality, name)
+            what = (proxy.namespace, account, proxy.labels, proxy.locality, proxy.cluster, name)
             return view.node(assignment, what)
         if _is_proxyless(proxy):
             return view.node(without_proxy, (_who(proxy), type_url, name))
         if type_url == api.ROUTE:
             if proxy.type == "router":
                 return view.node(gateway_route, (_who(proxy), name))
-            who = (proxy.namespace, proxy.service_account, proxy.labels)
+            who = (proxy.namespace, proxy.service_account, proxy.labels, _node(proxy))
             return view.node(sidecar_route, (*who, name))
         if type_url == api.SECRET and proxy.type == "router":
             return view.node(gateway_secret, (_who(proxy), name))
+        if type_url == api.SECRET:
+            return view.node(secrets.of_sidecar, (proxy.namespace, proxy.labels, name))
+        if type_url == EXTENSION:
+            return view.node(extension_config, (_who(proxy), name))
         return view.node(absent, ())
 
 
@@ -81,13 +102,21 @@ class IstioTranslator:
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
     relevant = destination_rules.relevant(view, who.labels)
-    found = [*_outbound_clusters(view, _caller(view, who), relevant)]
+    wire = Wire("", who.type == "sidecar", False, preserves_case(view, _settings(who)))
+    found = [*_outbound_clusters(view, _caller(view, who), relevant, wire)]
     if who.type == "sidecar":
-        found += fixed.inbound(view)
+        found += fixed.inbound(view, wire.preserve_case)
         found += inbound_clusters.clusters(
-            view, who.namespace, who.workload, who.labels, who.capture
+            view, who.namespace, who.workload, who.labels, who.capture, wire
         )
-    return tuple(patch_clusters(view, found, who.type, who.namespace, who.labels))
+    else:
+        found += [
+            outbound_clusters.passed_on(
+                view, one.service, one.port, one.subset, who.namespace, relevant, wire
+            )
+            for one in east_west.of_gates(view, _gates(view, who), who.namespace, relevant)
+        ]
+    return tuple(patch_clusters(view, found, who.type, _target(view, who)))
 
 
 @query
@@ -97,23 +126,27 @@ def all_names(view: View, who: Who) -> tuple[Encoded, ...]:
 
 
 @query
-def _outbound_clusters(view: View, caller: scope.Caller, relevant: Labels) -> tuple[Encoded, ...]:
+def _outbound_clusters(
+    view: View, caller: scope.Caller, relevant: Labels, wire: Wire
+) -> tuple[Encoded, ...]:
     """Those of services, put together once for all proxies that see the same."""
-    found = [*fixed.outbound(view)]
+    found = [*fixed.outbound(view, wire.preserve_case)]
     for service in scope.of_caller(view, caller).services():
-        found += outbound_clusters.clusters(view, service, caller.namespace, relevant)
+        found += outbound_clusters.clusters(view, service, caller.namespace, relevant, wire)
     return tuple(found)
 
 
 @query
 def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     """LDS of a proxy."""
-    return patch_listeners(view, _listeners(view, who), who.type, who.namespace, who.labels)
+    return patch_listeners(view, _listeners(view, who), who.type, _target(view, who))
 
 
 def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "router":
-        return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
+        return gateway_listeners.listeners(
+            view, _gates(view, who), who.namespace, who.labels, _settings(who)
+        )
     return (
         *outbound_listeners.listeners(
             view,
@@ -121,7 +154,9 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
             who.capture,
             reporting(view, who.namespace, who.labels, "CLIENT"),
         ),
-        *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
+        *inbound_listeners.listeners(
+            view, who.namespace, who.workload, who.labels, who.capture, _settings(who)
+        ),
     )
 
 
@@ -129,18 +164,35 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
 def gateway_route(view: View, who: Who, name: str) -> Encoded | None:
     """RDS of a gateway."""
     labels = _asked_for(view, who.labels)
-    found = gateway_routes.configuration(view, _gates(view, who), who.namespace, labels, name)
-    return patch_routes(view, found, GATEWAY, who.namespace, who.labels)
+    found = gateway_routes.configuration(
+        view, _gates(view, who), who.namespace, labels, name, _settings(who)
+    )
+    return patch_routes(view, found, GATEWAY, _target(view, who))
 
 
 @query
 def sidecar_route(
-    view: View, namespace: str, account: str, labels: Labels, name: str
+    view: View, namespace: str, account: str, labels: Labels, node: Labels, name: str
 ) -> Encoded | None:
-    """RDS of a sidecar; replicas share it."""
+    """RDS of a sidecar."""
+    target = patching(view, namespace, labels, node)
     caller = _caller_of(view, namespace, labels, account)
-    found = routes.configuration(view, Client(caller, _asked_for(view, labels)), name)
-    return patch_routes(view, found, OUTBOUND, namespace, labels)
+    return _shared_route(view, caller, settings.of(node, "sidecar"), target, name)
+
+
+@query
+def _shared_route(
+    view: View, caller: scope.Caller, given: settings.Settings, target: Target, name: str
+) -> Encoded | None:
+    """That of all replicas, which differ in what nothing asks for."""
+    client = Client(caller, _asked_for(view, target.labels), settings=given)
+    return patch_routes(view, routes.configuration(view, client, name), OUTBOUND, target)
+
+
+@query
+def extension_config(view: View, who: Who, name: str) -> Encoded | None:
+    """ECDS: the configuration of an extension."""
+    return extension(view, who.type, _target(view, who), name)
 
 
 @query
@@ -152,7 +204,13 @@ def without_proxy(view: View, who: Who, type_url: str, name: str) -> Encoded | N
 
 @query
 def assignment(
-    view: View, namespace: str, account: str, labels: Labels, locality: Locality, name: str
+    view: View,
+    namespace: str,
+    account: str,
+    labels: Labels,
+    locality: Locality,
+    cluster: str,
+    name: str,
 ) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
     asked = names.parse_outbound(name)
@@ -169,8 +227,9 @@ def assignment(
     if asked.subset and subset is None:
         return None
     wanted = preference(view, service, asked.port, asked.subset, rule, locality, labels)
+    only = cluster if cluster_local(view, service.host) else None
     return endpoints.assignment(
-        view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted
+        view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted, only
     )
 
 
@@ -201,7 +260,7 @@ def absent(view: View) -> None:
 
 def _client(view: View, who: Who) -> Client:
     """What of a proxy its routes depend on."""
-    return Client(_caller(view, who), _asked_for(view, who.labels))
+    return Client(_caller(view, who), _asked_for(view, who.labels), settings=_settings(who))
 
 
 def _asked_for(view: View, labels: Labels) -> Labels:
@@ -235,8 +294,35 @@ def _is_proxyless(proxy: Proxy) -> bool:
     return proxy.type == "sidecar" and proxy.meta("GENERATOR") == proxyless.GENERATOR
 
 
+def _settings(who: Who) -> settings.Settings:
+    return settings.of(who.node, who.type)
+
+
+def _target(view: View, who: Who) -> Target:
+    return patching(view, who.namespace, who.labels, who.node)
+
+
 def _who(proxy: Proxy) -> Who:
     workload = proxy.id.partition(".")[0]
     return Who(
-        proxy.type, proxy.namespace, proxy.service_account, workload, proxy.labels, capture(proxy)
+        proxy.type,
+        proxy.namespace,
+        proxy.service_account,
+        workload,
+        proxy.labels,
+        capture(proxy),
+        _node(proxy),
     )
+
+
+def _node(proxy: Proxy) -> Labels:
+    """The metadata that patches and settings may ask for: not what our agent says of ports, which
+    is in `capture` and of each workload alone."""
+    known = {
+        "CLUSTER_ID": proxy.cluster,
+        "NAMESPACE": proxy.namespace,
+        "NETWORK": proxy.network,
+        "SERVICE_ACCOUNT": proxy.service_account,
+    }
+    said = {name: value for name, value in proxy.metadata if not name.startswith("FASTMESH_")}
+    return tuple(sorted({**said, **known}.items()))

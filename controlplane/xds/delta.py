@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from controlplane.xds import type_urls
 from controlplane.xds.subscription import Batch, Subscription
 from controlplane.xds.topic import EVERYTHING
 from controlplane.xds.translator import Encoded
@@ -133,7 +134,7 @@ class DeltaSubscription(Subscription):
                 if name in forced:
                     self.forced[name] = None
             elif value is None:
-                if name in forced or held is not None:
+                if name in forced or (held is not None and self.type_url not in type_urls.KEPT):
                     removed.append(name)
             elif name in forced or held != value.version:
                 updates.append(value)

@@ -16,6 +16,9 @@ ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)
 #: An empty first request asks for all of these, and a state-of-the-world response holds all that
 #: the client may have: what is absent is gone. Of other types a response holds what is new.
 WHOLE = frozenset({CLUSTER, LISTENER, NAMES})
+#: What is no longer there is not taken from who has it: a listener that drains may need it, and
+#: requests would fail without. Who needs it no longer unsubscribes.
+KEPT = frozenset({EXTENSION})
 
 _SHORT = {
     CLUSTER: "cds",

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from google.protobuf.json_format import MessageToDict
 
+from controlplane.xds.type_urls import EXTENSION
 from mesh import api
 from tests.support import meshes, translated
 from tests.support.proxies import envoy_binary
@@ -65,6 +66,11 @@ _NOT_YET = (
     "envoy.tracers.",
     "upstream_proxy_protocol",
     "filters.http.lua",
+    "preserve_case",
+    "config_discovery",
+    "access_loggers.http_grpc",
+    "access_loggers.tcp_grpc",
+    "access_loggers.open_telemetry",
 )
 
 
@@ -85,6 +91,7 @@ def _ordered(value: Any) -> Any:
 def _text(sent: dict[str, Any]) -> str:
     names = {
         api.CLUSTER: "clusters",
+        EXTENSION: "extensions",
         api.ENDPOINT: "endpoints",
         api.LISTENER: "listeners",
         api.ROUTE: "routes",

@@ -78,6 +78,34 @@ spec:
   selector: {matchLabels: {app: nobody}}
   rules: [{to: [{operation: {methods: [GET]}}]}]
 """
+#: A filter whose configuration comes by ECDS.
+BY_NAME = """
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {{name: by-name}}
+spec:
+  workloadSelector: {{labels: {{app: reviews}}}}
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {{context: SIDECAR_INBOUND}}
+    patch:
+      operation: INSERT_FIRST
+      value:
+        name: example.by-name
+        config_discovery:
+          config_source: {{ads: {{}}, resource_api_version: V3, initial_fetch_timeout: 0s}}
+          type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]
+  - applyTo: EXTENSION_CONFIG
+    patch:
+      operation: ADD
+      value:
+        name: example.by-name
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_code:
+            inline_string: |
+              function envoy_on_request(handle) handle:headers():add("x-by-name", "{value}") end
+"""
 
 
 @pytest.fixture(scope="module", params=[OURS, ENVOY])
@@ -183,6 +211,23 @@ def test_what_is_applied_is_everywhere_or_it_is_said_why_not(mesh: Mesh) -> None
     assert "odd.yaml:8: AuthorizationPolicy default/odd: spec.rules[0]: warning: has" in table
     (mesh.config / "odd.yaml").unlink()
     until(lambda: not mesh.debug("/api/v1/refused")["warnings"], "it stays", mesh.log)
+
+
+def test_a_filters_configuration_comes_by_name(mesh: Mesh) -> None:
+    if mesh.kind != ENVOY:
+        pytest.skip("our sidecar has no ECDS")
+    page = mesh.workloads["productpage-v1"]
+    for value in ("one", "two"):
+        done = mesh.command("apply", "-f", "-", "--wait", text=BY_NAME.format(value=value))
+        assert done.returncode == 0, done.stderr
+        # What the patch changes is another resource than the listener, which is not touched.
+        until(
+            lambda value=value: page.get("reviews:9080")[1]["headers"].get("x-by-name") == value,
+            "the filter does not run",
+            mesh.log,
+        )
+    done = mesh.command("delete", "envoyfilter", "by-name", "--wait")
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_a_sidecar_holds(mesh: Mesh) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -19,9 +20,13 @@ from google.protobuf.json_format import MessageToDict
 from controlplane.translation.translator import IstioTranslator
 from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
+from controlplane.xds.type_urls import EXTENSION
 from mesh import api
 from tests.support.proxies import mesh_binary
 
+_CERTIFICATES = (
+    Path(__file__).parents[2] / "src/fastpath/crates/model/tests/golden/pki"
+)  # fmt: skip
 _MESSAGES = {
     api.CLUSTER: Cluster,
     api.ENDPOINT: ClusterLoadAssignment,
@@ -38,11 +43,13 @@ def everything(world: World, proxy: Proxy) -> dict[str, list[Any]]:
         found = graph.value_of(translator.everything(view, kind, proxy))
         sent[kind] = [_MESSAGES[kind].FromString(one.body) for one in found]
     wanted = {
-        api.ENDPOINT: [
-            one.eds_cluster_config.service_name
-            for one in sent[api.CLUSTER]
-            if one.type == Cluster.EDS
-        ],
+        api.ENDPOINT: list(
+            dict.fromkeys(
+                one.eds_cluster_config.service_name
+                for one in sent[api.CLUSTER]
+                if one.type == Cluster.EDS
+            )
+        ),
         api.ROUTE: sorted({name for one in sent[api.LISTENER] for name in route_names(one)}),
     }
     for kind, names in wanted.items():
@@ -50,18 +57,34 @@ def everything(world: World, proxy: Proxy) -> dict[str, list[Any]]:
         # A snapshot is consistent: whatever is referred to is there.
         assert None not in found, [name for name, one in zip(names, found, strict=True) if not one]
         sent[kind] = [_MESSAGES[kind].FromString(one.body) for one in found]
+    # Only where something asks for them.
+    asked = sorted({name for one in sent[api.LISTENER] for name in extension_names(one)})
+    extensions = [graph.value_of(translator.named(view, EXTENSION, proxy, one)) for one in asked]
+    assert None not in extensions, asked
+    if extensions:
+        sent[EXTENSION] = [TypedExtensionConfig.FromString(one.body) for one in extensions]
     return sent
 
 
 def route_names(listener: Any) -> list[str]:
     """The route configurations that a listener asks for."""
-    managers = []
+    return [one.rds.route_config_name for one in _managers(listener) if one.HasField("rds")]
+
+
+def extension_names(listener: Any) -> list[str]:
+    """The configurations of HTTP filters that a listener asks for."""
+    filters = [one for manager in _managers(listener) for one in manager.http_filters]
+    return [one.name for one in filters if one.HasField("config_discovery")]
+
+
+def _managers(listener: Any) -> list[Any]:
+    found = []
     for chain in (*listener.filter_chains, listener.default_filter_chain):
         for one in chain.filters:
             manager = hcm.HttpConnectionManager()
-            if one.typed_config.Unpack(manager) and manager.HasField("rds"):
-                managers.append(manager.rds.route_config_name)
-    return managers
+            if one.typed_config.Unpack(manager):
+                found.append(manager)
+    return found
 
 
 def envoy_validates(envoy: Path, sent: dict[str, list[Any]], directory: Path) -> str:
@@ -103,7 +126,8 @@ def _bootstrap(sent: dict[str, list[Any]], directory: Path) -> Path:
         },
     }
     path = directory / "envoy.json"
-    path.write_text(json.dumps(config))
+    # Certificates in files, which a mesh of a test calls `/certs/NAME`.
+    path.write_text(json.dumps(config).replace('"/certs/', f'"{_CERTIFICATES}/'))
     return path
 
 

@@ -1,5 +1,6 @@
 """AuthorizationPolicy."""
 
+from controlplane.resources.authorization_policy import not_yet
 from controlplane.resources.authorization_policy.schema import AuthorizationPolicy
 from controlplane.resources.authorization_policy.validate import validate
 from controlplane.resources.resource import Kind
@@ -12,6 +13,7 @@ KIND = Kind(
     short=("ap",),
     spec=AuthorizationPolicy,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from controlplane.problem import Problem
 from controlplane.resources.common.selector import PolicySelector
+from controlplane.resources.not_yet import NotYet
 from controlplane.resources.rules import labels
 from controlplane.resources.schema import Length, Pattern
 
@@ -31,16 +32,26 @@ class PolicyTargetReference:
 
 TargetReferences = Annotated[tuple[PolicyTargetReference, ...], Length(0, 16)]
 
+#: The Gateway API's, whose proxies say of which they are.
+GATEWAY = ("gateway.networking.k8s.io", "Gateway")
 #: What a policy may be attached to: group and kind. `core` is a way to write the core group.
 _TARGETS = frozenset(
     {
         ("", "Service"),
         ("core", "Service"),
         ("networking.istio.io", "ServiceEntry"),
-        ("gateway.networking.k8s.io", "Gateway"),
+        GATEWAY,
         ("gateway.networking.k8s.io", "GatewayClass"),
     }
 )
+
+
+def for_waypoints(
+    instead: str, *, unsafe: bool = False, paths: tuple[str, ...] = ("targetRef", "targetRefs[]")
+) -> tuple[NotYet, ...]:
+    """References to what only waypoints serve, which there are none of yet."""
+    kinds = ("GatewayClass", "Service", "ServiceEntry")
+    return tuple(NotYet(f"spec.{path}.kind", instead, only=kinds, unsafe=unsafe) for path in paths)
 
 
 def check_selection(

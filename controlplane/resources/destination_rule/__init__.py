@@ -1,5 +1,6 @@
 """DestinationRule: what it is called, its shape and its rules."""
 
+from controlplane.resources.destination_rule import not_yet
 from controlplane.resources.destination_rule.schema import DestinationRule
 from controlplane.resources.destination_rule.validate import validate
 from controlplane.resources.resource import Kind
@@ -14,4 +15,5 @@ KIND = Kind(
     short=("dr",),
     spec=DestinationRule,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )

@@ -9,6 +9,7 @@ from controlplane.registry import mesh, services, workloads
 from controlplane.registry.model import Service
 from controlplane.registry.visibility import exported_to, sees
 from controlplane.registry.workloads import Labels
+from controlplane.resources.common.tls import ClientTLSSettings
 from controlplane.resources.common.traffic_policy import TrafficPolicy
 from controlplane.resources.destination_rule.schema import Subset
 from controlplane.resources.resource import Key, Resource
@@ -24,6 +25,8 @@ class Rule:
     subsets: tuple[Subset, ...] = ()
     #: The resources it is made of, the one that gave the policy first.
     keys: tuple[Key, ...] = ()
+    #: Whether it is for some clients only (`workloadSelector`).
+    selecting: bool = False
 
     def __hash__(self) -> int:
         # Rules are arguments of queries; policies hold mappings, which have no hash.
@@ -33,7 +36,8 @@ class Rule:
         return next((one for one in self.subsets if one.name == name), None)
 
 
-_NONE = Rule()
+#: No rule.
+NONE = Rule()
 
 
 @query
@@ -47,7 +51,7 @@ def rule(view: View, service: Service, client: str, labels: Labels) -> Rule:
         found = _in_namespace(view, namespace, service.host, client, labels)
         if found.keys:
             return found
-    return _NONE
+    return NONE
 
 
 @query
@@ -72,10 +76,12 @@ def _in_namespace(view: View, namespace: str, host: str, client: str, labels: La
         if seen and covers(pattern, host):
             matching[pattern] = seen
     if not matching:
-        return _NONE
+        return NONE
     chosen = matching[max(matching, key=lambda one: (one == host, len(one)))]
     selecting = [one for one in chosen if _selects(one, labels)]
-    return _merged(selecting or [one for one in chosen if one.spec.workload_selector is None])
+    if selecting:
+        return _merged(selecting, selecting=True)
+    return _merged([one for one in chosen if one.spec.workload_selector is None])
 
 
 @query
@@ -97,6 +103,27 @@ def _visible(view: View, resource: Resource[Any], namespace: str, client: str) -
     return sees(exported, client)
 
 
+@query
+def credentials(view: View, namespace: str, labels: Labels) -> frozenset[str]:
+    """The Secrets that a sidecar's rules name: those of rules that select it, which is how somebody
+    says that it may have them."""
+    return frozenset(
+        name
+        for resource in view.resources("DestinationRule", namespace)
+        if _selects(resource, labels)
+        for tls in _tls_settings(resource.spec)
+        for name in (tls.credential_name, tls.ca_cert_credential_name)
+        if name
+    )
+
+
+def _tls_settings(spec: Any) -> list[ClientTLSSettings]:
+    policies = [spec.traffic_policy, *(one.traffic_policy for one in spec.subsets)]
+    given = [one for one in policies if one is not None]
+    found = [one.tls for policy in given for one in (policy, *policy.port_level_settings)]
+    return [one for one in found if one is not None]
+
+
 def _selects(resource: Resource[Any], labels: Labels) -> bool:
     selector = resource.spec.workload_selector
     return selector is not None and workloads.matches(
@@ -104,11 +131,11 @@ def _selects(resource: Resource[Any], labels: Labels) -> bool:
     )
 
 
-def _merged(resources: list[Resource[Any]]) -> Rule:
+def _merged(resources: list[Resource[Any]], *, selecting: bool = False) -> Rule:
     """Several rules for one host: the oldest's policy, the subsets of all, as Istio merges."""
     policy = next((one.spec.traffic_policy for one in resources if one.spec.traffic_policy), None)
     subsets: dict[str, Subset] = {}
     for resource in resources:
         for subset in resource.spec.subsets:
             subsets.setdefault(subset.name, subset)
-    return Rule(policy, tuple(subsets.values()), tuple(one.key for one in resources))
+    return Rule(policy, tuple(subsets.values()), tuple(one.key for one in resources), selecting)

@@ -15,6 +15,7 @@ from controlplane.resources.common.connection_pool import (
 from controlplane.resources.common.load_balancer import (
     ConsistentHashLB,
     LoadBalancerSettings,
+    LocalityLoadBalancerSetting,
     WarmupConfiguration,
 )
 from controlplane.resources.common.traffic_policy import (
@@ -24,6 +25,7 @@ from controlplane.resources.common.traffic_policy import (
 )
 from controlplane.resources.mesh_config.schema import MeshConfig
 from controlplane.translation.clusters import protocol_options
+from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
 
 _NO_LIMIT = 2**32 - 1
@@ -39,21 +41,22 @@ _KEEPALIVE_FIELDS = (
 )  # fmt: skip
 
 
-def apply(cluster: Cluster, policy: TrafficPolicy, mesh: MeshConfig, *, http2: bool) -> None:
-    """Everything of a policy but TLS. `http2`: the port says that hosts speak HTTP/2."""
+def apply(cluster: Cluster, policy: TrafficPolicy, mesh: MeshConfig, wire: Wire) -> None:
+    """Everything of a policy but TLS."""
     pool = policy.connection_pool or ConnectionPoolSettings()
     http = pool.http or HTTPSettings()
     _limits(cluster, pool, policy.retry_budget)
     if pool.tcp is not None and pool.tcp.connect_timeout is not None:
         cluster.connect_timeout.CopyFrom(duration(pool.tcp.connect_timeout))
     _keepalive(cluster, (pool.tcp.tcp_keepalive if pool.tcp else None) or mesh.tcp_keepalive)
-    options = protocol_options.build(http, pool.tcp, mesh, http2=http2)
+    options = protocol_options.build(http, pool.tcp, mesh, wire)
     if options != HttpProtocolOptions():
         protocol_options.put(cluster, options)
     if policy.outlier_detection is not None:
         _outliers(cluster, policy.outlier_detection)
     if cluster.type != Cluster.ORIGINAL_DST:
-        _balance(cluster, policy.load_balancer or LoadBalancerSettings())
+        of_mesh = None if wire.inbound else mesh.locality_lb_setting
+        _balance(cluster, policy.load_balancer or LoadBalancerSettings(), of_mesh)
 
 
 def _limits(cluster: Cluster, pool: ConnectionPoolSettings, budget: RetryBudget | None) -> None:
@@ -117,7 +120,9 @@ def _outliers(cluster: Cluster, given: OutlierDetection) -> None:
     cluster.common_lb_config.healthy_panic_threshold.value = given.min_health_percent
 
 
-def _balance(cluster: Cluster, given: LoadBalancerSettings) -> None:
+def _balance(
+    cluster: Cluster, given: LoadBalancerSettings, of_mesh: LocalityLoadBalancerSetting | None
+) -> None:
     if given.simple == "PASSTHROUGH":
         cluster.type = Cluster.ORIGINAL_DST
         cluster.lb_policy = Cluster.CLUSTER_PROVIDED
@@ -127,13 +132,15 @@ def _balance(cluster: Cluster, given: LoadBalancerSettings) -> None:
     cluster.lb_policy = _SIMPLE[given.simple or "UNSPECIFIED"]
     if given.consistent_hash is not None:
         _consistent_hash(cluster, given.consistent_hash)
-    locality = given.locality_lb_setting
+    locality = given.locality_lb_setting or of_mesh
     # As in Istio: shares always, and where outlier detection makes failover work.
     failing_over = (
         cluster.HasField("outlier_detection")
         and locality is not None
         and (locality.failover or locality.failover_priority)
     )
+    if locality is not None and locality.enabled is False:
+        locality = None
     if locality is not None and (locality.distribute or failing_over):
         cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
     warmup = given.warmup

@@ -1,5 +1,6 @@
 """EnvoyFilter."""
 
+from controlplane.resources.envoy_filter import not_yet
 from controlplane.resources.envoy_filter.schema import EnvoyFilter
 from controlplane.resources.envoy_filter.validate import validate
 from controlplane.resources.resource import Kind
@@ -12,6 +13,7 @@ KIND = Kind(
     short=(),
     spec=EnvoyFilter,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
-from controlplane.registry.workloads import Labels
 from controlplane.resources.envoy_filter import select
 from controlplane.resources.envoy_filter.merge import merge
 from controlplane.resources.envoy_filter.schema import ClusterMatch
-from controlplane.resources.envoy_filter.select import Wanted
+from controlplane.resources.envoy_filter.select import Target, Wanted
 from controlplane.translation import names
 from controlplane.translation.pack import packed
 from controlplane.world.view import View, query
@@ -17,12 +16,10 @@ from controlplane.xds.translator import Encoded, encoded
 _ANY = ClusterMatch()
 
 
-def patched(
-    view: View, found: list[Encoded], kind: str, namespace: str, labels: Labels
-) -> list[Encoded]:
+def patched(view: View, found: list[Encoded], kind: str, target: Target) -> list[Encoded]:
     """All clusters of a proxy, patched. `kind`: `sidecar` or `router`. Without patches nothing is
     unpacked."""
-    wanted = select.patches(view, namespace, labels, "CLUSTER")
+    wanted = select.patches(view, target, "CLUSTER")
     if not wanted:
         return found
     result = []
@@ -31,7 +28,7 @@ def patched(
         if changed is not None:
             result.append(changed)
     for patch in wanted:
-        if patch.patch.operation == "ADD" and _adds(patch, kind):
+        if patch.patch.operation == "ADD" and select.is_for(patch, kind):
             added = patch.value()
             result.append(encoded(added.name, packed(added)))  # type: ignore[attr-defined]
     # Of two clusters with one name Envoy refuses all: the first stays.
@@ -75,10 +72,3 @@ def _concerns(patch: Wanted, name: str, kind: str) -> bool:
         and (not match.subset or match.subset == outbound.subset)
         and (not match.service or match.service == outbound.host)
     )
-
-
-def _adds(patch: Wanted, kind: str) -> bool:
-    context = patch.match.context
-    if kind == "router":
-        return context in {"ANY", select.GATEWAY}
-    return context in {"ANY", select.INBOUND, select.OUTBOUND}

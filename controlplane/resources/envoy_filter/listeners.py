@@ -8,27 +8,28 @@ from typing import Any
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.listener.v3.listener_pb2 import Listener
 
-from controlplane.registry.workloads import Labels
 from controlplane.resources.envoy_filter import lists, routes, select
 from controlplane.resources.envoy_filter.merge import merge, pack, unpack
 from controlplane.resources.envoy_filter.names import current_name
 from controlplane.resources.envoy_filter.schema import FilterChainMatch, FilterMatch, ListenerMatch
-from controlplane.resources.envoy_filter.select import Wanted
+from controlplane.resources.envoy_filter.select import Target, Wanted
 from controlplane.translation.pack import packed
 from controlplane.world.view import View
 from controlplane.xds.translator import Encoded, encoded
 
 _SORTS = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP_FILTER")
 _MANAGER = "envoy.filters.network.http_connection_manager"
+#: The name of the socket of a chain that names none.
+_PLAINTEXT = "envoy.transport_sockets.raw_buffer"
 _ANY, _ANY_CHAIN, _ANY_FILTER = ListenerMatch(), FilterChainMatch(), FilterMatch()
 
 
 def patched(
-    view: View, found: tuple[Encoded, ...], kind: str, namespace: str, labels: Labels
+    view: View, found: tuple[Encoded, ...], kind: str, target: Target
 ) -> tuple[Encoded, ...]:
     """All listeners of a proxy, patched. Without patches nothing is unpacked."""
     sorts = (*_SORTS, *routes.SORTS)
-    wanted = {sort: select.patches(view, namespace, labels, sort) for sort in sorts}
+    wanted = {sort: select.patches(view, target, sort) for sort in sorts}
     if not any(wanted.values()):
         return found
     result = []
@@ -162,6 +163,7 @@ def _chain_concerned(wanted: FilterChainMatch) -> Callable[[Any], bool]:
                 not wanted.destination_port
                 or wanted.destination_port == match.destination_port.value
             )
+            and wanted.transport_socket in {"", chain.transport_socket.name or _PLAINTEXT}
             and (not name or any(_named(name)(one) for one in chain.filters))
         )
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
-from controlplane.registry.workloads import Labels
 from controlplane.resources.envoy_filter import lists, select
 from controlplane.resources.envoy_filter.merge import merge
 from controlplane.resources.envoy_filter.schema import (
@@ -14,7 +13,7 @@ from controlplane.resources.envoy_filter.schema import (
     RouteMatch,
     VirtualHostMatch,
 )
-from controlplane.resources.envoy_filter.select import Wanted
+from controlplane.resources.envoy_filter.select import Target, Wanted
 from controlplane.translation.gateways import parse_route_name
 from controlplane.translation.names import parse_port
 from controlplane.translation.pack import packed
@@ -26,11 +25,9 @@ _ANY, _ANY_HOST, _ANY_ROUTE = RouteConfigurationMatch(), VirtualHostMatch(), Rou
 _ACTIONS = {"ROUTE": "route", "REDIRECT": "redirect", "DIRECT_RESPONSE": "direct_response"}
 
 
-def patched(
-    view: View, found: Encoded | None, context: str, namespace: str, labels: Labels
-) -> Encoded | None:
+def patched(view: View, found: Encoded | None, context: str, target: Target) -> Encoded | None:
     """A route configuration, patched. Without patches it is not unpacked."""
-    wanted = {sort: select.patches(view, namespace, labels, sort) for sort in SORTS}
+    wanted = {sort: select.patches(view, target, sort) for sort in SORTS}
     if found is None or not any(wanted.values()):
         return found
     routes = RouteConfiguration.FromString(found.body)

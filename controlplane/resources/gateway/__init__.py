@@ -1,5 +1,6 @@
 """Gateway: what it is called, its shape and its rules."""
 
+from controlplane.resources.gateway import not_yet
 from controlplane.resources.gateway.schema import Gateway
 from controlplane.resources.gateway.validate import validate
 from controlplane.resources.resource import Kind
@@ -14,4 +15,5 @@ KIND = Kind(
     short=("gw",),
     spec=Gateway,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )

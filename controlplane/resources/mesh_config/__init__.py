@@ -10,10 +10,12 @@ from controlplane.resources.mesh_config.merge import (
     apply_proxy_config,
 )
 from controlplane.resources.mesh_config.networks import MeshNetworks
+from controlplane.resources.mesh_config.not_yet import TABLE as NOT_YET
 from controlplane.resources.mesh_config.proxy_config import MeshProxyConfig
 from controlplane.resources.mesh_config.schema import MeshConfig
 
 __all__ = [
+    "NOT_YET",
     "PROXY_CONFIG_ANNOTATION",
     "MeshConfig",
     "MeshNetworks",

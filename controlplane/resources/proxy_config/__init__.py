@@ -1,5 +1,6 @@
 """ProxyConfig."""
 
+from controlplane.resources.proxy_config import not_yet
 from controlplane.resources.proxy_config.schema import ProxyConfig
 from controlplane.resources.proxy_config.validate import validate
 from controlplane.resources.resource import Kind
@@ -12,6 +13,7 @@ KIND = Kind(
     short=(),
     spec=ProxyConfig,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

@@ -1,5 +1,6 @@
 """RequestAuthentication."""
 
+from controlplane.resources.request_authentication import not_yet
 from controlplane.resources.request_authentication.schema import RequestAuthentication
 from controlplane.resources.request_authentication.validate import validate
 from controlplane.resources.resource import Kind
@@ -12,6 +13,7 @@ KIND = Kind(
     short=("ra",),
     spec=RequestAuthentication,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

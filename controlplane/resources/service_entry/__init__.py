@@ -1,6 +1,7 @@
 """ServiceEntry: what it is called, its shape and its rules."""
 
 from controlplane.resources.resource import Kind
+from controlplane.resources.service_entry import not_yet
 from controlplane.resources.service_entry.schema import ServiceEntry
 from controlplane.resources.service_entry.validate import validate
 
@@ -14,4 +15,5 @@ KIND = Kind(
     short=("se",),
     spec=ServiceEntry,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )

@@ -1,6 +1,7 @@
 """Telemetry."""
 
 from controlplane.resources.resource import Kind
+from controlplane.resources.telemetry import not_yet
 from controlplane.resources.telemetry.schema import Telemetry
 from controlplane.resources.telemetry.validate import validate
 
@@ -12,6 +13,7 @@ KIND = Kind(
     short=("telemetry",),
     spec=Telemetry,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

@@ -1,6 +1,7 @@
 """TrafficExtension."""
 
 from controlplane.resources.resource import Kind
+from controlplane.resources.traffic_extension import not_yet
 from controlplane.resources.traffic_extension.schema import TrafficExtension
 from controlplane.resources.traffic_extension.validate import validate
 
@@ -12,6 +13,7 @@ KIND = Kind(
     short=(),
     spec=TrafficExtension,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

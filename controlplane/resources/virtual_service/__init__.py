@@ -1,6 +1,7 @@
 """VirtualService: what it is called, its shape and its rules."""
 
 from controlplane.resources.resource import Kind
+from controlplane.resources.virtual_service import not_yet
 from controlplane.resources.virtual_service.schema import VirtualService
 from controlplane.resources.virtual_service.validate import validate
 
@@ -14,4 +15,5 @@ KIND = Kind(
     short=("vs",),
     spec=VirtualService,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )

@@ -33,6 +33,7 @@ from controlplane.resources.virtual_service.schema import (
 )
 from controlplane.translation import names
 from controlplane.translation.durations import duration
+from controlplane.translation.settings import headers
 from controlplane.world.view import View
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def forward(
         built.retry_policy.CopyFrom(policy)
     if rule.rewrite is not None:
         _rewrite(built, rule.rewrite, one)
+        forwarded = headers(view, client.settings).x_forwarded_host
+        built.append_x_forwarded_host = bool(forwarded and forwarded.enabled)
     authority = _new_authority(rule.headers.request if rule.headers else None)
     if authority:
         built.host_rewrite_literal = authority

@@ -13,6 +13,7 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import action, match, policies, select
 from controlplane.resources.virtual_service.schema import HTTPMatchRequest, HTTPRoute
+from controlplane.translation.settings import DEFAULT, Settings
 from controlplane.world.view import View
 
 
@@ -25,6 +26,7 @@ class Client:
     labels: Labels
     #: `mesh`, or the names of the gateways that it serves, `namespace/name`.
     gateways: tuple[str, ...] = (select.MESH,)
+    settings: Settings = DEFAULT
 
     @property
     def namespace(self) -> str:

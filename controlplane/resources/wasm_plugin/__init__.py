@@ -1,6 +1,7 @@
 """WasmPlugin."""
 
 from controlplane.resources.resource import Kind
+from controlplane.resources.wasm_plugin import not_yet
 from controlplane.resources.wasm_plugin.schema import WasmPlugin
 from controlplane.resources.wasm_plugin.validate import validate
 
@@ -12,6 +13,7 @@ KIND = Kind(
     short=(),
     spec=WasmPlugin,
     validate=validate,
+    not_yet=not_yet.TABLE,
 )
 
 __all__ = ["KIND"]

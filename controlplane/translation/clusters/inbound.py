@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, BindConfig, SocketAddress
 
-from controlplane.registry import inbound, mesh, protocols
+from controlplane.registry import inbound, mesh
 from controlplane.registry.inbound import Inbound
 from controlplane.registry.workloads import Labels
+from controlplane.resources.common.connection_pool import ConnectionPoolSettings
 from controlplane.resources.common.traffic_policy import TrafficPolicy
+from controlplane.resources.destination_rule import policy, select
 from controlplane.resources.destination_rule.translate import apply
-from controlplane.translation import names
-from controlplane.translation.clusters import protocol_options
+from controlplane.translation import names, stat_names
+from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
 from controlplane.translation.listeners.addresses import Capture, socket_address, split
 from controlplane.translation.pack import packed
@@ -24,17 +28,31 @@ _SOURCE = SocketAddress(address="127.0.0.6", port_value=0)
 
 @query
 def clusters(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
+    view: View,
+    namespace: str,
+    workload: str,
+    labels: Labels,
+    capture: Capture,
+    wire: Wire,
 ) -> tuple[Encoded, ...]:
-    """One for each port of the workload, `inbound|PORT||`."""
+    """One for each port of the workload, `inbound|PORT||`. `wire`: whatever the ports' protocol."""
     found = inbound.ports(view, namespace, workload, labels, (capture.address,))
-    return tuple(_cluster(view, one, capture) for one in found)
+    return tuple(
+        _cluster(view, one, capture, namespace, replace(wire, protocol=one.protocol, inbound=True))
+        for one in found
+    )
 
 
-def _cluster(view: View, one: Inbound, capture: Capture) -> Encoded:
-    name = names.inbound(one.port)
-    built = Cluster(name=name, connect_timeout=duration(mesh.config(view).connect_timeout))
-    at = _address(one, capture)
+def _cluster(view: View, one: Inbound, capture: Capture, namespace: str, wire: Wire) -> Encoded:
+    name, config = names.inbound(one.port), mesh.config(view)
+    built = Cluster(name=name, connect_timeout=duration(config.connect_timeout))
+    if config.inbound_cluster_stat_name and one.service is not None:
+        port = one.service.port(one.service_port)
+        if port is not None:
+            pattern = config.inbound_cluster_stat_name
+            named = stat_names.of_service(pattern, one.service, port, target=one.port)
+            built.alt_stat_name = named + ";"
+    at = _address(view, one, capture)
     if at is not None:
         built.type = Cluster.STATIC
         built.load_assignment.cluster_name = name
@@ -44,18 +62,22 @@ def _cluster(view: View, one: Inbound, capture: Capture) -> Encoded:
         built.type = Cluster.ORIGINAL_DST
         built.lb_policy = Cluster.CLUSTER_PROVIDED
         built.upstream_bind_config.CopyFrom(BindConfig(source_address=_SOURCE))
-    http2 = protocols.is_http2(one.protocol)
-    if one.pool is not None:
-        policy = TrafficPolicy(connection_pool=one.pool)
-        balancing = built.lb_policy
-        apply(built, policy, mesh.config(view), http2=http2)
-        built.lb_policy = balancing
-    elif http2:
-        protocol_options.http2(built)
+    balancing = built.lb_policy
+    apply(built, TrafficPolicy(connection_pool=_pool(view, one, namespace)), config, wire)
+    built.lb_policy = balancing
     return encoded(name, packed(built))
 
 
-def _address(one: Inbound, capture: Capture) -> Address | None:
+def _pool(view: View, one: Inbound, namespace: str) -> ConnectionPoolSettings | None:
+    """What the Sidecar says, else the rule of the service: it holds on both sides, as in Istio.
+    Rules for some clients only (`workloadSelector`) are not for what comes in."""
+    if one.pool is not None:
+        return one.pool
+    rule = select.rule(view, one.service, namespace, ()) if one.service is not None else select.NONE
+    return policy.of_port(mesh.config(view), rule.policy, None, one.service_port).connection_pool
+
+
+def _address(view: View, one: Inbound, capture: Capture) -> Address | None:
     """Of the application; None: where the client was going."""
     if one.endpoint.startswith("unix://"):
         built = Address()
@@ -67,6 +89,7 @@ def _address(one: Inbound, capture: Capture) -> Address | None:
         # `0.0.0.0` and `::` stand for the workload's own address.
         own = capture.address if host in {"0.0.0.0", "::"} else host
         return socket_address(own, port)
-    if capture.mode == "NONE" or one.opened:
+    local = mesh.config(view).inbound_traffic_policy.mode == "LOCALHOST" and not one.listed
+    if capture.mode == "NONE" or one.opened or local:
         return socket_address("127.0.0.1", dict(capture.application).get(one.port, one.port))
     return None

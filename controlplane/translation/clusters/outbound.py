@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ConfigSource
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
-from controlplane.registry import mesh, protocols
+from controlplane.registry import mesh
 from controlplane.registry.model import Port, Service
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
-from controlplane.translation import endpoints, names
+from controlplane.translation import endpoints, names, stat_names
 from controlplane.translation.clusters import proxy_protocol, tls
+from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
 from controlplane.world.view import View, query
@@ -22,12 +25,14 @@ ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
 
 
 @query
-def clusters(view: View, service: Service, client: str, labels: Labels) -> tuple[Encoded, ...]:
+def clusters(
+    view: View, service: Service, client: str, labels: Labels, wire: Wire
+) -> tuple[Encoded, ...]:
     """All clusters of a service, for clients of the namespace `client`; `labels`: those that
-    selectors of DestinationRules ask for."""
+    selectors of DestinationRules ask for; `wire`: whatever the protocol of its ports."""
     rule = select.rule(view, service, client, labels)
     return tuple(
-        cluster(view, service, port, subset, rule)
+        cluster(view, service, port, subset, rule, replace(wire, protocol=port.protocol))
         for port in service.ports
         if port.protocol != "udp"
         for subset in ("", *(one.name for one in rule.subsets))
@@ -35,7 +40,24 @@ def clusters(view: View, service: Service, client: str, labels: Labels) -> tuple
 
 
 @query
-def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -> Encoded:
+def passed_on(
+    view: View, service: Service, port: Port, subset: str, client: str, labels: Labels, wire: Wire
+) -> Encoded:
+    """The cluster of an east-west gateway: the same hosts by another name, in bytes as they come,
+    because clients and hosts speak mutual TLS through it."""
+    rule = select.rule(view, service, client, labels)
+    of_clients = cluster(view, service, port, subset, rule, replace(wire, protocol="tcp"))
+    built = Cluster.FromString(of_clients.body)
+    built.name = names.sni(port.number, subset, service.host)
+    for field in ("transport_socket", "transport_socket_matches", "alt_stat_name"):
+        built.ClearField(field)
+    return encoded(built.name, packed(built))
+
+
+@query
+def cluster(
+    view: View, service: Service, port: Port, subset: str, rule: Rule, wire: Wire
+) -> Encoded:
     """One cluster, named `outbound|PORT|SUBSET|HOST`."""
     config = mesh.config(view)
     name = names.outbound(port.number, subset, service.host)
@@ -48,6 +70,9 @@ def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -
         lb_policy=Cluster.LEAST_REQUEST,
         connect_timeout=duration(config.connect_timeout),
     )
+    if config.outbound_cluster_stat_name:
+        pattern = config.outbound_cluster_stat_name
+        built.alt_stat_name = stat_names.of_service(pattern, service, port, subset) + ";"
     match service.resolution:
         case "EDS":
             built.type = Cluster.EDS
@@ -64,7 +89,8 @@ def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -
             labels = endpoints.subset_labels(chosen)
             assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
-    translate.apply(built, holds, config, http2=protocols.is_http2(port.protocol))
-    tls.add(view, built, service, port, subset, holds.tls)
+    translate.apply(built, holds, config, wire)
+    may_have = not wire.sidecar or rule.selecting
+    tls.add(view, built, service, port, subset, holds.tls, may_have=may_have)
     proxy_protocol.add(built, holds.proxy_protocol)
     return encoded(name, packed(built))

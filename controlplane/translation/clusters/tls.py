@@ -6,8 +6,11 @@ every other one in plaintext, so that workloads get their sidecars one after the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import DataSource, TransportSocket
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     CommonTlsContext,
     UpstreamTlsContext,
@@ -21,8 +24,10 @@ from controlplane.resources.common.tls import ClientTLSSettings
 from controlplane.translation import names
 from controlplane.translation.clusters import identities
 from controlplane.translation.clusters.proxy_protocol import PLAINTEXT
-from controlplane.translation.tls import secret, socket, workload_context
+from controlplane.translation.tls import never, secret, secret_name, socket, workload_context
 from controlplane.world.view import View
+
+_Named = Callable[[str], SdsSecretConfig]
 
 
 def add(
@@ -32,8 +37,11 @@ def add(
     port: Port,
     subset: str,
     given: ClientTLSSettings | None,
+    *,
+    may_have: bool,
 ) -> None:
-    """Gives a cluster its transport sockets. `given`: the policy's `tls`."""
+    """Gives a cluster its transport sockets. `given`: the policy's `tls`; `may_have`: whether the
+    proxy is given the Secret that this names."""
     if given is None:
         if not service.external and service.resolution != "ALIAS":
             _auto(view, cluster, service, port, subset)
@@ -44,7 +52,7 @@ def add(
         case "ISTIO_MUTUAL":
             cluster.transport_socket.CopyFrom(_mutual(view, service, port, subset, given))
         case _:
-            cluster.transport_socket.CopyFrom(_origination(port, service, given))
+            cluster.transport_socket.CopyFrom(_origination(view, port, service, given, may_have))
 
 
 def _auto(view: View, cluster: Cluster, service: Service, port: Port, subset: str) -> None:
@@ -68,26 +76,36 @@ def _mutual(
     return socket(UpstreamTlsContext(sni=sni, common_tls_context=workload_context(alpn, sans)))
 
 
-def _origination(port: Port, service: Service, given: ClientTLSSettings) -> TransportSocket:
+def _origination(
+    view: View, port: Port, service: Service, given: ClientTLSSettings, may_have: bool
+) -> TransportSocket:
     """TLS with a server that is not of the mesh: SIMPLE, or MUTUAL with a certificate of ours."""
     context = CommonTlsContext()
     if protocols.is_http2(port.protocol):
         context.alpn_protocols.append("h2")
     elif protocols.is_http(port.protocol):
         context.alpn_protocols.append("http/1.1")
+    # Istio's sidecars would go on in plaintext. Ours connect to nobody: without the Secret there is
+    # no TLS, and nothing waits for it.
+    named = secret if may_have else never
     if given.mode == "MUTUAL":
-        _certificate(context, given)
-    _validation(context, given)
+        _certificate(context, given, named)
+    _validation(context, given, named)
+    defaults = mesh.config(view).tls_defaults
+    if defaults is not None:
+        # As in Istio, the least version is for what servers here take.
+        context.tls_params.ecdh_curves.extend(defaults.ecdh_curves)
+        context.tls_params.cipher_suites.extend(defaults.cipher_suites)
     sni = given.sni
     if not sni and not service.host.startswith("*"):
         sni = service.host
     return socket(UpstreamTlsContext(sni=sni, common_tls_context=context))
 
 
-def _certificate(context: CommonTlsContext, given: ClientTLSSettings) -> None:
+def _certificate(context: CommonTlsContext, given: ClientTLSSettings, named: _Named) -> None:
     if given.credential_name:
-        name = f"kubernetes://{given.credential_name}"
-        context.tls_certificate_sds_secret_configs.append(secret(name))
+        name = secret_name(given.credential_name)
+        context.tls_certificate_sds_secret_configs.append(named(name))
         return
     chain = DataSource(filename=given.client_certificate)
     context.tls_certificates.add(
@@ -95,14 +113,18 @@ def _certificate(context: CommonTlsContext, given: ClientTLSSettings) -> None:
     )
 
 
-def _validation(context: CommonTlsContext, given: ClientTLSSettings) -> None:
+def _validation(context: CommonTlsContext, given: ClientTLSSettings, named: _Named) -> None:
     if given.insecure_skip_verify:
         context.validation_context.SetInParent()
         return
-    if given.credential_name:
+    # A CA of its own; else where the certificate is.
+    credential = given.ca_cert_credential_name or (
+        "" if given.ca_certificates else given.credential_name
+    )
+    if credential:
         combined = context.combined_validation_context
         combined.validation_context_sds_secret_config.CopyFrom(
-            secret(f"kubernetes://{given.credential_name}-cacert")
+            named(f"{secret_name(credential)}-cacert")
         )
         checks = combined.default_validation_context
         checks.SetInParent()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import yaml
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog, AccessLogFilter
 from envoy.config.core.v3.config_source_pb2 import ApiVersion
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.extensions.access_loggers.file.v3.file_pb2 import FileAccessLog
 from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
     CommonGrpcAccessLogConfig,
@@ -14,6 +15,7 @@ from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
 from envoy.extensions.access_loggers.open_telemetry.v3.logs_service_pb2 import (
     OpenTelemetryAccessLogConfig,
 )
+from envoy.extensions.formatter.req_without_query.v3.req_without_query_pb2 import ReqWithoutQuery
 
 from controlplane.registry import mesh
 from controlplane.resources.mesh_config import MeshConfig
@@ -29,6 +31,11 @@ from controlplane.translation.providers import Target, target
 from controlplane.world.view import View, query
 
 _FILE, _STDOUT = "envoy.access_loggers.file", "/dev/stdout"
+#: An operator that Envoy knows only where a formatter is named for it.
+_WITHOUT_QUERY = "%REQ_WITHOUT_QUERY"
+_FORMATTER = TypedExtensionConfig(
+    name="envoy.formatter.req_without_query", typed_config=any_of(ReqWithoutQuery())
+)
 #: The provider that Istio has without being told; what MeshConfig says of formats is for it.
 _BUILT_IN = "envoy"
 #: What Istio's telemetry leaves for loggers.
@@ -86,6 +93,25 @@ def loggers(view: View, reporting: Reporting) -> tuple[AccessLog, ...]:
             if one.filter is not None and one.filter.expression:
                 built.filter.CopyFrom(access_log_filter(one.filter.expression))
             found.append(built)
+    return tuple(found)
+
+
+@query
+def of_listener(view: View, reporting: Reporting) -> tuple[AccessLog, ...]:
+    """The access logs of connections that no filter chain takes (`NR`), which no other log has."""
+    if mesh.config(view).disable_envoy_listener_log:
+        return ()
+    found = []
+    for one in loggers(view, reporting):
+        built = AccessLog()
+        built.CopyFrom(one)
+        unmatched = AccessLogFilter(response_flag_filter={"flags": ["NR"]})
+        if built.HasField("filter"):
+            both = AccessLogFilter()
+            both.and_filter.filters.extend((unmatched, built.filter))
+            unmatched = both
+        built.filter.CopyFrom(unmatched)
+        found.append(built)
     return tuple(found)
 
 
@@ -147,6 +173,8 @@ def _otel(to: Target, given: EnvoyOtelAls) -> AccessLog:
     built.body.string_value = (wanted.text if wanted else "") or _TEXT
     for key, value in sorted((wanted.labels or {}).items() if wanted else ()):
         built.attributes.values.add(key=key).value.string_value = str(value)
+    if _WITHOUT_QUERY in str(built):
+        built.formatters.append(_FORMATTER)
     return AccessLog(name="envoy.access_loggers.open_telemetry", typed_config=any_of(built))
 
 
@@ -158,7 +186,7 @@ def _file(given: EnvoyFileAccessLog) -> AccessLog:
     else:
         _text(file, (wanted.text if wanted else "") or _TEXT)
     file.log_format.omit_empty_values = given.omit_empty_values
-    return AccessLog(name=_FILE, typed_config=any_of(file))
+    return _of_file(file)
 
 
 def _of_mesh(config: MeshConfig, path: str) -> AccessLog:
@@ -167,6 +195,12 @@ def _of_mesh(config: MeshConfig, path: str) -> AccessLog:
         file.log_format.json_format.update(_fields(config.access_log_format))
     else:
         _text(file, config.access_log_format or _TEXT)
+    return _of_file(file)
+
+
+def _of_file(file: FileAccessLog) -> AccessLog:
+    if _WITHOUT_QUERY in str(file.log_format):
+        file.log_format.formatters.append(_FORMATTER)
     return AccessLog(name=_FILE, typed_config=any_of(file))
 
 

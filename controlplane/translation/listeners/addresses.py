@@ -9,8 +9,6 @@ from envoy.config.core.v3.address_pb2 import Address
 from controlplane.translation import names
 from controlplane.world.proxy import Proxy
 
-OUTBOUND_PORT, INBOUND_PORT = 15001, 15006
-
 
 @dataclass(frozen=True, slots=True)
 class Capture:
@@ -46,6 +44,15 @@ def socket_address(host: str, port: int) -> Address:
     built.socket_address.address = host
     built.socket_address.port_value = port
     return built
+
+
+def bound(where: str, port: int) -> Address:
+    """What `bind` of a Gateway or a Sidecar means: an address, or a unix socket."""
+    if where.startswith("unix://"):
+        built = Address()
+        built.pipe.path = where.removeprefix("unix://")
+        return built
+    return socket_address(where, port)
 
 
 def split(text: str) -> tuple[str, int] | None:

@@ -13,6 +13,7 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
+from envoy.extensions.filters.listener.original_src.v3.original_src_pb2 import OriginalSrc
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
@@ -21,29 +22,47 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from controlplane.registry import inbound, mesh, protocols
 from controlplane.registry.inbound import Inbound
 from controlplane.registry.workloads import Labels
+from controlplane.resources.common.tls import ServerTLSSettings
+from controlplane.resources.mesh_config.proxy_config import SetCurrentClientCertDetails
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
 from controlplane.resources.telemetry.select import Reporting, reporting
-from controlplane.translation import names
-from controlplane.translation.listeners import addresses, authorization, checks, manager
+from controlplane.translation import names, settings
+from controlplane.translation.listeners import access_log, addresses, authorization, checks, manager
 from controlplane.translation.listeners.addresses import Capture
-from controlplane.translation.listeners.sniffing import PLAIN_HTTP, http_inspector, tls_inspector
+from controlplane.translation.listeners.sniffing import (
+    PLAIN_HTTP,
+    http_inspector,
+    tls_inspector,
+    wait,
+)
 from controlplane.translation.pack import any_of, packed
 from controlplane.translation.routes import inbound as routes
-from controlplane.translation.tls import socket, workload_context
+from controlplane.translation.server_tls import server_context
+from controlplane.translation.settings import Settings
+from controlplane.translation.tls import (
+    MESH_ALPN,
+    MESH_HTTP_ALPN,
+    MESH_TCP_ALPN,
+    socket,
+    workload_context,
+)
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
-#: What sidecars say in ALPN when they speak mutual TLS to each other.
-_MESH_TCP_ALPN = ("istio-peer-exchange", "istio")
-_MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
-_MESH_ALPN = (*_MESH_TCP_ALPN, *_MESH_HTTP_ALPN)
+#: Of packets that leave for the application in its clients' names, which iptables rules know.
+_MARK = 1337
 _HTTP_ALPN = ["h2", "http/1.1"]
 _TCP_ALPN = ["istio-peer-exchange", "h2", "http/1.1"]
 
 
 @query
 def listeners(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
+    view: View,
+    namespace: str,
+    workload: str,
+    labels: Labels,
+    capture: Capture,
+    given: Settings,
 ) -> tuple[Encoded, ...]:
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     offers = {
@@ -56,10 +75,14 @@ def listeners(
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
     for port, offer in offers.items():
-        as_bytes = [*connections, _tcp(view, names.inbound(port), to)]
+        as_bytes = [*connections, _tcp(view, names.inbound(port), to, given)]
         held = mode(view, namespace, labels, port)
-        as_requests = [_http(view, offer, requests, to)]
-        if offer.protocol == "auto":
+        as_requests = [_http(view, offer, requests, to, given)]
+        if offer.tls is not None and held == "DISABLE":
+            http = offer.protocol == "https"
+            filters = as_requests if http else as_bytes
+            opened[port] = [_ended(view, str(port), offer.tls, filters, http=http)]
+        elif offer.protocol == "auto":
             opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
         elif protocols.is_http(offer.protocol):
             opened[port] = _secured(view, str(port), held, as_requests, as_bytes, http=True)
@@ -68,28 +91,35 @@ def listeners(
         if not offer.opened:
             chains += _for_port(port, opened[port])
     bound = tuple(
-        _one(_opened(offer, opened[port], capture))
+        _one(_opened(view, offer, opened[port], capture, to))
         for port, offer in offers.items()
         if offer.opened or capture.mode == "NONE"
     )
     if capture.mode == "NONE":
         return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to)]
+    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to, given)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
         chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
     held = mode(view, namespace, labels, 0)
     chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
-    return (_one(_virtual(view, chains, to)), *bound)
+    return (_one(_virtual(view, chains, to, given, capture)), *bound)
 
 
 def _one(listener: Listener) -> Encoded:
     return encoded(listener.name, packed(listener))
 
 
-def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listener:
-    built = _listener("virtualInbound", "0.0.0.0", addresses.INBOUND_PORT)
+def _virtual(
+    view: View,
+    chains: Iterable[FilterChain],
+    to: Reporting,
+    given: Settings,
+    capture: Capture,
+) -> Listener:
+    port = mesh.config(view).proxy_inbound_listen_port
+    built = _listener("virtualInbound", "0.0.0.0", port)
     built.use_original_dst.value = False
     built.listener_filters.insert(
         0,
@@ -97,23 +127,35 @@ def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listen
             name="envoy.filters.listener.original_dst", typed_config=any_of(OriginalDst())
         ),
     )
+    if capture.mode == "TPROXY":
+        # The application sees who called.
+        built.transparent.value = True
+        source = OriginalSrc(mark=_MARK)
+        name = "envoy.filters.listener.original_src"
+        built.listener_filters.insert(1, ListenerFilter(name=name, typed_config=any_of(source)))
     built.filter_chains.append(
         FilterChain(
             name="virtualInbound-blackhole",
-            filter_chain_match=FilterChainMatch(destination_port={"value": addresses.INBOUND_PORT}),
-            filters=[_tcp(view, names.BLACK_HOLE, to)],
+            filter_chain_match=FilterChainMatch(destination_port={"value": port}),
+            filters=[_tcp(view, names.BLACK_HOLE, to, given)],
         )
     )
     built.filter_chains.extend(chains)
     _inspect_http(built)
+    wait(view, built)
+    built.access_log.extend(access_log.of_listener(view, to))
     return built
 
 
-def _opened(offer: Inbound, chains: Iterable[FilterChain], capture: Capture) -> Listener:
+def _opened(
+    view: View, offer: Inbound, chains: Iterable[FilterChain], capture: Capture, to: Reporting
+) -> Listener:
     bind = offer.bind or capture.address
     built = _listener(f"{bind}_{offer.port}", bind, offer.port)
     built.filter_chains.extend(chains)
     _inspect_http(built)
+    wait(view, built)
+    built.access_log.extend(access_log.of_listener(view, to))
     return built
 
 
@@ -155,7 +197,7 @@ def _secured(
     as_bytes: list[Filter],
     *,
     http: bool,
-    alpn: tuple[str, ...] = _MESH_ALPN,
+    alpn: tuple[str, ...] = MESH_ALPN,
 ) -> list[FilterChain]:
     """The chains of one port by its mode. `as_bytes`: for TLS that is not the mesh's, which the
     application ends itself; `alpn`: what tells the mesh's from it."""
@@ -173,6 +215,20 @@ def _secured(
     return [mutual, plain, foreign]
 
 
+def _ended(
+    view: View, name: str, given: ServerTLSSettings, filters: list[Filter], *, http: bool
+) -> FilterChain:
+    """TLS of clients outside of the mesh, that a Sidecar resource ends with its own certificates:
+    plaintext is not taken, as in Istio."""
+    context = DownstreamTlsContext(
+        common_tls_context=server_context(view, given, _HTTP_ALPN if http else ())
+    )
+    context.require_client_certificate.value = given.mode == "MUTUAL"
+    chain = FilterChain(name=f"{name}-tls", filters=filters, transport_socket=socket(context))
+    chain.filter_chain_match.transport_protocol = "tls"
+    return chain
+
+
 def _sniffed(
     view: View, name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
 ) -> list[FilterChain]:
@@ -182,14 +238,14 @@ def _sniffed(
         name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, True)
     )
     requests.filter_chain_match.transport_protocol = "tls"
-    requests.filter_chain_match.application_protocols.extend(_MESH_HTTP_ALPN)
+    requests.filter_chain_match.application_protocols.extend(MESH_HTTP_ALPN)
     found = [] if mode == "DISABLE" else [requests]
     if mode != "STRICT":
         plain = FilterChain(name=f"{name}-plain-http", filters=as_requests)
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         found.append(plain)
-    return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=_MESH_TCP_ALPN)
+    return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=MESH_TCP_ALPN)
 
 
 def _tls(view: View, http: bool) -> TransportSocket:
@@ -198,19 +254,38 @@ def _tls(view: View, http: bool) -> TransportSocket:
         common_tls_context=workload_context(alpn, (), mesh.trust_domains(view))
     )
     context.require_client_certificate.value = True
+    given = mesh.config(view).mesh_mtls
+    if given is not None:
+        params = context.common_tls_context.tls_params
+        params.cipher_suites.extend(given.cipher_suites)
+        if given.min_protocol_version == "TLSV1_3":
+            params.tls_minimum_protocol_version = params.TLSv1_3
     return socket(context)
 
 
-def _http(view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reporting) -> Filter:
-    details = hcm.HttpConnectionManager.SetCurrentClientCertDetails(dns=True, uri=True)
-    details.subject.value = True
-    connection = manager.manager(view, f"inbound_0.0.0.0_{offer.port}", before, to)
-    connection.forward_client_cert_details = hcm.HttpConnectionManager.APPEND_FORWARD
-    connection.set_current_client_cert_details.CopyFrom(details)
-    connection.server_name = "istio-envoy"
-    connection.route_config.CopyFrom(routes.configuration(offer.service_port, offer.port))
+def _http(
+    view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reporting, given: Settings
+) -> Filter:
+    prefix = f"inbound_0.0.0.0_{offer.port}"
+    web = offer.protocol == "grpc-web"
+    connection = manager.manager(view, prefix, before, to, given, manager.SERVER_NAME, grpc_web=web)
+    wanted = settings.headers(view, given)
+    forward = wanted.forwarded_client_cert
+    connection.forward_client_cert_details = (
+        hcm.HttpConnectionManager.ForwardClientCertDetails.Value(
+            "APPEND_FORWARD" if forward == "UNDEFINED" else forward
+        )
+    )
+    said = wanted.set_current_client_cert_details or SetCurrentClientCertDetails()
+    details = connection.set_current_client_cert_details
+    details.subject.value = said.subject is not False
+    details.uri = said.uri is not False
+    details.dns = said.dns is not False
+    details.cert = bool(said.cert)
+    details.chain = bool(said.chain)
+    connection.route_config.CopyFrom(routes.configuration(view, offer))
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(view: View, cluster: str, to: Reporting) -> Filter:
-    return manager.tcp_proxy(view, ((cluster, 100),), to)
+def _tcp(view: View, cluster: str, to: Reporting, given: Settings) -> Filter:
+    return manager.tcp_proxy(view, ((cluster, 100),), to, given=given)

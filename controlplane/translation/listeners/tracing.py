@@ -19,7 +19,6 @@ from envoy.extensions.tracers.opentelemetry.resource_detectors.v3.environment_re
 )
 from google.protobuf.message import Message
 
-from controlplane.registry import mesh
 from controlplane.resources.mesh_config.providers import (
     ExtensionProvider,
     HttpHeader,
@@ -30,6 +29,7 @@ from controlplane.resources.telemetry.select import Reporting, Spans, spans
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import any_of
 from controlplane.translation.providers import Target, target
+from controlplane.translation.settings import Settings, proxy_config
 from controlplane.world.view import View
 
 _DEFAULT_SAMPLING = 1.0
@@ -38,7 +38,9 @@ _ZIPKIN_SECONDS = 5.0
 _ENVIRONMENT = "envoy.tracers.opentelemetry.resource_detectors.environment"
 
 
-def add(view: View, built: hcm.HttpConnectionManager, reporting: Reporting) -> None:
+def add(
+    view: View, built: hcm.HttpConnectionManager, reporting: Reporting, given: Settings
+) -> None:
     """Gives a connection manager its spans. A provider whose service the registry does not have,
     or that is of another sort, gets none."""
     chosen = spans(view, reporting)
@@ -48,7 +50,7 @@ def add(view: View, built: hcm.HttpConnectionManager, reporting: Reporting) -> N
     if tracer is None:
         return
     name, config, longest = tracer
-    proxy = mesh.config(view).default_config.tracing
+    proxy = proxy_config(view, given).tracing
     tracing = built.tracing
     tracing.provider.name = name
     tracing.provider.typed_config.CopyFrom(any_of(config))
@@ -62,7 +64,7 @@ def add(view: View, built: hcm.HttpConnectionManager, reporting: Reporting) -> N
     tracing.overall_sampling.value = 100
     tracing.random_sampling.value = sampling
     if chosen.istio_tags:
-        for tag, value in _istio_tags(view, reporting):
+        for tag, value in _istio_tags(view, reporting, given):
             tracing.custom_tags.add(tag=tag).literal.value = value
     _custom_tags(tracing, chosen)
     if chosen.provider.skywalking is not None:
@@ -73,11 +75,11 @@ def add(view: View, built: hcm.HttpConnectionManager, reporting: Reporting) -> N
         built.request_id_extension.typed_config.CopyFrom(any_of(ids))
 
 
-def _istio_tags(view: View, reporting: Reporting) -> Iterable[tuple[str, str]]:
+def _istio_tags(view: View, reporting: Reporting, given: Settings) -> Iterable[tuple[str, str]]:
     labels = dict(reporting.labels)
     canonical = labels.get("service.istio.io/canonical-name") or labels.get("app", "unknown")
     revision = labels.get("service.istio.io/canonical-revision") or labels.get("version", "latest")
-    proxy = mesh.config(view).default_config
+    proxy = proxy_config(view, given)
     return (
         ("istio.canonical_revision", revision),
         ("istio.canonical_service", canonical),

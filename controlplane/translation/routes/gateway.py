@@ -12,13 +12,19 @@ from controlplane.resources.virtual_service import match, select, translate
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.gateways import Gate, is_http, route_name
 from controlplane.translation.pack import packed
+from controlplane.translation.settings import Settings, attempts_counted
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
 
 @query
 def configuration(
-    view: View, gates: tuple[Gate, ...], namespace: str, labels: Labels, name: str
+    view: View,
+    gates: tuple[Gate, ...],
+    namespace: str,
+    labels: Labels,
+    name: str,
+    given: Settings,
 ) -> Encoded | None:
     """The routes of one port, or of one server that ends TLS; None if no server has the name.
     `labels`: those of the proxy that matches ask for."""
@@ -34,7 +40,7 @@ def configuration(
         servers = [one for one in gate.servers if is_http(one) and route_name(gate, one) == name]
         found = found or bool(servers)
         for server in servers:
-            client = Client(Caller(namespace), labels, (server.name,))
+            client = Client(Caller(namespace), labels, (server.name,), given)
             bound = select.for_gateways(view, client.gateways, namespace)
             for host, key in bound:
                 served = server.narrowed(key.namespace, host)
@@ -47,7 +53,10 @@ def configuration(
     if not found:
         return None
     if hosts:
-        built.virtual_hosts.extend(_ordered(hosts[host]) for host in sorted(hosts))
+        counted = attempts_counted(view, given)
+        for host in sorted(hosts):
+            hosts[host].include_request_attempt_count = counted
+            built.virtual_hosts.append(_ordered(hosts[host]))
     else:
         # As Istio: a port that nothing is bound to answers 404.
         built.virtual_hosts.append(VirtualHost(name=f"blackhole:{name}", domains=["*"]))
@@ -64,9 +73,7 @@ def _add(
 
 def _host(hosts: dict[str, VirtualHost], host: str, port: int) -> VirtualHost:
     if host not in hosts:
-        hosts[host] = VirtualHost(
-            name=f"{host}:{port}", domains=[host], include_request_attempt_count=True
-        )
+        hosts[host] = VirtualHost(name=f"{host}:{port}", domains=[host])
     return hosts[host]
 
 

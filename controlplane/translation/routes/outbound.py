@@ -21,6 +21,7 @@ from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import anywhere_else, names
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import joined, packed
+from controlplane.translation.settings import attempts_counted, headers
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
@@ -33,14 +34,18 @@ _HTTP_PORT = 80
 
 @query
 def configuration(view: View, client: Client, name: str) -> Encoded | None:
-    """The routes `name` (a port, or `http_proxy`) of workloads that are alike in `client`; None if
-    there is no such listener."""
-    port = names.parse_port(name)
-    if port is None and name != HTTP_PROXY:
+    """The routes `name` (a port, `http_proxy`, or of a Sidecar's egress listener for all ports) of
+    workloads that are alike in `client`; None if there is no such listener."""
+    seen = scope.of_caller(view, client.caller)
+    own = next((one for one in seen.egress if name and one.routes == name), None)
+    port = names.parse_port(name) if own is None else None
+    if port is None and own is None and name != HTTP_PROXY:
         return _of_one_service(view, client, name)
+    listener = own if port is None else seen.of_port(port)
+    everything = seen.services() if name == HTTP_PROXY else ()
     hosts = [
         virtual_host(view, service, one, client, port is None)
-        for service in scope.of_caller(view, client.caller).services()
+        for service in (everything if listener is None else listener.services)
         for one in service.ports
         if (port is None or one.number == port) and _routable(one)
     ]
@@ -84,7 +89,7 @@ def virtual_host(
     built = VirtualHost(
         name=f"{service.host}:{port.number}",
         domains=_with_port(_domains(view, service, client.namespace), port.number, with_port),
-        include_request_attempt_count=True,
+        include_request_attempt_count=attempts_counted(view, client.settings),
     )
     key = select.for_host(view, client.caller, service.host)
     routes = translate.routes(view, key, port.number, client) if key else []
@@ -97,7 +102,7 @@ def _foreign(view: View, host: str, client: Client, with_port: bool) -> bytes:
     built = VirtualHost(
         name=f"{host}:{_HTTP_PORT}",
         domains=_with_port([host], _HTTP_PORT, with_port),
-        include_request_attempt_count=True,
+        include_request_attempt_count=attempts_counted(view, client.settings),
     )
     key = select.for_host(view, client.caller, host)
     if key is not None:
@@ -190,7 +195,11 @@ def _default_route(view: View, service: Service, port: Port, client: Client) -> 
 
 def _anywhere_else(view: View, client: Client) -> bytes:
     """Hosts that are no service: on to where the client was going, or refused."""
-    built = VirtualHost(name="block_all", domains=["*"], include_request_attempt_count=True)
+    built = VirtualHost(
+        name="block_all",
+        domains=["*"],
+        include_request_attempt_count=attempts_counted(view, client.settings),
+    )
     route = built.routes.add(name="block_all", match=RouteMatch(prefix="/"))
     cluster = anywhere_else.cluster(view, client)
     if cluster == names.BLACK_HOLE:
@@ -198,4 +207,6 @@ def _anywhere_else(view: View, client: Client) -> bytes:
     else:
         built.name = route.name = "allow_any"
         route.route.CopyFrom(RouteAction(cluster=cluster, timeout=duration(0)))
+        forwarded = headers(view, client.settings).x_forwarded_host
+        route.route.append_x_forwarded_host = bool(forwarded and forwarded.enabled)
     return packed(built)

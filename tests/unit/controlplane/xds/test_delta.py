@@ -6,6 +6,7 @@ from controlplane.xds.options import Limits
 from controlplane.xds.translator import encoded
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
+from controlplane.xds.type_urls import EXTENSION as X
 from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
 from tests.support.xds_world import resource
@@ -81,6 +82,26 @@ async def test_only_what_differs_is_sent() -> None:
     response = await client.take(C)
     assert names(response) == []
     assert list(response.removed_resources) == ["a"]
+
+
+@played
+async def test_an_extension_is_not_taken_from_listeners_that_drain() -> None:
+    desk = Desk()
+    await desk.put(X, "a")
+    client = desk.client()
+    await client.say(X, subscribe=["a", "none"])
+    first = await client.take(X)
+    assert names(first) == ["a"]
+    # Who waits for one that there is not is told so.
+    assert list(first.removed_resources) == ["none"]
+    await desk.drop(X, "a")
+    assert client.get() is None
+    assert client.stream.clean
+    await desk.put(X, "a", body=b"\x12\x00")
+    assert names(await client.take(X)) == ["a"]
+    await desk.drop(X, "a")
+    await client.say(X, unsubscribe=["a"])
+    assert client.get() is None
 
 
 @played

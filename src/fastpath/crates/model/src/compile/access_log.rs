@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::accesslog::v3 as pb;
 use envoy_types::pb::envoy::config::core::v3::{
-    SubstitutionFormatString, substitution_format_string,
+    SubstitutionFormatString, TypedExtensionConfig, substitution_format_string,
 };
 use envoy_types::pb::envoy::extensions::access_loggers::{file::v3 as file, stream::v3 as stream};
 use envoy_types::pb::google::protobuf::Any;
@@ -31,6 +31,7 @@ const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGI
 
 const FILE: &str = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
 const STDOUT: &str = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
+const WITHOUT_QUERY: &str = "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery";
 const STDERR: &str = "envoy.extensions.access_loggers.stream.v3.StderrAccessLog";
 
 pub(super) fn compile(
@@ -127,6 +128,7 @@ fn stream_format(
 }
 
 fn log_format(message: &SubstitutionFormatString, problems: &mut Problems) -> Option<LogFormat> {
+    formatters(&message.formatters, problems);
     let omit = message.omit_empty_values;
     match message.format.as_ref()? {
         Template::TextFormat(format) => text("text_format", format, omit, problems),
@@ -135,6 +137,20 @@ fn log_format(message: &SubstitutionFormatString, problems: &mut Problems) -> Op
             let format = data_source::read_text(source, p)?;
             text("", &format, omit, p)
         }),
+    }
+}
+
+/// Extensions that add operators. The one that is known here adds what every format has anyway.
+fn formatters(messages: &[TypedExtensionConfig], problems: &mut Problems) {
+    for (index, message) in messages.iter().enumerate() {
+        let any = message.typed_config.as_ref();
+        let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
+        if type_name != WITHOUT_QUERY {
+            problems.within_item("formatters", index, |p| {
+                let reason = not_implemented(Some(&message.name), type_name);
+                p.report(format!("{reason} as a formatter"));
+            });
+        }
     }
 }
 

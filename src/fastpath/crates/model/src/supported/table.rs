@@ -1484,10 +1484,15 @@ pub const TABLE: &[Entry] = &[
             "json_format",
             "omit_empty_values",
             "content_type",
+            "formatters",
         ],
         ignored: &[("json_format_options", "keys are always sorted")],
         default_only: &[],
     },
+    all(
+        "envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery",
+        &[],
+    ),
     // -- clusters --
     Entry {
         message: "envoy.config.cluster.v3.Cluster",

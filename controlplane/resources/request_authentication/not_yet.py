@@ -1,0 +1,7 @@
+"""Fields of RequestAuthentication without effect yet."""
+
+from __future__ import annotations
+
+from controlplane.resources.common.target import for_waypoints
+
+TABLE = for_waypoints("there are no waypoints, so nobody would look at tokens", unsafe=True)

@@ -18,6 +18,7 @@ use crate::compile::{
 };
 use crate::problem::{ConfigProblem, Problem, Problems};
 use crate::resources::bind::BindConfig;
+use crate::resources::istio::Local;
 use crate::schema::{self, Schema};
 use crate::store::{NO_ADS, check_reference, not_a_server};
 use crate::text::{self, Document, UnknownFields};
@@ -32,6 +33,8 @@ pub struct Bootstrap {
     pub body: Vec<u8>,
     pub node_id: String,
     pub node_cluster: String,
+    /// The node as Istio's filters see it.
+    pub local: Arc<Local>,
     pub admin_address: Option<SocketAddr>,
     /// (name, resource bytes)
     pub static_listeners: Vec<(String, Vec<u8>)>,
@@ -236,6 +239,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
             .zip(static_resources(message, "secrets").map(text::encode))
             .collect(),
         body,
+        local: Arc::new(Local::of_node(&node)),
         node_id: node.id,
         node_cluster: node.cluster,
         admin_address,

@@ -24,3 +24,4 @@ pub mod supported;
 mod testing;
 pub mod text;
 mod validate;
+pub mod workload;

@@ -14,8 +14,8 @@ use super::duration::millis_or;
 use super::protocol_options::limit;
 use super::route_action::priority;
 use super::{
-    Assignment, Context, ENDPOINTS, bind, config_source, endpoints, load_balancing, metadata,
-    original_dst, outlier, protocol_options, tls,
+    Assignment, Context, ENDPOINTS, bind, config_source, endpoints, istio, load_balancing,
+    metadata, original_dst, outlier, protocol_options, tls,
 };
 use crate::problem::Problems;
 use crate::resources::cluster::{
@@ -112,6 +112,11 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         transport_matches,
         keepalive,
         bind,
+        istio: message
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.filter_metadata.get(metadata::ISTIO))
+            .map(|metadata| Arc::new(istio::cluster(metadata))),
     })
 }
 

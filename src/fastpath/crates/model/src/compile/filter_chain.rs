@@ -10,9 +10,10 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::{Context, hcm, rbac, tcp_proxy, tls};
+use super::{Context, hcm, istio, rbac, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
+use crate::resources::istio as istio_resources;
 use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
 use crate::resources::rbac::NetworkRbac;
 use crate::resources::tls::DownstreamTls;
@@ -57,6 +58,7 @@ pub(super) fn compile(
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
         rbac: filters.rbac,
+        istio: filters.istio,
         network: filters.terminal?,
     })
 }
@@ -74,6 +76,7 @@ struct NetworkFilters {
     sni_cluster: bool,
     connection_limit: Option<Arc<ConnectionLimit>>,
     rbac: Vec<Arc<NetworkRbac>>,
+    istio: istio_resources::NetworkFilters,
     terminal: Option<NetworkFilter>,
 }
 
@@ -105,6 +108,7 @@ impl NetworkFilters {
             SNI_CLUSTER => "envoy.filters.network.sni_cluster",
             CONNECTION_LIMIT => "envoy.filters.network.connection_limit",
             RBAC => "envoy.filters.network.rbac",
+            istio::STATS => "envoy.filters.network.istio_stats",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -133,6 +137,10 @@ impl NetworkFilters {
                 let message = rbac::Message::decode(any.value.as_slice()).ok();
                 let filter = message.and_then(|m| rbac::network(&m, &mut cx.problems));
                 self.rbac.extend(filter.map(Arc::new));
+            }
+            istio::STATS => {
+                let stats = istio::stats(&any.value, cx.inbound, &mut cx.problems);
+                self.istio.stats.extend(stats.map(Arc::new));
             }
             _ => self.terminal = terminal(type_name, any, cx),
         }

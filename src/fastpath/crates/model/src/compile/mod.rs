@@ -22,6 +22,7 @@ mod header_mutation;
 mod headers;
 mod http2;
 mod http_filters;
+mod istio;
 mod lb_subset;
 mod listener;
 mod listener_filters;
@@ -196,6 +197,8 @@ pub(crate) struct Context {
     pub clusters: Vec<ClusterRef>,
     pub secrets: Vec<SecretRef>,
     pub locality_weights: LocalityWeights,
+    /// The listener's `traffic_direction: INBOUND`.
+    pub inbound: bool,
     cluster_names: HashMap<Arc<str>, usize>,
 }
 

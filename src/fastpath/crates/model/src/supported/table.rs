@@ -833,6 +833,49 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &["replace_dots_in_grpc_service_name"],
     },
+    Entry {
+        message: "io.istio.http.peer_metadata.Config",
+        implemented: &[
+            "downstream_discovery",
+            "upstream_discovery",
+            "downstream_propagation",
+            "upstream_propagation",
+            "additional_labels",
+        ],
+        ignored: &[],
+        default_only: &["shared_with_upstream"],
+    },
+    all(
+        "io.istio.http.peer_metadata.Config.DiscoveryMethod",
+        &["istio_headers"],
+    ),
+    all(
+        "io.istio.http.peer_metadata.Config.PropagationMethod",
+        &["istio_headers"],
+    ),
+    all(
+        "io.istio.http.peer_metadata.Config.IstioHeaders",
+        &["skip_external_clusters"],
+    ),
+    Entry {
+        message: "stats.PluginConfig",
+        implemented: &[
+            "disable_host_header_fallback",
+            "tcp_reporting_duration",
+            "metrics",
+        ],
+        ignored: &[(
+            "graceful_deletion_interval",
+            "acts only with rotation_interval, which is refused",
+        )],
+        default_only: &["definitions", "reporter", "rotation_interval"],
+    },
+    Entry {
+        message: "stats.MetricConfig",
+        implemented: &["dimensions", "name", "tags_to_remove", "drop"],
+        ignored: &[],
+        default_only: &["match"],
+    },
     all(
         "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
         &["config_source", "route_config_name"],
@@ -1526,9 +1569,10 @@ pub const TABLE: &[Entry] = &[
             "close_connections_on_host_health_failure",
             "original_dst_lb_config",
             "cleanup_interval",
+            // `istio`: what its filters ask of a cluster.
+            "metadata",
         ],
         ignored: &[
-            ("metadata", OPAQUE),
             (
                 "respect_dns_ttl",
                 "the system tells no TTL; then dns_refresh_rate counts, in Envoy too",

@@ -13,6 +13,8 @@ _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTl
 _HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONTROL, _AGENT = "xds-grpc", "sds-grpc"
 _CONNECT_TIMEOUT = "1s"
+#: The cluster that Istio knows itself to be in without being told.
+_CLUSTER = "Kubernetes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ def bootstrap(
                 "NAME": proxy.name,
                 "NAMESPACE": proxy.namespace,
                 "SERVICE_ACCOUNT": proxy.service_account,
-                "LABELS": proxy.labels,
+                "LABELS": {**canonical(proxy.name, proxy.labels), **proxy.labels},
+                # What Istio's metrics call it, beside its labels.
+                "WORKLOAD_NAME": proxy.name,
+                "CLUSTER_ID": _CLUSTER,
                 "INSTANCE_IPS": proxy.address,
                 **proxy.metadata,
             },
@@ -80,6 +85,16 @@ def bootstrap(
                 },
             ]
         },
+    }
+
+
+def canonical(name: str, labels: dict[str, str]) -> dict[str, str]:
+    """The labels by which Istio tells services apart, as its injector gives them to pods."""
+    service = labels.get("app.kubernetes.io/name") or labels.get("app") or name
+    revision = labels.get("app.kubernetes.io/version") or labels.get("version") or "latest"
+    return {
+        "service.istio.io/canonical-name": service,
+        "service.istio.io/canonical-revision": revision,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from controlplane.registry import protocols, proxies, scope
 from controlplane.registry.workloads import Labels
+from controlplane.registry.model import Service
 from controlplane.resources.common.connection_pool import ConnectionPoolSettings
 from controlplane.world.view import View, query
 
@@ -27,6 +28,8 @@ class Inbound:
     #: Whether a socket of its own is opened, although the workload's connections are captured.
     opened: bool = False
     pool: ConnectionPoolSettings | None = None
+    #: The first that has the port.
+    service: Service | None = None
 
     def __hash__(self) -> int:
         return hash((self.port, self.protocol, self.endpoint, self.bind))
@@ -42,20 +45,28 @@ def ports(
     spec: Any = resource.spec if resource is not None else None
     pool = spec.inbound_connection_pool if spec is not None else None
     if spec is not None and spec.ingress:
+        offers = proxies.offers(view, namespace, workload, labels, addresses)
+        services = {one.port.number: one.service for one in reversed(offers)}
         found = {
-            one.port.number: _of_listener(one, one.connection_pool or pool)
+            one.port.number: _of_listener(
+                one, one.connection_pool or pool, services.get(one.port.number)
+            )
             for one in reversed(spec.ingress)
         }
     else:
         offers = proxies.offers(view, namespace, workload, labels, addresses)
         found = {
-            one.target: Inbound(one.target, one.port.number, one.port.protocol, pool=pool)
+            one.target: Inbound(
+                one.target, one.port.number, one.port.protocol, pool=pool, service=one.service
+            )
             for one in reversed(offers)
         }
     return tuple(found[port] for port in sorted(found))
 
 
-def _of_listener(one: Any, pool: ConnectionPoolSettings | None) -> Inbound:
+def _of_listener(
+    one: Any, pool: ConnectionPoolSettings | None, service: Service | None
+) -> Inbound:
     return Inbound(
         port=one.port.number,
         service_port=one.port.number,
@@ -64,4 +75,5 @@ def _of_listener(one: Any, pool: ConnectionPoolSettings | None) -> Inbound:
         bind=one.bind,
         opened=one.capture_mode == "NONE",
         pool=pool,
+        service=service,
     )

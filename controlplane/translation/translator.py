@@ -44,6 +44,8 @@ class Who:
     workload: str
     labels: Labels
     capture: Capture
+    #: Istio's own filters.
+    runs: tuple[str, ...] = ()
 
 
 class IstioTranslator:
@@ -81,11 +83,11 @@ class IstioTranslator:
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
     relevant = destination_rules.relevant(view, who.labels)
-    found = [*_outbound_clusters(view, _caller(view, who), relevant)]
+    found = [*_outbound_clusters(view, _caller(view, who), relevant, who.runs)]
     if who.type == "sidecar":
         found += fixed.inbound(view)
         found += inbound_clusters.clusters(
-            view, who.namespace, who.workload, who.labels, who.capture
+            view, who.namespace, who.workload, who.labels, who.capture, who.runs
         )
     return tuple(patch_clusters(view, found, who.type, who.namespace, who.labels))
 
@@ -97,11 +99,13 @@ def all_names(view: View, who: Who) -> tuple[Encoded, ...]:
 
 
 @query
-def _outbound_clusters(view: View, caller: scope.Caller, relevant: Labels) -> tuple[Encoded, ...]:
+def _outbound_clusters(
+    view: View, caller: scope.Caller, relevant: Labels, runs: tuple[str, ...]
+) -> tuple[Encoded, ...]:
     """Those of services, put together once for all proxies that see the same."""
     found = [*fixed.outbound(view)]
     for service in scope.of_caller(view, caller).services():
-        found += outbound_clusters.clusters(view, service, caller.namespace, relevant)
+        found += outbound_clusters.clusters(view, service, caller.namespace, relevant, runs)
     return tuple(found)
 
 
@@ -113,15 +117,19 @@ def all_listeners(view: View, who: Who) -> tuple[Encoded, ...]:
 
 def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "router":
-        return gateway_listeners.listeners(view, _gates(view, who), who.namespace, who.labels)
+        return gateway_listeners.listeners(
+            view, _gates(view, who), who.namespace, who.labels, who.runs
+        )
     return (
         *outbound_listeners.listeners(
             view,
             _client(view, who),
             who.capture,
-            reporting(view, who.namespace, who.labels, "CLIENT"),
+            reporting(view, who.namespace, who.labels, "CLIENT", who.runs),
         ),
-        *inbound_listeners.listeners(view, who.namespace, who.workload, who.labels, who.capture),
+        *inbound_listeners.listeners(
+            view, who.namespace, who.workload, who.labels, who.capture, who.runs
+        ),
     )
 
 
@@ -238,5 +246,11 @@ def _is_proxyless(proxy: Proxy) -> bool:
 def _who(proxy: Proxy) -> Who:
     workload = proxy.id.partition(".")[0]
     return Who(
-        proxy.type, proxy.namespace, proxy.service_account, workload, proxy.labels, capture(proxy)
+        proxy.type,
+        proxy.namespace,
+        proxy.service_account,
+        workload,
+        proxy.labels,
+        capture(proxy),
+        proxy.runs,
     )

@@ -16,6 +16,11 @@ class Locality(NamedTuple):
 
 NOWHERE = Locality()
 
+#: Types of Istio's own filters, which not every proxy has.
+PEER_METADATA = "io.istio.http.peer_metadata.Config"
+STATS = "stats.PluginConfig"
+ISTIO_FILTERS = frozenset({PEER_METADATA, STATS})
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -39,6 +44,8 @@ class Proxy:
     dns_domain: str = "cluster.local"
     #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
     metadata: tuple[tuple[str, str], ...] = ()
+    #: Which of `ISTIO_FILTERS` it says that it runs, sorted.
+    runs: tuple[str, ...] = ()
     #: Its program and version, for people: nothing that it is sent depends on it.
     agent: str = field(default="", compare=False)
 

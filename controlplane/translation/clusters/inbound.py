@@ -11,7 +11,7 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.common.traffic_policy import TrafficPolicy
 from controlplane.resources.destination_rule.translate import apply
 from controlplane.translation import names
-from controlplane.translation.clusters import protocol_options
+from controlplane.translation.clusters import metadata, protocol_options
 from controlplane.translation.durations import duration
 from controlplane.translation.listeners.addresses import Capture, socket_address, split
 from controlplane.translation.pack import packed
@@ -24,14 +24,14 @@ _SOURCE = SocketAddress(address="127.0.0.6", port_value=0)
 
 @query
 def clusters(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
+    view: View, namespace: str, workload: str, labels: Labels, capture: Capture, named: bool
 ) -> tuple[Encoded, ...]:
-    """One for each port of the workload, `inbound|PORT||`."""
+    """One for each port of the workload, `inbound|PORT||`; `named`: with the service."""
     found = inbound.ports(view, namespace, workload, labels, (capture.address,))
-    return tuple(_cluster(view, one, capture) for one in found)
+    return tuple(_cluster(view, one, capture, named) for one in found)
 
 
-def _cluster(view: View, one: Inbound, capture: Capture) -> Encoded:
+def _cluster(view: View, one: Inbound, capture: Capture, named: bool) -> Encoded:
     name = names.inbound(one.port)
     built = Cluster(name=name, connect_timeout=duration(mesh.config(view).connect_timeout))
     at = _address(one, capture)
@@ -52,6 +52,8 @@ def _cluster(view: View, one: Inbound, capture: Capture) -> Encoded:
         built.lb_policy = balancing
     elif http2:
         protocol_options.http2(built)
+    if named and one.service is not None:
+        metadata.add(built, one.service)
     return encoded(name, packed(built))
 
 

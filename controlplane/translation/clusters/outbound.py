@@ -12,7 +12,7 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
 from controlplane.translation import endpoints, names
-from controlplane.translation.clusters import proxy_protocol, tls
+from controlplane.translation.clusters import metadata, proxy_protocol, tls
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
 from controlplane.world.view import View, query
@@ -22,12 +22,14 @@ ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
 
 
 @query
-def clusters(view: View, service: Service, client: str, labels: Labels) -> tuple[Encoded, ...]:
+def clusters(
+    view: View, service: Service, client: str, labels: Labels, named: bool
+) -> tuple[Encoded, ...]:
     """All clusters of a service, for clients of the namespace `client`; `labels`: those that
-    selectors of DestinationRules ask for."""
+    selectors of DestinationRules ask for; `named`: its clients report whose the clusters are."""
     rule = select.rule(view, service, client, labels)
     return tuple(
-        cluster(view, service, port, subset, rule)
+        cluster(view, service, port, subset, rule, named)
         for port in service.ports
         if port.protocol != "udp"
         for subset in ("", *(one.name for one in rule.subsets))
@@ -35,7 +37,9 @@ def clusters(view: View, service: Service, client: str, labels: Labels) -> tuple
 
 
 @query
-def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -> Encoded:
+def cluster(
+    view: View, service: Service, port: Port, subset: str, rule: Rule, named: bool = False
+) -> Encoded:
     """One cluster, named `outbound|PORT|SUBSET|HOST`."""
     config = mesh.config(view)
     name = names.outbound(port.number, subset, service.host)
@@ -67,4 +71,6 @@ def cluster(view: View, service: Service, port: Port, subset: str, rule: Rule) -
     translate.apply(built, holds, config, http2=protocols.is_http2(port.protocol))
     tls.add(view, built, service, port, subset, holds.tls)
     proxy_protocol.add(built, holds.proxy_protocol)
+    if named:
+        metadata.add(built, service)
     return encoded(name, packed(built))

@@ -21,7 +21,7 @@ from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.tls import ServerTLSSettings
 from controlplane.resources.gateway.select import Opened
-from controlplane.resources.telemetry.select import reporting
+from controlplane.resources.telemetry.select import Reporting, reporting
 from controlplane.resources.virtual_service import layer4
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
@@ -38,13 +38,18 @@ _ALPN = ("h2", "http/1.1")
 
 @query
 def listeners(
-    view: View, gates: tuple[Gate, ...], namespace: str, labels: Labels
+    view: View,
+    gates: tuple[Gate, ...],
+    namespace: str,
+    labels: Labels,
+    runs: tuple[str, ...],
 ) -> tuple[Encoded, ...]:
     """All ports. `labels`: all of the proxy's, because policies select by them."""
+    to = reporting(view, namespace, labels, "CLIENT", runs)
     found = []
     for gate in gates:
         built = _listener(view, gate)
-        built.filter_chains.extend(_chains(view, gate, namespace, labels))
+        built.filter_chains.extend(_chains(view, gate, namespace, labels, to))
         # A listener without chains is refused; nothing is bound to a port of TCP yet.
         if built.filter_chains:
             found.append(encoded(built.name, packed(built)))
@@ -71,16 +76,20 @@ def _listener(view: View, gate: Gate) -> Listener:
     return built
 
 
-def _chains(view: View, gate: Gate, namespace: str, labels: Labels) -> list[FilterChain]:
+def _chains(
+    view: View, gate: Gate, namespace: str, labels: Labels, to: Reporting
+) -> list[FilterChain]:
     if gate.is_plain_http:
         # All servers share the routes, so there is one chain.
-        return [FilterChain(filters=[_http(view, gate, gate.servers[0], namespace, labels)])]
+        filters = [_http(view, gate, gate.servers[0], namespace, labels, to)]
+        return [FilterChain(filters=filters)]
     chains: list[FilterChain] = []
     taken: set[str] = set()
     for one in gate.servers:
         if is_http(one):
             chain = FilterChain(
-                filters=[_http(view, gate, one, namespace, labels)], transport_socket=_tls(one)
+                filters=[_http(view, gate, one, namespace, labels, to)],
+                transport_socket=_tls(one),
             )
             hosts = [host for _, host in one.hosts if host not in taken]
             taken.update(hosts)
@@ -88,7 +97,7 @@ def _chains(view: View, gate: Gate, namespace: str, labels: Labels) -> list[Filt
                 _server_names(chain, hosts)
                 chains.append(chain)
         else:
-            chains += _tcp(view, gate, one, namespace, labels)
+            chains += _tcp(view, gate, one, namespace, labels, to)
     return chains
 
 
@@ -97,11 +106,12 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
         chain.filter_chain_match.server_names.extend(hosts)
 
 
-def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> Filter:
+def _http(
+    view: View, gate: Gate, one: Opened, namespace: str, labels: Labels, to: Reporting
+) -> Filter:
     name = route_name(gate, one)
-    to = reporting(view, namespace, labels, "CLIENT")
     before = checks.http_filters(view, namespace, labels, gateway=True)
-    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before, to)
+    built = manager.manager(view, f"outbound_0.0.0.0_{gate.target}", before, to, gateway=True)
     if built.HasField("tracing"):
         # The client's span and that of the call behind are two, as in Istio.
         built.tracing.spawn_upstream_span.value = True
@@ -126,15 +136,16 @@ def _http(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -
     return manager.network_filter(manager.NAME, built)
 
 
-def _tcp(view: View, gate: Gate, one: Opened, namespace: str, labels: Labels) -> list[FilterChain]:
+def _tcp(
+    view: View, gate: Gate, one: Opened, namespace: str, labels: Labels, to: Reporting
+) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
     client = Client(Caller(namespace), labels, (one.name,))
-    to = reporting(view, namespace, labels, "CLIENT")
     before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
         forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix, client)
-        chain = FilterChain(filters=[*before, forward])
+        chain = FilterChain(filters=[*before, *forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):
             chain.transport_socket.CopyFrom(_tls(one))

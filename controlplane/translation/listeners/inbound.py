@@ -43,7 +43,12 @@ _TCP_ALPN = ["istio-peer-exchange", "h2", "http/1.1"]
 
 @query
 def listeners(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture
+    view: View,
+    namespace: str,
+    workload: str,
+    labels: Labels,
+    capture: Capture,
+    runs: tuple[str, ...],
 ) -> tuple[Encoded, ...]:
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     offers = {
@@ -52,11 +57,11 @@ def listeners(
     }
     requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
-    to = reporting(view, namespace, labels, "SERVER")
+    to = reporting(view, namespace, labels, "SERVER", runs)
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
     for port, offer in offers.items():
-        as_bytes = [*connections, _tcp(view, names.inbound(port), to)]
+        as_bytes = [*connections, *_tcp(view, names.inbound(port), to)]
         held = mode(view, namespace, labels, port)
         as_requests = [_http(view, offer, requests, to)]
         if offer.protocol == "auto":
@@ -75,7 +80,7 @@ def listeners(
     if capture.mode == "NONE":
         return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to)]
+    anywhere = [*connections, *_tcp(view, names.INBOUND_PASSTHROUGH, to)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
         chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
@@ -101,7 +106,7 @@ def _virtual(view: View, chains: Iterable[FilterChain], to: Reporting) -> Listen
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": addresses.INBOUND_PORT}),
-            filters=[_tcp(view, names.BLACK_HOLE, to)],
+            filters=_tcp(view, names.BLACK_HOLE, to),
         )
     )
     built.filter_chains.extend(chains)
@@ -212,5 +217,5 @@ def _http(view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reportin
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(view: View, cluster: str, to: Reporting) -> Filter:
+def _tcp(view: View, cluster: str, to: Reporting) -> list[Filter]:
     return manager.tcp_proxy(view, ((cluster, 100),), to)

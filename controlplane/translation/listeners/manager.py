@@ -19,7 +19,7 @@ from controlplane.resources.destination_rule import connections
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.durations import duration
-from controlplane.translation.listeners import access_log, tracing
+from controlplane.translation.listeners import access_log, istio, tracing
 from controlplane.translation.pack import any_of
 from controlplane.world.view import View
 
@@ -30,7 +30,12 @@ NAME = "envoy.filters.network.http_connection_manager"
 
 
 def manager(
-    view: View, stat_prefix: str, filters: Iterable[hcm.HttpFilter], reporting: Reporting
+    view: View,
+    stat_prefix: str,
+    filters: Iterable[hcm.HttpFilter],
+    reporting: Reporting,
+    *,
+    gateway: bool = False,
 ) -> hcm.HttpConnectionManager:
     """What both directions have in common. `filters` stand before the router."""
     built = hcm.HttpConnectionManager(
@@ -43,12 +48,14 @@ def manager(
     tracing.add(view, built, reporting)
     built.use_remote_address.value = False
     _normalize(view, built)
+    built.http_filters.extend(istio.exchange(reporting))
     built.http_filters.extend(filters)
     built.http_filters.extend(
         (
             http_filter("envoy.filters.http.grpc_stats", _GRPC_STATS),
             http_filter("envoy.filters.http.fault", HTTPFault()),
             http_filter("envoy.filters.http.cors", Cors()),
+            *istio.http_stats(view, reporting, gateway=gateway),
             http_filter("envoy.filters.http.router", Router()),
         )
     )
@@ -81,8 +88,9 @@ def tcp_proxy(
     reporting: Reporting,
     stat_prefix: str = "",
     client: Client | None = None,
-) -> Filter:
-    """Bytes to a cluster, or to several by weight. `client`: whose DestinationRules hold."""
+) -> list[Filter]:
+    """Bytes to a cluster, or to several by weight, and what reports them. `client`: whose
+    DestinationRules hold."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
     proxy.access_log.extend(access_log.loggers(view, reporting))
     if len(clusters) == 1:
@@ -92,4 +100,7 @@ def tcp_proxy(
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)
     if client is not None:
         connections.apply(view, proxy, clusters[0][0], client.namespace, client.labels)
-    return network_filter("envoy.filters.network.tcp_proxy", proxy)
+    return [
+        *istio.network_stats(view, reporting),
+        network_filter("envoy.filters.network.tcp_proxy", proxy),
+    ]

@@ -148,6 +148,10 @@ impl Local {
             texts.collect()
         };
         let labels = metadata.fields.get("LABELS");
+        let label = |name: &str| {
+            let labels = labels.and_then(|f| f.fields.as_ref());
+            labels.map_or("", |labels| labels.text(name))
+        };
         Self {
             istio_version: short(metadata.text("ISTIO_VERSION")),
             told: Told {
@@ -158,7 +162,12 @@ impl Local {
                     .map(texts)
                     .unwrap_or_default(),
             },
-            workload: metadata.workload(),
+            // Of ourselves only the plain labels count, as in Istio.
+            workload: Workload {
+                app: short(label(APP)),
+                version: short(label(VERSION)),
+                ..metadata.workload()
+            },
         }
     }
 }

@@ -93,6 +93,16 @@ impl NetworkFilters {
             filters.add(message, index == last, cx);
             cx.problems.leave(level);
         }
+        let is_http = matches!(
+            filters.terminal,
+            Some(NetworkFilter::HttpConnectionManager(_))
+        );
+        if is_http && !filters.istio.stats.is_empty() {
+            cx.problems.report(
+                "istio.stats as a network filter before a connection manager is not implemented: \
+                 it is an HTTP filter there",
+            );
+        }
         Some(filters)
     }
 

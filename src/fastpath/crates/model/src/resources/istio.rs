@@ -18,7 +18,7 @@ pub struct Workload {
 }
 
 /// This sidecar's own, out of the bootstrap's node.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Local {
     pub workload: Workload,
     /// `ISTIO_VERSION`.

@@ -11,6 +11,7 @@ use model::resources::address::Address;
 use model::resources::cluster::{
     Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
 };
+use model::resources::istio::Workload;
 
 use super::availability::Availability;
 use super::outlier::Monitor;
@@ -137,6 +138,11 @@ impl Host {
             pool,
             others: before.map(|h| Rc::clone(&h.others)).unwrap_or_default(),
         }
+    }
+
+    /// Who is behind the address.
+    pub fn workload(&self) -> Option<&Arc<Workload>> {
+        self.metadata.as_ref()?.workload.as_ref()
     }
 
     /// The pool of a kind; `None`: too many kinds are in use.

@@ -18,6 +18,7 @@ pub mod pipe;
 pub mod propagate;
 pub mod queue;
 pub mod relay;
+pub mod report;
 pub mod route;
 pub mod stream;
 pub mod tunneling;
@@ -45,6 +46,7 @@ use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 use filters::Gate;
 use relay::Flow;
+use report::Reported;
 use tunneling::Asked;
 
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub struct Tunnel {
     pub drain_end: u64,
 
     pub seen: Seen,
+    /// By the filters of `tcp.reports`.
+    pub reported: Vec<Reported>,
     /// Its place in the chain's connection limit.
     pub admission: Option<Admission>,
 }
@@ -276,8 +280,10 @@ impl Worker {
             next_log_ms: NEVER,
             drain_end: NEVER,
             seen: Seen::default(),
+            reported: Vec::new(),
             admission: arrival.admission,
         });
+        self.begin_reports(&mut t);
         self.set_deadlines(&mut t);
         if t.has_logs() {
             t.seen.stream_id = self.rng.u128(..);

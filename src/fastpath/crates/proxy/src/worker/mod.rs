@@ -46,6 +46,7 @@ use crate::router::mirror::Mirror;
 use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::istio::peers::Peers;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
@@ -200,6 +201,8 @@ pub struct Worker {
     pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
     /// By stat prefix of the connection manager and `x-envoy-downstream-service-cluster`.
     pub fault_stats: HashMap<Box<str>, HashMap<Box<str>, OfCluster>>,
+    /// Who peers say they are.
+    pub peers: Peers,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -268,6 +271,7 @@ impl Worker {
             route_stats: HashMap::new(),
             grpc_stats: HashMap::new(),
             fault_stats: HashMap::new(),
+            peers: Peers::default(),
             logs,
             shared,
             mailbox,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.registry import protocols, proxies, scope
-from controlplane.registry.workloads import Labels
 from controlplane.registry.model import Service
+from controlplane.registry.workloads import Labels
 from controlplane.resources.common.connection_pool import ConnectionPoolSettings
 from controlplane.world.view import View, query
 
@@ -64,9 +64,7 @@ def ports(
     return tuple(found[port] for port in sorted(found))
 
 
-def _of_listener(
-    one: Any, pool: ConnectionPoolSettings | None, service: Service | None
-) -> Inbound:
+def _of_listener(one: Any, pool: ConnectionPoolSettings | None, service: Service | None) -> Inbound:
     return Inbound(
         port=one.port.number,
         service_port=one.port.number,

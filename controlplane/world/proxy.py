@@ -19,7 +19,9 @@ NOWHERE = Locality()
 #: Types of Istio's own filters, which not every proxy has.
 PEER_METADATA = "io.istio.http.peer_metadata.Config"
 STATS = "stats.PluginConfig"
-ISTIO_FILTERS = frozenset({PEER_METADATA, STATS})
+EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
+ALPN = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"
+ISTIO_FILTERS = frozenset({PEER_METADATA, STATS, EXCHANGE, ALPN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,7 @@ def _defaults(config: MeshConfig) -> tuple[str, ...]:
     return config.default_providers.metrics
 
 
-def _merged(
-    entries: list[Metrics], defaults: tuple[str, ...], side: str
-) -> dict[str, _Provider]:
+def _merged(entries: list[Metrics], defaults: tuple[str, ...], side: str) -> dict[str, _Provider]:
     """As Istio: the last entry that names providers says which count, an entry without any speaks
     of those of the entry before it, and of each metric what is said last holds."""
     counting = defaults

@@ -24,14 +24,20 @@ _SOURCE = SocketAddress(address="127.0.0.6", port_value=0)
 
 @query
 def clusters(
-    view: View, namespace: str, workload: str, labels: Labels, capture: Capture, named: bool
+    view: View,
+    namespace: str,
+    workload: str,
+    labels: Labels,
+    capture: Capture,
+    runs: tuple[str, ...],
 ) -> tuple[Encoded, ...]:
-    """One for each port of the workload, `inbound|PORT||`; `named`: with the service."""
+    """One for each port of the workload, `inbound|PORT||`; `runs`: which of Istio's own filters
+    read whose it is."""
     found = inbound.ports(view, namespace, workload, labels, (capture.address,))
-    return tuple(_cluster(view, one, capture, named) for one in found)
+    return tuple(_cluster(view, one, capture, runs) for one in found)
 
 
-def _cluster(view: View, one: Inbound, capture: Capture, named: bool) -> Encoded:
+def _cluster(view: View, one: Inbound, capture: Capture, runs: tuple[str, ...]) -> Encoded:
     name = names.inbound(one.port)
     built = Cluster(name=name, connect_timeout=duration(mesh.config(view).connect_timeout))
     at = _address(one, capture)
@@ -52,7 +58,7 @@ def _cluster(view: View, one: Inbound, capture: Capture, named: bool) -> Encoded
         built.lb_policy = balancing
     elif http2:
         protocol_options.http2(built)
-    if named and one.service is not None:
+    if runs and one.service is not None:
         metadata.add(built, one.service)
     return encoded(name, packed(built))
 

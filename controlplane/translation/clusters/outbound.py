@@ -15,6 +15,7 @@ from controlplane.translation import endpoints, names
 from controlplane.translation.clusters import metadata, proxy_protocol, tls
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
+from controlplane.world.proxy import EXCHANGE
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
@@ -23,13 +24,13 @@ ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version="V3")
 
 @query
 def clusters(
-    view: View, service: Service, client: str, labels: Labels, named: bool
+    view: View, service: Service, client: str, labels: Labels, runs: tuple[str, ...]
 ) -> tuple[Encoded, ...]:
     """All clusters of a service, for clients of the namespace `client`; `labels`: those that
-    selectors of DestinationRules ask for; `named`: its clients report whose the clusters are."""
+    selectors of DestinationRules ask for; `runs`: which of Istio's own filters its clients have."""
     rule = select.rule(view, service, client, labels)
     return tuple(
-        cluster(view, service, port, subset, rule, named)
+        cluster(view, service, port, subset, rule, runs)
         for port in service.ports
         if port.protocol != "udp"
         for subset in ("", *(one.name for one in rule.subsets))
@@ -38,7 +39,12 @@ def clusters(
 
 @query
 def cluster(
-    view: View, service: Service, port: Port, subset: str, rule: Rule, named: bool = False
+    view: View,
+    service: Service,
+    port: Port,
+    subset: str,
+    rule: Rule,
+    runs: tuple[str, ...] = (),
 ) -> Encoded:
     """One cluster, named `outbound|PORT|SUBSET|HOST`."""
     config = mesh.config(view)
@@ -69,8 +75,11 @@ def cluster(
             assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, http2=protocols.is_http2(port.protocol))
-    tls.add(view, built, service, port, subset, holds.tls)
+    introduces = EXCHANGE in runs
+    tls.add(view, built, service, port, subset, holds.tls, introduces=introduces)
     proxy_protocol.add(built, holds.proxy_protocol)
-    if named:
-        metadata.add(built, service)
+    if runs:
+        metadata.add(built, service, holds.tls)
+    if introduces:
+        metadata.exchange(built)
     return encoded(name, packed(built))

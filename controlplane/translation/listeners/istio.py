@@ -12,12 +12,26 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from controlplane.resources.telemetry.metrics import Changes, metrics
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.translation.durations import duration
-from controlplane.translation.listeners.istio_messages import PeerMetadata, PluginConfig
+from controlplane.translation.listeners.istio_messages import (
+    Alpn,
+    MetadataExchange,
+    PeerMetadata,
+    PluginConfig,
+)
 from controlplane.translation.pack import any_of
-from controlplane.world.proxy import PEER_METADATA, STATS
+from controlplane.world.proxy import ALPN, EXCHANGE, PEER_METADATA, STATS
 from controlplane.world.view import View
 
-_EXCHANGE, _STATS = "istio.metadata_exchange", "istio.stats"
+EXCHANGE_NAME, _STATS = "istio.metadata_exchange", "istio.stats"
+#: What both sides say in ALPN, where they introduce themselves on connections.
+PEER_EXCHANGE = "istio-peer-exchange"
+#: By what is spoken with the host: that it is spoken inside the mesh's TLS, then what any server
+#: understands.
+_OFFERED = {
+    "HTTP10": ("istio-http/1.0", "istio", "http/1.0"),
+    "HTTP11": ("istio-http/1.1", "istio", "http/1.1"),
+    "HTTP2": ("istio-h2", "istio", "h2"),
+}
 #: Telemetry's names as the filter's.
 _METRICS = {
     "REQUEST_COUNT": "requests_total",
@@ -37,14 +51,32 @@ def exchange(reporting: Reporting) -> list[hcm.HttpFilter]:
     """Who calls and who answers, by headers: before all filters that may want to know."""
     if PEER_METADATA not in reporting.runs:
         return []
-    config = PeerMetadata()
+    config: Any = PeerMetadata()
     if reporting.side == "SERVER":
         config.downstream_discovery.add().istio_headers.SetInParent()
         config.downstream_propagation.add().istio_headers.SetInParent()
     else:
         config.upstream_discovery.add().istio_headers.SetInParent()
         config.upstream_propagation.add().istio_headers.SetInParent()
-    return [hcm.HttpFilter(name=_EXCHANGE, typed_config=any_of(config))]
+    return [hcm.HttpFilter(name=EXCHANGE_NAME, typed_config=any_of(config))]
+
+
+def alpn(reporting: Reporting) -> list[hcm.HttpFilter]:
+    """What requests tell a sidecar that has to find out whether they are any."""
+    if ALPN not in reporting.runs or reporting.side == "SERVER":
+        return []
+    config: Any = Alpn()
+    for protocol, names in _OFFERED.items():
+        config.alpn_override.add(upstream_protocol=protocol, alpn_override=names)
+    return [hcm.HttpFilter(name="istio.alpn", typed_config=any_of(config))]
+
+
+def network_exchange(reporting: Reporting) -> list[Filter]:
+    """Who connects, of connections whose bytes are passed on: before all other filters."""
+    if EXCHANGE not in reporting.runs:
+        return []
+    config = any_of(MetadataExchange(protocol=PEER_EXCHANGE))
+    return [Filter(name=EXCHANGE_NAME, typed_config=config)]
 
 
 def http_stats(view: View, reporting: Reporting, *, gateway: bool) -> list[hcm.HttpFilter]:
@@ -74,7 +106,7 @@ def _stats(view: View, reporting: Reporting, *, gateway: bool) -> list[Any]:
 
 def _config(changes: Changes, *, strangers_name: bool) -> Any:
     """`strangers_name`: the host that a request names comes from outside, and is no label."""
-    config = PluginConfig(disable_host_header_fallback=strangers_name)
+    config: Any = PluginConfig(disable_host_header_fallback=strangers_name)
     if changes.interval is not None:
         config.tcp_reporting_duration.CopyFrom(duration(changes.interval))
     for metric, change in changes.of:

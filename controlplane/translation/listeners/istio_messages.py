@@ -6,7 +6,11 @@ Field numbers are the filters' (Envoy, contrib/istio).
 from __future__ import annotations
 
 from google.protobuf import duration_pb2
-from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+)
 from google.protobuf.descriptor_pool import Default
 from google.protobuf.message_factory import GetMessageClass
 
@@ -79,6 +83,17 @@ def _alpn() -> FileDescriptorProto:
     return file
 
 
+def _exchange() -> FileDescriptorProto:
+    file = FileDescriptorProto(
+        name="fastmesh/istio_metadata_exchange.proto",
+        package="envoy.tcp.metadataexchange.config",
+        syntax="proto3",
+    )
+    config = file.message_type.add(name="MetadataExchange")
+    config.field.add(name="protocol", number=1, type=_STRING, label=_ONE)
+    return file
+
+
 def _nested(
     message: DescriptorProto,
     name: str,
@@ -90,11 +105,14 @@ def _nested(
 
 
 _POOL = Default()
-for _file in (_stats(), _peer_metadata(), _alpn()):
+for _file in (_stats(), _peer_metadata(), _alpn(), _exchange()):
     _POOL.Add(_file)
 
 PluginConfig = GetMessageClass(_POOL.FindMessageTypeByName("stats.PluginConfig"))
 PeerMetadata = GetMessageClass(_POOL.FindMessageTypeByName("io.istio.http.peer_metadata.Config"))
 Alpn = GetMessageClass(
     _POOL.FindMessageTypeByName("istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig")
+)
+MetadataExchange = GetMessageClass(
+    _POOL.FindMessageTypeByName("envoy.tcp.metadataexchange.config.MetadataExchange")
 )

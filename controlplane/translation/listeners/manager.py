@@ -53,6 +53,7 @@ def manager(
     built.http_filters.extend(
         (
             http_filter("envoy.filters.http.grpc_stats", _GRPC_STATS),
+            *istio.alpn(reporting),
             http_filter("envoy.filters.http.fault", HTTPFault()),
             http_filter("envoy.filters.http.cors", Cors()),
             *istio.http_stats(view, reporting, gateway=gateway),

@@ -11,6 +11,7 @@ mod check;
 pub mod compile;
 pub mod discovery;
 pub mod format;
+pub mod introduction;
 pub mod json;
 pub mod matching;
 mod plan;

@@ -13,7 +13,7 @@ use prost::Message;
 use crate::resources::istio::{Local, Told, Workload};
 
 /// A peer that tells more than this tells nothing.
-const LONGEST_METADATA: usize = 16 * 1024;
+pub(crate) const LONGEST_METADATA: usize = 16 * 1024;
 /// Of a label of a metric: peers write them.
 pub const LONGEST_VALUE: usize = 256;
 
@@ -36,17 +36,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// `google.protobuf.Struct` as far as it is read and written here: texts, and structs of them. In
 /// the order of the keys, so that equal ones are equal bytes.
 #[derive(Clone, PartialEq, Message)]
-struct Fields {
+pub(crate) struct Fields {
     #[prost(btree_map = "string, message", tag = "1")]
-    fields: BTreeMap<String, Field>,
+    pub(crate) fields: BTreeMap<String, Field>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Field {
+pub(crate) struct Field {
     #[prost(string, optional, tag = "3")]
-    text: Option<String>,
+    pub(crate) text: Option<String>,
     #[prost(message, optional, tag = "5")]
-    fields: Option<Fields>,
+    pub(crate) fields: Option<Fields>,
 }
 
 impl Fields {
@@ -55,7 +55,7 @@ impl Fields {
         field.and_then(|f| f.text.as_deref()).unwrap_or_default()
     }
 
-    fn put(&mut self, name: &str, value: &str) {
+    pub(crate) fn put(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
             let text = Some(value.to_owned());
             self.fields
@@ -63,7 +63,7 @@ impl Fields {
         }
     }
 
-    fn workload(&self) -> Workload {
+    pub(crate) fn workload(&self) -> Workload {
         let none = Self::default();
         let labels = self.fields.get("LABELS");
         let labels = labels.and_then(|f| f.fields.as_ref()).unwrap_or(&none);
@@ -101,6 +101,45 @@ impl Workload {
             return None;
         }
         Self::of_struct(&BASE64.decode(value).ok()?)
+    }
+
+    /// `baggage`: OpenTelemetry's names; others are other people's.
+    #[must_use]
+    pub fn of_baggage(value: &[u8]) -> Option<Self> {
+        if value.len() > LONGEST_METADATA {
+            return None;
+        }
+        let mut found = Self::default();
+        for property in std::str::from_utf8(value).ok()?.split(',') {
+            let (key, rest) = property.split_once('=').unwrap_or((property, ""));
+            let value = short(rest.split('=').next().unwrap_or_default());
+            let unless = |known: &str| if known.is_empty() { &*value } else { known }.into();
+            match key {
+                "k8s.namespace.name" => found.namespace = value,
+                "k8s.cluster.name" => found.cluster = value,
+                "service.name" => {
+                    found.app = unless(&found.app);
+                    found.canonical_name = value;
+                }
+                "service.version" => {
+                    found.version = unless(&found.version);
+                    found.canonical_revision = value;
+                }
+                "app.name" => {
+                    found.canonical_name = unless(&found.canonical_name);
+                    found.app = value;
+                }
+                "app.version" => {
+                    found.canonical_revision = unless(&found.canonical_revision);
+                    found.version = value;
+                }
+                "k8s.deployment.name" | "k8s.pod.name" | "k8s.cronjob.name" | "k8s.job.name" => {
+                    found.name = value;
+                }
+                _ => {}
+            }
+        }
+        Some(found)
     }
 
     /// A `google.protobuf.Struct`.
@@ -179,7 +218,36 @@ impl Told {
         BASE64.encode(self.fields(additional_labels).encode_to_vec())
     }
 
-    fn fields(&self, additional_labels: &[Box<str>]) -> Fields {
+    /// The value of `baggage`.
+    #[must_use]
+    pub fn baggage(&self) -> String {
+        let told = self.fields(&[]);
+        let none = Fields::default();
+        let labels = told.fields.get("LABELS").and_then(|f| f.fields.as_ref());
+        let labels = labels.unwrap_or(&none);
+        let owner = told.text("OWNER").rsplit('/').nth(1).unwrap_or_default();
+        let kind = format!("k8s.{}.name", owner.strip_suffix('s').unwrap_or("pod"));
+        let (service, app) = (labels.text(CANONICAL_NAME), labels.text(APP));
+        let (revision, version) = (labels.text(CANONICAL_REVISION), labels.text(VERSION));
+        let unless_same = |text, other| if text == other { "" } else { text };
+        let parts = [
+            (kind.as_str(), told.text("WORKLOAD_NAME")),
+            ("service.name", service),
+            ("app.name", unless_same(app, service)),
+            ("service.version", revision),
+            ("app.version", unless_same(version, revision)),
+            ("k8s.namespace.name", told.text("NAMESPACE")),
+            ("k8s.cluster.name", told.text("CLUSTER_ID")),
+            ("k8s.instance.name", told.text("NAME")),
+            ("cloud.region", told.text("REGION")),
+            ("cloud.availability_zone", told.text("AVAILABILITY_ZONE")),
+        ];
+        let said = parts.iter().filter(|(_, value)| !value.is_empty());
+        let said: Vec<_> = said.map(|(key, value)| format!("{key}={value}")).collect();
+        said.join(",")
+    }
+
+    pub(crate) fn fields(&self, additional_labels: &[Box<str>]) -> Fields {
         let mut told = Fields::default();
         for (name, value) in &self.fields {
             told.put(name, value);
@@ -326,6 +394,21 @@ mod tests {
         .encode_to_vec();
         let heard = Workload::of_struct(&bytes).unwrap();
         assert_eq!((&*heard.app, &*heard.version), ("qualified", ""));
+    }
+
+    #[test]
+    fn baggage_is_told_and_understood() {
+        let local = Local::of_node(&productpage());
+        let told = local.told.baggage();
+        assert_eq!(
+            told,
+            "k8s.deployment.name=productpage-v1,service.name=productpage-v1,app.name=productpage,\
+             service.version=version-1,app.version=v1,k8s.namespace.name=default,\
+             k8s.cluster.name=client-cluster,k8s.instance.name=productpage-v1-84975bc778-pxz2w"
+        );
+        assert_eq!(Workload::of_baggage(told.as_bytes()).unwrap(), local.workload);
+        let heard = Workload::of_baggage(b"userId=alice,app.name=a,k8s.pod.name=p,odd").unwrap();
+        assert_eq!((&*heard.canonical_name, &*heard.app, &*heard.name), ("a", "a", "p"));
     }
 
     #[test]

@@ -50,6 +50,16 @@ pub(super) fn compile(
     );
     let filters = NetworkFilters::compile(&message.filters, cx)?;
     let tls = tls?;
+    if let Some(exchange) = &filters.istio.exchange
+        && matches!(filters.terminal, Some(NetworkFilter::HttpConnectionManager(_)))
+        && tls.as_ref().is_some_and(|tls| agrees_to(tls, exchange))
+    {
+        cx.problems.report(format!(
+            "istio.metadata_exchange before a connection manager is not implemented for clients \
+             that agree to '{}': take it out of alpn_protocols",
+            exchange.protocol
+        ));
+    }
     Some(FilterChain {
         name: message.name.as_str().into(),
         hash: tls.as_ref().map_or(hash, |tls| with_files(hash, tls)),
@@ -61,6 +71,11 @@ pub(super) fn compile(
         istio: filters.istio,
         network: filters.terminal?,
     })
+}
+
+fn agrees_to(tls: &DownstreamTls, exchange: &istio_resources::MetadataExchange) -> bool {
+    let mut names = tls.common.alpn.iter();
+    names.any(|name| **name == *exchange.protocol.as_bytes())
 }
 
 /// A certificate in a file may be another one while the chain's bytes are the same.
@@ -119,6 +134,7 @@ impl NetworkFilters {
             CONNECTION_LIMIT => "envoy.filters.network.connection_limit",
             RBAC => "envoy.filters.network.rbac",
             istio::STATS => "envoy.filters.network.istio_stats",
+            istio::EXCHANGE => "envoy.filters.network.metadata_exchange",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -152,9 +168,20 @@ impl NetworkFilters {
                 let stats = istio::stats(&any.value, cx.inbound, &mut cx.problems);
                 self.istio.stats.extend(stats.map(Arc::new));
             }
+            istio::EXCHANGE => self.exchange(&any.value, &mut cx.problems),
             _ => self.terminal = terminal(type_name, any, cx),
         }
         cx.problems.leave(level);
+    }
+
+    fn exchange(&mut self, bytes: &[u8], problems: &mut Problems) {
+        let exchange = istio::exchange(bytes, problems).map(Arc::new);
+        let before = std::mem::replace(&mut self.istio.exchange, exchange);
+        if before.is_some() || !self.rbac.is_empty() {
+            problems.report(
+                "istio.metadata_exchange twice in a chain or behind rbac is not implemented",
+            );
+        }
     }
 
     fn limit(&mut self, any: &Any, problems: &mut Problems) {

@@ -171,6 +171,10 @@ fn before_router(
             let filter = filter.map(|filter| HttpFilter::PeerMetadata(filter.into()));
             (filter, "envoy.filters.http.peer_metadata")
         }
+        istio::ALPN => {
+            let filter = istio::alpn(bytes, problems).map(Into::into);
+            (filter.map(HttpFilter::IstioAlpn), "istio.alpn")
+        }
         istio::STATS => {
             let stats = istio::stats(bytes, inbound, problems);
             let filter = stats.map(|stats| HttpFilter::IstioStats(stats.into()));

@@ -5,11 +5,15 @@ use prost::Message;
 
 use super::duration::timeout;
 use crate::problem::Problems;
-use crate::resources::istio::{ClusterInfo, PeerMetadata, ServiceInfo, TellsHosts};
+use crate::resources::istio::{
+    AlpnOverride, ClusterInfo, Discovery, MetadataExchange, PeerMetadata, Propagation, ServiceInfo,
+};
 use crate::resources::istio_stats::{Expression, IstioStats, Label, Metric, Reporter};
 
 pub(super) const PEER_METADATA: &str = "io.istio.http.peer_metadata.Config";
 pub(super) const STATS: &str = "stats.PluginConfig";
+pub(super) const ALPN: &str = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig";
+pub(super) const EXCHANGE: &str = "envoy.tcp.metadataexchange.config.MetadataExchange";
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct PeerMetadataMessage {
@@ -25,9 +29,12 @@ pub(super) struct PeerMetadataMessage {
     additional_labels: Vec<String>,
 }
 
-/// Of the methods only headers are implemented; the others were refused by name.
+/// `workload_discovery` finds nobody without the bootstrap extension that Istio's has for it, which
+/// is refused by name, as is the fourth method.
 #[derive(Clone, PartialEq, Message)]
 struct DiscoveryMessage {
+    #[prost(message, optional, tag = "1")]
+    baggage: Option<()>,
     #[prost(message, optional, tag = "3")]
     istio_headers: Option<HeadersMessage>,
 }
@@ -36,6 +43,8 @@ struct DiscoveryMessage {
 struct PropagationMessage {
     #[prost(message, optional, tag = "1")]
     istio_headers: Option<HeadersMessage>,
+    #[prost(message, optional, tag = "2")]
+    baggage: Option<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -66,23 +75,91 @@ struct MetricMessage {
     drop: bool,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct AlpnMessage {
+    #[prost(message, repeated, tag = "1")]
+    alpn_override: Vec<OverrideMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct OverrideMessage {
+    #[prost(int32, tag = "1")]
+    upstream_protocol: i32,
+    #[prost(string, repeated, tag = "2")]
+    alpn_override: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ExchangeMessage {
+    #[prost(string, tag = "1")]
+    protocol: String,
+    #[prost(string, repeated, tag = "3")]
+    additional_labels: Vec<String>,
+}
+
 pub(super) fn peer_metadata(bytes: &[u8]) -> Option<PeerMetadata> {
     let message = PeerMetadataMessage::decode(bytes).ok()?;
-    let reads = |methods: &[DiscoveryMessage]| methods.iter().any(|m| m.istio_headers.is_some());
-    let tells = |methods: &[PropagationMessage]| methods.iter().find_map(|m| m.istio_headers);
     Some(PeerMetadata {
-        reads_requests: reads(&message.downstream_discovery),
-        reads_responses: reads(&message.upstream_discovery),
-        tells_clients: tells(&message.downstream_propagation).is_some(),
-        tells_hosts: tells(&message.upstream_propagation).map(|headers| TellsHosts {
+        of_clients: discoveries(&message.downstream_discovery, true),
+        // As in Istio a host does not say it by baggage.
+        of_hosts: discoveries(&message.upstream_discovery, false),
+        to_clients: propagations(&message.downstream_propagation),
+        to_hosts: propagations(&message.upstream_propagation),
+        additional_labels: boxed(&message.additional_labels),
+    })
+}
+
+fn discoveries(methods: &[DiscoveryMessage], by_baggage: bool) -> Vec<Discovery> {
+    let each = |method: &DiscoveryMessage| match method {
+        method if method.istio_headers.is_some() => Some(Discovery::IstioHeaders),
+        method if method.baggage.is_some() && by_baggage => Some(Discovery::Baggage),
+        _ => None,
+    };
+    methods.iter().filter_map(each).collect()
+}
+
+fn propagations(methods: &[PropagationMessage]) -> Vec<Propagation> {
+    let each = |method: &PropagationMessage| match method.istio_headers {
+        Some(headers) => Some(Propagation::IstioHeaders {
             skip_external_clusters: headers.skip_external_clusters,
         }),
-        additional_labels: message
-            .additional_labels
-            .iter()
-            .map(|l| l.as_str().into())
-            .collect(),
+        None => method.baggage.map(|()| Propagation::Baggage),
+    };
+    methods.iter().filter_map(each).collect()
+}
+
+/// With hosts nobody speaks HTTP/1.0, in Envoy neither: what is said for it never counts.
+pub(super) fn alpn(bytes: &[u8], problems: &mut Problems) -> Option<AlpnOverride> {
+    let message = AlpnMessage::decode(bytes).ok()?;
+    let mut found: [Option<&[String]>; 3] = [None; 3];
+    for (index, one) in message.alpn_override.iter().enumerate() {
+        let protocol = usize::try_from(one.upstream_protocol).ok();
+        match protocol.and_then(|protocol| found.get_mut(protocol)) {
+            // Of several the first holds.
+            Some(known) => *known = known.or(Some(&one.alpn_override)),
+            None => problems.within_item("alpn_override", index, |p| {
+                p.report_at("upstream_protocol", "is none of HTTP10, HTTP11 and HTTP2");
+            }),
+        }
+    }
+    let [_, http11, http2] = found.map(|names| boxed(names.unwrap_or_default()).into());
+    Some(AlpnOverride { http11, http2 })
+}
+
+pub(super) fn exchange(bytes: &[u8], problems: &mut Problems) -> Option<MetadataExchange> {
+    let message = ExchangeMessage::decode(bytes).ok()?;
+    if message.protocol.is_empty() {
+        problems.report_at("protocol", "must not be empty");
+        return None;
+    }
+    Some(MetadataExchange {
+        protocol: message.protocol.into(),
+        additional_labels: boxed(&message.additional_labels),
     })
+}
+
+fn boxed(texts: &[String]) -> Vec<Box<str>> {
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 /// `inbound`: the listener's direction, which says whose side is reported.

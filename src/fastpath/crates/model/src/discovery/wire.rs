@@ -191,6 +191,16 @@ fn istio_filters() -> impl Iterator<Item = Extension> {
             "envoy.filters.http.istio_stats",
             "stats.PluginConfig",
         ),
+        (
+            "envoy.filters.http",
+            "istio.alpn",
+            "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+        ),
+        (
+            "envoy.filters.network",
+            "envoy.filters.network.metadata_exchange",
+            "envoy.tcp.metadataexchange.config.MetadataExchange",
+        ),
     ];
     filters.into_iter().map(|(category, name, of_type)| Extension {
         name: name.to_owned(),

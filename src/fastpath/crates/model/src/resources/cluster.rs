@@ -7,7 +7,7 @@ use super::address::Address;
 use super::bind::BindConfig;
 use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
-use super::istio::{ClusterInfo, Workload};
+use super::istio::{ClusterInfo, MetadataExchange, Workload};
 use super::lb_subset::LbSubsets;
 use super::original_dst::OriginalDst;
 use super::outlier::OutlierDetection;
@@ -44,6 +44,8 @@ pub struct Cluster {
     pub keepalive: Option<TcpKeepalive>,
     /// `upstream_bind_config`: its own, else that of the bootstrap.
     pub bind: Option<Arc<BindConfig>>,
+    /// `filters`: `istio.metadata_exchange`.
+    pub exchange: Option<Arc<MetadataExchange>>,
     /// `istio` of its metadata.
     pub istio: Option<Arc<ClusterInfo>>,
     /// Hash of the cluster resource's bytes (without endpoints that came by EDS).

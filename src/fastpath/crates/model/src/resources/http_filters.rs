@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header_mutation::{HeaderAdd, HeaderName};
-use super::istio::PeerMetadata;
+use super::istio::{AlpnOverride, PeerMetadata};
 use super::istio_stats::IstioStats;
 use super::rbac::HttpRbac;
 use super::route::{HeaderMatcher, StringMatcher};
@@ -46,6 +46,8 @@ pub enum HttpFilter {
     HeaderMutation(Arc<HeaderMutation>),
     /// `istio.metadata_exchange`.
     PeerMetadata(Arc<PeerMetadata>),
+    /// `istio.alpn`.
+    IstioAlpn(Arc<AlpnOverride>),
     /// `istio.stats`.
     IstioStats(Arc<IstioStats>),
 }

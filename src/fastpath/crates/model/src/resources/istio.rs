@@ -59,36 +59,56 @@ pub struct ServiceInfo {
     pub namespace: Box<str>,
 }
 
-/// `io.istio.http.peer_metadata.Config`, all by headers: what is not read is not removed.
+/// `io.istio.http.peer_metadata.Config`. What is not read is not removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PeerMetadata {
-    /// Of requests, of responses.
-    pub reads_requests: bool,
-    pub reads_responses: bool,
-    /// To clients that have told us who they are.
-    pub tells_clients: bool,
-    pub tells_hosts: Option<TellsHosts>,
-    /// Labels that are told, too.
+    /// Where a client and a host say who they are: the first that says it holds.
+    pub of_clients: Vec<Discovery>,
+    pub of_hosts: Vec<Discovery>,
+    pub to_clients: Vec<Propagation>,
+    pub to_hosts: Vec<Propagation>,
+    /// Labels that are told by Istio's headers, too.
     pub additional_labels: Vec<Box<str>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TellsHosts {
-    /// Nothing to clusters outside the mesh.
-    pub skip_external_clusters: bool,
+pub enum Discovery {
+    /// `istio_headers`: they are not passed on.
+    IstioHeaders,
+    /// `baggage`, which is.
+    Baggage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// To clients that have told us who they are, and to hosts.
+    IstioHeaders {
+        /// Nothing that has to do with clusters outside the mesh.
+        skip_external_clusters: bool,
+    },
+    Baggage,
 }
 
 /// `istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig`: what is offered by what is spoken
 /// with the host; empty: nothing else than the cluster says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AlpnOverride {
-    pub http10: Arc<[Box<str>]>,
     pub http11: Arc<[Box<str>]>,
     pub http2: Arc<[Box<str>]>,
+}
+
+/// `envoy.tcp.metadataexchange.config.MetadataExchange`: connections whose ALPN came to `protocol`
+/// begin with both sides saying who they are.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct MetadataExchange {
+    pub protocol: Box<str>,
+    /// Labels that are told, too.
+    pub additional_labels: Vec<Box<str>>,
 }
 
 /// Istio's network filters of a chain.
 #[derive(Debug, Default)]
 pub struct NetworkFilters {
     pub stats: Vec<Arc<IstioStats>>,
+    pub exchange: Option<Arc<MetadataExchange>>,
 }

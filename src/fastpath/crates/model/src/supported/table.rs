@@ -28,6 +28,8 @@ const RUNTIME: &str = "there is no runtime to override it: the default value hol
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
 const NO_LOCALITY_AWARENESS: &str = "acts only with locality_weight_aware, which is refused";
+const NO_WORKLOAD_DISCOVERY: &str =
+    "finds nobody without the bootstrap's workload discovery, which is refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
@@ -845,13 +847,30 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &["shared_with_upstream"],
     },
-    all(
-        "io.istio.http.peer_metadata.Config.DiscoveryMethod",
-        &["istio_headers"],
-    ),
+    Entry {
+        message: "io.istio.http.peer_metadata.Config.DiscoveryMethod",
+        implemented: &["istio_headers", "baggage"],
+        ignored: &[("workload_discovery", NO_WORKLOAD_DISCOVERY)],
+        default_only: &[],
+    },
     all(
         "io.istio.http.peer_metadata.Config.PropagationMethod",
-        &["istio_headers"],
+        &["istio_headers", "baggage"],
+    ),
+    all("io.istio.http.peer_metadata.Config.Baggage", &[]),
+    Entry {
+        message: "envoy.tcp.metadataexchange.config.MetadataExchange",
+        implemented: &["protocol", "additional_labels"],
+        ignored: &[("enable_discovery", NO_WORKLOAD_DISCOVERY)],
+        default_only: &[],
+    },
+    all(
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+        &["alpn_override"],
+    ),
+    all(
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig.AlpnOverride",
+        &["upstream_protocol", "alpn_override"],
     ),
     all(
         "io.istio.http.peer_metadata.Config.IstioHeaders",
@@ -1571,6 +1590,7 @@ pub const TABLE: &[Entry] = &[
             "cleanup_interval",
             // `istio`: what its filters ask of a cluster.
             "metadata",
+            "filters",
         ],
         ignored: &[
             (
@@ -1614,6 +1634,7 @@ pub const TABLE: &[Entry] = &[
         )],
         default_only: &["detect_degraded_hosts"],
     },
+    all("envoy.config.cluster.v3.Filter", &["name", "typed_config"]),
     all(
         "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig",
         &[

@@ -76,6 +76,7 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
         transport_matches: Vec::new(),
         keepalive: None,
         bind: None,
+        exchange: None,
         istio: None,
         http: UpstreamHttp {
             protocol: UpstreamProtocol::Http1,

@@ -289,6 +289,7 @@ fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilt
             | HttpFilter::GrpcHttp1Bridge { .. }
             | HttpFilter::GrpcStats { .. }
             | HttpFilter::HeaderMutation(_)
+            | HttpFilter::IstioAlpn(_)
             | HttpFilter::PeerMetadata(_)
             | HttpFilter::IstioStats(_) => {}
         }

@@ -39,6 +39,8 @@ pub struct Stream {
     /// Who its client and its host say they are.
     pub downstream_peer: Option<Arc<Workload>>,
     pub upstream_peer: Option<Arc<Workload>>,
+    /// What the host is offered in ALPN, if not what its cluster says.
+    pub alpn: Option<Arc<[Box<str>]>>,
     /// What the response is to set: cookies that a hash policy made.
     pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
@@ -147,6 +149,7 @@ impl Default for Stream {
             host: None,
             downstream_peer: None,
             upstream_peer: None,
+            alpn: None,
             set_cookies: Vec::new(),
             pool: None,
             upstream: Upstreaming::None,
@@ -215,6 +218,7 @@ impl Stream {
         self.host = None;
         self.downstream_peer = None;
         self.upstream_peer = None;
+        self.alpn = None;
         self.set_cookies.clear();
         self.pool = None;
         self.upstream = Upstreaming::None;

@@ -27,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::address::Address;
+use model::resources::istio::Workload;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
@@ -129,6 +130,8 @@ pub struct Server {
     pub connection_unit: Taken,
     pub pending_unit: Taken,
     pub opened_ns: u64,
+    /// What was read of it while it introduces itself.
+    pub listens: Option<Vec<u8>>,
     /// While it is being asked for a tunnel over HTTP/1.1.
     pub asked: Option<Box<Asked>>,
 }
@@ -173,6 +176,9 @@ pub struct Seen {
     pub upstream_local: Option<Address>,
     pub upstream_id: u64,
     pub upstream_tls: Option<Arc<tls::Info>>,
+    /// Who the client and the host say they are.
+    pub client_peer: Option<Arc<Workload>>,
+    pub host_peer: Option<Arc<Workload>>,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
     pub connect_begin: u64,
     pub connect_end: u64,
@@ -279,7 +285,10 @@ impl Worker {
             active_ms: self.clock.now_ms(),
             next_log_ms: NEVER,
             drain_end: NEVER,
-            seen: Seen::default(),
+            seen: Seen {
+                client_peer: arrival.workload,
+                ..Seen::default()
+            },
             reported: Vec::new(),
             admission: arrival.admission,
         });

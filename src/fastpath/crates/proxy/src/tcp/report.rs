@@ -92,10 +92,10 @@ impl Reported {
 fn series(reports: &Reports, t: &Tunnel) -> Rc<Series> {
     let seen = &t.seen;
     let (tls, peer) = match reports.config.reporter {
-        Reporter::Destination => (t.client.io.tls_info(), None),
+        Reporter::Destination => (t.client.io.tls_info(), seen.client_peer.as_ref()),
         Reporter::Source => {
             let endpoint = seen.host.as_ref().and_then(|host| host.workload());
-            (seen.upstream_tls.as_ref(), endpoint)
+            (seen.upstream_tls.as_ref(), seen.host_peer.as_ref().or(endpoint))
         }
     };
     let (peer_principal, local_principal) = principals(tls);

@@ -8,6 +8,7 @@
 //! together at the end. Every response passes all filters, even those that a request did not reach
 //! because one before them answered it.
 
+mod alpn;
 mod base64;
 mod cors;
 pub mod fault;
@@ -25,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::hcm::Hcm;
-use model::resources::istio::Local;
+use model::resources::istio::{AlpnOverride, Local};
 use model::resources::http_filters::{
     ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
 };
@@ -70,6 +71,7 @@ enum Kind {
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
+    Alpn(Arc<AlpnOverride>),
     PeerMetadata(Exchange),
     IstioStats(Reports),
 }
@@ -217,6 +219,7 @@ impl Kind {
             }
             HttpFilter::Cors => Self::Cors(stats.cors(hcm_prefix)),
             HttpFilter::HeaderMutation(config) => Self::HeaderMutation(Arc::clone(config)),
+            HttpFilter::IstioAlpn(config) => Self::Alpn(Arc::clone(config)),
             HttpFilter::PeerMetadata(config) => Self::PeerMetadata(Exchange::new(config, local)),
             HttpFilter::IstioStats(config) => Self::IstioStats(Reports::new(config, local, stats)),
         }
@@ -262,6 +265,7 @@ impl Filter {
                 return flow;
             }
             Kind::HeaderMutation(config) => header_mutation::decode(&self.of, config, worker, s),
+            Kind::Alpn(config) => alpn::decode(config, s),
             Kind::PeerMetadata(exchange) => {
                 self.state = State::PeerMetadata(exchange.decode(worker, s));
             }

@@ -38,6 +38,21 @@ stat_names! {
     }
 }
 
+stat_names! {
+    /// `metadata_exchange.*`
+    pub enum ExchangeCounter {
+        AlpnProtocolFound = "alpn_protocol_found",
+        AlpnProtocolNotFound = "alpn_protocol_not_found",
+        HeaderNotFound = "header_not_found",
+        InitialHeaderNotFound = "initial_header_not_found",
+        MetadataAdded = "metadata_added",
+    }
+}
+
+/// What is counted of introductions on connections.
+pub type ExchangeShard =
+    Shard<ExchangeCounter, NoStat, NoStat, { ExchangeCounter::COUNT }, 0, 0>;
+
 /// One worker's share of a series that counts.
 pub type CounterSeries = Shard<SeriesCounter, NoStat, NoStat, { SeriesCounter::COUNT }, 0, 0>;
 
@@ -179,6 +194,12 @@ impl Stats {
     #[must_use]
     pub fn istio_stats(&self) -> Arc<IstioStatsShard> {
         self.with(|r| r.istio_stats.get("istio_stats").shard(0))
+    }
+
+    /// A shard of `metadata_exchange.`.
+    #[must_use]
+    pub fn metadata_exchange(&self) -> Arc<ExchangeShard> {
+        self.with(|r| r.exchanges.get("metadata_exchange").shard(0))
     }
 
     /// Whether something reports Istio's metrics, and the version that it says of itself.

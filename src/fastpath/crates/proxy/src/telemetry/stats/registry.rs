@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
 use super::histogram::Summary;
-use super::labelled::{IstioStatsShard, Labelled};
+use super::labelled::{ExchangeShard, IstioStatsShard, Labelled};
 use super::listener_filter_names::PROXY_PROTOCOL_ERRORS;
 use super::names::StatName;
 use super::row::{Row, Value};
@@ -151,6 +151,7 @@ pub(super) struct Registry {
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) labelled: Labelled,
     pub(super) istio_stats: Entities<IstioStatsShard>,
+    pub(super) exchanges: Entities<ExchangeShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
     pub(super) memberships: BTreeMap<String, (Membership, u64)>,
@@ -187,6 +188,7 @@ impl Registry {
             grpc: Entities::new("cluster."),
             labelled: Labelled::default(),
             istio_stats: Entities::new(""),
+            exchanges: Entities::new(""),
             control: Control::default(),
             memberships: BTreeMap::new(),
         }
@@ -237,6 +239,7 @@ impl Registry {
         self.grpc.reset();
         self.labelled.reset();
         self.istio_stats.reset();
+        self.exchanges.reset();
         self.control.reset();
         self.memberships
             .values_mut()
@@ -277,6 +280,7 @@ impl Registry {
         self.routes.collect();
         self.grpc.collect();
         self.istio_stats.collect();
+        self.exchanges.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
         self.membership_rows(&mut rows);
@@ -304,6 +308,7 @@ impl Registry {
         self.grpc.rows(CodeRows::None, &mut rows);
         self.labelled.rows(&mut rows);
         self.istio_stats.rows(CodeRows::None, &mut rows);
+        self.exchanges.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
         rows

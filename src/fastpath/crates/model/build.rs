@@ -55,8 +55,10 @@ const ROOTS: &[&str] = &[
     "istio/filters/metadata_exchange.proto",
     "istio/filters/peer_metadata.proto",
     "istio/filters/stats.proto",
+    "udpa/type/v1/typed_struct.proto",
     "xds/type/matcher/v3/domain.proto",
     "xds/type/matcher/v3/ip.proto",
+    "xds/type/v3/typed_struct.proto",
 ];
 
 /// The roots of import paths inside the package.

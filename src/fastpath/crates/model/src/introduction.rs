@@ -71,7 +71,11 @@ fn workload(bytes: &[u8]) -> Option<Workload> {
         return None;
     }
     let said = Fields::decode(any.value.as_slice()).ok()?;
-    said.fields.get(METADATA)?.fields.as_ref().map(Fields::workload)
+    said.fields
+        .get(METADATA)?
+        .fields
+        .as_ref()
+        .map(Fields::workload)
 }
 
 impl Told {
@@ -122,12 +126,19 @@ mod tests {
             assert_eq!(Introduction::read(part), Introduction::Incomplete, "{end}");
         }
         bytes.extend_from_slice(b"what follows");
-        let Introduction::Said { len: said, workload } = Introduction::read(&bytes) else {
+        let Introduction::Said {
+            len: said,
+            workload,
+        } = Introduction::read(&bytes)
+        else {
             panic!("not understood");
         };
         assert_eq!(said, len);
         let workload = workload.unwrap();
-        assert_eq!((&*workload.name, &*workload.namespace), ("ratings-v1", "books"));
+        assert_eq!(
+            (&*workload.name, &*workload.namespace),
+            ("ratings-v1", "books")
+        );
         assert_eq!(&*workload.app, "ratings");
     }
 

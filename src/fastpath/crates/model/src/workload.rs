@@ -167,7 +167,13 @@ impl Local {
     pub(crate) fn of_node(node: &Node) -> Self {
         let metadata = node.metadata.as_ref().map(of_metadata).unwrap_or_default();
         let mut told = Fields::default();
-        for name in ["NAME", "NAMESPACE", "WORKLOAD_NAME", "CLUSTER_ID", "IDENTITY"] {
+        for name in [
+            "NAME",
+            "NAMESPACE",
+            "WORKLOAD_NAME",
+            "CLUSTER_ID",
+            "IDENTITY",
+        ] {
             told.put(name, metadata.text(name));
         }
         let locality = node.locality.clone().unwrap_or_default();
@@ -372,7 +378,10 @@ mod tests {
         assert_eq!(told.text("OWNER"), owner);
         let labels = |told: &Fields| told.fields["LABELS"].fields.clone().unwrap();
         assert_eq!(labels(&told).text("role"), "");
-        assert_eq!(labels(&local.told.fields(&["role".into()])).text("role"), "client");
+        assert_eq!(
+            labels(&local.told.fields(&["role".into()])).text("role"),
+            "client"
+        );
     }
 
     #[test]
@@ -406,9 +415,15 @@ mod tests {
              service.version=version-1,app.version=v1,k8s.namespace.name=default,\
              k8s.cluster.name=client-cluster,k8s.instance.name=productpage-v1-84975bc778-pxz2w"
         );
-        assert_eq!(Workload::of_baggage(told.as_bytes()).unwrap(), local.workload);
+        assert_eq!(
+            Workload::of_baggage(told.as_bytes()).unwrap(),
+            local.workload
+        );
         let heard = Workload::of_baggage(b"userId=alice,app.name=a,k8s.pod.name=p,odd").unwrap();
-        assert_eq!((&*heard.canonical_name, &*heard.app, &*heard.name), ("a", "a", "p"));
+        assert_eq!(
+            (&*heard.canonical_name, &*heard.app, &*heard.name),
+            ("a", "a", "p")
+        );
     }
 
     #[test]

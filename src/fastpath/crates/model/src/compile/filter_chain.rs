@@ -51,7 +51,10 @@ pub(super) fn compile(
     let filters = NetworkFilters::compile(&message.filters, cx)?;
     let tls = tls?;
     if let Some(exchange) = &filters.istio.exchange
-        && matches!(filters.terminal, Some(NetworkFilter::HttpConnectionManager(_)))
+        && matches!(
+            filters.terminal,
+            Some(NetworkFilter::HttpConnectionManager(_))
+        )
         && tls.as_ref().is_some_and(|tls| agrees_to(tls, exchange))
     {
         cx.problems.report(format!(

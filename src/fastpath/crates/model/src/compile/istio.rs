@@ -321,7 +321,14 @@ mod tests {
         let header = Some(Expression::RequestHeader("x-tenant".into()));
         assert_eq!(expression("request.headers['X-Tenant']"), header);
         assert_eq!(expression("request.host"), Some(Expression::RequestHost));
-        for refused in ["'a' + 'b'", "'it''s'", "request.headers[x]", "node.id", "", "'"] {
+        for refused in [
+            "'a' + 'b'",
+            "'it''s'",
+            "request.headers[x]",
+            "node.id",
+            "",
+            "'",
+        ] {
             assert_eq!(expression(refused), None, "{refused}");
         }
     }
@@ -388,6 +395,9 @@ mod tests {
             dimensions: [("a".into(), "node.id + 'x'".into())].into(),
             ..MetricMessage::default()
         });
-        assert!(reason.contains("node.id + 'x' is not implemented"), "{reason}");
+        assert!(
+            reason.contains("node.id + 'x' is not implemented"),
+            "{reason}"
+        );
     }
 }

@@ -202,12 +202,14 @@ fn istio_filters() -> impl Iterator<Item = Extension> {
             "envoy.tcp.metadataexchange.config.MetadataExchange",
         ),
     ];
-    filters.into_iter().map(|(category, name, of_type)| Extension {
-        name: name.to_owned(),
-        category: category.to_owned(),
-        type_urls: vec![of_type.to_owned()],
-        ..Extension::default()
-    })
+    filters
+        .into_iter()
+        .map(|(category, name, of_type)| Extension {
+            name: name.to_owned(),
+            category: category.to_owned(),
+            type_urls: vec![of_type.to_owned()],
+            ..Extension::default()
+        })
 }
 
 fn build_version() -> BuildVersion {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
-use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use model::resources::hcm::Hcm;
+use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
 use model::resources::listener::{FilterChain, Listener, ListenerFilter};
 
 use super::{ClusterEntry, Control, State};

@@ -81,7 +81,10 @@ impl Reported {
         let Some(series) = &self.series else { return };
         let received = t.seen.received.saturating_add(t.seen.refused);
         series.add(Metric::TcpSentBytes, t.seen.sent.saturating_sub(self.sent));
-        series.add(Metric::TcpReceivedBytes, received.saturating_sub(self.received));
+        series.add(
+            Metric::TcpReceivedBytes,
+            received.saturating_sub(self.received),
+        );
         (self.sent, self.received) = (t.seen.sent, received);
         if is_over {
             series.add(Metric::TcpClosed, 1);
@@ -95,10 +98,14 @@ fn series(reports: &Reports, t: &Tunnel) -> Rc<Series> {
         Reporter::Destination => (t.client.io.tls_info(), seen.client_peer.as_ref()),
         Reporter::Source => {
             let endpoint = seen.host.as_ref().and_then(|host| host.workload());
-            (seen.upstream_tls.as_ref(), seen.host_peer.as_ref().or(endpoint))
+            (
+                seen.upstream_tls.as_ref(),
+                seen.host_peer.as_ref().or(endpoint),
+            )
         }
     };
-    let (peer_principal, local_principal) = principals(tls);
+    let host = peer.filter(|_| reports.config.reporter == Reporter::Source);
+    let (peer_principal, local_principal) = principals(tls, host);
     let cluster = seen.cluster.as_ref().map(|cluster| cluster.config.borrow());
     reports.series(&Facts {
         peer,

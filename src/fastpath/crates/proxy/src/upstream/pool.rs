@@ -1,6 +1,7 @@
 //! Connection pools: one a host a worker, no pipelining (`Http::Http1::ConnPoolImpl`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::cluster::{RoutingPriority, UpstreamHttp, UpstreamProtocol};
 use proto::h1::Version;

@@ -72,6 +72,8 @@ impl Worker {
 
     fn count_exchange(&self, counter: ExchangeCounter) {
         let stats = &self.introductions.stats;
-        stats.get_or_init(|| self.stats.metadata_exchange()).inc(counter);
+        stats
+            .get_or_init(|| self.stats.metadata_exchange())
+            .inc(counter);
     }
 }

@@ -4,6 +4,7 @@ use std::cell::Ref;
 use std::sync::Arc;
 
 use model::resources::cluster::Cluster;
+use model::resources::istio::Workload;
 use model::resources::istio_stats::{Metric, Reporter};
 use proto::Known;
 use tls::Info;
@@ -25,7 +26,8 @@ pub fn report(reports: &Reports, client: &Client, s: &Stream, is_grpc: bool, ela
             (info.upstream_tls.as_ref(), said.or_else(endpoint))
         }
     };
-    let (peer_principal, local_principal) = principals(tls);
+    let host = peer.filter(|_| reports.config.reporter == Reporter::Source);
+    let (peer_principal, local_principal) = principals(tls, host);
     let cluster = s.cluster.as_ref().map(|cluster| cluster.config.borrow());
     let route = s.route.as_ref().and_then(|route| route.route());
     let asked = !reports.config.disable_host_header_fallback;
@@ -35,7 +37,11 @@ pub fn report(reports: &Reports, client: &Client, s: &Stream, is_grpc: bool, ela
         peer,
         peer_principal,
         local_principal,
-        service: Service::new(asked, route.map_or("", |r| &r.name), of_cluster(cluster.as_ref())),
+        service: Service::new(
+            asked,
+            route.map_or("", |r| &r.name),
+            of_cluster(cluster.as_ref()),
+        ),
         flags: ResponseFlags(info.flags.0),
         outcome: Some(Outcome {
             code,
@@ -47,7 +53,10 @@ pub fn report(reports: &Reports, client: &Client, s: &Stream, is_grpc: bool, ela
     series.add(Metric::RequestsTotal, 1);
     series.add(Metric::RequestDuration, elapsed_ms);
     let head = info.downstream_header_bytes_received;
-    series.add(Metric::RequestBytes, head.saturating_add(info.bytes_received));
+    series.add(
+        Metric::RequestBytes,
+        head.saturating_add(info.bytes_received),
+    );
     let head = info.downstream_header_bytes_sent;
     series.add(Metric::ResponseBytes, head.saturating_add(info.bytes_sent));
     if let Some((up, down)) = info.grpc_messages.filter(|_| is_grpc) {
@@ -56,16 +65,18 @@ pub fn report(reports: &Reports, client: &Client, s: &Stream, is_grpc: bool, ela
     }
 }
 
-/// The first URI of the peer's certificate and of ours.
-pub fn principals(tls: Option<&Arc<Info>>) -> (&str, &str) {
+/// The first URI of the peer's certificate and of ours. Without one a host's own word counts, as in
+/// Istio; a client's does not.
+pub fn principals<'a>(
+    tls: Option<&'a Arc<Info>>,
+    host: Option<&'a Arc<Workload>>,
+) -> (&'a str, &'a str) {
     let peer = tls.and_then(|info| info.peer.as_ref());
     let local = tls.and_then(|info| info.local.as_ref());
     let peer = peer.and_then(|peer| peer.sans.uri.first());
     let local = local.and_then(|local| local.sans.uri.first());
-    (
-        peer.map_or("", |uri| uri),
-        local.map_or("", |uri| uri),
-    )
+    let said = host.map_or("", |host| &*host.identity);
+    (peer.map_or(said, |uri| uri), local.map_or("", |uri| uri))
 }
 
 /// Its name and what Istio says of it.

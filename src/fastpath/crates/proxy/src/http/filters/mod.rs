@@ -26,10 +26,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::hcm::Hcm;
-use model::resources::istio::{AlpnOverride, Local};
 use model::resources::http_filters::{
     ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
 };
+use model::resources::istio::{AlpnOverride, Local};
 use proto::h1::BodyLength;
 
 use super::downstream::Downstream;

@@ -10,12 +10,7 @@ use crate::telemetry::stats::Labels;
 const UNKNOWN: &str = "unknown";
 const LATEST: &str = "latest";
 
-pub(super) fn of(
-    metric: Metric,
-    config: &IstioStats,
-    local: &Local,
-    facts: &Facts<'_>,
-) -> Labels {
+pub(super) fn of(metric: Metric, config: &IstioStats, local: &Local, facts: &Facts<'_>) -> Labels {
     let rules = config.rules(metric);
     let source = Source {
         local: &local.workload,
@@ -134,7 +129,10 @@ impl Source<'_> {
         if side == self.reporter {
             return self.local.canonical_revision.to_string();
         }
-        or(self.facts.peer.map(|peer| &*peer.canonical_revision), LATEST)
+        or(
+            self.facts.peer.map(|peer| &*peer.canonical_revision),
+            LATEST,
+        )
     }
 
     fn namespace(&self, side: Reporter) -> String {

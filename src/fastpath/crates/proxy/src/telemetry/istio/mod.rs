@@ -225,7 +225,7 @@ impl Reports {
         facts.service.hash(&mut hasher);
         facts.flags.hash(&mut hasher);
         facts.outcome.hash(&mut hasher);
-        for expression in &self.config.expressions {
+        for expression in self.told_by_request() {
             value(expression, facts).hash(&mut hasher);
         }
         hasher.finish()
@@ -237,7 +237,7 @@ impl Reports {
             (None, None) => true,
             _ => false,
         };
-        let mut values = known.values.iter().zip(&self.config.expressions);
+        let mut values = known.values.iter().zip(self.told_by_request());
         same_peer
             && known.outcome == facts.outcome
             && known.flags == facts.flags
@@ -249,8 +249,14 @@ impl Reports {
             && values.all(|(known, of)| **known == *value(of, facts))
     }
 
+    /// Expressions that say more than the other facts.
+    fn told_by_request(&self) -> impl Iterator<Item = &Expression> {
+        let all = self.config.expressions.iter();
+        all.filter(|one| !matches!(one, Expression::Literal(_) | Expression::ResponseCode))
+    }
+
     fn keep(&self, facts: &Facts<'_>) -> Kept {
-        let expressions = self.config.expressions.iter();
+        let expressions = self.told_by_request();
         Kept {
             peer: facts.peer.cloned(),
             peer_principal: facts.peer_principal.into(),

@@ -31,11 +31,7 @@ impl Peers {
 }
 
 impl Read {
-    fn once(
-        &mut self,
-        value: &[u8],
-        read: fn(&[u8]) -> Option<Workload>,
-    ) -> Option<Arc<Workload>> {
+    fn once(&mut self, value: &[u8], read: fn(&[u8]) -> Option<Workload>) -> Option<Arc<Workload>> {
         if let Some(known) = self.0.get(value) {
             return Some(Arc::clone(known));
         }

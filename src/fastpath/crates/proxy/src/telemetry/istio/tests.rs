@@ -143,8 +143,14 @@ fn services_that_nobody_names() {
     };
     let pair = |host: &str, name: &str| (host.to_owned(), name.to_owned());
     assert_eq!(named("r", "c"), pair("outside:80", "outside:80"));
-    assert_eq!(named("block_all", "c"), pair("outside:80", "BlackHoleCluster"));
-    assert_eq!(named("allow_any", "c"), pair("outside:80", "PassthroughCluster"));
+    assert_eq!(
+        named("block_all", "c"),
+        pair("outside:80", "BlackHoleCluster")
+    );
+    assert_eq!(
+        named("allow_any", "c"),
+        pair("outside:80", "PassthroughCluster")
+    );
     assert_eq!(
         named("r", "InboundPassthroughCluster"),
         pair("outside:80", "InboundPassthroughCluster")
@@ -225,8 +231,13 @@ fn the_table_is_bounded_and_series_are_found_again() {
     reports.series(&facts).add(Metric::RequestsTotal, 1);
     let lines = shown(&stats, "istio_requests_total");
     let of_host: Vec<_> = lines.iter().filter(|l| l.contains("\"host3\"")).collect();
-    assert!(of_host.len() == 1 && of_host[0].ends_with("} 2"), "{of_host:?}");
+    assert!(
+        of_host.len() == 1 && of_host[0].ends_with("} 2"),
+        "{of_host:?}"
+    );
     // Four series each: the limit of the process is reached, and counted.
-    let text = stats.text(Some("series_overflow"), true, Kind::All).unwrap();
+    let text = stats
+        .text(Some("series_overflow"), true, Kind::All)
+        .unwrap();
     assert!(text.starts_with("istio_stats.series_overflow: "), "{text}");
 }

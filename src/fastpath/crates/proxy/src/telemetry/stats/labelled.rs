@@ -16,6 +16,8 @@ pub(super) const NAMESPACE: &str = "istiocustom.";
 
 /// Series of the process. What would make more is counted by `istio_stats.series_overflow`.
 const MOST: usize = 16_384;
+/// Of the names and values of their labels: some are as long as clients wish.
+const MOST_BYTES: usize = 16 << 20;
 
 stat_names! {
     /// The number of a series that counts.
@@ -50,8 +52,7 @@ stat_names! {
 }
 
 /// What is counted of introductions on connections.
-pub type ExchangeShard =
-    Shard<ExchangeCounter, NoStat, NoStat, { ExchangeCounter::COUNT }, 0, 0>;
+pub type ExchangeShard = Shard<ExchangeCounter, NoStat, NoStat, { ExchangeCounter::COUNT }, 0, 0>;
 
 /// One worker's share of a series that counts.
 pub type CounterSeries = Shard<SeriesCounter, NoStat, NoStat, { SeriesCounter::COUNT }, 0, 0>;
@@ -107,6 +108,8 @@ impl Labels {
 pub(super) struct Labelled {
     counters: BTreeMap<String, Entity<CounterSeries>>,
     histograms: BTreeMap<String, Entity<HistogramSeries>>,
+    /// Of labels.
+    bytes: usize,
     /// Said once.
     is_full: bool,
     /// `ISTIO_VERSION`, once something reports: the gauge `istio_build`.
@@ -114,16 +117,18 @@ pub(super) struct Labelled {
 }
 
 impl Labelled {
-    fn has_room(&mut self) -> bool {
+    fn take_room(&mut self, key: &str) -> bool {
         let all = self.counters.len().saturating_add(self.histograms.len());
-        if all < MOST {
+        let bytes = self.bytes.saturating_add(key.len());
+        if all < MOST && bytes <= MOST_BYTES {
+            self.bytes = bytes;
             return true;
         }
         if !std::mem::replace(&mut self.is_full, true) {
             crate::log!(
                 Level::Warning,
                 "stats",
-                "Istio's metrics have {MOST} series, further ones are not made but counted by \
+                "Istio's metrics have {all} series of {bytes} bytes of labels, further ones are not made but counted by \
                  istio_stats.series_overflow: let a Telemetry remove a tag with too many values"
             );
         }
@@ -174,7 +179,7 @@ impl Stats {
         let key = labels.key();
         self.with(|r| {
             let is_there = r.labelled.counters.contains_key(&key);
-            (is_there || r.labelled.has_room())
+            (is_there || r.labelled.take_room(&key))
                 .then(|| share(&mut r.labelled.counters, key, labels))
         })
     }
@@ -185,7 +190,7 @@ impl Stats {
         let key = labels.key();
         self.with(|r| {
             let is_there = r.labelled.histograms.contains_key(&key);
-            (is_there || r.labelled.has_room())
+            (is_there || r.labelled.take_room(&key))
                 .then(|| share(&mut r.labelled.histograms, key, labels))
         })
     }
@@ -206,7 +211,11 @@ impl Stats {
     pub fn set_istio_build(&self, version: Option<&str>) {
         let pair = |name: &str, value: &str| (name.into(), value.into());
         let labels = version.map(|version| {
-            let tag = if version.is_empty() { "unknown" } else { version };
+            let tag = if version.is_empty() {
+                "unknown"
+            } else {
+                version
+            };
             Arc::new(Labels {
                 metric: "istio_build".into(),
                 pairs: vec![pair("component", "proxy"), pair("tag", tag)],
@@ -237,11 +246,17 @@ mod tests {
             labels("istio_requests_total", &pairs)
         };
         let (a, b) = (of("200"), of("5\"3"));
-        stats.counter_series(a.clone()).unwrap().add(SeriesCounter::Value, 2);
+        stats
+            .counter_series(a.clone())
+            .unwrap()
+            .add(SeriesCounter::Value, 2);
         stats.counter_series(a).unwrap().inc(SeriesCounter::Value);
         stats.counter_series(b).unwrap().inc(SeriesCounter::Value);
         let took = labels("istio_request_bytes", &[("reporter", "source")]);
-        stats.histogram_series(took).unwrap().record(SeriesHistogram::Value, 7);
+        stats
+            .histogram_series(took)
+            .unwrap()
+            .record(SeriesHistogram::Value, 7);
         stats.set_istio_build(Some(""));
         stats.flush_histograms();
         let text = stats.text(Some("^istiocustom"), false, Kind::All).unwrap();
@@ -279,7 +294,11 @@ mod tests {
             let n = n.to_string();
             assert!(stats.counter_series(labels("m", &[("n", &n)])).is_some());
         }
-        assert!(stats.counter_series(labels("m", &[("n", "more")])).is_none());
+        assert!(
+            stats
+                .counter_series(labels("m", &[("n", "more")]))
+                .is_none()
+        );
         assert!(stats.histogram_series(labels("h", &[])).is_none());
         assert!(stats.counter_series(labels("m", &[("n", "7")])).is_some());
     }

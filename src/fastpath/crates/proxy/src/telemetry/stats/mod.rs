@@ -41,7 +41,9 @@ pub use http_filter_names::{
     CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge,
 };
 pub use http2_names::{Http2Counter, Http2Gauge};
-pub use labelled::{CounterSeries, ExchangeCounter, ExchangeShard, HistogramSeries, IstioStatsShard, Labels};
+pub use labelled::{
+    CounterSeries, ExchangeCounter, ExchangeShard, HistogramSeries, IstioStatsShard, Labels,
+};
 pub use labelled::{IstioStatsCounter, SeriesCounter, SeriesHistogram};
 pub use listener_filter_names::{
     HttpInspectorCounter, ProxyProtocolCounter, TlsInspectorCounter, TlsInspectorHistogram,

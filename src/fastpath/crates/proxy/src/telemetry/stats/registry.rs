@@ -279,8 +279,6 @@ impl Registry {
         self.cors.collect();
         self.routes.collect();
         self.grpc.collect();
-        self.istio_stats.collect();
-        self.exchanges.collect();
         let mut rows = Vec::new();
         self.clusters.rows(CodeRows::WithOrigin, &mut rows);
         self.membership_rows(&mut rows);

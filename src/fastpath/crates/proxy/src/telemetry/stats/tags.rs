@@ -73,7 +73,8 @@ fn response_code(out: &mut Tagged) {
     };
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
     if digits(code, 3) {
-        out.tags.push(("envoy_response_code".into(), code.to_owned()));
+        out.tags
+            .push(("envoy_response_code".into(), code.to_owned()));
         out.name = format!("{head}_rq");
     } else if let Some(class) = code.strip_suffix("xx").filter(|class| digits(class, 1)) {
         out.tags
@@ -169,7 +170,8 @@ fn rbac(out: &mut Tagged, full: &str) {
     let name = out.name.strip_prefix(prefix).map(str::to_owned);
     if let Some(name) = name.as_deref().and_then(|name| name.strip_prefix('.')) {
         out.name = name.to_owned();
-        out.tags.insert(0, ("envoy_rbac_prefix".into(), prefix.to_owned()));
+        out.tags
+            .insert(0, ("envoy_rbac_prefix".into(), prefix.to_owned()));
     }
 }
 

@@ -27,6 +27,13 @@ spec:
   ports: [{port: 9090, name: tcp}]
   selector: {app: ledger}
 ---
+apiVersion: v1
+kind: Service
+metadata: {name: guess}
+spec:
+  ports: [{port: 9070}]
+  selector: {app: guess}
+---
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: istio-system}
@@ -86,6 +93,7 @@ def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         running.write("services.yaml", SERVICES)
         running.run("reviews", "--port", "9080:auto")
         running.run("ledger", "--port", "9090:auto")
+        running.run("guess", "--port", "9070:auto")
         yield running
 
 
@@ -179,6 +187,17 @@ def test_both_sides_report_a_connection(mesh: Mesh, page: Workload, egress: int)
     assert told["metadata_exchange.alpn_protocol_found"] >= 1
     assert told["metadata_exchange.metadata_added"] >= 1
     assert page.stats("metadata_exchange.")["metadata_exchange.metadata_added"] >= 1
+
+
+def test_requests_are_known_as_such_where_the_protocol_is_found_out(
+    mesh: Mesh, page: Workload
+) -> None:
+    until(lambda: page.get("guess:9070")[0] == 200, "guess does not answer", mesh.log)
+    guess = mesh.workloads["guess-v1"]
+    found = one(guess, "istio_requests_total", response_code="200")
+    assert found["source_workload"] == "productpage-v1"
+    assert found["connection_security_policy"] == "mutual_tls"
+    assert not [name for name, _, _ in series(guess) if name.startswith("istio_tcp_")]
 
 
 def test_a_telemetry_changes_what_is_reported(mesh: Mesh, page: Workload) -> None:

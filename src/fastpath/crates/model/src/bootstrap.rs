@@ -22,6 +22,7 @@ use crate::resources::istio::Local;
 use crate::schema::{self, Schema};
 use crate::store::{NO_ADS, check_reference, not_a_server};
 use crate::text::{self, Document, UnknownFields};
+use crate::typed_struct;
 
 /// Envoy's default of `stats_flush_interval`.
 const STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -175,11 +176,17 @@ fn read(
 }
 
 fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Vec<Problem>> {
-    let problems = check(schema, message);
+    let body = text::encode(message);
+    let problems = if typed_struct::may_be_in(&body) {
+        let mut plain = message.clone();
+        typed_struct::replace(schema, &mut plain)?;
+        check(schema, &plain)
+    } else {
+        check(schema, message)
+    };
     if !problems.is_empty() {
         return Err(problems);
     }
-    let body = text::encode(message);
     let typed = pb::Bootstrap::decode(body.as_slice()).map_err(|error| {
         vec![Problem {
             path: String::new(),

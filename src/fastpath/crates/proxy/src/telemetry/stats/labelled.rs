@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn values_cannot_pretend_to_be_two() {
         let stats = Stats::new(1);
-        let one = labels("m", &[("a", "b\0001\0c")]);
+        let one = labels("m", &[("a", "b\x001\x00c")]);
         let two = labels("m", &[("a", "b"), ("c", "")]);
         assert_ne!(one.key(), two.key());
         let shard = stats.counter_series(one.clone()).unwrap();

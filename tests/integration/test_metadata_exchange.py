@@ -53,6 +53,14 @@ def hear(conn: socket.socket) -> Struct:
     return Struct.FromString(message.value)
 
 
+def read_until(conn: socket.socket, end: bytes) -> bytes:
+    """To this, or to the peer's end."""
+    data = b""
+    while not data.endswith(end) and (more := conn.recv(65536)):
+        data += more
+    return data
+
+
 class Site:
     """A proxy whose listener ends TLS, where both sides introduce themselves."""
 
@@ -69,11 +77,14 @@ class Site:
         chain = tls_config.chain(EXCHANGE, STATS, tls_config.tcp_proxy("up"), tls=tls)
         return self._run(chain, config.cluster("up", server.port), "INBOUND")
 
-    def upstream(self, server: TcpServer) -> Proxy:
-        """With hosts."""
+    def upstream(self, server: TcpServer, manager: config.Tree | None = None) -> Proxy:
+        """With hosts; `manager`: for requests."""
         tls = tls_config.upstream_tls(self.authority.cert, alpn=(PROTOCOL,), sni="localhost")
         cluster = config.cluster("up", server.port, transport_socket=tls, filters=[EXCHANGE])
-        return self._run(tls_config.chain(STATS, tls_config.tcp_proxy("up")), cluster, "OUTBOUND")
+        forward = [STATS, tls_config.tcp_proxy("up")]
+        if manager is not None:
+            forward = [tls_config.http_filter(manager)]
+        return self._run(tls_config.chain(*forward), cluster, "OUTBOUND")
 
     def _run(self, chain: config.Tree, cluster: config.Tree, direction: str) -> Proxy:
         tree = tls_config.listener("in", self.port, chain, traffic_direction=direction)
@@ -183,6 +194,24 @@ def test_a_host_introduces_itself_before_what_it_says(site: Site) -> None:
         proxy.wait_stat("metadata_exchange.metadata_added", 1)
         _, metrics = proxy.admin("GET", "/stats/prometheus?filter=tcp_connections_opened")
         assert 'destination_workload="host-v1"' in metrics
+
+
+def test_requests_wait_for_introductions(site: Site) -> None:
+    def serve(conn: socket.socket) -> None:
+        hear(conn)
+        conn.sendall(introduction(WORKLOAD_NAME="host-v1"))
+        while read_until(conn, b"\r\n\r\n"):
+            conn.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+
+    with site.serve(serve, PROTOCOL) as server:
+        site.upstream(server, config.hcm(config.route_config("local", config.route("/", "up"))))
+        with socket.create_connection(("127.0.0.1", site.port), timeout=20) as conn:
+            for _ in range(2):
+                conn.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                answer = read_until(conn, b"\r\n\r\nok")
+                assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        # Both over one connection.
+        assert server.accepted == 1
 
 
 def test_a_host_that_does_not_know_the_protocol(site: Site) -> None:

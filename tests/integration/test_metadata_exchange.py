@@ -154,16 +154,26 @@ def test_without_the_protocol_there_are_no_introductions(site: Site) -> None:
         assert proxy.wait_stat("metadata_exchange.alpn_protocol_not_found", 1) == 1
 
 
-def test_half_an_introduction_is_nobodys_data(site: Site) -> None:
+@pytest.mark.parametrize(
+    ("sent", "passed"),
+    [
+        (introduction(NAMESPACE="shop")[:-1], b""),
+        (introduction(NAMESPACE="shop")[:4], b""),
+        # It could be anything.
+        (introduction(NAMESPACE="shop")[:3], b"=#\x04"),
+        (b"", b""),
+    ],
+)
+def test_half_an_introduction_is_nobodys_data(site: Site, sent: bytes, passed: bytes) -> None:
     got: list[bytes] = []
     with TcpServer(lambda conn: got.append(read_all(conn))) as server:
         site.downstream(server)
         with site.connect(PROTOCOL) as conn:
             hear(conn)
-            conn.sendall(introduction(NAMESPACE="shop")[:-1])
+            conn.sendall(sent)
             conn.unwrap().close()
         wait_for(lambda: len(got) == 1, "the application's end")
-    assert got == [b""]
+    assert got == [passed]
 
 
 def test_nobody_says_too_much(site: Site) -> None:

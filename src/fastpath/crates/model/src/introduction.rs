@@ -10,6 +10,8 @@ use crate::schema::name_of_url;
 use crate::workload::{Field, Fields, LONGEST_METADATA};
 
 const MAGIC: u32 = 0x3D23_0467;
+/// Of the magic number: whoever has said so much is introducing itself.
+pub const MARK: usize = 4;
 const HEAD: usize = 8;
 
 const STRUCT: &str = "type.googleapis.com/google.protobuf.Struct";
@@ -46,7 +48,7 @@ impl Introduction {
         if is_foreign {
             return Self::Foreign;
         }
-        let size = bytes.get(4..HEAD).and_then(|size| size.try_into().ok());
+        let size = bytes.get(MARK..HEAD).and_then(|size| size.try_into().ok());
         let Some(size) = size.map(u32::from_be_bytes) else {
             return Self::Incomplete;
         };

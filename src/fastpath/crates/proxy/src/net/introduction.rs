@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::introduction::Introduction;
+use model::introduction::{Introduction, MARK};
 use model::resources::istio::Workload;
 
 use super::io::{Input, Io, Scratch};
@@ -56,7 +56,9 @@ pub fn hear(
             Input::Empty => *readable = false,
             // Half an introduction is nobody's data. Who comes next reads the end again.
             Input::Eof => {
-                held.clear();
+                if held.len() >= MARK {
+                    held.clear();
+                }
                 return Heard::Foreign;
             }
             Input::Broken => return Heard::Failed,

@@ -1,5 +1,6 @@
 //! The bootstrap: read, merged, checked as a whole, and taken apart into resources.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -177,17 +178,20 @@ fn read(
 
 fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Vec<Problem>> {
     let body = text::encode(message);
-    let problems = if typed_struct::may_be_in(&body) {
-        let mut plain = message.clone();
-        typed_struct::replace(schema, &mut plain)?;
-        check(schema, &plain)
-    } else {
-        check(schema, message)
-    };
+    let mut plain = Cow::Borrowed(message);
+    if typed_struct::may_be_in(&body) {
+        typed_struct::replace(schema, plain.to_mut())?;
+    }
+    let message = plain.as_ref();
+    let problems = check(schema, message);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let typed = pb::Bootstrap::decode(body.as_slice()).map_err(|error| {
+    let bytes = match &plain {
+        Cow::Borrowed(_) => Cow::Borrowed(body.as_slice()),
+        Cow::Owned(plain) => Cow::Owned(text::encode(plain)),
+    };
+    let typed = pb::Bootstrap::decode(&*bytes).map_err(|error| {
         vec![Problem {
             path: String::new(),
             reason: error.to_string(),

@@ -333,6 +333,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn of_several_offers_for_a_protocol_the_first_holds() {
+        let one = |upstream_protocol, names: &[&str]| OverrideMessage {
+            upstream_protocol,
+            alpn_override: names.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let compiled = |alpn_override| {
+            let mut problems = Problems::default();
+            let bytes = AlpnMessage { alpn_override }.encode_to_vec();
+            let found = alpn(&bytes, &mut problems).unwrap();
+            (found, problems.count())
+        };
+        let offers = vec![one(1, &["istio"]), one(2, &["istio-h2", "h2"]), one(1, &["x"])];
+        let (found, problems) = compiled(offers);
+        assert_eq!((found.http11.concat().as_str(), found.http2.len()), ("istio", 2));
+        assert_eq!(problems, 0);
+        assert_eq!(compiled(vec![one(7, &["x"])]).1, 1);
+    }
+
     fn compiled(metrics: Vec<MetricMessage>) -> Result<IstioStats, Vec<String>> {
         let message = StatsMessage {
             metrics,

@@ -345,9 +345,16 @@ mod tests {
             let found = alpn(&bytes, &mut problems).unwrap();
             (found, problems.count())
         };
-        let offers = vec![one(1, &["istio"]), one(2, &["istio-h2", "h2"]), one(1, &["x"])];
+        let offers = vec![
+            one(1, &["istio"]),
+            one(2, &["istio-h2", "h2"]),
+            one(1, &["x"]),
+        ];
         let (found, problems) = compiled(offers);
-        assert_eq!((found.http11.concat().as_str(), found.http2.len()), ("istio", 2));
+        assert_eq!(
+            (found.http11.concat().as_str(), found.http2.len()),
+            ("istio", 2)
+        );
         assert_eq!(problems, 0);
         assert_eq!(compiled(vec![one(7, &["x"])]).1, 1);
     }

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controlplane.registry.canonical import canonical
+
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONTROL, _AGENT = "xds-grpc", "sds-grpc"
@@ -47,7 +49,7 @@ def bootstrap(
                 "NAME": proxy.name,
                 "NAMESPACE": proxy.namespace,
                 "SERVICE_ACCOUNT": proxy.service_account,
-                "LABELS": {**canonical(proxy.name, proxy.labels), **proxy.labels},
+                "LABELS": {**canonical(proxy.labels), **proxy.labels},
                 # What Istio's metrics call it, beside its labels.
                 "WORKLOAD_NAME": proxy.name,
                 "CLUSTER_ID": _CLUSTER,
@@ -85,16 +87,6 @@ def bootstrap(
                 },
             ]
         },
-    }
-
-
-def canonical(name: str, labels: dict[str, str]) -> dict[str, str]:
-    """The labels by which Istio tells services apart, as its injector gives them to pods."""
-    service = labels.get("app.kubernetes.io/name") or labels.get("app") or name
-    revision = labels.get("app.kubernetes.io/version") or labels.get("version") or "latest"
-    return {
-        "service.istio.io/canonical-name": service,
-        "service.istio.io/canonical-revision": revision,
     }
 
 

@@ -244,6 +244,8 @@ impl Engine {
         // Set once.
         let _ = self.control.ejection_log.set(sink);
         Ok(())
+    }
+
     /// The bootstrap's node, as Istio's filters see it. Once, before there are listeners.
     pub fn introduce(&self, local: &Arc<Local>) {
         let shared = &self.control.shared;

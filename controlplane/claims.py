@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from controlplane.ca.authenticate import grants_of
 from controlplane.ca.grants import Grants, flags
 from controlplane.registry import templates
+from controlplane.registry.canonical import canonical
 from controlplane.registry.workloads import TLS_MODE
 from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
@@ -53,7 +54,13 @@ class Claims:
     def check(self, identity: Identity, labels: Mapping[str, str], grants: Grants) -> None:
         """Whether a workload of this namespace and service account may have these labels. Raises
         Impostor."""
-        claimed = {key: value for key, value in labels.items() if key not in _FREE}
+        # What only says again what other labels say needs no grant of its own.
+        again = canonical(labels)
+        claimed = {
+            key: value
+            for key, value in labels.items()
+            if key not in _FREE and again.get(key) != value
+        }
         beyond = [pair for pair in claimed.items() if not grants.allow(*pair)]
         if not beyond:
             return

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from controlplane.registry.canonical import canonical
+
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _HTTP = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONTROL, _AGENT = "xds-grpc", "sds-grpc"
 _CONNECT_TIMEOUT = "1s"
+#: The cluster that Istio knows itself to be in without being told.
+_CLUSTER = "Kubernetes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,10 @@ def bootstrap(
                 "NAME": proxy.name,
                 "NAMESPACE": proxy.namespace,
                 "SERVICE_ACCOUNT": proxy.service_account,
-                "LABELS": proxy.labels,
+                "LABELS": {**canonical(proxy.labels), **proxy.labels},
+                # What Istio's metrics call it, beside its labels.
+                "WORKLOAD_NAME": proxy.name,
+                "CLUSTER_ID": _CLUSTER,
                 "INSTANCE_IPS": proxy.address,
                 **proxy.metadata,
             },

@@ -27,13 +27,15 @@ class Settings:
     http10: bool = False
     #: Whether it stands at the edge.
     gateway: bool = False
+    #: Istio's own filters, which it runs.
+    runs: tuple[str, ...] = ()
 
 
 #: Of a proxy that says nothing.
 DEFAULT = Settings()
 
 
-def of(node: Labels, kind: str) -> Settings:
+def of(node: Labels, kind: str, runs: tuple[str, ...] = ()) -> Settings:
     """By its node's metadata. What cannot be read says nothing, as in Istio."""
     metadata = dict(node)
     return Settings(
@@ -41,6 +43,7 @@ def of(node: Labels, kind: str) -> Settings:
         parse_duration(metadata.get("IDLE_TIMEOUT", "")),
         metadata.get("HTTP10", "").lower() in _TRUE,
         kind == "router",
+        runs,
     )
 
 

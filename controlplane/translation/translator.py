@@ -61,6 +61,8 @@ class Who:
     capture: Capture
     #: Its node's metadata: patches and settings may ask for any of it.
     node: Labels = ()
+    #: Istio's own filters.
+    runs: tuple[str, ...] = ()
 
 
 class IstioTranslator:
@@ -102,7 +104,8 @@ class IstioTranslator:
 def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     """CDS of a proxy."""
     relevant = destination_rules.relevant(view, who.labels)
-    wire = Wire("", who.type == "sidecar", False, preserves_case(view, _settings(who)))
+    case = preserves_case(view, _settings(who))
+    wire = Wire("", who.type == "sidecar", False, case, who.runs)
     found = [*_outbound_clusters(view, _caller(view, who), relevant, wire)]
     if who.type == "sidecar":
         found += fixed.inbound(view, wire.preserve_case)
@@ -152,7 +155,7 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
             view,
             _client(view, who),
             who.capture,
-            reporting(view, who.namespace, who.labels, "CLIENT"),
+            reporting(view, who.namespace, who.labels, "CLIENT", who.runs),
         ),
         *inbound_listeners.listeners(
             view, who.namespace, who.workload, who.labels, who.capture, _settings(who)
@@ -295,7 +298,7 @@ def _is_proxyless(proxy: Proxy) -> bool:
 
 
 def _settings(who: Who) -> settings.Settings:
-    return settings.of(who.node, who.type)
+    return settings.of(who.node, who.type, who.runs)
 
 
 def _target(view: View, who: Who) -> Target:
@@ -312,6 +315,7 @@ def _who(proxy: Proxy) -> Who:
         proxy.labels,
         capture(proxy),
         _node(proxy),
+        proxy.runs,
     )
 
 

@@ -16,6 +16,13 @@ class Locality(NamedTuple):
 
 NOWHERE = Locality()
 
+#: Types of Istio's own filters, which not every proxy has.
+PEER_METADATA = "io.istio.http.peer_metadata.Config"
+STATS = "stats.PluginConfig"
+EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
+ALPN = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"
+ISTIO_FILTERS = frozenset({PEER_METADATA, STATS, EXCHANGE, ALPN})
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
@@ -39,6 +46,8 @@ class Proxy:
     dns_domain: str = "cluster.local"
     #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
     metadata: tuple[tuple[str, str], ...] = ()
+    #: Which of `ISTIO_FILTERS` it says that it runs, sorted.
+    runs: tuple[str, ...] = ()
     #: Its program and version, for people: nothing that it is sent depends on it.
     agent: str = field(default="", compare=False)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.json_format import MessageToDict
 
-from controlplane.world.proxy import NOWHERE, Locality, Proxy
+from controlplane.world.proxy import ISTIO_FILTERS, NOWHERE, Locality, Proxy
 from controlplane.xds.request import BadRequest
 
 if TYPE_CHECKING:
@@ -88,8 +88,20 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
         cluster=_text(metadata, "CLUSTER_ID"),
         dns_domain=domain.partition(".svc.")[2] or "cluster.local",
         metadata=tuple(sorted((k, _flat(v)) for k, v in metadata.items() if k not in _APART)),
+        runs=_runs(node),
         agent=_agent(node),
     )
+
+
+def _runs(node: Any) -> tuple[str, ...]:
+    """The stock Envoy tells all of its extensions here, and has none of these."""
+    told = {
+        url.rpartition("/")[2]
+        for one in node.extensions
+        if not one.disabled
+        for url in one.type_urls
+    }
+    return tuple(sorted(told & ISTIO_FILTERS))
 
 
 def _agent(node: Any) -> str:

@@ -134,6 +134,9 @@ class Engine:
     def allow_ads(self) -> None:
         """The bootstrap has an ads_config: resources may name ADS as their source."""
 
+    def introduce(self, bootstrap: Bootstrap) -> None:
+        """Who the node is, for Istio's filters. Once, before there are listeners."""
+
     def bind_upstreams(self, bootstrap: Bootstrap) -> None:
         """Its cluster_manager.upstream_bind_config, for the clusters that are applied from now on
         and have none of their own."""

@@ -59,6 +59,7 @@ class App:
             self.core.allow_ads()
         self.core.bind_upstreams(bootstrap)
         self._log_ejections()
+        self.core.introduce(bootstrap)
         self._intake = Intake(self.core, self.store)
         self._remote: Remote | None = None
         # Before files: what moves from a server to a file is let go of before it is read.

@@ -55,5 +55,6 @@ def proxy(text: str) -> Proxy:
     for name in ("labels", "metadata"):
         fields[name] = tuple(sorted(fields.get(name, {}).items()))
     fields["addresses"] = tuple(fields["addresses"])
+    fields["runs"] = tuple(fields.get("runs", ()))
     fields["locality"] = Locality(*fields.get("locality", ()))
     return Proxy(**{"type": "sidecar", **fields})

@@ -86,10 +86,9 @@ TABLE = (
     NotYet("ca", "the control plane signs certificates itself"),
     *(
         NotYet(f"extensionProviders[].{provider}", "nothing is reported to it")
-        for provider in ("lightstep", "stackdriver", "opencensus", "prometheus")
+        for provider in ("lightstep", "stackdriver", "opencensus")
     ),
     NotYet("extensionProviders[].sds", "gateways get their Secrets from the control plane"),
-    NotYet("defaultProviders.metrics", "sidecars have no istio.stats, only Envoy's own statistics"),
     NotYet("extensionProviders[].skywalking.accessToken", "spans are sent without a token"),
     NotYet(
         "extensionProviders[].opentelemetry.resourceDetectors.dynatrace",

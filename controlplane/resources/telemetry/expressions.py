@@ -39,6 +39,18 @@ _SIGNS = {
 }
 
 
+#: What a tag of a metric can be set to without CEL.
+_LABEL_VALUE = re.compile(
+    r"\s*(?:request\.(?:host|method)|response\.code|'[^'\"\\]*'|\"[^'\"\\]*\""
+    r"|request\.headers\[\s*(?:'[-_.A-Za-z0-9]+'|\"[-_.A-Za-z0-9]+\")\s*\])\s*"
+)
+
+
+def is_label_value(text: str) -> bool:
+    """Whether our sidecar's `istio.stats` understands it."""
+    return _LABEL_VALUE.fullmatch(text) is not None
+
+
 class Untranslatable(ValueError):
     """What cannot be said, and where."""
 

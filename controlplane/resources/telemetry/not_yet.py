@@ -8,5 +8,4 @@ from controlplane.resources.not_yet import NotYet
 TABLE = (
     *for_waypoints("there are no waypoints, so nothing is reported"),
     NotYet("spec.tracing[].disableContextPropagation", "the headers of a trace are passed on"),
-    NotYet("spec.metrics", "sidecars have no istio.stats, only Envoy's own statistics"),
 )

@@ -27,6 +27,8 @@ class Reporting:
     #: Of the spans' tags; empty where there are no spans.
     namespace: str = ""
     labels: Labels = ()
+    #: Istio's own filters, as far as the proxy runs them.
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,14 @@ class Spans:
 
 
 @query
-def reporting(view: View, namespace: str, labels: Labels, side: Side) -> Reporting:
+def reporting(
+    view: View, namespace: str, labels: Labels, side: Side, runs: tuple[str, ...] = ()
+) -> Reporting:
     """For listeners of a workload: its namespace and labels only where its spans tell them."""
-    plain = Reporting(_keys(view, namespace, labels), side)
+    plain = Reporting(_keys(view, namespace, labels), side, runs=runs)
     if spans(view, plain) is None:
         return plain
-    return Reporting(plain.keys, side, namespace, labels)
+    return Reporting(plain.keys, side, namespace, labels, runs)
 
 
 @query
@@ -71,13 +75,13 @@ def logs(view: View, given: Reporting) -> tuple[Log, ...] | None:
     """The access logs, in order of the providers' names; None: nobody has said anything."""
     config = mesh.config(view)
     defaults = config.default_providers.access_logging
-    lists = [one.spec.access_logging for one in _held(view, given) if one.spec.access_logging]
+    lists = [one.spec.access_logging for one in held(view, given) if one.spec.access_logging]
     if not lists and not defaults:
         return None
     chosen = _merged(lists, defaults, given.side) if lists else dict.fromkeys(defaults, _PLAIN)
     found = []
     for name, (disabled, only) in sorted(chosen.items()):
-        provider = _provider(view, name)
+        provider = named(view, name)
         if provider is not None:
             found.append(Log(provider, disabled, only))
     return tuple(found) or None
@@ -89,7 +93,7 @@ def spans(view: View, given: Reporting) -> Spans | None:
     names = mesh.config(view).default_providers.tracing
     entries = [
         one
-        for resource in _held(view, given)
+        for resource in held(view, given)
         for one in resource.spec.tracing
         if one.match is None or one.match.mode in {"CLIENT_AND_SERVER", given.side}
     ]
@@ -109,7 +113,7 @@ def spans(view: View, given: Reporting) -> Spans | None:
         }
         if one.custom_tags:
             said["custom_tags"] = tuple(sorted(one.custom_tags.items()))
-    provider = _provider(view, names[0]) if names else None
+    provider = named(view, names[0]) if names else None
     if provider is None or said.get("disable_span_reporting"):
         return None
     return Spans(
@@ -174,11 +178,13 @@ def _keys(view: View, namespace: str, labels: Labels) -> tuple[Key, ...]:
     return (*(defaults[place] for place in places if place in defaults), *own)
 
 
-def _held(view: View, given: Reporting) -> list[Resource[Any]]:
+def held(view: View, given: Reporting) -> list[Resource[Any]]:
+    """The Telemetries themselves."""
     found = (view.resource(*key) for key in given.keys)
     return [one for one in found if one is not None]
 
 
-def _provider(view: View, name: str) -> ExtensionProvider | None:
+def named(view: View, name: str) -> ExtensionProvider | None:
+    """The provider of this name, whose case does not matter."""
     providers = mesh.config(view).extension_providers
     return next((one for one in providers if one.name.lower() == name.lower()), None)

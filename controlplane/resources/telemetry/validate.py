@@ -10,7 +10,11 @@ from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import numbers
 from controlplane.resources.rules.metadata import reserved
 from controlplane.resources.schema import below
-from controlplane.resources.telemetry.expressions import Untranslatable, access_log_filter
+from controlplane.resources.telemetry.expressions import (
+    Untranslatable,
+    access_log_filter,
+    is_label_value,
+)
 from controlplane.resources.telemetry.schema import MetricsOverrides, Telemetry
 
 #: No expression that somebody wrote is longer.
@@ -59,6 +63,12 @@ def _overrides(override: MetricsOverrides, path: str) -> Iterator[Problem]:
             yield Problem(where, "is required when the operation is UPSERT: a CEL expression")
         elif tag.value is not None:
             yield from _expression(tag.value, where)
+            if not is_label_value(tag.value):
+                known = (
+                    "a text, request.host, request.method, request.headers['...'], response.code"
+                )
+                reason = f"sidecars have no CEL, the metrics have no such tag; they know {known}"
+                yield Problem(where, reason, warning=True)
 
 
 def _translatable(text: str, path: str) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from controlplane.resources.common.traffic_policy import TrafficPolicy
 from controlplane.resources.destination_rule import policy, select
 from controlplane.resources.destination_rule.translate import apply
 from controlplane.translation import names, stat_names
+from controlplane.translation.clusters import metadata
 from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
 from controlplane.translation.listeners.addresses import Capture, socket_address, split
@@ -65,6 +66,8 @@ def _cluster(view: View, one: Inbound, capture: Capture, namespace: str, wire: W
     balancing = built.lb_policy
     apply(built, TrafficPolicy(connection_pool=_pool(view, one, namespace)), config, wire)
     built.lb_policy = balancing
+    if wire.runs and one.service is not None:
+        metadata.add(built, one.service)
     return encoded(name, packed(built))
 
 

@@ -14,10 +14,11 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
 from controlplane.translation import endpoints, names, stat_names
-from controlplane.translation.clusters import proxy_protocol, tls
+from controlplane.translation.clusters import metadata, proxy_protocol, tls
 from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import packed
+from controlplane.world.proxy import EXCHANGE
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
@@ -91,6 +92,11 @@ def cluster(
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, wire)
     may_have = not wire.sidecar or rule.selecting
-    tls.add(view, built, service, port, subset, holds.tls, may_have=may_have)
+    introduces = EXCHANGE in wire.runs
+    tls.add(view, built, service, port, subset, holds.tls, may_have=may_have, introduces=introduces)
     proxy_protocol.add(built, holds.proxy_protocol)
+    if wire.runs:
+        metadata.add(built, service, holds.tls)
+    if introduces:
+        metadata.exchange(built)
     return encoded(name, packed(built))

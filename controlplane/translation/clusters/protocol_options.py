@@ -34,6 +34,8 @@ class Wire:
     inbound: bool = False
     #: `preserveHttp1HeaderCase`.
     preserve_case: bool = False
+    #: Istio's own filters, which the proxy runs.
+    runs: tuple[str, ...] = ()
 
 
 def build(

@@ -39,36 +39,47 @@ def add(
     given: ClientTLSSettings | None,
     *,
     may_have: bool,
+    introduces: bool,
 ) -> None:
     """Gives a cluster its transport sockets. `given`: the policy's `tls`; `may_have`: whether the
-    proxy is given the Secret that this names."""
+    proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`."""
     if given is None:
         if not service.external and service.resolution != "ALIAS":
-            _auto(view, cluster, service, port, subset)
+            _auto(view, cluster, service, port, subset, introduces=introduces)
         return
     match given.mode:
         case "DISABLE":
             return
         case "ISTIO_MUTUAL":
-            cluster.transport_socket.CopyFrom(_mutual(view, service, port, subset, given))
+            mutual = _mutual(view, service, port, subset, given, introduces=introduces)
+            cluster.transport_socket.CopyFrom(mutual)
         case _:
             cluster.transport_socket.CopyFrom(_origination(view, port, service, given, may_have))
 
 
-def _auto(view: View, cluster: Cluster, service: Service, port: Port, subset: str) -> None:
+def _auto(
+    view: View, cluster: Cluster, service: Service, port: Port, subset: str, *, introduces: bool
+) -> None:
     if not mesh.config(view).enable_auto_mtls:
         return
     chosen = cluster.transport_socket_matches.add(name="tlsMode-istio", match=_match("istio"))
-    chosen.transport_socket.CopyFrom(_mutual(view, service, port, subset, None))
+    mutual = _mutual(view, service, port, subset, None, introduces=introduces)
+    chosen.transport_socket.CopyFrom(mutual)
     plain = cluster.transport_socket_matches.add(name="tlsMode-disabled", match=Struct())
     plain.transport_socket.CopyFrom(PLAINTEXT)
 
 
 def _mutual(
-    view: View, service: Service, port: Port, subset: str, given: ClientTLSSettings | None
+    view: View,
+    service: Service,
+    port: Port,
+    subset: str,
+    given: ClientTLSSettings | None,
+    *,
+    introduces: bool,
 ) -> TransportSocket:
     """The mesh's own TLS, with the workload's certificate."""
-    alpn = ["istio-peer-exchange", "istio"]
+    alpn = ["istio-peer-exchange", "istio"] if introduces else ["istio"]
     if protocols.is_http2(port.protocol):
         alpn.append("h2")
     sans = (given.subject_alt_names if given else ()) or identities.accepted(view, service)

@@ -17,7 +17,7 @@ from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule.select import relevant
 from controlplane.resources.gateway.select import Opened
-from controlplane.resources.telemetry.select import reporting
+from controlplane.resources.telemetry.select import Reporting, reporting
 from controlplane.resources.virtual_service import layer4
 from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation.clusters.outbound import ADS
@@ -49,10 +49,11 @@ def listeners(
     view: View, gates: tuple[Gate, ...], namespace: str, labels: Labels, given: Settings
 ) -> tuple[Encoded, ...]:
     """All ports. `labels`: all of the proxy's, because policies select by them."""
+    to = reporting(view, namespace, labels, "CLIENT", given.runs)
     found = []
     for gate in gates:
         built = _listener(view, gate, given)
-        built.filter_chains.extend(_chains(view, gate, namespace, labels, given))
+        built.filter_chains.extend(_chains(view, gate, namespace, labels, given, to))
         # A listener without chains is refused; nothing is bound to a port of TCP yet.
         if built.filter_chains:
             to = reporting(view, namespace, labels, "CLIENT")
@@ -85,17 +86,18 @@ def _listener(view: View, gate: Gate, given: Settings) -> Listener:
 
 
 def _chains(
-    view: View, gate: Gate, namespace: str, labels: Labels, given: Settings
+    view: View, gate: Gate, namespace: str, labels: Labels, given: Settings, to: Reporting
 ) -> list[FilterChain]:
     if gate.is_plain_http:
         # All servers share the routes, so there is one chain.
-        return [FilterChain(filters=[_http(view, gate, gate.servers[0], namespace, labels, given)])]
+        filters = [_http(view, gate, gate.servers[0], namespace, labels, given, to)]
+        return [FilterChain(filters=filters)]
     chains: list[FilterChain] = []
     taken: set[str] = set()
     for one in gate.servers:
         if is_http(one):
             chain = FilterChain(
-                filters=[_http(view, gate, one, namespace, labels, given)],
+                filters=[_http(view, gate, one, namespace, labels, given, to)],
                 transport_socket=_tls(view, one),
             )
             hosts = [host for _, host in one.hosts if host not in taken]
@@ -106,7 +108,7 @@ def _chains(
         elif is_passed_on(one):
             chains += _passed_on(view, one, namespace, labels, given, taken)
         else:
-            chains += _tcp(view, gate, one, namespace, labels, given)
+            chains += _tcp(view, gate, one, namespace, labels, given, to)
     return chains
 
 
@@ -116,10 +118,15 @@ def _server_names(chain: FilterChain, hosts: list[str]) -> None:
 
 
 def _http(
-    view: View, gate: Gate, one: Opened, namespace: str, labels: Labels, given: Settings
+    view: View,
+    gate: Gate,
+    one: Opened,
+    namespace: str,
+    labels: Labels,
+    given: Settings,
+    to: Reporting,
 ) -> Filter:
     name = route_name(gate, one)
-    to = reporting(view, namespace, labels, "CLIENT")
     before = checks.http_filters(view, namespace, labels, gateway=True)
     prefix = f"outbound_0.0.0.0_{gate.target}"
     web = one.server.port.protocol.upper() == "GRPC-WEB"
@@ -149,16 +156,21 @@ def _http(
 
 
 def _tcp(
-    view: View, gate: Gate, one: Opened, namespace: str, labels: Labels, given: Settings
+    view: View,
+    gate: Gate,
+    one: Opened,
+    namespace: str,
+    labels: Labels,
+    given: Settings,
+    to: Reporting,
 ) -> list[FilterChain]:
     """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
     client = Client(Caller(namespace), labels, (one.name,), given)
-    to = reporting(view, namespace, labels, "CLIENT")
     before = authorization.network_filters(view, namespace, labels)
     chains = []
     for route in layer4.routes(view, one, gate.port, client):
         forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix, client)
-        chain = FilterChain(filters=[*before, forward])
+        chain = FilterChain(filters=[*before, *forward])
         _server_names(chain, list(route.server_names) or ["*"])
         if ends_tls(one):
             chain.transport_socket.CopyFrom(_tls(view, one))
@@ -171,7 +183,7 @@ def _passed_on(
 ) -> list[FilterChain]:
     """A chain for each cluster, by SNI. Only the mesh's own TLS: what speaks something else has no
     business behind the gateway."""
-    to = reporting(view, namespace, labels, "CLIENT")
+    to = reporting(view, namespace, labels, "CLIENT", given.runs)
     before = authorization.network_filters(view, namespace, labels)
     chains = []
     for each in of_server(view, one, namespace, relevant(view, labels)):
@@ -179,7 +191,7 @@ def _passed_on(
             continue
         taken.add(each.name)
         forward = manager.tcp_proxy(view, ((each.name, 100),), to, given=given)
-        chain = FilterChain(filters=[*before, forward])
+        chain = FilterChain(filters=[*before, *forward])
         chain.filter_chain_match.server_names.append(each.name)
         chain.filter_chain_match.application_protocols.extend(MESH_ALPN)
         chains.append(chain)

@@ -27,7 +27,14 @@ from controlplane.resources.mesh_config.proxy_config import SetCurrentClientCert
 from controlplane.resources.peer_authentication.translate import Mode, mode, ports_with_mode
 from controlplane.resources.telemetry.select import Reporting, reporting
 from controlplane.translation import names, settings
-from controlplane.translation.listeners import access_log, addresses, authorization, checks, manager
+from controlplane.translation.listeners import (
+    access_log,
+    addresses,
+    authorization,
+    checks,
+    istio,
+    manager,
+)
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.sniffing import (
     PLAIN_HTTP,
@@ -51,8 +58,12 @@ from controlplane.xds.translator import Encoded, encoded
 
 #: Of packets that leave for the application in its clients' names, which iptables rules know.
 _MARK = 1337
+#: What sidecars say in ALPN when they speak mutual TLS to each other.
+_MESH_TCP_ALPN = (istio.PEER_EXCHANGE, "istio")
+_MESH_HTTP_ALPN = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
+_MESH_ALPN = (*_MESH_TCP_ALPN, *_MESH_HTTP_ALPN)
 _HTTP_ALPN = ["h2", "http/1.1"]
-_TCP_ALPN = ["istio-peer-exchange", "h2", "http/1.1"]
+_TCP_ALPN = ["h2", "http/1.1"]
 
 
 @query
@@ -71,11 +82,12 @@ def listeners(
     }
     requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)
-    to = reporting(view, namespace, labels, "SERVER")
+    to = reporting(view, namespace, labels, "SERVER", given.runs)
+    exchange = istio.network_exchange(to)
     chains: list[FilterChain] = []
     opened: dict[int, list[FilterChain]] = {}
     for port, offer in offers.items():
-        as_bytes = [*connections, _tcp(view, names.inbound(port), to, given)]
+        as_bytes = [*exchange, *connections, *_tcp(view, names.inbound(port), to, given)]
         held = mode(view, namespace, labels, port)
         as_requests = [_http(view, offer, requests, to, given)]
         if offer.tls is not None and held == "DISABLE":
@@ -98,7 +110,7 @@ def listeners(
     if capture.mode == "NONE":
         return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*connections, _tcp(view, names.INBOUND_PASSTHROUGH, to, given)]
+    anywhere = [*exchange, *connections, *_tcp(view, names.INBOUND_PASSTHROUGH, to, given)]
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
         chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
@@ -137,7 +149,7 @@ def _virtual(
         FilterChain(
             name="virtualInbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": port}),
-            filters=[_tcp(view, names.BLACK_HOLE, to, given)],
+            filters=_tcp(view, names.BLACK_HOLE, to, given),
         )
     )
     built.filter_chains.extend(chains)
@@ -203,7 +215,11 @@ def _secured(
     application ends itself; `alpn`: what tells the mesh's from it."""
     if mode == "DISABLE":
         return [FilterChain(name=f"{name}-plain", filters=filters)]
-    mutual = FilterChain(name=f"{name}-mtls", filters=filters, transport_socket=_tls(view, http))
+    mutual = FilterChain(
+        name=f"{name}-mtls",
+        filters=filters,
+        transport_socket=_tls(view, _HTTP_ALPN if http else _bytes_alpn(filters)),
+    )
     mutual.filter_chain_match.transport_protocol = "tls"
     if mode == "STRICT":
         return [mutual]
@@ -235,7 +251,7 @@ def _sniffed(
     """The chains of a port whose protocol is found out: inside mutual TLS by what the client's
     sidecar says in ALPN, in plaintext from the first bytes (`http_inspector`)."""
     requests = FilterChain(
-        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, True)
+        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, _HTTP_ALPN)
     )
     requests.filter_chain_match.transport_protocol = "tls"
     requests.filter_chain_match.application_protocols.extend(MESH_HTTP_ALPN)
@@ -248,8 +264,14 @@ def _sniffed(
     return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=MESH_TCP_ALPN)
 
 
-def _tls(view: View, http: bool) -> TransportSocket:
-    alpn = _HTTP_ALPN if http else _TCP_ALPN
+def _bytes_alpn(filters: list[Filter]) -> list[str]:
+    """Introductions are agreed to only where they are understood: others would take them for what
+    the application gets."""
+    introduces = any(one.name == istio.EXCHANGE_NAME for one in filters)
+    return [istio.PEER_EXCHANGE, *_TCP_ALPN] if introduces else _TCP_ALPN
+
+
+def _tls(view: View, alpn: list[str]) -> TransportSocket:
     context = DownstreamTlsContext(
         common_tls_context=workload_context(alpn, (), mesh.trust_domains(view))
     )
@@ -287,5 +309,5 @@ def _http(
     return manager.network_filter(manager.NAME, connection)
 
 
-def _tcp(view: View, cluster: str, to: Reporting, given: Settings) -> Filter:
+def _tcp(view: View, cluster: str, to: Reporting, given: Settings) -> list[Filter]:
     return manager.tcp_proxy(view, ((cluster, 100),), to, given=given)

@@ -24,7 +24,7 @@ from controlplane.resources.virtual_service.translate import Client
 from controlplane.translation import settings
 from controlplane.translation.clusters import protocol_options
 from controlplane.translation.durations import duration
-from controlplane.translation.listeners import access_log, tracing
+from controlplane.translation.listeners import access_log, istio, tracing
 from controlplane.translation.pack import any_of
 from controlplane.translation.settings import Settings
 from controlplane.world.view import View
@@ -60,14 +60,17 @@ def manager(
     tracing.add(view, built, reporting, given)
     built.use_remote_address.value = False
     _normalize(view, built)
+    built.http_filters.extend(istio.exchange(reporting))
     built.http_filters.extend(filters)
     if grpc_web:
         built.http_filters.append(http_filter("envoy.filters.http.grpc_web", GrpcWeb()))
     built.http_filters.extend(
         (
             http_filter("envoy.filters.http.grpc_stats", _GRPC_STATS),
+            *istio.alpn(reporting),
             http_filter("envoy.filters.http.fault", HTTPFault()),
             http_filter("envoy.filters.http.cors", Cors()),
+            *istio.http_stats(view, reporting, gateway=given.gateway),
             http_filter("envoy.filters.http.router", _router(view, given)),
         )
     )
@@ -174,8 +177,9 @@ def tcp_proxy(
     stat_prefix: str = "",
     client: Client | None = None,
     given: Settings | None = None,
-) -> Filter:
-    """Bytes to a cluster, or to several by weight. `client`: whose DestinationRules hold."""
+) -> list[Filter]:
+    """Bytes to a cluster, or to several by weight, and what reports them. `client`: whose
+    DestinationRules hold."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
     given = client.settings if client is not None else given
     if given is not None and given.idle_timeout is not None:
@@ -188,4 +192,7 @@ def tcp_proxy(
             proxy.weighted_clusters.clusters.add(name=name, weight=weight)
     if client is not None:
         connections.apply(view, proxy, clusters[0][0], client.namespace, client.labels)
-    return network_filter("envoy.filters.network.tcp_proxy", proxy)
+    return [
+        *istio.network_stats(view, reporting),
+        network_filter("envoy.filters.network.tcp_proxy", proxy),
+    ]

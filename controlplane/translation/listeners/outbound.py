@@ -81,11 +81,11 @@ def _catch_all(view: View, client: Client, reporting: Reporting, transparent: bo
         FilterChain(
             name="virtualOutbound-blackhole",
             filter_chain_match=FilterChainMatch(destination_port={"value": port}),
-            filters=[_tcp(view, names.BLACK_HOLE, client, reporting)],
+            filters=_tcp(view, names.BLACK_HOLE, client, reporting),
         )
     )
     anywhere = _tcp(view, anywhere_else.cluster(view, client), client, reporting)
-    built.filter_chains.append(FilterChain(name="virtualOutbound-catchall-tcp", filters=[anywhere]))
+    built.filter_chains.append(FilterChain(name="virtualOutbound-catchall-tcp", filters=anywhere))
     built.access_log.extend(access_log.of_listener(view, reporting))
     return built
 
@@ -188,7 +188,7 @@ def _opened(
             cluster = names.outbound(port, "", host)
             built = _listener(f"{address[0]}_{address[1]}", *address)
             forward = manager.tcp_proxy(view, ((cluster, 100),), reporting, given=client.settings)
-            built.filter_chains.append(FilterChain(filters=[forward]))
+            built.filter_chains.append(FilterChain(filters=forward))
             found.append(built)
     return found
 
@@ -252,18 +252,18 @@ def _forwards(
     key = select.for_host(view, client.caller, service.host)
     for one in layer4.of_resource(view, key, port.number, client) if key else ():
         forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
-        chain = FilterChain(filters=[forward])
+        chain = FilterChain(filters=forward)
         chain.filter_chain_match.server_names.extend(one.server_names)
         chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
         chains.append(chain)
         if not (one.server_names or one.subnets):
             return chains
     cluster = names.outbound(port.number, "", service.host)
-    chains.append(FilterChain(filters=[_tcp(view, cluster, client, reporting)]))
+    chains.append(FilterChain(filters=_tcp(view, cluster, client, reporting)))
     return chains
 
 
-def _tcp(view: View, cluster: str, client: Client, reporting: Reporting) -> Filter:
+def _tcp(view: View, cluster: str, client: Client, reporting: Reporting) -> list[Filter]:
     return manager.tcp_proxy(view, ((cluster, 100),), reporting, client=client)
 
 

@@ -67,6 +67,18 @@ def test_a_token_grants() -> None:
     assert refusal(REVIEWS, {"istio-locality": "eu.a", "security.istio.io/tlsMode": "x"}) == ""
 
 
+def test_canonical_labels_may_say_what_granted_labels_say() -> None:
+    name, revision = "service.istio.io/canonical-name", "service.istio.io/canonical-revision"
+    assert refusal(REVIEWS, {**V1, name: "reviews", revision: "v1"}, TOKEN) == ""
+    assert refusal(REVIEWS, {**V1, name: "reviews"}, NOTHING, deployment("reviews", V1)) == ""
+    assert refusal(REVIEWS, {"app": "reviews", revision: "latest"}, TOKEN) == ""
+    # They select workloads, too.
+    for beyond in ({**V1, name: "ledger"}, {**V1, revision: "v2"}, {name: "reviews"}):
+        assert "service.istio.io/canonical" in refusal(REVIEWS, beyond, TOKEN)
+    # What they repeat has to be granted.
+    assert "may not be app=ledger:" in refusal(REVIEWS, {"app": "ledger", name: "ledger"}, TOKEN)
+
+
 def test_what_is_beyond_is_refused_and_the_way_out_is_said() -> None:
     assert refusal(INTERN, V1, parse("app=intern,version=*")) == (
         "service account default/intern may not be app=reviews: its join token grants"

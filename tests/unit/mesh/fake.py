@@ -160,6 +160,9 @@ class Engine:
     def allow_ads(self) -> None:
         self.calls.append(("allow_ads",))
 
+    def introduce(self, bootstrap: Any) -> None:
+        self.calls.append(("introduce", bootstrap))
+
     def bind_upstreams(self, bootstrap: Any) -> None:
         self.calls.append(("bind_upstreams", bootstrap))
 

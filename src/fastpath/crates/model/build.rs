@@ -1,4 +1,4 @@
-//! Compiles the `.proto` files that the crate `envoy-types` ships, and two that it lacks (`proto/`),
+//! Compiles the `.proto` files that the crate `envoy-types` ships, and those that it lacks (`proto/`),
 //! into one descriptor set: exactly the closure of the messages we read, with the `validate` rules kept as options.
 
 use std::env;
@@ -52,8 +52,14 @@ const ROOTS: &[&str] = &[
     "envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto",
     "envoy/extensions/upstreams/http/v3/http_protocol_options.proto",
     "envoy/service/discovery/v3/discovery.proto",
+    "istio/filters/alpn.proto",
+    "istio/filters/metadata_exchange.proto",
+    "istio/filters/peer_metadata.proto",
+    "istio/filters/stats.proto",
+    "udpa/type/v1/typed_struct.proto",
     "xds/type/matcher/v3/domain.proto",
     "xds/type/matcher/v3/ip.proto",
+    "xds/type/v3/typed_struct.proto",
 ];
 
 /// The roots of import paths inside the package.

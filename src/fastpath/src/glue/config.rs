@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::compile::{Server, Source};
 use model::problem::ConfigProblem;
 use model::resources::bind::BindConfig;
+use model::resources::istio::Local;
 use model::text::UnknownFields;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
@@ -43,6 +44,10 @@ fn config_error(py: Python<'_>, problems: Vec<ConfigProblem>) -> PyErr {
 pub struct Bootstrap(model::bootstrap::Bootstrap);
 
 impl Bootstrap {
+    pub fn local(&self) -> &Arc<Local> {
+        &self.0.local
+    }
+
     pub fn upstream_bind(&self) -> Option<Arc<BindConfig>> {
         self.0.upstream_bind.clone()
     }

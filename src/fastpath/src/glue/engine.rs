@@ -167,6 +167,10 @@ impl Engine {
         }
     }
 
+    fn introduce(&self, bootstrap: &Bootstrap) {
+        self.0.introduce(bootstrap.local());
+    }
+
     fn grpc_calls(&self) -> PyResult<Calls> {
         Ok(Calls(self.0.grpc_calls()?))
     }

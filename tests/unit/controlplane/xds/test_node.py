@@ -46,6 +46,19 @@ def test_a_node_of_istios() -> None:
     )
 
 
+def test_the_program_says_which_of_istios_filters_it_runs() -> None:
+    made = node()
+    for name, disabled in (
+        ("stats.PluginConfig", False),
+        ("io.istio.http.peer_metadata.Config", True),
+        ("envoy.extensions.filters.http.cors.v3.Cors", False),
+    ):
+        one = made.extensions.add(name="any", disabled=disabled)
+        one.type_urls.append(f"type.googleapis.com/{name}")
+    assert proxy(made, REVIEWS, LIMIT).runs == ("stats.PluginConfig",)
+    assert proxy(node(), REVIEWS, LIMIT).runs == ()
+
+
 def test_the_program_says_what_it_is() -> None:
     made = node()
     assert proxy(made, REVIEWS, LIMIT).agent == ""

@@ -1,5 +1,6 @@
 //! The bootstrap: read, merged, checked as a whole, and taken apart into resources.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,9 +19,11 @@ use crate::compile::{
 };
 use crate::problem::{ConfigProblem, Problem, Problems};
 use crate::resources::bind::BindConfig;
+use crate::resources::istio::Local;
 use crate::schema::{self, Schema};
 use crate::store::{NO_ADS, check_reference, not_a_server};
 use crate::text::{self, Document, UnknownFields};
+use crate::typed_struct;
 
 /// Envoy's default of `stats_flush_interval`.
 const STATS_FLUSH_INTERVAL: Duration = Duration::from_secs(5);
@@ -32,6 +35,8 @@ pub struct Bootstrap {
     pub body: Vec<u8>,
     pub node_id: String,
     pub node_cluster: String,
+    /// The node as Istio's filters see it.
+    pub local: Arc<Local>,
     pub admin_address: Option<SocketAddr>,
     /// (name, resource bytes)
     pub static_listeners: Vec<(String, Vec<u8>)>,
@@ -172,12 +177,21 @@ fn read(
 }
 
 fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Vec<Problem>> {
+    let body = text::encode(message);
+    let mut plain = Cow::Borrowed(message);
+    if typed_struct::may_be_in(&body) {
+        typed_struct::replace(schema, plain.to_mut())?;
+    }
+    let message = plain.as_ref();
     let problems = check(schema, message);
     if !problems.is_empty() {
         return Err(problems);
     }
-    let body = text::encode(message);
-    let typed = pb::Bootstrap::decode(body.as_slice()).map_err(|error| {
+    let bytes = match &plain {
+        Cow::Borrowed(_) => Cow::Borrowed(body.as_slice()),
+        Cow::Owned(plain) => Cow::Owned(text::encode(plain)),
+    };
+    let typed = pb::Bootstrap::decode(&*bytes).map_err(|error| {
         vec![Problem {
             path: String::new(),
             reason: error.to_string(),
@@ -236,6 +250,7 @@ fn take_apart(schema: &Schema, message: &DynamicMessage) -> Result<Bootstrap, Ve
             .zip(static_resources(message, "secrets").map(text::encode))
             .collect(),
         body,
+        local: Arc::new(Local::of_node(&node)),
         node_id: node.id,
         node_cluster: node.cluster,
         admin_address,

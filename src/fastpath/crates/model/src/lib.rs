@@ -10,7 +10,9 @@ mod check;
 #[allow(deprecated)] // What Envoy calls deprecated is still configuration.
 pub mod compile;
 pub mod discovery;
+mod everywhere;
 pub mod format;
+pub mod introduction;
 pub mod json;
 pub mod matching;
 mod plan;
@@ -23,4 +25,6 @@ pub mod supported;
 #[cfg(test)]
 mod testing;
 pub mod text;
+mod typed_struct;
 mod validate;
+pub mod workload;

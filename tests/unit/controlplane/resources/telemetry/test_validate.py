@@ -111,8 +111,12 @@ def test_refused(text: str, path: str, reason: str) -> None:
         ("tracing: [{}, {}]", "spec.tracing[1]"),
         ("tracing: [{providers: [{name: a}, {name: b}]}]", "spec.tracing[0].providers[1]"),
         (
-            "metrics: [{overrides: [{tagOverrides: {'': {value: a}}}]}]",
+            "metrics: [{overrides: [{tagOverrides: {'': {value: request.host}}}]}]",
             "spec.metrics[0].overrides[0].tagOverrides",
+        ),
+        (
+            "metrics: [{overrides: [{tagOverrides: {a: {value: node.id}}}]}]",
+            "spec.metrics[0].overrides[0].tagOverrides.a.value",
         ),
     ],
 )

@@ -14,15 +14,18 @@ use super::duration::millis_or;
 use super::protocol_options::limit;
 use super::route_action::priority;
 use super::{
-    Assignment, Context, ENDPOINTS, bind, config_source, endpoints, load_balancing, metadata,
-    original_dst, outlier, protocol_options, tls,
+    Assignment, Context, ENDPOINTS, bind, config_source, endpoints, istio, load_balancing,
+    metadata, original_dst, outlier, protocol_options, tls,
 };
+use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::{
     Cluster, Discovery, Dns, EndpointPolicy, LocalityWeights, LookupFamily, RetryBudget,
     RoutingPriority, TcpKeepalive, Thresholds, Transport, TransportMatch, UpstreamHttp,
     UpstreamProtocol,
 };
+use crate::resources::istio::MetadataExchange;
+use crate::schema::name_of_url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const DNS_REFRESH: Duration = Duration::from_secs(5);
@@ -30,6 +33,30 @@ const DNS_REFRESH: Duration = Duration::from_secs(5);
 const BUFFER_LIMIT: u32 = 1 << 20;
 /// Envoy's default of `max_interval`, times `base_interval`.
 const MAX_BACKOFF: u32 = 10;
+
+/// Its network filters; `None`: they are refused.
+fn exchange(
+    message: &pb::Cluster,
+    problems: &mut Problems,
+) -> Option<Option<Arc<MetadataExchange>>> {
+    let mut found = None;
+    for (index, filter) in message.filters.iter().enumerate() {
+        let any = filter.typed_config.as_ref();
+        let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
+        let exchange = any.filter(|_| type_name == istio::EXCHANGE && found.is_none());
+        let level = problems.enter_item("filters", index);
+        match exchange {
+            Some(any) => found = istio::exchange(&any.value, problems).map(Arc::new),
+            None => {
+                let reason = not_implemented(Some(&filter.name), type_name);
+                problems.report(format!("{reason} as a filter of a cluster, or not twice"));
+            }
+        }
+        problems.leave(level);
+        found.as_ref()?;
+    }
+    Some(found)
+}
 
 pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Option<Cluster> {
     let transport = match message.transport_socket.as_ref() {
@@ -79,6 +106,7 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         .map_or(LocalityWeights::Ignored, |lb| lb.locality_weights);
     cx.locality_weights = weights;
     let discovery = discovery(message, weights, cx);
+    let exchange = exchange(message, &mut cx.problems);
     let load_balancing = load_balancing?;
     let name: Arc<str> = message.name.as_str().into();
     let (transport, transport_matches) = (transport?, transport_matches?);
@@ -112,6 +140,12 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
         transport_matches,
         keepalive,
         bind,
+        exchange: exchange?,
+        istio: message
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.filter_metadata.get(metadata::ISTIO))
+            .map(|metadata| Arc::new(istio::cluster(metadata))),
     })
 }
 

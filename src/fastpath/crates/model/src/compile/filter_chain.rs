@@ -10,9 +10,10 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::{Context, hcm, rbac, tcp_proxy, tls};
+use super::{Context, hcm, istio, rbac, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
+use crate::resources::istio as istio_resources;
 use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
 use crate::resources::rbac::NetworkRbac;
 use crate::resources::tls::DownstreamTls;
@@ -49,6 +50,19 @@ pub(super) fn compile(
     );
     let filters = NetworkFilters::compile(&message.filters, cx)?;
     let tls = tls?;
+    if let Some(exchange) = &filters.istio.exchange
+        && matches!(
+            filters.terminal,
+            Some(NetworkFilter::HttpConnectionManager(_))
+        )
+        && tls.as_ref().is_some_and(|tls| agrees_to(tls, exchange))
+    {
+        cx.problems.report(format!(
+            "istio.metadata_exchange before a connection manager is not implemented for clients \
+             that agree to '{}': take it out of alpn_protocols",
+            exchange.protocol
+        ));
+    }
     Some(FilterChain {
         name: message.name.as_str().into(),
         hash: tls.as_ref().map_or(hash, |tls| with_files(hash, tls)),
@@ -57,8 +71,14 @@ pub(super) fn compile(
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
         rbac: filters.rbac,
+        istio: filters.istio,
         network: filters.terminal?,
     })
+}
+
+fn agrees_to(tls: &DownstreamTls, exchange: &istio_resources::MetadataExchange) -> bool {
+    let mut names = tls.common.alpn.iter();
+    names.any(|name| **name == *exchange.protocol.as_bytes())
 }
 
 /// A certificate in a file may be another one while the chain's bytes are the same.
@@ -74,6 +94,7 @@ struct NetworkFilters {
     sni_cluster: bool,
     connection_limit: Option<Arc<ConnectionLimit>>,
     rbac: Vec<Arc<NetworkRbac>>,
+    istio: istio_resources::NetworkFilters,
     terminal: Option<NetworkFilter>,
 }
 
@@ -90,6 +111,16 @@ impl NetworkFilters {
             filters.add(message, index == last, cx);
             cx.problems.leave(level);
         }
+        let is_http = matches!(
+            filters.terminal,
+            Some(NetworkFilter::HttpConnectionManager(_))
+        );
+        if is_http && !filters.istio.stats.is_empty() {
+            cx.problems.report(
+                "istio.stats as a network filter before a connection manager is not implemented: \
+                 it is an HTTP filter there",
+            );
+        }
         Some(filters)
     }
 
@@ -105,6 +136,8 @@ impl NetworkFilters {
             SNI_CLUSTER => "envoy.filters.network.sni_cluster",
             CONNECTION_LIMIT => "envoy.filters.network.connection_limit",
             RBAC => "envoy.filters.network.rbac",
+            istio::STATS => "envoy.filters.network.istio_stats",
+            istio::EXCHANGE => "envoy.filters.network.metadata_exchange",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -134,9 +167,24 @@ impl NetworkFilters {
                 let filter = message.and_then(|m| rbac::network(&m, &mut cx.problems));
                 self.rbac.extend(filter.map(Arc::new));
             }
+            istio::STATS => {
+                let stats = istio::stats(&any.value, cx.inbound, &mut cx.problems);
+                self.istio.stats.extend(stats.map(Arc::new));
+            }
+            istio::EXCHANGE => self.exchange(&any.value, &mut cx.problems),
             _ => self.terminal = terminal(type_name, any, cx),
         }
         cx.problems.leave(level);
+    }
+
+    fn exchange(&mut self, bytes: &[u8], problems: &mut Problems) {
+        let exchange = istio::exchange(bytes, problems).map(Arc::new);
+        let before = std::mem::replace(&mut self.istio.exchange, exchange);
+        if before.is_some() || !self.rbac.is_empty() {
+            problems.report(
+                "istio.metadata_exchange twice in a chain or behind rbac is not implemented",
+            );
+        }
     }
 
     fn limit(&mut self, any: &Any, problems: &mut Problems) {

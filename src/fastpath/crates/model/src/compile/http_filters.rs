@@ -13,7 +13,7 @@ use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
-use super::{fault, header_mutation, rbac};
+use super::{fault, header_mutation, istio, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::RouterFilter;
@@ -32,6 +32,7 @@ const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.
 /// The filters in their order, and the router that ends them.
 pub(super) fn compile(
     messages: &[pb::HttpFilter],
+    inbound: bool,
     problems: &mut Problems,
 ) -> Option<(Vec<ConfiguredFilter>, RouterFilter)> {
     let Some(last) = messages.len().checked_sub(1) else {
@@ -45,7 +46,7 @@ pub(super) fn compile(
     let mut router = None;
     for (index, message) in messages.iter().enumerate() {
         let level = problems.enter_item("http_filters", index);
-        match filter(message, problems) {
+        match filter(message, inbound, problems) {
             Some(Compiled::Router(_)) if index == last && message.disabled => {
                 let name = &message.name;
                 problems.report(format!(
@@ -96,7 +97,7 @@ enum Compiled {
 }
 
 /// `None`: it is refused, or may be left out.
-fn filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<Compiled> {
+fn filter(message: &pb::HttpFilter, inbound: bool, problems: &mut Problems) -> Option<Compiled> {
     let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
         if !message.is_optional {
             problems.report(not_implemented(Some(&message.name), ""));
@@ -109,7 +110,7 @@ fn filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<Compiled>
     }
     let level = problems.enter("typed_config");
     let before = problems.count();
-    let filter = before_router(type_name, any, problems);
+    let filter = before_router(type_name, any, inbound, problems);
     if matches!(filter, Some((None, _))) && problems.count() == before {
         // A filter that is not understood must not be left out.
         problems.report("could not be compiled");
@@ -131,6 +132,7 @@ fn filter(message: &pb::HttpFilter, problems: &mut Problems) -> Option<Compiled>
 fn before_router(
     type_name: &str,
     any: &Any,
+    inbound: bool,
     problems: &mut Problems,
 ) -> Option<(Option<HttpFilter>, &'static str)> {
     let bytes = any.value.as_slice();
@@ -163,6 +165,20 @@ fn before_router(
             let mutation = message.and_then(|m| header_mutation::compile(&m, problems));
             let filter = mutation.map(|mutation| HttpFilter::HeaderMutation(mutation.into()));
             (filter, "envoy.filters.http.header_mutation")
+        }
+        istio::PEER_METADATA => {
+            let filter = istio::peer_metadata(bytes);
+            let filter = filter.map(|filter| HttpFilter::PeerMetadata(filter.into()));
+            (filter, "envoy.filters.http.peer_metadata")
+        }
+        istio::ALPN => {
+            let filter = istio::alpn(bytes, problems).map(Into::into);
+            (filter.map(HttpFilter::IstioAlpn), "istio.alpn")
+        }
+        istio::STATS => {
+            let stats = istio::stats(bytes, inbound, problems);
+            let filter = stats.map(|stats| HttpFilter::IstioStats(stats.into()));
+            (filter, "envoy.filters.http.istio_stats")
         }
         _ => return None,
     })

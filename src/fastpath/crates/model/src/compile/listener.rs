@@ -68,6 +68,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
     };
     let additional_addresses = additional_addresses(message, &mut cx.problems);
     let filters = listener_filters::compile(message, cx);
+    cx.inbound = message.traffic_direction == i32::from(TrafficDirection::Inbound);
     let chains = chains(message, bytes, cx);
     let problems = &mut cx.problems;
     let filters_timeout = timeout(
@@ -106,7 +107,7 @@ pub(super) fn compile(message: &pb::Listener, bytes: &[u8], cx: &mut Context) ->
             fast_open_queue: message.tcp_fast_open_queue_length.as_ref().map(|v| v.value),
         },
         drain_modify_only: message.drain_type == i32::from(DrainType::ModifyOnly),
-        inbound: message.traffic_direction == i32::from(TrafficDirection::Inbound),
+        inbound: cx.inbound,
         filters,
         filters_timeout,
         continue_on_filters_timeout: message.continue_on_listener_filters_timeout,

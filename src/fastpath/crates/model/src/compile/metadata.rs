@@ -6,8 +6,10 @@ use envoy_types::pb::envoy::config::core::v3 as pb;
 use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
 
 use crate::resources::cluster::{EndpointMetadata, Metadata};
+use crate::resources::istio::Workload;
 
 pub(super) const TRANSPORT_SOCKET_MATCH: &str = "envoy.transport_socket_match";
+pub(super) const ISTIO: &str = "istio";
 const LB: &str = "envoy.lb";
 /// Its value in `envoy.lb` is what RING_HASH and MAGLEV place a host by.
 const HASH_KEY: &str = "hash_key";
@@ -59,6 +61,7 @@ pub(super) fn of_endpoint(message: Option<&pb::Metadata>) -> Option<Arc<Endpoint
         lb: of(LB),
         lb_lists: lb.map(lists).unwrap_or_default(),
         hash_key: lb.and_then(hash_key),
+        workload: filters.get(ISTIO).and_then(workload),
     };
     (metadata != EndpointMetadata::default()).then(|| Arc::new(metadata))
 }
@@ -75,6 +78,14 @@ fn lists(message: &Struct) -> Vec<(Box<str>, Vec<Box<str>>)> {
     let mut lists: Vec<_> = message.fields.iter().filter_map(list).collect();
     lists.sort_unstable();
     lists
+}
+
+/// `workload` of `istio`.
+fn workload(message: &Struct) -> Option<Arc<Workload>> {
+    match message.fields.get("workload")?.kind.as_ref()? {
+        Kind::StringValue(text) => Workload::of_endpoint(text).map(Arc::new),
+        _ => None,
+    }
 }
 
 fn hash_key(message: &Struct) -> Option<Box<str>> {

@@ -22,6 +22,7 @@ mod header_mutation;
 mod headers;
 mod http2;
 mod http_filters;
+mod istio;
 mod lb_subset;
 mod listener;
 mod listener_filters;
@@ -65,7 +66,7 @@ use crate::resources::cluster::{Cluster, LocalityWeights};
 use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
 use crate::resources::tls::{Secret, SecretValue};
-use crate::schema;
+use crate::{schema, text, typed_struct};
 
 pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
 pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
@@ -196,6 +197,8 @@ pub(crate) struct Context {
     pub clusters: Vec<ClusterRef>,
     pub secrets: Vec<SecretRef>,
     pub locality_weights: LocalityWeights,
+    /// The listener's `traffic_direction: INBOUND`.
+    pub inbound: bool,
     cluster_names: HashMap<Arc<str>, usize>,
 }
 
@@ -399,10 +402,15 @@ fn checked<T: Message + Default>(type_url: &str, bytes: &[u8]) -> Result<T, Vec<
     };
     let wrong =
         |error: prost::DecodeError| problem(format!("not a message of type {type_url}: {error}"));
-    let message = DynamicMessage::decode(descriptor, bytes).map_err(wrong)?;
+    let mut message = DynamicMessage::decode(descriptor, bytes).map_err(wrong)?;
+    let is_another =
+        typed_struct::may_be_in(bytes) && typed_struct::replace(&schema, &mut message)?;
     let problems = check::check(&schema, &message);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    if is_another {
+        return T::decode(text::encode(&message).as_slice()).map_err(wrong);
     }
     T::decode(bytes).map_err(wrong)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Locality, Node, node};
+use envoy_types::pb::envoy::config::core::v3::{BuildVersion, Extension, Locality, Node, node};
 use envoy_types::pb::envoy::service::discovery::v3 as pb;
 use envoy_types::pb::envoy::r#type::v3::SemanticVersion;
 use envoy_types::pb::google::protobuf::Any;
@@ -173,7 +173,43 @@ pub fn node(bootstrap: &[u8], id: &str, cluster: &str, zone: &str) -> Vec<u8> {
         node.user_agent_version_type =
             Some(node::UserAgentVersionType::UserAgentBuildVersion(version));
     }
+    node.extensions.extend(istio_filters());
     node.encode_to_vec()
+}
+
+/// Istio's filters, so that a control plane knows that it may send them: the stock Envoy, which
+/// tells all of its extensions, has none.
+fn istio_filters() -> impl Iterator<Item = Extension> {
+    let filters = [
+        (
+            "envoy.filters.http",
+            "envoy.filters.http.peer_metadata",
+            "io.istio.http.peer_metadata.Config",
+        ),
+        (
+            "envoy.filters.http",
+            "envoy.filters.http.istio_stats",
+            "stats.PluginConfig",
+        ),
+        (
+            "envoy.filters.http",
+            "istio.alpn",
+            "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+        ),
+        (
+            "envoy.filters.network",
+            "envoy.filters.network.metadata_exchange",
+            "envoy.tcp.metadataexchange.config.MetadataExchange",
+        ),
+    ];
+    filters
+        .into_iter()
+        .map(|(category, name, of_type)| Extension {
+            name: name.to_owned(),
+            category: category.to_owned(),
+            type_urls: vec![of_type.to_owned()],
+            ..Extension::default()
+        })
 }
 
 fn build_version() -> BuildVersion {

@@ -7,6 +7,7 @@ use super::address::Address;
 use super::bind::BindConfig;
 use super::hash_lb::{Maglev, RingHash};
 use super::http::Http2Options;
+use super::istio::{ClusterInfo, MetadataExchange, Workload};
 use super::lb_subset::LbSubsets;
 use super::original_dst::OriginalDst;
 use super::outlier::OutlierDetection;
@@ -43,6 +44,10 @@ pub struct Cluster {
     pub keepalive: Option<TcpKeepalive>,
     /// `upstream_bind_config`: its own, else that of the bootstrap.
     pub bind: Option<Arc<BindConfig>>,
+    /// `filters`: `istio.metadata_exchange`.
+    pub exchange: Option<Arc<MetadataExchange>>,
+    /// `istio` of its metadata.
+    pub istio: Option<Arc<ClusterInfo>>,
     /// Hash of the cluster resource's bytes (without endpoints that came by EDS).
     pub hash: u64,
 }
@@ -172,8 +177,8 @@ pub struct Endpoint {
     /// `load_balancing_weight` of its locality, 0 if it has none; `None` where the cluster does
     /// not weigh localities.
     pub locality_weight: Option<u32>,
-    /// `metadata.filter_metadata`, only what is asked for: `envoy.transport_socket_match` and
-    /// `envoy.lb`.
+    /// `metadata.filter_metadata`, only what is asked for: `envoy.transport_socket_match`,
+    /// `envoy.lb` and `istio`.
     pub metadata: Option<Arc<EndpointMetadata>>,
 }
 
@@ -185,6 +190,8 @@ pub struct EndpointMetadata {
     pub lb_lists: Vec<(Box<str>, Vec<Box<str>>)>,
     /// `hash_key` of `envoy.lb` as it is, where it is a string and not empty.
     pub hash_key: Option<Box<str>>,
+    /// `workload` of `istio`: who is behind the address.
+    pub workload: Option<Arc<Workload>>,
 }
 
 impl EndpointMetadata {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header_mutation::{HeaderAdd, HeaderName};
+use super::istio::{AlpnOverride, PeerMetadata};
+use super::istio_stats::IstioStats;
 use super::rbac::HttpRbac;
 use super::route::{HeaderMatcher, StringMatcher};
 
@@ -42,6 +44,12 @@ pub enum HttpFilter {
     Cors,
     /// `envoy.filters.http.header_mutation`.
     HeaderMutation(Arc<HeaderMutation>),
+    /// `istio.metadata_exchange`.
+    PeerMetadata(Arc<PeerMetadata>),
+    /// `istio.alpn`.
+    IstioAlpn(Arc<AlpnOverride>),
+    /// `istio.stats`.
+    IstioStats(Arc<IstioStats>),
 }
 
 /// What one level (weighted cluster, route, virtual host, route configuration) says of filters.

@@ -7,6 +7,7 @@ use super::access_log::AccessLog;
 use super::address::Bind;
 use super::chain_tree::ChainTree;
 use super::hcm::{Cidr, Hcm};
+use super::istio::NetworkFilters;
 use super::rbac::NetworkRbac;
 use super::tcp_proxy::TcpProxy;
 use super::tls::DownstreamTls;
@@ -249,6 +250,7 @@ pub struct FilterChain {
     pub connection_limit: Option<Arc<ConnectionLimit>>,
     /// `rbac` before the terminal filter, in their order.
     pub rbac: Vec<Arc<NetworkRbac>>,
+    pub istio: NetworkFilters,
     pub network: NetworkFilter,
     /// Hash of the chain's bytes: an unchanged chain keeps its connections when others change.
     pub hash: u64,

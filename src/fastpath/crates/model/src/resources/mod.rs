@@ -13,6 +13,8 @@ pub mod hcm;
 pub mod header_mutation;
 pub mod http;
 pub mod http_filters;
+pub mod istio;
+pub mod istio_stats;
 pub mod lb_subset;
 pub mod listener;
 pub mod original_dst;

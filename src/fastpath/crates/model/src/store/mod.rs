@@ -417,6 +417,8 @@ fn with_endpoints(cluster: &Cluster, endpoints: Endpoints) -> Cluster {
         transport_matches: cluster.transport_matches.clone(),
         keepalive: cluster.keepalive,
         bind: cluster.bind.clone(),
+        exchange: cluster.exchange.clone(),
+        istio: cluster.istio.clone(),
         hash: cluster.hash,
     }
 }

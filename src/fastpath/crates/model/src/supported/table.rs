@@ -28,6 +28,8 @@ const RUNTIME: &str = "there is no runtime to override it: the default value hol
 const NO_TRACING: &str = "acts only with tracing, which is refused";
 const NO_HEALTH_CHECKS: &str = "acts only with health checks, which are refused";
 const NO_LOCALITY_AWARENESS: &str = "acts only with locality_weight_aware, which is refused";
+const NO_WORKLOAD_DISCOVERY: &str =
+    "finds nobody without the bootstrap's workload discovery, which is refused";
 const NO_HTTP3: &str = "tunes HTTP/3, which is refused where it is asked for";
 const NO_OVERLOAD: &str = "exempts from the overload manager, which is refused";
 const NO_ZONES: &str = "acts only with cluster_manager.local_cluster_name, which is refused";
@@ -833,6 +835,66 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &["replace_dots_in_grpc_service_name"],
     },
+    Entry {
+        message: "io.istio.http.peer_metadata.Config",
+        implemented: &[
+            "downstream_discovery",
+            "upstream_discovery",
+            "downstream_propagation",
+            "upstream_propagation",
+            "additional_labels",
+        ],
+        ignored: &[],
+        default_only: &["shared_with_upstream"],
+    },
+    Entry {
+        message: "io.istio.http.peer_metadata.Config.DiscoveryMethod",
+        implemented: &["istio_headers", "baggage"],
+        ignored: &[("workload_discovery", NO_WORKLOAD_DISCOVERY)],
+        default_only: &[],
+    },
+    all(
+        "io.istio.http.peer_metadata.Config.PropagationMethod",
+        &["istio_headers", "baggage"],
+    ),
+    all("io.istio.http.peer_metadata.Config.Baggage", &[]),
+    Entry {
+        message: "envoy.tcp.metadataexchange.config.MetadataExchange",
+        implemented: &["protocol", "additional_labels"],
+        ignored: &[("enable_discovery", NO_WORKLOAD_DISCOVERY)],
+        default_only: &[],
+    },
+    all(
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
+        &["alpn_override"],
+    ),
+    all(
+        "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig.AlpnOverride",
+        &["upstream_protocol", "alpn_override"],
+    ),
+    all(
+        "io.istio.http.peer_metadata.Config.IstioHeaders",
+        &["skip_external_clusters"],
+    ),
+    Entry {
+        message: "stats.PluginConfig",
+        implemented: &[
+            "disable_host_header_fallback",
+            "tcp_reporting_duration",
+            "metrics",
+        ],
+        ignored: &[(
+            "graceful_deletion_interval",
+            "acts only with rotation_interval, which is refused",
+        )],
+        default_only: &["definitions", "reporter", "rotation_interval"],
+    },
+    Entry {
+        message: "stats.MetricConfig",
+        implemented: &["dimensions", "name", "tags_to_remove", "drop"],
+        ignored: &[],
+        default_only: &["match"],
+    },
     all(
         "envoy.extensions.filters.network.http_connection_manager.v3.Rds",
         &["config_source", "route_config_name"],
@@ -1531,9 +1593,11 @@ pub const TABLE: &[Entry] = &[
             "close_connections_on_host_health_failure",
             "original_dst_lb_config",
             "cleanup_interval",
+            // `istio`: what its filters ask of a cluster.
+            "metadata",
+            "filters",
         ],
         ignored: &[
-            ("metadata", OPAQUE),
             (
                 "respect_dns_ttl",
                 "the system tells no TTL; then dns_refresh_rate counts, in Envoy too",
@@ -1575,6 +1639,7 @@ pub const TABLE: &[Entry] = &[
         )],
         default_only: &["detect_degraded_hosts"],
     },
+    all("envoy.config.cluster.v3.Filter", &["name", "typed_config"]),
     all(
         "envoy.config.cluster.v3.Cluster.OriginalDstLbConfig",
         &[

@@ -11,6 +11,7 @@ use model::resources::address::Address;
 use model::resources::cluster::{
     Endpoint, EndpointMetadata, HealthStatus, Locality, UpstreamProtocol,
 };
+use model::resources::istio::Workload;
 
 use super::availability::Availability;
 use super::outlier::Monitor;
@@ -46,6 +47,8 @@ pub struct PoolKey {
     pub protocol: UpstreamProtocol,
     /// The SNI that the request chose (`auto_sni`).
     pub sni: Option<Box<str>>,
+    /// What requests have offered in ALPN (`istio.alpn`) in place of what its cluster says.
+    pub alpn: Option<Arc<[Box<str>]>>,
     /// The name that the host's certificate must have (`auto_san_validation`).
     pub verify_san: Option<Box<str>>,
     /// Bytes of tunnels that end here: no protocol of ours.
@@ -137,6 +140,11 @@ impl Host {
             pool,
             others: before.map(|h| Rc::clone(&h.others)).unwrap_or_default(),
         }
+    }
+
+    /// Who is behind the address.
+    pub fn workload(&self) -> Option<&Arc<Workload>> {
+        self.metadata.as_ref()?.workload.as_ref()
     }
 
     /// The pool of a kind; `None`: too many kinds are in use.

@@ -98,6 +98,13 @@ pub struct ClusterRuntime {
 }
 
 impl ClusterRuntime {
+    /// Whether connections to the host have TLS.
+    pub fn has_tls(&self, host: &Host) -> bool {
+        let transports = self.transports.borrow();
+        let transport = transports.get(host.pool.transport);
+        !matches!(transport, None | Some(UpstreamTransport::Plain))
+    }
+
     pub fn new(
         config: Arc<Cluster>,
         shared: Arc<ClusterShared>,

@@ -76,6 +76,8 @@ pub fn cluster(hosts: Vec<Endpoint>) -> Cluster {
         transport_matches: Vec::new(),
         keepalive: None,
         bind: None,
+        exchange: None,
+        istio: None,
         http: UpstreamHttp {
             protocol: UpstreamProtocol::Http1,
             http2: Http2Options::default(),

@@ -25,6 +25,7 @@ use model::resources::access_log::Sink;
 use model::resources::address::{Address, Bind};
 use model::resources::bind::BindConfig;
 use model::resources::cluster::{Cluster, Discovery, Endpoints};
+use model::resources::istio::Local;
 use model::resources::listener::SocketOptions;
 use model::store::{Applied, Store};
 
@@ -159,6 +160,7 @@ impl Engine {
             fault_counts: FaultCounts::default(),
             drain_time_ms: millis(options.drain_time),
             file_flush_ms: millis(options.file_flush_interval).max(1),
+            local: std::sync::OnceLock::new(),
             service_node: options.service_node.as_str().into(),
             service_cluster: options.service_cluster.as_str().into(),
             local_address: local_address::of_machine(options.local_ipv6),
@@ -242,6 +244,17 @@ impl Engine {
         // Set once.
         let _ = self.control.ejection_log.set(sink);
         Ok(())
+    }
+
+    /// The bootstrap's node, as Istio's filters see it. Once, before there are listeners.
+    pub fn introduce(&self, local: &Arc<Local>) {
+        let shared = &self.control.shared;
+        let mut local = (**local).clone();
+        if !shared.service_node.is_empty() {
+            local.told.id = shared.service_node.clone();
+        }
+        // What was said first holds.
+        let _ = shared.local.set(Arc::new(local));
     }
 
     /// gRPC calls for the caller's thread. They live in the first worker.

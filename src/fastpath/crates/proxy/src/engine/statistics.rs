@@ -6,8 +6,9 @@ use std::sync::Arc;
 use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
+use model::resources::hcm::Hcm;
 use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
-use model::resources::listener::ListenerFilter;
+use model::resources::listener::{FilterChain, Listener, ListenerFilter};
 
 use super::{ClusterEntry, Control, State};
 use crate::cluster::availability::Availability;
@@ -132,6 +133,10 @@ impl Control {
             declared.listeners.insert(prefix);
         }
         self.stats.set_declared(&declared);
+        let local = self.shared.local();
+        let build = now.listeners.values().any(|l| reports_to_istio(l));
+        self.stats
+            .set_istio_build(build.then_some(&*local.istio_version));
         self.stats
             .set_gauge("cluster_manager.active_clusters", now.clusters.len() as u64);
         self.stats.set_gauge(
@@ -251,6 +256,16 @@ fn membership(hosts: &HostSet) -> Membership {
     }
 }
 
+/// Some filter chain has `istio.stats`.
+fn reports_to_istio(listener: &Listener) -> bool {
+    let of_requests = |hcm: &Arc<Hcm>| {
+        let mut filters = hcm.filters.iter();
+        filters.any(|one| matches!(one.filter, HttpFilter::IstioStats(_)))
+    };
+    let of_bytes = |chain: &Arc<FilterChain>| !chain.istio.stats.is_empty();
+    listener.chains.iter().any(of_bytes) || listener.chains.hcms().any(of_requests)
+}
+
 /// The names of a connection manager's HTTP filters.
 fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilter]) {
     for configured in filters {
@@ -273,7 +288,10 @@ fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilt
             HttpFilter::GrpcWeb
             | HttpFilter::GrpcHttp1Bridge { .. }
             | HttpFilter::GrpcStats { .. }
-            | HttpFilter::HeaderMutation(_) => {}
+            | HttpFilter::HeaderMutation(_)
+            | HttpFilter::IstioAlpn(_)
+            | HttpFilter::PeerMetadata(_)
+            | HttpFilter::IstioStats(_) => {}
         }
     }
 }

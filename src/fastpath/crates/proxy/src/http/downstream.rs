@@ -545,6 +545,7 @@ impl Worker {
         self.end_retries(&mut stream);
         self.end_filters(&mut stream);
         self.log_stream(d, &mut stream);
+        self.report_stream(d, &stream);
         self.count_upgrade_ended(d, &stream);
         d.client
             .http

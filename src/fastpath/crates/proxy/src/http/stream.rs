@@ -1,8 +1,10 @@
 //! One request and its response, from the first byte of the request to the access-log line.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::cluster::RoutingPriority;
+use model::resources::istio::Workload;
 use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
@@ -34,6 +36,11 @@ pub struct Stream {
     pub weighted: Option<usize>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
+    /// Who its client and its host say they are.
+    pub downstream_peer: Option<Arc<Workload>>,
+    pub upstream_peer: Option<Arc<Workload>>,
+    /// What the host is offered in ALPN, if not what its cluster says.
+    pub alpn: Option<Arc<[Box<str>]>>,
     /// What the response is to set: cookies that a hash policy made.
     pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
@@ -140,6 +147,9 @@ impl Default for Stream {
             weighted: None,
             cluster: None,
             host: None,
+            downstream_peer: None,
+            upstream_peer: None,
+            alpn: None,
             set_cookies: Vec::new(),
             pool: None,
             upstream: Upstreaming::None,
@@ -206,6 +216,9 @@ impl Stream {
         self.weighted = None;
         self.cluster = None;
         self.host = None;
+        self.downstream_peer = None;
+        self.upstream_peer = None;
+        self.alpn = None;
         self.set_cookies.clear();
         self.pool = None;
         self.upstream = Upstreaming::None;

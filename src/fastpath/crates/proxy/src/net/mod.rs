@@ -1,6 +1,7 @@
 //! Sockets: the only place that talks to the kernel about connections.
 
 pub mod datagram;
+pub mod introduction;
 pub mod io;
 pub mod local_address;
 pub mod out_buffer;

@@ -16,6 +16,7 @@ use crate::cluster::lb::LbContext;
 use crate::cluster::{ClusterRuntime, Limit};
 use crate::http::deadlines::millis;
 use crate::http::failure::Failure;
+use crate::net::introduction::{Heard, hear};
 use crate::net::io::{Io, Scratch};
 use crate::net::socket::{self, Wishes};
 use crate::telemetry::response_flags::ResponseFlags;
@@ -170,6 +171,7 @@ impl Worker {
             connection_unit,
             pending_unit,
             opened_ns,
+            listens: None,
             asked: None,
         });
         Ok(())
@@ -218,6 +220,9 @@ impl Worker {
         let Some(server) = &mut t.server else {
             return self.tunnels.put(t.key, t);
         };
+        if server.listens.is_some() {
+            return self.hear_host_of_tunnel(t);
+        }
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let mut behind = Vec::new();
         let outcome = transport::shake(&mut server.side.io, &mut scratch, &mut behind);
@@ -227,12 +232,45 @@ impl Worker {
             Handshake::Done => {
                 transport::count_handshake(&server.cluster, Some(&server.side.io));
                 server.side.readable = true;
-                self.transport_ready(t, &behind);
+                match self.introduce_to_host(&server.cluster, &mut server.side.io) {
+                    Ok(false) => self.transport_ready(t, &behind),
+                    Ok(true) => {
+                        server.listens = Some(behind);
+                        self.hear_host_of_tunnel(t);
+                    }
+                    Err(_) => self.attempt_failed(t, Failure::UpstreamClosed),
+                }
             }
             Handshake::Failed => {
                 transport::count_tls_failure(&server.cluster, Some(&server.side.io));
                 self.attempt_failed(t, Failure::TlsFailure);
             }
+        }
+    }
+
+    /// The host says who it is, before anything that is for the client.
+    fn hear_host_of_tunnel(&mut self, mut t: Box<Tunnel>) {
+        let Some(server) = &mut t.server else {
+            return self.tunnels.put(t.key, t);
+        };
+        let mut held = server.listens.take().unwrap_or_default();
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let side = &mut server.side;
+        let (readable, hung_up) = (&mut side.readable, side.hung_up);
+        let heard = hear(&mut side.io, &mut scratch, &mut held, readable, hung_up);
+        self.scratch = scratch;
+        self.count_heard(&heard);
+        match heard {
+            Heard::More => {
+                server.listens = Some(held);
+                self.tunnels.put(t.key, t);
+            }
+            Heard::Said(peer) => {
+                t.seen.host_peer = peer;
+                self.transport_ready(t, &held);
+            }
+            Heard::Foreign => self.transport_ready(t, &held),
+            Heard::Failed => self.attempt_failed(t, Failure::UpstreamClosed),
         }
     }
 

@@ -52,6 +52,7 @@ impl Worker {
             t.next_log_ms = after(now, config.access_log_flush_interval);
             self.log_tunnel(&t, AccessLogType::TcpPeriodic);
         }
+        self.report_tunnel(&mut t, false);
         if now >= connect_end(&t) {
             self.arm_tunnel(&t);
             return self.attempt_failed(t, Failure::ConnectTimeout);
@@ -67,6 +68,7 @@ fn next_deadline(t: &Tunnel) -> u64 {
         .min(connect_end(t))
         .min(t.next_log_ms)
         .min(t.drain_end)
+        .min(t.report_deadline())
         .min(t.gate.deadline())
 }
 

@@ -99,6 +99,7 @@ impl Worker {
             t.client.io.say_goodbye();
         }
         self.log_tunnel(&t, AccessLogType::TcpConnectionEnd);
+        self.report_tunnel(&mut t, true);
         self.count_connection_closed(&t.listener);
         if self.tunnels.count() == 0 {
             self.pipes.free_spare();

@@ -18,6 +18,7 @@ pub mod pipe;
 pub mod propagate;
 pub mod queue;
 pub mod relay;
+pub mod report;
 pub mod route;
 pub mod stream;
 pub mod tunneling;
@@ -26,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::resources::address::Address;
+use model::resources::istio::Workload;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::breaker::Taken;
@@ -45,6 +47,7 @@ use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
 use filters::Gate;
 use relay::Flow;
+use report::Reported;
 use tunneling::Asked;
 
 #[derive(Debug)]
@@ -88,6 +91,8 @@ pub struct Tunnel {
     pub drain_end: u64,
 
     pub seen: Seen,
+    /// By the filters of `tcp.reports`.
+    pub reported: Vec<Reported>,
     /// Its place in the chain's connection limit.
     pub admission: Option<Admission>,
 }
@@ -125,6 +130,8 @@ pub struct Server {
     pub connection_unit: Taken,
     pub pending_unit: Taken,
     pub opened_ns: u64,
+    /// What was read of it while it introduces itself.
+    pub listens: Option<Vec<u8>>,
     /// While it is being asked for a tunnel over HTTP/1.1.
     pub asked: Option<Box<Asked>>,
 }
@@ -169,6 +176,9 @@ pub struct Seen {
     pub upstream_local: Option<Address>,
     pub upstream_id: u64,
     pub upstream_tls: Option<Arc<tls::Info>>,
+    /// Who the client and the host say they are.
+    pub client_peer: Option<Arc<Workload>>,
+    pub host_peer: Option<Arc<Workload>>,
     /// Nanoseconds of the worker's clock: the last attempt began, the host was there.
     pub connect_begin: u64,
     pub connect_end: u64,
@@ -275,9 +285,14 @@ impl Worker {
             active_ms: self.clock.now_ms(),
             next_log_ms: NEVER,
             drain_end: NEVER,
-            seen: Seen::default(),
+            seen: Seen {
+                client_peer: arrival.workload,
+                ..Seen::default()
+            },
+            reported: Vec::new(),
             admission: arrival.admission,
         });
+        self.begin_reports(&mut t);
         self.set_deadlines(&mut t);
         if t.has_logs() {
             t.seen.stream_id = self.rng.u128(..);

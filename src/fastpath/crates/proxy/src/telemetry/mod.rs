@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod dynamic_metadata;
 pub mod format;
+pub mod istio;
 pub mod json;
 pub mod log;
 pub mod log_format;

@@ -50,6 +50,8 @@ pub struct Upstream {
     /// Half a response head; what was read before the protocol was known.
     pub inbuf: Vec<u8>,
     pub reader: HeadReader,
+    /// The host is introducing itself.
+    pub listens: bool,
     pub readable: bool,
     pub peer_closed: bool,
     pub requests: u32,
@@ -98,6 +100,7 @@ impl Upstream {
             state: State::Idle,
             inbuf: Vec::new(),
             reader: HeadReader::default(),
+            listens: false,
             readable: false,
             peer_closed: false,
             requests: 0,

@@ -1,6 +1,7 @@
 //! Connection pools: one a host a worker, no pipelining (`Http::Http1::ConnPoolImpl`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::cluster::{RoutingPriority, UpstreamHttp, UpstreamProtocol};
 use proto::h1::Version;
@@ -373,7 +374,9 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
             ..PoolKey::default()
         });
     }
-    if is_plain(http, source) && protocol == host.pool.kind.protocol {
+    // Without TLS nothing is offered.
+    let alpn = s.alpn.as_ref().filter(|_| cluster.has_tls(host));
+    if is_plain(http, source) && protocol == host.pool.kind.protocol && alpn.is_none() {
         return Some(Rc::clone(&host.pool));
     }
     let of_header = http
@@ -382,7 +385,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         .and_then(|name| s.request.headers.get_name(name.as_bytes()))
         .filter(|value| !value.is_empty());
     let authority = of_header.unwrap_or_else(|| s.request.authority());
-    pool_of_authority(http, host, protocol, source, authority)
+    pool_of(http, host, protocol, source, alpn, authority)
 }
 
 /// Whether requests have no say in how their host is connected to.
@@ -401,6 +404,17 @@ pub fn pool_of_authority(
     if is_plain(http, source) && protocol == host.pool.kind.protocol {
         return Some(Rc::clone(&host.pool));
     }
+    pool_of(http, host, protocol, source, None, authority)
+}
+
+fn pool_of(
+    http: &UpstreamHttp,
+    host: &Host,
+    protocol: UpstreamProtocol,
+    source: Option<UpstreamSource>,
+    alpn: Option<&Arc<[Box<str>]>>,
+    authority: &[u8],
+) -> Option<Rc<Pool>> {
     let (name, _) = crate::http::request::split_port(authority);
     let name = std::str::from_utf8(name).ok();
     let name = name.map(|n| n.trim_start_matches('[').trim_end_matches(']'));
@@ -411,6 +425,7 @@ pub fn pool_of_authority(
         is_tcp: false,
         source,
         protocol,
+        alpn: alpn.cloned(),
         sni: name.filter(|_| wants_sni).map(Box::from),
         verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),
     })

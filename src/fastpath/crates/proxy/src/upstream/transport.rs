@@ -9,6 +9,7 @@ use super::{State, Upstream};
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, PoolKey};
 use crate::http::failure::Failure;
+use crate::net::introduction::{Heard, hear};
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ClusterCounter, TlsContextCounter};
 use crate::worker::Worker;
@@ -32,6 +33,9 @@ impl Worker {
 
     /// Goes on with the handshake as far as there are bytes.
     pub(super) fn shake_hands(&mut self, mut u: Box<Upstream>) {
+        if u.listens {
+            return self.hear_host(u);
+        }
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let outcome = match u.carrier.io_mut() {
             Some(io) => shake(io, &mut scratch, &mut u.inbuf),
@@ -42,12 +46,47 @@ impl Worker {
             Handshake::More => self.upstreams.put(u.key, u),
             Handshake::Done => {
                 count_handshake(&u.cluster, u.carrier.io());
-                self.established(u);
+                self.introduce(u);
             }
             Handshake::Failed => {
                 count_tls_failure(&u.cluster, u.carrier.io());
                 self.connect_failed(u, Failure::TlsFailure);
             }
+        }
+    }
+
+    /// Before requests come introductions, where ALPN came to that.
+    fn introduce(&mut self, mut u: Box<Upstream>) {
+        let Some(io) = u.carrier.io_mut() else {
+            return self.established(u);
+        };
+        match self.introduce_to_host(&u.cluster, io) {
+            Ok(false) => self.established(u),
+            Ok(true) => {
+                (u.listens, u.readable) = (true, true);
+                self.hear_host(u);
+            }
+            Err(_) => self.connect_failed(u, Failure::UpstreamClosed),
+        }
+    }
+
+    fn hear_host(&mut self, mut u: Box<Upstream>) {
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let (held, readable) = (&mut u.inbuf, &mut u.readable);
+        let heard = match u.carrier.io_mut() {
+            Some(io) => hear(io, &mut scratch, held, readable, u.peer_closed),
+            None => Heard::Failed,
+        };
+        self.scratch = scratch;
+        self.count_heard(&heard);
+        match heard {
+            Heard::More => self.upstreams.put(u.key, u),
+            // Who answers requests, their responses tell.
+            Heard::Said(_) | Heard::Foreign => {
+                u.listens = false;
+                self.established(u);
+            }
+            Heard::Failed => self.connect_failed(u, Failure::UpstreamClosed),
         }
     }
 
@@ -99,13 +138,17 @@ pub fn begin_tls(
         }
     };
     let sni = server_name(&config, host, kind);
+    let of_request = kind.and_then(|kind| kind.alpn.as_ref());
+    let of_request = of_request.map(|names| names.iter().map(|name| name.as_bytes()));
+    let of_request = of_request.map(Iterator::collect::<Vec<_>>);
     let san = kind.and_then(|kind| kind.verify_san.as_deref());
     let options = ClientSession {
         sni: sni.as_deref(),
         verify_san: san.as_slice(),
-        alpn: kind
-            .filter(|kind| !kind.is_tcp)
-            .and_then(|kind| protocols(&config, kind.protocol)),
+        alpn: of_request.as_deref().or_else(|| {
+            kind.filter(|kind| !kind.is_tcp)
+                .and_then(|kind| protocols(&config, kind.protocol))
+        }),
         local: io.local_address().and_then(|address| address.ip()),
         remote: host.address.ip(),
     };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use model::resources::hcm::Hcm;
 use model::resources::http_filters::PerFilter;
+use model::resources::istio::Local;
 use model::resources::listener::{FilterChain, NetworkFilter};
 use model::resources::route::{Action, Forward, Route, RouteConfig, VirtualHost};
 use model::resources::tcp_proxy::TcpProxy;
@@ -19,6 +20,7 @@ use super::timers::NEVER;
 use crate::http::filters::Configured;
 use crate::http::filters::fault::FaultCounts;
 use crate::router;
+use crate::telemetry::istio::Reports;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
 use crate::worker::command::ServerTls;
 
@@ -65,6 +67,8 @@ pub struct TcpRuntime {
     pub config: Arc<TcpProxy>,
     /// When its tunnels are cut (ms): it drains. `NEVER`: it does not.
     pub drain_end: Cell<u64>,
+    /// `istio.stats` before it.
+    pub reports: Box<[Reports]>,
     registry: Stats,
     stats: OnceCell<Arc<TcpShard>>,
 }
@@ -131,13 +135,16 @@ impl ChainRuntime {
         listener_prefix: &Arc<str>,
         registry: &Stats,
         (counts, faults): (&ConnectionCounts, &FaultCounts),
+        local: &Arc<Local>,
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
+        let reports = config.istio.stats.iter();
+        let reports = reports.map(|stats| Reports::new(stats, local, registry));
         let service = match &config.network {
             NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
                 request_policy: request_policy(hcm),
                 routes: RefCell::new(routes(hcm)),
-                filters: Configured::all(hcm, registry, faults),
+                filters: Configured::all(hcm, registry, faults, local),
                 hcm: Arc::clone(hcm),
                 draining: Cell::new(false),
                 listener_prefix: Arc::clone(listener_prefix),
@@ -148,6 +155,7 @@ impl ChainRuntime {
             NetworkFilter::TcpProxy(tcp) => Service::Tcp(Rc::new(TcpRuntime {
                 config: Arc::clone(tcp),
                 drain_end: Cell::new(NEVER),
+                reports: reports.collect(),
                 registry: registry.clone(),
                 stats: OnceCell::new(),
             })),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::resources::Snapshot;
 use model::resources::address::Address;
+use model::resources::istio::Local;
 use model::resources::tls::UpstreamTls;
 use rustix::event::{EventfdFlags, eventfd};
 use std::collections::HashMap;
@@ -113,6 +114,8 @@ pub struct Shared {
     pub drain_time_ms: u64,
     /// `--file-flush-interval-msec`.
     pub file_flush_ms: u64,
+    /// Who the node says it is; set before anything is served.
+    pub local: std::sync::OnceLock<Arc<Local>>,
     pub service_node: Box<str>,
     pub service_cluster: Box<str>,
     /// What XFF gets for a loopback peer, as in Envoy: the machine's own address.
@@ -120,6 +123,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Who we are.
+    pub fn local(&self) -> Arc<Local> {
+        Arc::clone(self.local.get_or_init(Arc::default))
+    }
+
     /// `modify_only`: the listener's `drain_type` leaves failed health checks out.
     pub fn is_draining(&self, modify_only: bool) -> bool {
         self.draining.load(Ordering::Relaxed)

@@ -246,12 +246,14 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
+                let local = self.shared.local();
                 let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,
                     &self.stats,
                     counts,
+                    &local,
                     |hcm| tables.of(hcm),
                 ))
             })

@@ -235,6 +235,7 @@ impl Worker {
             .next_connection_id
             .fetch_add(1, Ordering::Relaxed);
         self.begin_chain(Arrival {
+            workload: None,
             io,
             peer: facts.source.clone(),
             local: facts.destination.clone(),

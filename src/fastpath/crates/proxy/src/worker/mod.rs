@@ -15,6 +15,7 @@ pub mod command;
 pub mod config;
 mod connection_log;
 pub mod inspect;
+pub mod introductions;
 pub mod linger;
 pub mod listen;
 pub mod pending;
@@ -46,6 +47,7 @@ use crate::router::mirror::Mirror;
 use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
+use crate::telemetry::istio::peers::Peers;
 use crate::telemetry::log::Level;
 use crate::telemetry::stats::{GrpcShard, Http2Shard, RouteShard, Stats};
 use crate::upstream::Upstream;
@@ -55,6 +57,7 @@ use clock::Clock;
 use command::{Mailbox, Shared};
 use config::ListenerRuntime;
 use inspect::Inspecting;
+use introductions::Introductions;
 use linger::Lingering;
 use listen::ListenSocket;
 use pending::Pending;
@@ -200,6 +203,10 @@ pub struct Worker {
     pub grpc_stats: HashMap<Box<str>, HashMap<Box<str>, Arc<GrpcShard>>>,
     /// By stat prefix of the connection manager and `x-envoy-downstream-service-cluster`.
     pub fault_stats: HashMap<Box<str>, HashMap<Box<str>, OfCluster>>,
+    /// Who we say we are.
+    pub introductions: Introductions,
+    /// Who peers say they are.
+    pub peers: Peers,
     pub logs: AccessLogs,
     pub shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
@@ -268,6 +275,8 @@ impl Worker {
             route_stats: HashMap::new(),
             grpc_stats: HashMap::new(),
             fault_stats: HashMap::new(),
+            introductions: Introductions::default(),
+            peers: Peers::default(),
             logs,
             shared,
             mailbox,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::admission::Admission;
 use super::chain::{ChainRuntime, Service};
@@ -12,10 +13,12 @@ use super::{Kind, Readiness, Worker};
 use crate::http::client::Client;
 use crate::http::deadlines::after;
 use crate::listener::ConnectionFacts;
+use crate::net::introduction::{Heard, hear};
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{ListenerCounter, ListenerGauge, TlsContextCounter};
 use crate::upstream::given_up::GivenUp;
 use model::resources::address::Address;
+use model::resources::istio::Workload;
 
 /// A connection with its filter chain.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Arrival {
     pub held: Vec<u8>,
     /// Its socket is known to epoll.
     pub is_watched: bool,
+    /// Who its client says it is.
+    pub workload: Option<Arc<Workload>>,
     /// Its place in the chain's connection limit.
     pub admission: Option<Admission>,
     pub readable: bool,
@@ -44,6 +49,8 @@ pub struct Pending {
     key: Key,
     arrival: Arrival,
     deadline: u64,
+    /// TLS is agreed on: the client is introducing itself.
+    listens: bool,
 }
 
 impl Worker {
@@ -91,6 +98,7 @@ impl Worker {
             key,
             arrival,
             deadline,
+            listens: false,
         });
         let token = super::token(Kind::Pending, key);
         self.timers.arm(token, now, deadline);
@@ -114,6 +122,9 @@ impl Worker {
     }
 
     fn shake_hands_with_client(&mut self, mut p: Box<Pending>) {
+        if p.listens {
+            return self.hear_client(p);
+        }
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let outcome = shake(&mut p.arrival, &mut scratch);
         self.scratch = scratch;
@@ -121,23 +132,72 @@ impl Worker {
             Handshake::More => self.pending.put(p.key, p),
             Handshake::Failed => self.handshake_failed(p),
             Handshake::Done => {
-                self.pending.free(p.key);
-                let stats = p.arrival.listener.stats();
-                stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
                 let stats = p.arrival.listener.tls_stats();
                 stats.ocsp(p.arrival.io.tls_ocsp());
                 if let Some(info) = p.arrival.io.tls_info() {
                     stats.handshake(info);
                 }
-                self.serve(p.arrival);
+                self.introduce_to_client(p);
             }
         }
+    }
+
+    /// Before the chain's protocol come introductions, where ALPN came to that.
+    fn introduce_to_client(&mut self, mut p: Box<Pending>) {
+        let chain = &p.arrival.chain;
+        let exchange = chain.config.istio.exchange.clone();
+        // Requests never come with it: their chains do not agree to it.
+        let idle = match &chain.service {
+            Service::Tcp(tcp) => tcp.config.idle_timeout,
+            Service::Http(_) => return self.pending_done(p),
+        };
+        let said = exchange.and_then(|exchange| self.introduction(&exchange, &p.arrival.io));
+        let Some(said) = said else {
+            return self.pending_done(p);
+        };
+        if p.arrival.io.write(&said, b"").is_err() {
+            return self.handshake_failed(p);
+        }
+        let now = self.clock.now_ms();
+        p.listens = true;
+        p.deadline = after(now, idle);
+        let token = super::token(Kind::Pending, p.key);
+        self.timers.arm(token, now, p.deadline);
+        self.hear_client(p);
+    }
+
+    fn hear_client(&mut self, mut p: Box<Pending>) {
+        let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
+        let a = &mut p.arrival;
+        let (held, readable) = (&mut a.held, &mut a.readable);
+        let heard = hear(&mut a.io, &mut scratch, held, readable, a.peer_closed);
+        self.scratch = scratch;
+        self.count_heard(&heard);
+        match heard {
+            Heard::More => self.pending.put(p.key, p),
+            Heard::Said(workload) => {
+                p.arrival.workload = workload;
+                self.pending_done(p);
+            }
+            Heard::Foreign => self.pending_done(p),
+            Heard::Failed => self.handshake_failed(p),
+        }
+    }
+
+    fn pending_done(&mut self, p: Box<Pending>) {
+        self.pending.free(p.key);
+        let stats = p.arrival.listener.stats();
+        stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        self.serve(p.arrival);
     }
 
     fn handshake_failed(&mut self, p: Box<Pending>) {
         self.pending.free(p.key);
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
+        if p.listens {
+            return self.arrival_failed(&p.arrival);
+        }
         let stats = p.arrival.listener.tls_stats();
         stats.ocsp(p.arrival.io.tls_ocsp());
         if let Some(error) = p.arrival.io.tls_failure() {
@@ -157,8 +217,10 @@ impl Worker {
         };
         let now = self.clock.now_ms();
         if now >= p.deadline {
-            let stats = p.arrival.listener.stats();
-            stats.inc(ListenerCounter::DownstreamCxTransportSocketConnectTimeout);
+            if !p.listens {
+                let stats = p.arrival.listener.stats();
+                stats.inc(ListenerCounter::DownstreamCxTransportSocketConnectTimeout);
+            }
             return self.handshake_failed(p);
         }
         let token = super::token(Kind::Pending, key);

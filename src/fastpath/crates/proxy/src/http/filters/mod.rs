@@ -8,6 +8,7 @@
 //! together at the end. Every response passes all filters, even those that a request did not reach
 //! because one before them answered it.
 
+mod alpn;
 mod base64;
 mod cors;
 pub mod fault;
@@ -16,6 +17,8 @@ mod grpc_http1_bridge;
 mod grpc_stats;
 mod grpc_web;
 mod header_mutation;
+pub mod istio_stats;
+pub mod peer_metadata;
 mod rbac;
 
 use std::borrow::Cow;
@@ -26,10 +29,12 @@ use model::resources::hcm::Hcm;
 use model::resources::http_filters::{
     ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
 };
+use model::resources::istio::{AlpnOverride, Local};
 use proto::h1::BodyLength;
 
 use super::downstream::Downstream;
 use super::stream::Stream;
+use crate::telemetry::istio::Reports;
 use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;
@@ -38,6 +43,7 @@ use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
 use grpc_web::GrpcWeb;
+use peer_metadata::{Exchange, Heard};
 use rbac::RbacFilter;
 
 /// A filter of a connection manager with this worker's state of it.
@@ -65,6 +71,9 @@ enum Kind {
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
+    Alpn(Arc<AlpnOverride>),
+    PeerMetadata(Exchange),
+    IstioStats(Reports),
 }
 
 /// A filter at work on one stream.
@@ -85,6 +94,9 @@ enum State {
     Fault(Injected),
     /// It came from an origin that is allowed.
     Cors,
+    PeerMetadata(Heard),
+    /// Whether the request is gRPC.
+    IstioStats(bool),
 }
 
 /// What becomes of a request whose head a filter has seen.
@@ -126,12 +138,17 @@ pub enum Head {
 
 impl Configured {
     /// The filters of a connection manager, for one worker.
-    pub fn all(hcm: &Hcm, stats: &Stats, faults: &FaultCounts) -> Box<[Rc<Self>]> {
+    pub fn all(
+        hcm: &Hcm,
+        stats: &Stats,
+        faults: &FaultCounts,
+        local: &Arc<Local>,
+    ) -> Box<[Rc<Self>]> {
         let each = |configured: &ConfiguredFilter| {
             Rc::new(Self {
                 name: configured.name.clone(),
                 disabled: configured.disabled,
-                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults),
+                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults, local),
             })
         };
         hcm.filters.iter().map(each).collect()
@@ -176,6 +193,7 @@ impl Kind {
         hcm_prefix: &Arc<str>,
         stats: &Stats,
         counts: &FaultCounts,
+        local: &Arc<Local>,
     ) -> Self {
         match filter {
             HttpFilter::GrpcWeb => Self::GrpcWeb,
@@ -201,6 +219,9 @@ impl Kind {
             }
             HttpFilter::Cors => Self::Cors(stats.cors(hcm_prefix)),
             HttpFilter::HeaderMutation(config) => Self::HeaderMutation(Arc::clone(config)),
+            HttpFilter::IstioAlpn(config) => Self::Alpn(Arc::clone(config)),
+            HttpFilter::PeerMetadata(config) => Self::PeerMetadata(Exchange::new(config, local)),
+            HttpFilter::IstioStats(config) => Self::IstioStats(Reports::new(config, local, stats)),
         }
     }
 }
@@ -244,6 +265,11 @@ impl Filter {
                 return flow;
             }
             Kind::HeaderMutation(config) => header_mutation::decode(&self.of, config, worker, s),
+            Kind::Alpn(config) => alpn::decode(config, s),
+            Kind::PeerMetadata(exchange) => {
+                self.state = State::PeerMetadata(exchange.decode(worker, s));
+            }
+            Kind::IstioStats(_) => self.state = State::IstioStats(s.is_grpc),
         }
         Flow::Pass
     }
@@ -261,7 +287,7 @@ impl Filter {
     /// Whether it has something to do with what follows the request's head.
     fn goes_on(&self) -> bool {
         match (&self.of.kind, &self.state) {
-            (Kind::HeaderMutation(_), _) => true,
+            (Kind::HeaderMutation(_) | Kind::PeerMetadata(_) | Kind::IstioStats(_), _) => true,
             (_, State::Nothing) => false,
             (_, _) => true,
         }
@@ -288,7 +314,12 @@ impl Filter {
                 cors::encode(&self.of, s);
                 Head::Pass
             }
+            (Kind::PeerMetadata(exchange), State::PeerMetadata(heard)) => {
+                exchange.encode(*heard, worker, s);
+                Head::Pass
+            }
             (_, State::Nothing | State::Fault(_)) => Head::Pass,
+            (_, State::PeerMetadata(_) | State::IstioStats(_)) => Head::Pass,
         }
     }
 }
@@ -390,7 +421,11 @@ pub fn decode_data<'a>(
             State::GrpcWeb(filter) => filter.decode_data(data, end)?,
             State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
             State::GrpcStats(filter) => filter.decode_data(data),
-            State::Nothing | State::Fault(_) | State::Cors => data,
+            State::Nothing
+            | State::Fault(_)
+            | State::Cors
+            | State::PeerMetadata(_)
+            | State::IstioStats(_) => data,
         };
     }
     Ok(data)
@@ -402,7 +437,12 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
         data = match &mut filter.state {
             State::GrpcWeb(filter) => filter.encode_data(data),
             State::GrpcStats(filter) => filter.encode_data(data),
-            State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => data,
+            State::GrpcHttp1Bridge(_)
+            | State::Nothing
+            | State::Fault(_)
+            | State::Cors
+            | State::PeerMetadata(_)
+            | State::IstioStats(_) => data,
         };
     }
     data
@@ -417,7 +457,11 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
             State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
             State::GrpcStats(filter) => filter.encode_trailers(s),
-            State::Nothing | State::Fault(_) | State::Cors => {}
+            State::Nothing
+            | State::Fault(_)
+            | State::Cors
+            | State::PeerMetadata(_)
+            | State::IstioStats(_) => {}
         }
     }
     s.filters = filters;
@@ -432,7 +476,12 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
         match &mut filter.state {
             State::GrpcWeb(filter) => filter.finish_held(s, &mut body),
             State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
-            State::GrpcStats(_) | State::Nothing | State::Fault(_) | State::Cors => {}
+            State::GrpcStats(_)
+            | State::Nothing
+            | State::Fault(_)
+            | State::Cors
+            | State::PeerMetadata(_)
+            | State::IstioStats(_) => {}
         }
     }
     s.filters = filters;
@@ -450,7 +499,12 @@ impl Worker {
             let count = match &mut filter.state {
                 State::GrpcStats(filter) => filter.count_mut(),
                 State::GrpcWeb(filter) => filter.count_mut(),
-                State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => None,
+                State::GrpcHttp1Bridge(_)
+                | State::Nothing
+                | State::Fault(_)
+                | State::Cors
+                | State::PeerMetadata(_)
+                | State::IstioStats(_) => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);
@@ -485,6 +539,17 @@ impl Worker {
                 State::GrpcStats(filter) => filter.end(&mut s.info),
                 State::Fault(_) => filter.state = State::Nothing,
                 _ => {}
+            }
+        }
+    }
+
+    /// And all is known that there is to report of it.
+    pub fn report_stream(&self, d: &Downstream, s: &Stream) {
+        for filter in &s.filters {
+            if let Kind::IstioStats(reports) = &filter.of.kind {
+                let is_grpc = matches!(filter.state, State::IstioStats(true));
+                let elapsed = self.clock.now_ns().saturating_sub(s.info.start);
+                istio_stats::report(reports, &d.client, s, is_grpc, elapsed / 1_000_000);
             }
         }
     }

@@ -103,6 +103,7 @@ impl Control {
                 name,
                 value,
                 used: true,
+                labels: None,
             });
         }
     }

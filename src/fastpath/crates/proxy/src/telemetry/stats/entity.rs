@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::codes::RETRIED;
 use super::histogram::Summary;
+use super::labelled::Labels;
 use super::names::appears_when_touched;
 use super::row::{Row, Value};
 use super::shard::Readable;
@@ -13,6 +14,8 @@ use super::shard::Readable;
 pub(super) struct Entity<S> {
     /// With its dot: `cluster.<name>.`.
     prefix: Arc<str>,
+    /// Of a series, in place of tags that are found in its name.
+    labels: Option<Arc<Labels>>,
     /// How many configured things have this name.
     declared: u32,
     /// (worker number where it matters, its numbers)
@@ -44,10 +47,19 @@ impl<S: Readable> Entity<S> {
     pub(super) fn new(prefix: String) -> Self {
         Self {
             prefix: prefix.into(),
+            labels: None,
             declared: 0,
             shards: Vec::new(),
             baseline: None,
             histograms: Vec::new(),
+        }
+    }
+
+    /// A series.
+    pub(super) fn labelled(name: String, labels: Arc<Labels>) -> Self {
+        Self {
+            labels: Some(labels),
+            ..Self::new(name)
         }
     }
 
@@ -197,6 +209,7 @@ impl<S: Readable> Entity<S> {
             name: name.into(),
             value,
             used,
+            labels: self.labels.clone(),
         }
     }
 

@@ -15,6 +15,7 @@ mod hcm_names;
 mod histogram;
 mod http2_names;
 mod http_filter_names;
+mod labelled;
 mod listener_filter_names;
 mod listener_names;
 mod names;
@@ -40,6 +41,10 @@ pub use http_filter_names::{
     CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge,
 };
 pub use http2_names::{Http2Counter, Http2Gauge};
+pub use labelled::{
+    CounterSeries, ExchangeCounter, ExchangeShard, HistogramSeries, IstioStatsShard, Labels,
+};
+pub use labelled::{IstioStatsCounter, SeriesCounter, SeriesHistogram};
 pub use listener_filter_names::{
     HttpInspectorCounter, ProxyProtocolCounter, TlsInspectorCounter, TlsInspectorHistogram,
 };

@@ -35,7 +35,7 @@ pub(super) fn appears_when_touched(name: &str) -> bool {
 
 /// Names of `grpc_names`.
 fn is_grpc(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_digit())
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_digit())
         || matches!(
             name,
             "failure" | "request_message_count" | "response_message_count" | "success" | "total"

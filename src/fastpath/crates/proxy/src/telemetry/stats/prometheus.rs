@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::histogram::{BOUNDS, Summary};
+use super::labelled::NAMESPACE;
 use super::row::{Row, Value};
 use super::tags::{Tagged, extract};
 
@@ -44,17 +45,32 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 fn tagged(row: &Row) -> Tagged {
+    if let Some(labels) = &row.labels {
+        let pairs = labels.pairs.iter();
+        return Tagged {
+            name: format!("{NAMESPACE}{}", labels.metric),
+            tags: pairs
+                .map(|(name, value)| (clean(name).into(), value.to_string()))
+                .collect(),
+        };
+    }
     let mut name = String::with_capacity(row.prefix.len().saturating_add(row.name.len()));
     row.write_name(&mut name);
     extract(&name)
 }
 
-/// `envoy_` and the name, with everything that Prometheus does not allow replaced.
+/// `envoy_` and the name, with everything that Prometheus does not allow replaced. Metrics that are
+/// not Envoy's have their own name.
 fn metric_name(name: &str) -> String {
-    let clean = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
-    "envoy_".chars().chain(clean).collect()
+    match name.strip_prefix(NAMESPACE) {
+        Some(own) => clean(own),
+        None => format!("envoy_{}", clean(name)),
+    }
+}
+
+fn clean(name: &str) -> String {
+    let clean = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    name.chars().map(clean).collect()
 }
 
 fn labels(tagged: &Tagged) -> String {

@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::control::Control;
 use super::entity::{CodeRows, Entity};
 use super::histogram::Summary;
+use super::labelled::{ExchangeShard, IstioStatsShard, Labelled};
 use super::listener_filter_names::PROXY_PROTOCOL_ERRORS;
 use super::names::StatName;
 use super::row::{Row, Value};
@@ -148,6 +149,9 @@ pub(super) struct Registry {
     pub(super) cors: Entities<CorsShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
+    pub(super) labelled: Labelled,
+    pub(super) istio_stats: Entities<IstioStatsShard>,
+    pub(super) exchanges: Entities<ExchangeShard>,
     pub(super) control: Control,
     /// (endpoints, changes)
     pub(super) memberships: BTreeMap<String, (Membership, u64)>,
@@ -182,6 +186,9 @@ impl Registry {
             cors: Entities::new("http."),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
+            labelled: Labelled::default(),
+            istio_stats: Entities::new(""),
+            exchanges: Entities::new(""),
             control: Control::default(),
             memberships: BTreeMap::new(),
         }
@@ -230,6 +237,9 @@ impl Registry {
         self.cors.reset();
         self.routes.reset();
         self.grpc.reset();
+        self.labelled.reset();
+        self.istio_stats.reset();
+        self.exchanges.reset();
         self.control.reset();
         self.memberships
             .values_mut()
@@ -243,6 +253,7 @@ impl Registry {
         self.tls_inspectors.flush();
         self.routes.flush();
         self.grpc.flush();
+        self.labelled.flush();
         self.control.flush();
     }
 
@@ -293,6 +304,9 @@ impl Registry {
         self.cors.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
+        self.labelled.rows(&mut rows);
+        self.istio_stats.rows(CodeRows::None, &mut rows);
+        self.exchanges.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);
         self.process_rows(&mut rows);
         rows
@@ -343,6 +357,7 @@ impl Registry {
             name: "downstream_cx_proxy_proto_error".into(),
             value: Value::Counter(sum),
             used,
+            labels: None,
         });
     }
 
@@ -355,6 +370,7 @@ impl Registry {
                 name,
                 value,
                 used,
+                labels: None,
             });
         };
         let none = || Value::histogram(Summary::default(), Summary::default());

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::histogram::Summary;
+use super::labelled::Labels;
 
 /// A stat's name (in two parts, so that entities share the first) and value.
 pub(super) struct Row {
@@ -13,6 +14,8 @@ pub(super) struct Row {
     pub(super) value: Value,
     /// Written since the process started: `usedonly` prints only these.
     pub(super) used: bool,
+    /// Of a series.
+    pub(super) labels: Option<Arc<Labels>>,
 }
 
 pub(super) enum Value {

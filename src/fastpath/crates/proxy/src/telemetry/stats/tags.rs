@@ -1,10 +1,12 @@
 //! Envoy's default tag rules, for the names we print: `cluster.c1.x` is `cluster.x{cluster_name=c1}`.
 
+use std::borrow::Cow;
+
 /// A name without its tags, and the tags in Envoy's order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Tagged {
     pub(super) name: String,
-    pub(super) tags: Vec<(&'static str, String)>,
+    pub(super) tags: Vec<(Cow<'static, str>, String)>,
 }
 
 /// Takes the tags out of a stat's full name.
@@ -59,7 +61,7 @@ impl Tagged {
             let end = at.saturating_add(whole.len());
             let keep = at.saturating_add(before.len());
             self.name.replace_range(keep..end, "");
-            self.tags.push((tag, value.to_owned()));
+            self.tags.push((tag.into(), value.to_owned()));
         }
     }
 }
@@ -71,11 +73,12 @@ fn response_code(out: &mut Tagged) {
     };
     let digits = |text: &str, n: usize| text.len() == n && text.bytes().all(|b| b.is_ascii_digit());
     if digits(code, 3) {
-        out.tags.push(("envoy_response_code", code.to_owned()));
+        out.tags
+            .push(("envoy_response_code".into(), code.to_owned()));
         out.name = format!("{head}_rq");
     } else if let Some(class) = code.strip_suffix("xx").filter(|class| digits(class, 1)) {
         out.tags
-            .push(("envoy_response_code_class", class.to_owned()));
+            .push(("envoy_response_code_class".into(), class.to_owned()));
         out.name = format!("{head}_rq_xx");
     }
 }
@@ -167,7 +170,8 @@ fn rbac(out: &mut Tagged, full: &str) {
     let name = out.name.strip_prefix(prefix).map(str::to_owned);
     if let Some(name) = name.as_deref().and_then(|name| name.strip_prefix('.')) {
         out.name = name.to_owned();
-        out.tags.insert(0, ("envoy_rbac_prefix", prefix.to_owned()));
+        out.tags
+            .insert(0, ("envoy_rbac_prefix".into(), prefix.to_owned()));
     }
 }
 
@@ -212,7 +216,7 @@ fn tls(out: &mut Tagged, cipher: &'static str) {
         if let Some(value) = rest.map(str::to_owned) {
             out.name
                 .truncate(at.saturating_add(start.len()).saturating_sub(1));
-            out.tags.push((tag, value));
+            out.tags.push((tag.into(), value));
             return;
         }
     }
@@ -254,7 +258,7 @@ fn worker(out: &mut Tagged, start: &str, rest: &str) {
             format!("{start}worker."),
         );
         out.name = out.name.replacen(&from, &to, 1);
-        out.tags.push(("envoy_worker_id", number.to_owned()));
+        out.tags.push(("envoy_worker_id".into(), number.to_owned()));
     }
 }
 

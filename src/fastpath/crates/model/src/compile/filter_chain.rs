@@ -10,11 +10,10 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::{Context, hcm, rbac, tcp_proxy, tls};
+use super::{Context, ext_authz, hcm, rbac, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
-use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
-use crate::resources::rbac::NetworkRbac;
+use crate::resources::listener::{ConnectionLimit, FilterChain, Guard, NetworkFilter};
 use crate::resources::tls::DownstreamTls;
 use crate::schema::name_of_url;
 
@@ -25,6 +24,7 @@ const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCl
 const CONNECTION_LIMIT: &str =
     "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
 const RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
+const EXT_AUTHZ: &str = "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz";
 
 /// `hash`: of the chain's bytes.
 pub(super) fn compile(
@@ -56,7 +56,7 @@ pub(super) fn compile(
         handshake_timeout,
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
-        rbac: filters.rbac,
+        guards: filters.guards,
         network: filters.terminal?,
     })
 }
@@ -73,7 +73,7 @@ fn with_files(hash: u64, tls: &DownstreamTls) -> u64 {
 struct NetworkFilters {
     sni_cluster: bool,
     connection_limit: Option<Arc<ConnectionLimit>>,
-    rbac: Vec<Arc<NetworkRbac>>,
+    guards: Vec<Guard>,
     terminal: Option<NetworkFilter>,
 }
 
@@ -105,6 +105,7 @@ impl NetworkFilters {
             SNI_CLUSTER => "envoy.filters.network.sni_cluster",
             CONNECTION_LIMIT => "envoy.filters.network.connection_limit",
             RBAC => "envoy.filters.network.rbac",
+            EXT_AUTHZ => "envoy.filters.network.ext_authz",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -132,7 +133,13 @@ impl NetworkFilters {
             RBAC => {
                 let message = rbac::Message::decode(any.value.as_slice()).ok();
                 let filter = message.and_then(|m| rbac::network(&m, &mut cx.problems));
-                self.rbac.extend(filter.map(Arc::new));
+                self.guards.extend(filter.map(|f| Guard::Rbac(f.into())));
+            }
+            EXT_AUTHZ => {
+                let message = ext_authz::Network::decode(any.value.as_slice()).ok();
+                let filter = message.and_then(|m| ext_authz::network(&m, cx));
+                self.guards
+                    .extend(filter.map(|f| Guard::ExtAuthz(f.into())));
             }
             _ => self.terminal = terminal(type_name, any, cx),
         }

@@ -246,7 +246,11 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
-                let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
+                let counts = (
+                    &self.shared.connection_counts,
+                    &self.shared.fault_counts,
+                    self.shared.local_address,
+                );
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,

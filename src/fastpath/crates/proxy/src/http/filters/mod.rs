@@ -10,6 +10,7 @@
 
 mod base64;
 mod cors;
+pub mod ext_authz;
 pub mod fault;
 pub(crate) mod frames;
 mod grpc_http1_bridge;
@@ -19,9 +20,11 @@ mod header_mutation;
 mod rbac;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::authorization::Change;
 use model::resources::hcm::Hcm;
 use model::resources::http_filters::{
     ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
@@ -29,11 +32,14 @@ use model::resources::http_filters::{
 use proto::h1::BodyLength;
 
 use super::downstream::Downstream;
+use super::own_call::Answer;
 use super::stream::Stream;
 use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;
 use crate::worker::timers::NEVER;
+pub use ext_authz::ClusterCounts;
+use ext_authz::{Asking, ExtAuthzFilter};
 use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
@@ -62,6 +68,7 @@ enum Kind {
         emit_filter_state: bool,
     },
     Rbac(RbacFilter),
+    ExtAuthz(ExtAuthzFilter),
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
@@ -82,6 +89,7 @@ enum State {
     GrpcWeb(GrpcWeb),
     GrpcHttp1Bridge(Bridge),
     GrpcStats(GrpcStats),
+    ExtAuthz(Asking),
     Fault(Injected),
     /// It came from an origin that is allowed.
     Cors,
@@ -93,6 +101,9 @@ pub enum Flow {
     Pass,
     /// It goes on at this time (ms of the worker's clock).
     Wait(u64),
+    /// It goes on when its body was gathered, or the answer of a call has come
+    /// (`Worker::resume_request`).
+    Hold,
     Reply(Reply),
 }
 
@@ -100,12 +111,28 @@ pub enum Flow {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub body: Option<Arc<str>>,
+    pub body: Option<Arc<[u8]>>,
+    /// Of the answer; they come last, and replace what a local reply says.
+    pub headers: Vec<Change>,
     pub details: Cow<'static, str>,
     /// For clients that speak gRPC, in place of what the status stands for.
     pub grpc_status: Option<u32>,
     /// What `s.response` holds is the answer: nothing of a local reply is added.
     pub as_it_is: bool,
+}
+
+impl Reply {
+    /// A body is larger than a filter takes.
+    pub fn too_large() -> Self {
+        Self {
+            status: 413,
+            body: Some(Arc::from(&b"Payload Too Large"[..])),
+            headers: Vec::new(),
+            details: "request_payload_too_large".into(),
+            grpc_status: None,
+            as_it_is: false,
+        }
+    }
 }
 
 /// A filter does not let a request pass: what to answer.
@@ -126,12 +153,13 @@ pub enum Head {
 
 impl Configured {
     /// The filters of a connection manager, for one worker.
-    pub fn all(hcm: &Hcm, stats: &Stats, faults: &FaultCounts) -> Box<[Rc<Self>]> {
+    /// `local`: our own address.
+    pub fn all(hcm: &Hcm, stats: &Stats, faults: &FaultCounts, local: IpAddr) -> Box<[Rc<Self>]> {
         let each = |configured: &ConfiguredFilter| {
             Rc::new(Self {
                 name: configured.name.clone(),
                 disabled: configured.disabled,
-                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults),
+                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, (faults, local)),
             })
         };
         hcm.filters.iter().map(each).collect()
@@ -175,7 +203,7 @@ impl Kind {
         filter: &HttpFilter,
         hcm_prefix: &Arc<str>,
         stats: &Stats,
-        counts: &FaultCounts,
+        (counts, local): (&FaultCounts, IpAddr),
     ) -> Self {
         match filter {
             HttpFilter::GrpcWeb => Self::GrpcWeb,
@@ -196,6 +224,9 @@ impl Kind {
                 emit_filter_state: *emit_filter_state,
             },
             HttpFilter::Rbac(config) => Self::Rbac(RbacFilter::new(config, hcm_prefix, stats)),
+            HttpFilter::ExtAuthz(config) => {
+                Self::ExtAuthz(ExtAuthzFilter::new(config, hcm_prefix, stats, local))
+            }
             HttpFilter::Fault(config) => {
                 Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
             }
@@ -231,6 +262,11 @@ impl Filter {
                 self.state = started.map_or(State::Nothing, State::GrpcStats);
             }
             Kind::Rbac(rbac) => return rbac.ask(&self.of, &d.client, s),
+            Kind::ExtAuthz(filter) => {
+                let (flow, asking) = filter.begin(&self.of, worker, d, s);
+                self.state = asking.map_or(State::Nothing, State::ExtAuthz);
+                return flow;
+            }
             Kind::Fault(fault) => {
                 let (flow, injected) = fault.begin(&self.of, worker, s);
                 self.state = injected.map_or(State::Nothing, State::Fault);
@@ -248,11 +284,20 @@ impl Filter {
         Flow::Pass
     }
 
-    /// Its wait is over.
-    fn resume(&mut self, worker: &mut Worker, s: &mut Stream) -> Flow {
+    /// Its wait is over; `answer`: to the call that it made.
+    fn resume(
+        &mut self,
+        worker: &mut Worker,
+        d: &Downstream,
+        s: &mut Stream,
+        answer: Option<Answer>,
+    ) -> Flow {
         match (&self.of.kind, &mut self.state) {
             (Kind::Fault(fault), State::Fault(injected)) => {
                 fault.resume(&self.of, injected, worker, s)
+            }
+            (Kind::ExtAuthz(filter), State::ExtAuthz(asking)) => {
+                filter.resume(&self.of, asking, worker, (d, s), answer)
             }
             _ => Flow::Pass,
         }
@@ -288,6 +333,10 @@ impl Filter {
                 cors::encode(&self.of, s);
                 Head::Pass
             }
+            (_, State::ExtAuthz(asking)) => {
+                asking.encode_head(s);
+                Head::Pass
+            }
             (_, State::Nothing | State::Fault(_)) => Head::Pass,
         }
     }
@@ -317,12 +366,12 @@ impl Worker {
     }
 
     /// The same after one of them has held it.
-    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream) -> Flow {
+    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream, answer: Option<Answer>) -> Flow {
         s.wait_until = NEVER;
         let mut filters = std::mem::take(&mut s.filters);
         let held_by = s.next_filter.checked_sub(1);
         let held_by = held_by.and_then(|at| filters.get_mut(at));
-        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, s));
+        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, d, s, answer));
         s.filters = filters;
         self.pass_filters(d, s, flow)
     }
@@ -390,7 +439,7 @@ pub fn decode_data<'a>(
             State::GrpcWeb(filter) => filter.decode_data(data, end)?,
             State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
             State::GrpcStats(filter) => filter.decode_data(data),
-            State::Nothing | State::Fault(_) | State::Cors => data,
+            State::Nothing | State::ExtAuthz(_) | State::Fault(_) | State::Cors => data,
         };
     }
     Ok(data)
@@ -402,7 +451,11 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
         data = match &mut filter.state {
             State::GrpcWeb(filter) => filter.encode_data(data),
             State::GrpcStats(filter) => filter.encode_data(data),
-            State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => data,
+            State::GrpcHttp1Bridge(_)
+            | State::Nothing
+            | State::ExtAuthz(_)
+            | State::Fault(_)
+            | State::Cors => data,
         };
     }
     data
@@ -417,7 +470,7 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
             State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
             State::GrpcStats(filter) => filter.encode_trailers(s),
-            State::Nothing | State::Fault(_) | State::Cors => {}
+            State::Nothing | State::ExtAuthz(_) | State::Fault(_) | State::Cors => {}
         }
     }
     s.filters = filters;
@@ -432,7 +485,11 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
         match &mut filter.state {
             State::GrpcWeb(filter) => filter.finish_held(s, &mut body),
             State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
-            State::GrpcStats(_) | State::Nothing | State::Fault(_) | State::Cors => {}
+            State::GrpcStats(_)
+            | State::Nothing
+            | State::ExtAuthz(_)
+            | State::Fault(_)
+            | State::Cors => {}
         }
     }
     s.filters = filters;
@@ -450,7 +507,11 @@ impl Worker {
             let count = match &mut filter.state {
                 State::GrpcStats(filter) => filter.count_mut(),
                 State::GrpcWeb(filter) => filter.count_mut(),
-                State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => None,
+                State::GrpcHttp1Bridge(_)
+                | State::Nothing
+                | State::ExtAuthz(_)
+                | State::Fault(_)
+                | State::Cors => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);

@@ -246,13 +246,14 @@ class Client(_Side):
         settings: dict[int, int] | None = None,
         window: int = _NEVER,
         rcvbuf: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         sock = socket.socket()
         if rcvbuf is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         sock.settimeout(DEADLINE)
         try:
-            sock.connect(("127.0.0.1", port))
+            sock.connect((host, port))
             if tls is not None:
                 sock = tls.wrap_socket(sock, server_hostname="localhost")
         except OSError:

@@ -4,6 +4,8 @@
 //! descriptors (`schema`, `validate`, `supported`) → compiled (`compile`) → the types in
 //! `resources`, which the data plane only reads.
 
+#[allow(deprecated)] // What servers still say.
+pub mod authorization;
 pub mod bootstrap;
 pub mod certs;
 mod check;

@@ -182,7 +182,7 @@ pub(crate) fn server(
     })
 }
 
-fn grpc_service(message: &pb::GrpcService, problems: &mut Problems) -> Option<Server> {
+pub(super) fn grpc_service(message: &pb::GrpcService, problems: &mut Problems) -> Option<Server> {
     // GoogleGrpc is refused by name.
     let Some(TargetSpecifier::EnvoyGrpc(envoy)) = message.target_specifier.as_ref() else {
         return None;
@@ -235,6 +235,6 @@ fn back_off(
     (base, max)
 }
 
-fn is_v2(version: i32) -> bool {
+pub(super) fn is_v2(version: i32) -> bool {
     pb::ApiVersion::try_from(version).is_ok_and(|version| version as i32 == 1)
 }

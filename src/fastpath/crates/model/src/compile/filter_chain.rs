@@ -10,12 +10,11 @@ use pb::filter::ConfigType;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::{Context, hcm, istio, rbac, tcp_proxy, tls};
+use super::{Context, ext_authz, hcm, istio, rbac, tcp_proxy, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::istio as istio_resources;
-use crate::resources::listener::{ConnectionLimit, FilterChain, NetworkFilter};
-use crate::resources::rbac::NetworkRbac;
+use crate::resources::listener::{ConnectionLimit, FilterChain, Guard, NetworkFilter};
 use crate::resources::tls::DownstreamTls;
 use crate::schema::name_of_url;
 
@@ -26,6 +25,7 @@ const SNI_CLUSTER: &str = "envoy.extensions.filters.network.sni_cluster.v3.SniCl
 const CONNECTION_LIMIT: &str =
     "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit";
 const RBAC: &str = "envoy.extensions.filters.network.rbac.v3.RBAC";
+const EXT_AUTHZ: &str = "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz";
 
 /// `hash`: of the chain's bytes.
 pub(super) fn compile(
@@ -70,7 +70,7 @@ pub(super) fn compile(
         handshake_timeout,
         sni_cluster: filters.sni_cluster,
         connection_limit: filters.connection_limit,
-        rbac: filters.rbac,
+        guards: filters.guards,
         istio: filters.istio,
         network: filters.terminal?,
     })
@@ -93,7 +93,7 @@ fn with_files(hash: u64, tls: &DownstreamTls) -> u64 {
 struct NetworkFilters {
     sni_cluster: bool,
     connection_limit: Option<Arc<ConnectionLimit>>,
-    rbac: Vec<Arc<NetworkRbac>>,
+    guards: Vec<Guard>,
     istio: istio_resources::NetworkFilters,
     terminal: Option<NetworkFilter>,
 }
@@ -138,6 +138,7 @@ impl NetworkFilters {
             RBAC => "envoy.filters.network.rbac",
             istio::STATS => "envoy.filters.network.istio_stats",
             istio::EXCHANGE => "envoy.filters.network.metadata_exchange",
+            EXT_AUTHZ => "envoy.filters.network.ext_authz",
             other => {
                 let reason = not_implemented(Some(&message.name), other);
                 cx.problems.report(format!("{reason} as a network filter"));
@@ -165,7 +166,13 @@ impl NetworkFilters {
             RBAC => {
                 let message = rbac::Message::decode(any.value.as_slice()).ok();
                 let filter = message.and_then(|m| rbac::network(&m, &mut cx.problems));
-                self.rbac.extend(filter.map(Arc::new));
+                self.guards.extend(filter.map(|f| Guard::Rbac(f.into())));
+            }
+            EXT_AUTHZ => {
+                let message = ext_authz::Network::decode(any.value.as_slice()).ok();
+                let filter = message.and_then(|m| ext_authz::network(&m, cx));
+                self.guards
+                    .extend(filter.map(|f| Guard::ExtAuthz(f.into())));
             }
             istio::STATS => {
                 let stats = istio::stats(&any.value, cx.inbound, &mut cx.problems);
@@ -180,9 +187,9 @@ impl NetworkFilters {
     fn exchange(&mut self, bytes: &[u8], problems: &mut Problems) {
         let exchange = istio::exchange(bytes, problems).map(Arc::new);
         let before = std::mem::replace(&mut self.istio.exchange, exchange);
-        if before.is_some() || !self.rbac.is_empty() {
+        if before.is_some() || !self.guards.is_empty() {
             problems.report(
-                "istio.metadata_exchange twice in a chain or behind rbac is not implemented",
+                "istio.metadata_exchange twice in a chain or behind rbac or ext_authz is not implemented",
             );
         }
     }

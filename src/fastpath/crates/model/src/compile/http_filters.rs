@@ -3,6 +3,7 @@
 use envoy_types::pb::envoy::extensions::filters::http as filters;
 use envoy_types::pb::envoy::extensions::filters::network::http_connection_manager::v3 as pb;
 use envoy_types::pb::google::protobuf::Any;
+use filters::ext_authz::v3::ExtAuthz;
 use filters::fault::v3::HttpFault;
 use filters::grpc_http1_bridge::v3 as bridge;
 use filters::grpc_stats::v3 as stats;
@@ -13,7 +14,7 @@ use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
-use super::{fault, header_mutation, istio, rbac};
+use super::{ext_authz, fault, header_mutation, istio, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::RouterFilter;
@@ -25,6 +26,7 @@ const GRPC_WEB: &str = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
 const GRPC_HTTP1_BRIDGE: &str = "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config";
 const GRPC_STATS: &str = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
 const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
@@ -152,6 +154,12 @@ fn before_router(
             let rules = message.and_then(|m| rbac::http(&m, problems));
             let filter = rules.map(|rules| HttpFilter::Rbac(rules.into()));
             (filter, "envoy.filters.http.rbac")
+        }
+        EXT_AUTHZ => {
+            let message = ExtAuthz::decode(bytes).ok();
+            let filter = message.and_then(|m| ext_authz::compile(&m, problems));
+            let filter = filter.map(|filter| HttpFilter::ExtAuthz(filter.into()));
+            (filter, "envoy.filters.http.ext_authz")
         }
         FAULT => {
             let message = HttpFault::decode(bytes).ok();

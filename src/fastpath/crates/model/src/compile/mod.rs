@@ -14,6 +14,7 @@ mod cors;
 mod data_source;
 mod duration;
 mod endpoints;
+mod ext_authz;
 mod fault;
 mod filter_chain;
 mod hash_policy;

@@ -8,12 +8,13 @@ use envoy_types::pb::envoy::config::route::v3::FilterConfig;
 use envoy_types::pb::envoy::extensions::filters::http as filters;
 use envoy_types::pb::google::protobuf::Any;
 use filters::cors::v3::CorsPolicy;
+use filters::ext_authz::v3::ExtAuthzPerRoute;
 use filters::fault::v3::HttpFault;
 use filters::header_mutation::v3::HeaderMutationPerRoute;
 use filters::rbac::v3::RbacPerRoute;
 use prost::Message as _;
 
-use super::{cors, fault, header_mutation, rbac};
+use super::{cors, ext_authz, fault, header_mutation, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::http_filters::{PerFilter, RouteFilter, RouteFilterConfig};
@@ -22,6 +23,7 @@ use crate::supported;
 
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 const HEADER_MUTATION: &str =
@@ -75,7 +77,7 @@ fn said_of(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilter
 }
 
 fn is_known(type_name: &str) -> bool {
-    matches!(type_name, RBAC | FAULT | CORS | HEADER_MUTATION)
+    matches!(type_name, RBAC | EXT_AUTHZ | FAULT | CORS | HEADER_MUTATION)
 }
 
 fn config(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilterConfig> {
@@ -88,6 +90,11 @@ fn config(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilterC
                 Some(message) => Some(problems.within("rbac", |p| rbac::http(message, p))?),
             };
             Some(RouteFilterConfig::Rbac(rules.map(Arc::new)))
+        }
+        EXT_AUTHZ => {
+            let message = ExtAuthzPerRoute::decode(bytes).ok()?;
+            let settings = ext_authz::of_route(&message, problems)?;
+            Some(RouteFilterConfig::ExtAuthz(settings.into()))
         }
         FAULT => {
             let message = HttpFault::decode(bytes).ok()?;

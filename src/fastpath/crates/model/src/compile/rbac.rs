@@ -11,6 +11,8 @@ use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as mtls;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3::Int32Range;
+use matcher::double_matcher::MatchPattern as DoublePattern;
+use matcher::list_matcher::MatchPattern as ListPattern;
 use matcher::metadata_matcher::path_segment::Segment;
 use matcher::value_matcher::MatchPattern;
 use pb::permission::Rule;
@@ -316,7 +318,7 @@ fn sourced_metadata(message: &pb::SourcedMetadata, problems: &mut Problems) -> O
     compiled.filter(|_| !is_route).map(Criterion::Metadata)
 }
 
-fn metadata(
+pub(super) fn metadata(
     message: &matcher::MetadataMatcher,
     problems: &mut Problems,
 ) -> Option<MetadataMatcher> {
@@ -353,8 +355,21 @@ fn metadata_value(
             problems.leave(level);
             ValueMatcher::Or(any.into_iter().collect::<Option<_>>()?)
         }
-        MatchPattern::NullMatch(_) | MatchPattern::DoubleMatch(_) | MatchPattern::ListMatch(_) => {
-            ValueMatcher::OtherKind
-        }
+        MatchPattern::NullMatch(_) => ValueMatcher::Null,
+        MatchPattern::DoubleMatch(double) => match double.match_pattern.as_ref()? {
+            DoublePattern::Exact(number) => ValueMatcher::Number(*number),
+            DoublePattern::Range(range) => ValueMatcher::NumberIn {
+                start: range.start,
+                end: range.end,
+            },
+        },
+        MatchPattern::ListMatch(list) => match list.match_pattern.as_ref()? {
+            ListPattern::OneOf(value) => {
+                let level = problems.enter("list_match");
+                let value = problems.within("one_of", |p| metadata_value(value, p));
+                problems.leave(level);
+                ValueMatcher::OneOf(Box::new(value?))
+            }
+        },
     })
 }

@@ -5,6 +5,7 @@ pub mod chain_tree;
 pub mod filter_chain;
 mod header;
 mod hosts;
+pub mod metadata;
 pub mod query;
 pub mod rbac;
 mod route;

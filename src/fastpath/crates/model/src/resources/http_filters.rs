@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ext_authz::{ExtAuthz, RouteExtAuthz};
 use super::header_mutation::{HeaderAdd, HeaderName};
 use super::istio::{AlpnOverride, PeerMetadata};
 use super::istio_stats::IstioStats;
@@ -38,6 +39,8 @@ pub enum HttpFilter {
     },
     /// `envoy.filters.http.rbac`.
     Rbac(Arc<HttpRbac>),
+    /// `envoy.filters.http.ext_authz`.
+    ExtAuthz(Arc<ExtAuthz>),
     /// `envoy.filters.http.fault`.
     Fault(Arc<Fault>),
     /// `envoy.filters.http.cors`: what it does is said by routes.
@@ -70,6 +73,7 @@ pub enum RouteFilter {
 pub enum RouteFilterConfig {
     /// `RBACPerRoute`; `None`: without rules, everybody passes.
     Rbac(Option<Arc<HttpRbac>>),
+    ExtAuthz(Arc<RouteExtAuthz>),
     Fault(Arc<Fault>),
     Cors(Arc<CorsPolicy>),
     HeaderMutation(Arc<Mutations>),

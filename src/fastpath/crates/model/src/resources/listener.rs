@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::access_log::AccessLog;
 use super::address::Bind;
 use super::chain_tree::ChainTree;
+use super::ext_authz::NetworkExtAuthz;
 use super::hcm::{Cidr, Hcm};
 use super::istio::NetworkFilters;
 use super::rbac::NetworkRbac;
@@ -248,12 +249,19 @@ pub struct FilterChain {
     pub sni_cluster: bool,
     /// `connection_limit` before the terminal filter.
     pub connection_limit: Option<Arc<ConnectionLimit>>,
-    /// `rbac` before the terminal filter, in their order.
-    pub rbac: Vec<Arc<NetworkRbac>>,
+    /// `rbac` and `ext_authz` before the terminal filter, in their order.
+    pub guards: Vec<Guard>,
     pub istio: NetworkFilters,
     pub network: NetworkFilter,
     /// Hash of the chain's bytes: an unchanged chain keeps its connections when others change.
     pub hash: u64,
+}
+
+/// A filter that decides whether the bytes of a client go on.
+#[derive(Debug)]
+pub enum Guard {
+    Rbac(Arc<NetworkRbac>),
+    ExtAuthz(Arc<NetworkExtAuthz>),
 }
 
 /// `envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit`.

@@ -7,6 +7,7 @@ pub mod address;
 pub mod bind;
 pub mod chain_tree;
 pub mod cluster;
+pub mod ext_authz;
 pub mod hash_lb;
 pub mod hash_policy;
 pub mod hcm;

@@ -144,6 +144,13 @@ pub enum ValueMatcher {
     /// Any value; `false` matches nothing, not even absence.
     Present(bool),
     Or(Vec<ValueMatcher>),
-    /// `null_match`, `double_match`, `list_match`: no filter sets metadata of these kinds.
-    OtherKind,
+    Null,
+    Number(f64),
+    /// From the first up to but without the second.
+    NumberIn {
+        start: f64,
+        end: f64,
+    },
+    /// `list_match`: of a list's values.
+    OneOf(Box<ValueMatcher>),
 }

@@ -8,7 +8,7 @@ use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
 use model::resources::hcm::Hcm;
 use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
-use model::resources::listener::{FilterChain, Listener, ListenerFilter};
+use model::resources::listener::{FilterChain, Guard, Listener, ListenerFilter};
 
 use super::{ClusterEntry, Control, State};
 use crate::cluster::availability::Availability;
@@ -111,10 +111,18 @@ impl Control {
                 let prefix = limit.stat_prefix.to_string();
                 declared.connection_limits.insert(prefix);
             }
-            for filter in listener.chains.iter().flat_map(|chain| &chain.rbac) {
-                let prefix = filter.stat_prefix.to_string();
-                let shadow_prefix = filter.shadow_prefix.to_string();
-                declared.rbac.insert((prefix, shadow_prefix));
+            for guard in listener.chains.iter().flat_map(|chain| &chain.guards) {
+                match guard {
+                    Guard::Rbac(filter) => {
+                        let prefix = filter.stat_prefix.to_string();
+                        let shadow_prefix = filter.shadow_prefix.to_string();
+                        declared.rbac.insert((prefix, shadow_prefix));
+                    }
+                    Guard::ExtAuthz(filter) => {
+                        let prefix = filter.stat_prefix.to_string();
+                        declared.network_ext_authz.insert(prefix);
+                    }
+                }
             }
             for filter in &listener.filters {
                 match &filter.filter {
@@ -277,6 +285,10 @@ fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilt
                     rbac.shadow_prefix.to_string(),
                 );
                 declared.http_rbac.insert(names);
+            }
+            HttpFilter::ExtAuthz(filter) => {
+                let prefix = filter.stat_prefix.to_string();
+                declared.ext_authz.insert((hcm.into(), prefix));
             }
             HttpFilter::Fault(_) => {
                 declared.faults.insert(hcm.into());

@@ -12,6 +12,7 @@ use super::inbox::Event;
 use super::line::{Line, Order, Request, refused};
 use super::reader::{Fault, Reader};
 use super::status;
+use super::unary::Status as End;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
 use crate::cluster::lb::LbContext;
@@ -55,21 +56,6 @@ pub struct Call {
     reader: Reader,
     /// Milliseconds of the worker's clock.
     deadline: u64,
-}
-
-/// How a call ends.
-struct End {
-    status: u32,
-    text: String,
-}
-
-impl End {
-    fn new(status: u32, text: impl Into<String>) -> Self {
-        Self {
-            status,
-            text: text.into(),
-        }
-    }
 }
 
 impl Worker {
@@ -468,7 +454,7 @@ impl Worker {
     /// Tells who wanted it, and lets go of it.
     fn end_call(&mut self, call: Call, end: End) {
         call.line.push(Event::Closed {
-            status: end.status,
+            status: end.code,
             message: end.text,
         });
         self.free_call(call);
@@ -547,7 +533,7 @@ fn authority(request: &Request) -> &str {
     }
 }
 
-fn fill_head(head: &mut RequestHead, request: &Request) -> bool {
+pub(super) fn fill_head(head: &mut RequestHead, request: &Request) -> bool {
     let known = head.set_method(b"POST")
         && head.set_path(request.path.as_bytes())
         && head.set_authority(authority(request).as_bytes());
@@ -567,19 +553,19 @@ fn fill_head(head: &mut RequestHead, request: &Request) -> bool {
 }
 
 /// gRPC's status in a head or in trailers, if it is there.
-fn status_end(fields: &HeaderMap) -> Option<End> {
+pub(super) fn status_end(fields: &HeaderMap) -> Option<End> {
     fields.get(Known::GrpcStatus)?;
     // One that is no number is not one of gRPC's either.
     let status = status_of(fields).and_then(|status| u32::try_from(status).ok());
     let text = fields.get(Known::GrpcMessage).unwrap_or_default();
     let text = percent_decode(text.get(..MAX_TEXT).unwrap_or(text));
     Some(End {
-        status: status.unwrap_or(status::UNKNOWN),
+        code: status.unwrap_or(status::UNKNOWN),
         text: String::from_utf8_lossy(&text).into_owned(),
     })
 }
 
-fn fault_end(fault: Fault, request: &Request) -> End {
+pub(super) fn fault_end(fault: Fault, request: &Request) -> End {
     match fault {
         Fault::Compressed => End::new(
             status::INTERNAL,

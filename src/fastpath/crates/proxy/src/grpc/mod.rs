@@ -10,6 +10,7 @@ mod call;
 pub mod inbox;
 mod line;
 mod reader;
+pub mod unary;
 
 pub use call::Call;
 pub use line::{Calls, Line, Order, Request};

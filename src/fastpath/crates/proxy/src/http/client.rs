@@ -17,6 +17,7 @@ use crate::worker::Worker;
 use crate::worker::admission::Admission;
 use crate::worker::chain::{ChainRuntime, HttpRuntime};
 use crate::worker::config::ListenerRuntime;
+use crate::worker::guards::Refusal;
 
 /// Shared by all streams of a connection.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ pub struct Client {
     pub facts: Option<Rc<ConnectionFacts>>,
     /// With what network filters found out, which is nothing to requests; `None`: there are none.
     pub connection_facts: Option<Rc<ConnectionFacts>>,
-    /// Why a network filter ended it: `%CONNECTION_TERMINATION_DETAILS%`.
-    pub termination: Option<Box<str>>,
+    /// Why a network filter ended it.
+    pub termination: Option<Refusal>,
     /// Bytes of the connection either way, without those of TLS.
     pub received: Cell<u64>,
     pub sent: Cell<u64>,
@@ -56,8 +57,9 @@ pub enum Spoken {
 }
 
 impl Client {
-    /// For a copy of one of its requests, which holds no place of its connection.
-    pub fn of_mirror(of: &Self) -> Self {
+    /// For a request of our own that one of its requests is the cause of, which holds no place of its
+    /// connection and has nothing of what is its own.
+    pub fn of_ours(of: &Self) -> Self {
         Self {
             peer: of.peer.clone(),
             direct_peer: of.direct_peer.clone(),

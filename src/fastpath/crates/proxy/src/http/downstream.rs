@@ -14,13 +14,16 @@ use proto::h1::{HeadLimits, HeadReader};
 use super::client::{Client, Spoken};
 use super::deadlines::{head_deadline, millis, next_deadline};
 use super::failure::Failure;
+use super::gather::Gathered;
+use super::network_filters::{Passage, Waiting};
+use super::own_call::Ours;
 use super::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::{HcmCounter, HcmGauge};
 use crate::upstream::Upstream;
+use crate::worker::guards::Refusal;
 use crate::worker::pending::Arrival;
-use crate::worker::rbac::Refusal;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -52,6 +55,8 @@ pub struct Downstream {
     pub(super) unasked: bool,
     /// One of them refuses it.
     pub(super) refused: Option<Refusal>,
+    /// One of them asks a server about it.
+    pub(super) waiting: Option<Box<Waiting>>,
     /// It has said something, so that it counts as a connection that speaks HTTP/1.
     spoke: bool,
     pub readable: bool,
@@ -107,6 +112,7 @@ impl Downstream {
             stream: None,
             unasked: false,
             refused: None,
+            waiting: None,
             spoke: false,
             // The first event says when there is something to read.
             readable: false,
@@ -152,6 +158,9 @@ impl Downstream {
     }
 
     fn wants_bytes(&self) -> bool {
+        if self.waiting.is_some() {
+            return false;
+        }
         match (&self.stream, self.closing) {
             (_, Closing::Lingering) => true,
             (Some(stream), _) => stream.wants_body(),
@@ -179,7 +188,7 @@ impl Worker {
         d.readable = arrival.readable;
         d.peer_closed = arrival.peer_closed;
         d.inbuf = held;
-        d.unasked = !d.client.chain.rbac.is_empty();
+        d.unasked = !d.client.chain.guards.is_empty();
         if d.readable || !d.inbuf.is_empty() {
             self.ready_downstreams.push(key);
         }
@@ -304,8 +313,15 @@ impl Worker {
         if (!d.inbuf.is_empty() || is_stream) && d.wants_bytes() && d.closing != Closing::Lingering
         {
             let held = std::mem::take(&mut d.inbuf);
-            if d.unasked && !self.passes_filters(d) {
-                return Alive::Refused;
+            if d.unasked {
+                match self.pass_guards(d) {
+                    Passage::Passes => {}
+                    Passage::Refused => return Alive::Refused,
+                    Passage::Held => {
+                        d.inbuf = held;
+                        return if d.peer_closed { Alive::No } else { Alive::Yes };
+                    }
+                }
             }
             if let Err(alive) = self.take_in(d, Held::Own(held)) {
                 return alive;
@@ -331,7 +347,7 @@ impl Worker {
             .stream
             .as_ref()
             .is_some_and(|s| s.is_given_up_by_leaving());
-        if d.peer_closed && given_up {
+        if d.peer_closed && (given_up || d.waiting.is_some()) {
             // As in Envoy, a client that shuts its side gives its request up.
             return Alive::No;
         }
@@ -376,8 +392,15 @@ impl Worker {
         if d.closing == Closing::Lingering {
             return Step::Again;
         }
-        if !bytes.is_empty() && !self.passes_filters(d) {
-            return Step::Over(Alive::Refused);
+        if !bytes.is_empty() {
+            match self.pass_guards(d) {
+                Passage::Passes => {}
+                Passage::Refused => return Step::Over(Alive::Refused),
+                Passage::Held => {
+                    d.inbuf.extend_from_slice(bytes);
+                    return Step::Stop;
+                }
+            }
         }
         match self.feed(d, bytes) {
             Alive::Yes => Step::Again,
@@ -455,6 +478,12 @@ impl Worker {
                         d.stream = Some(stream);
                         break;
                     }
+                    if stream.is_gathering() {
+                        if self.gather_body(d, stream, rest) == Gathered::More {
+                            break;
+                        }
+                        continue;
+                    }
                     let taken = self.upload(d, &mut stream, rest);
                     used = used.saturating_add(taken.bytes);
                     let alive = self.after_upload(d, stream, taken);
@@ -493,7 +522,9 @@ impl Worker {
         if waits.is_some_and(|u| u.backlog() > 0) {
             return;
         }
-        let kept = d.inbuf.len();
+        // What is gathered may be more than a window, and has a bound of its own.
+        let is_gathering = d.stream.as_ref().is_some_and(|s| s.is_gathering());
+        let kept = if is_gathering { 0 } else { d.inbuf.len() };
         if let Carrier::Stream(carrier) = &mut d.carrier {
             let handed_on = carrier.owed.saturating_sub(kept);
             self.consumed_of_stream(carrier, handed_on);
@@ -538,9 +569,19 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
-        if stream.is_mirror {
-            self.end_mirror();
-            return self.recycle(stream);
+        match stream.ours.take() {
+            None => {}
+            Some(Ours::Mirror) => {
+                self.end_mirror();
+                return self.recycle(stream);
+            }
+            Some(Ours::Call(call)) => {
+                self.end_own_call(d, &mut stream, *call);
+                return self.recycle(stream);
+            }
+        }
+        if let Some(call) = stream.awaits.take() {
+            self.cancel_call(call);
         }
         self.end_retries(&mut stream);
         self.end_filters(&mut stream);
@@ -578,8 +619,9 @@ impl Worker {
 
     /// `close_downstream`; `failure` is what the stream ends with.
     pub fn close_downstream_for(&mut self, mut d: Box<Downstream>, abrupt: bool, failure: Failure) {
+        self.forget_waiting(&mut d);
         if let Some(stream) = d.stream.take() {
-            if !stream.is_mirror {
+            if stream.ours.is_none() {
                 d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
             }
             self.abandon_stream(&mut d, stream, failure);

@@ -9,6 +9,8 @@ use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
 use super::filters::Filter;
+use super::gather::Gather;
+use super::own_call::Ours;
 use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
@@ -71,8 +73,12 @@ pub struct Stream {
     pub retry: Retry,
     /// The mirror policies whose copy waits for the end of the request, as bits.
     pub mirrors: u32,
-    /// It is such a copy: nobody is answered.
-    pub is_mirror: bool,
+    /// It is no client's: nobody is answered.
+    pub ours: Option<Ours>,
+    /// The call whose answer a filter waits for (`own_call`).
+    pub awaits: Option<Key>,
+    /// The body that a filter wants to see before it goes on.
+    pub gather: Option<Box<Gather>>,
 
     pub request_decoder: BodyDecoder,
     pub response_decoder: BodyDecoder,
@@ -167,7 +173,9 @@ impl Default for Stream {
             priority: RoutingPriority::Default,
             retry: Retry::default(),
             mirrors: 0,
-            is_mirror: false,
+            ours: None,
+            awaits: None,
+            gather: None,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
             request_complete: false,
@@ -236,7 +244,9 @@ impl Stream {
         self.priority = RoutingPriority::Default;
         self.retry.reset();
         self.mirrors = 0;
-        self.is_mirror = false;
+        self.ours = None;
+        self.awaits = None;
+        self.gather = None;
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;
@@ -264,7 +274,8 @@ impl Stream {
         !self.request_complete
             && !self.upload_blocked
             && self.tunnel.lets_client_send()
-            && matches!(self.upstream, Upstreaming::On(_) | Upstreaming::Udp(_))
+            && (matches!(self.upstream, Upstreaming::On(_) | Upstreaming::Udp(_))
+                || self.is_gathering())
     }
 
     /// Puts into `info` what only logs and header formats ask for.

@@ -22,7 +22,6 @@ use proto::h2::{Connection, ConnectionError, ErrorCode, Event, Options, StreamId
 use crate::net::io::{Input, Io, Scratch};
 use crate::telemetry::stats::ClusterCounter;
 use crate::upstream::Upstream;
-use crate::worker::rbac::Occasion;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
@@ -376,7 +375,7 @@ impl Worker {
         let received = bytes.len().saturating_sub(held);
         if received > 0
             && let Role::Server(server) = &mut c.role
-            && server.client.ask_filters(Occasion::Again).is_some()
+            && server.client.is_refused_now()
         {
             return Some(End::Done);
         }

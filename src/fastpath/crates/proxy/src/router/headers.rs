@@ -1,5 +1,6 @@
 //! Headers that the configuration adds and removes, in Envoy's order of levels.
 
+use model::authorization::Change;
 use model::format::Format;
 use model::resources::header_mutation::{AppendAction, HeaderAdd, HeaderMutations, HeaderName};
 use model::resources::http_filters::Mutation;
@@ -97,6 +98,15 @@ impl Worker {
         apply(s, side, add, &value);
     }
 
+    /// Sets a header of another head, by what is known of a request.
+    pub fn set_rendered(&self, s: &mut Stream, headers: &mut HeaderMap, add: &HeaderAdd) {
+        let mut value = Vec::new();
+        self.render(&add.value, s, &mut value);
+        if !value.is_empty() || add.keep_empty_value {
+            overwrite(headers, &add.name, &value);
+        }
+    }
+
     /// Renders a format for a header or a body.
     pub fn render(&self, format: &Format, s: &mut Stream, out: &mut Vec<u8>) {
         s.describe();
@@ -159,6 +169,18 @@ fn apply(s: &mut Stream, side: Side, add: &HeaderAdd, value: &[u8]) {
         AppendAction::OverwriteIfExistsOrAdd => overwrite(headers, &add.name, value),
         AppendAction::OverwriteIfExists if present => overwrite(headers, &add.name, value),
         AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
+    }
+}
+
+/// Changes a header as somebody outside says. False: it is none.
+pub fn change(headers: &mut HeaderMap, change: &Change) -> bool {
+    let (name, value) = (&*change.name, &*change.value);
+    let is_there = headers.get_name(name).is_some();
+    match change.action {
+        AppendAction::AppendIfExistsOrAdd => headers.push(name, value),
+        AppendAction::OverwriteIfExistsOrAdd => headers.set_name(name, value),
+        AppendAction::AddIfAbsent => is_there || headers.push(name, value),
+        AppendAction::OverwriteIfExists => !is_there || headers.set_name(name, value),
     }
 }
 

@@ -46,7 +46,7 @@ impl Worker {
         }
         let mut scratch = std::mem::replace(&mut self.scratch, Scratch::none());
         let mut heard = Heard::Open;
-        while t.client.readable && !t.client.ended && t.early.len() < most && !t.is_refused() {
+        while t.client.readable && !t.client.ended && t.early.len() < most && !t.is_stopped() {
             let room = most.saturating_sub(t.early.len());
             let is_over = match t.client.io.read_at_most(room, &mut scratch) {
                 Input::Data { bytes, drained } => {
@@ -119,6 +119,11 @@ impl Tunnel {
     /// A filter has refused it, and it is held for a while.
     fn is_refused(&self) -> bool {
         matches!(self.gate, Gate::Closed { .. })
+    }
+
+    /// It is not read: a filter has refused it, or asks about it.
+    fn is_stopped(&self) -> bool {
+        self.is_refused() || self.gate == Gate::Waiting
     }
 
     /// The client has to speak before a host is looked for.

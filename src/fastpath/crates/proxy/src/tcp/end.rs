@@ -71,6 +71,7 @@ impl Worker {
     /// Closes both connections and accounts for them.
     pub(super) fn end_tunnel(&mut self, mut t: Box<Tunnel>, by: By) {
         self.tunnels.free(t.key);
+        self.forget_waiting_of_tunnel(&mut t);
         self.forget_held(&mut t);
         let stats = t.tcp.stats();
         stats.gauge_sub(TcpGauge::DownstreamCxRxBytesBuffered, t.early.len() as u64);

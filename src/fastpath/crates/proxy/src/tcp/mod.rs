@@ -45,7 +45,7 @@ use crate::worker::pending::Arrival;
 use crate::worker::slots::Key;
 use crate::worker::timers::NEVER;
 use crate::worker::{Kind, Readiness, Worker};
-use filters::Gate;
+use filters::{Gate, Waiting};
 use relay::Flow;
 use report::Reported;
 use tunneling::Asked;
@@ -64,6 +64,7 @@ pub struct Tunnel {
     pub client: Side,
     /// What the network filters let pass of it.
     pub gate: Gate,
+    pub waiting: Option<Waiting>,
     /// The connection to the host; `None` between two attempts.
     pub server: Option<Server>,
     /// What it has instead of a connection of its own, and its place among those that wait for it.
@@ -259,10 +260,11 @@ impl Worker {
         let mut client = Side::new(arrival.io);
         client.readable = arrival.readable;
         client.hung_up = arrival.peer_closed;
-        let gate = Gate::new(!arrival.chain.rbac.is_empty());
+        let gate = Gate::new(!arrival.chain.guards.is_empty());
         let mut t = Box::new(Tunnel {
             key,
             gate,
+            waiting: None,
             tcp,
             listener: arrival.listener,
             chain: arrival.chain,

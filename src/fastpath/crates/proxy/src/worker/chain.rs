@@ -3,18 +3,21 @@
 //! An unchanged chain survives a change of its listener, with its connections.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::hcm::Hcm;
+use model::resources::hcm::{Hcm, RouteSource};
 use model::resources::http_filters::PerFilter;
 use model::resources::istio::Local;
-use model::resources::listener::{FilterChain, NetworkFilter};
+use model::resources::listener::{self, FilterChain, NetworkFilter};
 use model::resources::route::{Action, Forward, Route, RouteConfig, VirtualHost};
 use model::resources::tcp_proxy::TcpProxy;
 use proto::h1::{RequestPolicy, Underscores};
 
 use super::admission::{ConnectionCounts, Limiter};
+use super::ext_authz::ExtAuthz;
+use super::guards::Guard;
 use super::rbac::RbacFilter;
 use super::timers::NEVER;
 use crate::http::filters::Configured;
@@ -33,8 +36,8 @@ pub struct ChainRuntime {
     pub tls: RefCell<ServerTls>,
     /// `connection_limit`
     pub limiter: Option<Limiter>,
-    /// `rbac`, in their order.
-    pub rbac: Box<[RbacFilter]>,
+    /// `rbac` and `ext_authz`, in their order.
+    pub guards: Box<[Guard]>,
     pub service: Service,
 }
 
@@ -135,11 +138,11 @@ impl ChainRuntime {
         listener_prefix: &Arc<str>,
         registry: &Stats,
         (counts, faults): (&ConnectionCounts, &FaultCounts),
-        local: &Arc<Local>,
+        local: (&Arc<Local>, IpAddr),
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
         let reports = config.istio.stats.iter();
-        let reports = reports.map(|stats| Reports::new(stats, local, registry));
+        let reports = reports.map(|stats| Reports::new(stats, local.0, registry));
         let service = match &config.network {
             NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
                 request_policy: request_policy(hcm),
@@ -162,15 +165,19 @@ impl ChainRuntime {
         };
         let limit = config.connection_limit.as_ref();
         let limiter = limit.map(|limit| Limiter::new(limit, counts, registry));
-        let rbac = config.rbac.iter();
-        let rbac = rbac.map(|filter| RbacFilter::new(filter, registry));
-        let rbac = rbac.collect();
+        let guard = |guard: &listener::Guard| match guard {
+            listener::Guard::Rbac(rbac) => Guard::Rbac(RbacFilter::new(rbac, registry)),
+            listener::Guard::ExtAuthz(filter) => {
+                Guard::ExtAuthz(Rc::new(ExtAuthz::new(filter, registry, local.1)))
+            }
+        };
+        let guards = config.guards.iter().map(guard).collect();
         Self {
             name: Rc::from(&*config.name),
             config,
             tls: RefCell::new(ServerTls::NotReady),
             limiter,
-            rbac,
+            guards,
             service,
         }
     }
@@ -200,6 +207,26 @@ impl TcpRuntime {
 }
 
 impl HttpRuntime {
+    /// Of calls of our own that no connection manager is the cause of: what it counts is in nobody's
+    /// statistics.
+    pub fn of_calls(hcm: &Arc<Hcm>, registry: &Stats) -> Self {
+        let routes = match &hcm.routes {
+            RouteSource::Inline(routes) => Arc::clone(routes),
+            RouteSource::Rds { name } => Arc::new(RouteConfig::empty(name)),
+        };
+        Self {
+            request_policy: request_policy(hcm),
+            routes: RefCell::new(Rc::new(RouteTable(routes))),
+            filters: Box::default(),
+            hcm: Arc::clone(hcm),
+            draining: Cell::new(false),
+            listener_prefix: Arc::from(""),
+            registry: registry.clone(),
+            stats: OnceCell::from(Arc::default()),
+            listener_stats: OnceCell::from(Arc::default()),
+        }
+    }
+
     pub fn routes(&self) -> Rc<RouteTable> {
         Rc::clone(&self.routes.borrow())
     }

@@ -247,13 +247,14 @@ impl Worker {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
                 let local = self.shared.local();
+                let local = (&local, self.shared.local_address);
                 let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,
                     &self.stats,
                     counts,
-                    &local,
+                    local,
                     |hcm| tables.of(hcm),
                 ))
             })

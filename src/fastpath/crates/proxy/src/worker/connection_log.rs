@@ -66,8 +66,11 @@ impl Worker {
         info.bytes_sent = client.sent.get();
         info.downstream_local = Some(client.local.clone());
         info.filter_chain_name = Some(Rc::clone(&client.chain.name));
-        let details = client.termination.as_ref();
-        info.connection_termination_details = details.map(|text| text.to_string().into());
+        if let Some(refusal) = &client.termination {
+            let details = refusal.details.as_ref();
+            info.connection_termination_details = details.map(|text| text.to_string().into());
+            info.flags.insert(refusal.flags);
+        }
         let facts = client.connection_facts.as_ref().or(client.facts.as_ref());
         info.facts = facts.cloned();
         info.downstream_tls.clone_from(&client.tls);

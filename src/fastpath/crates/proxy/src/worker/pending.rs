@@ -263,7 +263,7 @@ impl Worker {
         self.count_opened(&client);
         client.count_received(arrival.held.len());
         // The first bytes are for the filters.
-        if client.speaks_http2() && client.chain.rbac.is_empty() {
+        if client.speaks_http2() && client.chain.guards.is_empty() {
             self.open_http2_server(client, arrival);
         } else {
             self.open_downstream(client, arrival);

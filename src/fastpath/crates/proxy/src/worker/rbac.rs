@@ -1,12 +1,10 @@
-//! `rbac` of a filter chain: whether the bytes of a client go on to the terminal filter.
+//! `rbac` of a filter chain: rules say whether the bytes of a client go on.
 //!
-//! As in Envoy the filters are asked when the first bytes come, in the order of the chain, and the
-//! first that refuses ends the connection. `CONTINUOUS` ones are asked again before bytes that come
-//! later go on; but for the metadata of the filters themselves the answer cannot have changed.
+//! `CONTINUOUS` ones are asked again before bytes that come later go on; but for the metadata of the
+//! filters themselves the answer cannot have changed.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::matching::rbac::{MetadataValue, Subject, Verdict};
 use model::resources::rbac::{Action, NetworkRbac, Source};
@@ -14,9 +12,10 @@ use model::resources::route::{HeaderMatcher, StringMatcher};
 use model::resources::tls::SanMatcher;
 use tls::{Info, PeerCertificate};
 
-use super::chain::ChainRuntime;
+use super::guards::Refusal;
 use crate::listener::ConnectionFacts;
 use crate::telemetry::log::Level;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{RbacCounter, RbacShadowCounter, RbacShadowShard, RbacShard, Stats};
 
 /// Where the results of shadow rules are told.
@@ -36,44 +35,6 @@ pub struct RbacFilter {
     result_key: Box<str>,
 }
 
-/// A connection that has to end.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// `%CONNECTION_TERMINATION_DETAILS%`
-    pub details: Box<str>,
-    /// How long it is held before.
-    pub delay: Option<Duration>,
-}
-
-/// Why the filters are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// The first bytes, or the end of a client that sent none.
-    First,
-    /// More of them.
-    Again,
-}
-
-impl ChainRuntime {
-    /// Asks the filters about a connection; `None`: its bytes go on. What they find out is added
-    /// to the facts.
-    pub fn ask_rbac(
-        &self,
-        occasion: Occasion,
-        facts: &mut ConnectionFacts,
-        tls: Option<&Info>,
-    ) -> Option<Refusal> {
-        let is_asked = |f: &&RbacFilter| occasion == Occasion::First || f.config.is_continuous;
-        let mut filters = self.rbac.iter().filter(is_asked);
-        filters.find_map(|filter| filter.ask(facts, tls))
-    }
-
-    /// Whether bytes after the first ones matter to a filter.
-    pub fn has_continuous_rbac(&self) -> bool {
-        self.rbac.iter().any(|filter| filter.config.is_continuous)
-    }
-}
-
 impl RbacFilter {
     pub fn new(config: &Arc<NetworkRbac>, stats: &Stats) -> Self {
         let prefix = &config.shadow_prefix;
@@ -86,7 +47,13 @@ impl RbacFilter {
         }
     }
 
-    fn ask(&self, facts: &mut ConnectionFacts, tls: Option<&Info>) -> Option<Refusal> {
+    /// Whether it is asked about all that comes.
+    pub fn is_continuous(&self) -> bool {
+        self.config.is_continuous
+    }
+
+    /// Asks it about a connection; `None`: its bytes go on. What it finds out is added to the facts.
+    pub fn ask(&self, facts: &mut ConnectionFacts, tls: Option<&Info>) -> Option<Refusal> {
         if let Some(rules) = &self.config.shadow_rules {
             let verdict = rules.ask(&Connection { facts, tls });
             self.note_shadow(verdict, facts);
@@ -110,7 +77,8 @@ impl RbacFilter {
             facts.source
         );
         Some(Refusal {
-            details: details(policy),
+            details: Some(details(policy)),
+            flags: ResponseFlags::default(),
             delay: self.config.delay_deny,
         })
     }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::resources::rbac::{
-    Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
-};
+pub use super::metadata::MetadataValue;
+use crate::resources::rbac::{Action, Criterion, MetadataMatcher, Policy, Rules, Source};
 use crate::resources::route::{HeaderMatcher, StringMatcher};
 use crate::resources::tls::SanMatcher;
 
@@ -31,13 +30,6 @@ pub trait Subject {
     fn has_san(&self, matcher: &SanMatcher) -> bool;
     /// Dynamic metadata: the value at a path of keys.
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
-}
-
-/// A value of dynamic metadata, of the kinds that there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetadataValue<'a> {
-    Text(&'a str),
-    Bool(bool),
 }
 
 /// What rules say.
@@ -106,20 +98,13 @@ impl Criterion {
 
 impl MetadataMatcher {
     fn matches(&self, subject: &impl Subject) -> bool {
-        let value = subject.metadata(&self.filter, &self.path);
-        value.is_some_and(|value| self.value.matches(value)) != self.invert
+        self.takes(subject.metadata(&self.filter, &self.path))
     }
-}
 
-impl ValueMatcher {
-    fn matches(&self, value: MetadataValue<'_>) -> bool {
-        match (self, value) {
-            (Self::String(matcher), MetadataValue::Text(text)) => matcher.matches(text.as_bytes()),
-            (Self::Bool(want), MetadataValue::Bool(is)) => *want == is,
-            (Self::Present(want), _) => *want,
-            (Self::Or(any), value) => any.iter().any(|matcher| matcher.matches(value)),
-            (Self::String(_) | Self::Bool(_) | Self::OtherKind, _) => false,
-        }
+    /// Whether it matches what is at its path.
+    #[must_use]
+    pub fn takes(&self, value: Option<MetadataValue<'_>>) -> bool {
+        value.is_some_and(|value| self.value.matches(value)) != self.invert
     }
 }
 

@@ -96,6 +96,7 @@ pub(super) fn decode(
     let reply = Reply {
         status: 200,
         body: None,
+        headers: Vec::new(),
         details: "cors_response".into(),
         grpc_status: None,
         as_it_is: true,

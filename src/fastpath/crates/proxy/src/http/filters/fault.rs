@@ -155,8 +155,9 @@ impl FaultFilter {
         s.info.flags.insert(ResponseFlags::FAULT_INJECTED);
         Some(Reply {
             status,
-            body: Some(Arc::clone(&abort.body)),
+            body: Some(Arc::clone(&abort.body).into()),
             details: "fault_filter_abort".into(),
+            headers: Vec::new(),
             grpc_status,
             as_it_is: false,
         })

@@ -11,6 +11,7 @@
 mod alpn;
 mod base64;
 mod cors;
+pub mod ext_authz;
 pub mod fault;
 pub(crate) mod frames;
 mod grpc_http1_bridge;
@@ -22,9 +23,11 @@ pub mod peer_metadata;
 mod rbac;
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::authorization::Change;
 use model::resources::hcm::Hcm;
 use model::resources::http_filters::{
     ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
@@ -33,12 +36,15 @@ use model::resources::istio::{AlpnOverride, Local};
 use proto::h1::BodyLength;
 
 use super::downstream::Downstream;
+use super::own_call::Answer;
 use super::stream::Stream;
 use crate::telemetry::istio::Reports;
 use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;
 use crate::worker::timers::NEVER;
+pub use ext_authz::ClusterCounts;
+use ext_authz::{Asking, ExtAuthzFilter};
 use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
@@ -68,6 +74,7 @@ enum Kind {
         emit_filter_state: bool,
     },
     Rbac(RbacFilter),
+    ExtAuthz(ExtAuthzFilter),
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
@@ -91,6 +98,7 @@ enum State {
     GrpcWeb(GrpcWeb),
     GrpcHttp1Bridge(Bridge),
     GrpcStats(GrpcStats),
+    ExtAuthz(Asking),
     Fault(Injected),
     /// It came from an origin that is allowed.
     Cors,
@@ -105,6 +113,9 @@ pub enum Flow {
     Pass,
     /// It goes on at this time (ms of the worker's clock).
     Wait(u64),
+    /// It goes on when its body was gathered, or the answer of a call has come
+    /// (`Worker::resume_request`).
+    Hold,
     Reply(Reply),
 }
 
@@ -112,12 +123,28 @@ pub enum Flow {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub body: Option<Arc<str>>,
+    pub body: Option<Arc<[u8]>>,
+    /// Of the answer; they come last, and replace what a local reply says.
+    pub headers: Vec<Change>,
     pub details: Cow<'static, str>,
     /// For clients that speak gRPC, in place of what the status stands for.
     pub grpc_status: Option<u32>,
     /// What `s.response` holds is the answer: nothing of a local reply is added.
     pub as_it_is: bool,
+}
+
+impl Reply {
+    /// A body is larger than a filter takes.
+    pub fn too_large() -> Self {
+        Self {
+            status: 413,
+            body: Some(Arc::from(&b"Payload Too Large"[..])),
+            headers: Vec::new(),
+            details: "request_payload_too_large".into(),
+            grpc_status: None,
+            as_it_is: false,
+        }
+    }
 }
 
 /// A filter does not let a request pass: what to answer.
@@ -138,11 +165,12 @@ pub enum Head {
 
 impl Configured {
     /// The filters of a connection manager, for one worker.
+    /// `local`: who we are, and our own address.
     pub fn all(
         hcm: &Hcm,
         stats: &Stats,
         faults: &FaultCounts,
-        local: &Arc<Local>,
+        local: (&Arc<Local>, IpAddr),
     ) -> Box<[Rc<Self>]> {
         let each = |configured: &ConfiguredFilter| {
             Rc::new(Self {
@@ -193,7 +221,7 @@ impl Kind {
         hcm_prefix: &Arc<str>,
         stats: &Stats,
         counts: &FaultCounts,
-        local: &Arc<Local>,
+        (local, address): (&Arc<Local>, IpAddr),
     ) -> Self {
         match filter {
             HttpFilter::GrpcWeb => Self::GrpcWeb,
@@ -214,6 +242,9 @@ impl Kind {
                 emit_filter_state: *emit_filter_state,
             },
             HttpFilter::Rbac(config) => Self::Rbac(RbacFilter::new(config, hcm_prefix, stats)),
+            HttpFilter::ExtAuthz(config) => {
+                Self::ExtAuthz(ExtAuthzFilter::new(config, hcm_prefix, stats, address))
+            }
             HttpFilter::Fault(config) => {
                 Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
             }
@@ -252,6 +283,11 @@ impl Filter {
                 self.state = started.map_or(State::Nothing, State::GrpcStats);
             }
             Kind::Rbac(rbac) => return rbac.ask(&self.of, &d.client, s),
+            Kind::ExtAuthz(filter) => {
+                let (flow, asking) = filter.begin(&self.of, worker, d, s);
+                self.state = asking.map_or(State::Nothing, State::ExtAuthz);
+                return flow;
+            }
             Kind::Fault(fault) => {
                 let (flow, injected) = fault.begin(&self.of, worker, s);
                 self.state = injected.map_or(State::Nothing, State::Fault);
@@ -274,11 +310,20 @@ impl Filter {
         Flow::Pass
     }
 
-    /// Its wait is over.
-    fn resume(&mut self, worker: &mut Worker, s: &mut Stream) -> Flow {
+    /// Its wait is over; `answer`: to the call that it made.
+    fn resume(
+        &mut self,
+        worker: &mut Worker,
+        d: &Downstream,
+        s: &mut Stream,
+        answer: Option<Answer>,
+    ) -> Flow {
         match (&self.of.kind, &mut self.state) {
             (Kind::Fault(fault), State::Fault(injected)) => {
                 fault.resume(&self.of, injected, worker, s)
+            }
+            (Kind::ExtAuthz(filter), State::ExtAuthz(asking)) => {
+                filter.resume(&self.of, asking, worker, (d, s), answer)
             }
             _ => Flow::Pass,
         }
@@ -318,6 +363,10 @@ impl Filter {
                 exchange.encode(*heard, worker, s);
                 Head::Pass
             }
+            (_, State::ExtAuthz(asking)) => {
+                asking.encode_head(s);
+                Head::Pass
+            }
             (_, State::Nothing | State::Fault(_)) => Head::Pass,
             (_, State::PeerMetadata(_) | State::IstioStats(_)) => Head::Pass,
         }
@@ -348,12 +397,12 @@ impl Worker {
     }
 
     /// The same after one of them has held it.
-    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream) -> Flow {
+    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream, answer: Option<Answer>) -> Flow {
         s.wait_until = NEVER;
         let mut filters = std::mem::take(&mut s.filters);
         let held_by = s.next_filter.checked_sub(1);
         let held_by = held_by.and_then(|at| filters.get_mut(at));
-        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, s));
+        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, d, s, answer));
         s.filters = filters;
         self.pass_filters(d, s, flow)
     }
@@ -422,6 +471,7 @@ pub fn decode_data<'a>(
             State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
             State::GrpcStats(filter) => filter.decode_data(data),
             State::Nothing
+            | State::ExtAuthz(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -439,6 +489,7 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
             State::GrpcStats(filter) => filter.encode_data(data),
             State::GrpcHttp1Bridge(_)
             | State::Nothing
+            | State::ExtAuthz(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -458,6 +509,7 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
             State::GrpcStats(filter) => filter.encode_trailers(s),
             State::Nothing
+            | State::ExtAuthz(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -478,6 +530,7 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
             State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
             State::GrpcStats(_)
             | State::Nothing
+            | State::ExtAuthz(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -501,6 +554,7 @@ impl Worker {
                 State::GrpcWeb(filter) => filter.count_mut(),
                 State::GrpcHttp1Bridge(_)
                 | State::Nothing
+                | State::ExtAuthz(_)
                 | State::Fault(_)
                 | State::Cors
                 | State::PeerMetadata(_)

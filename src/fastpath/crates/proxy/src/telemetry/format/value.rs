@@ -210,6 +210,12 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
         Operator::DynamicMetadata { namespace, key } => match info.metadata(namespace, key) {
             Some(MetadataValue::Text(text)) => Value::text(Some(text)),
             Some(MetadataValue::Bool(flag)) => Value::Bool(flag),
+            Some(MetadataValue::Structured(value)) => {
+                let mut text = String::new();
+                value.write_json(&mut text, crate::telemetry::json::string);
+                let json = text.clone();
+                Value::Message { text, json }
+            }
             None => Value::Missing,
         },
         Operator::TunnelHeaders => Value::json(info.tunnel_headers.as_deref()),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
-use super::{http_prefix, outliers_name, rbac_name, rbac_prefixed_name};
+use super::{ext_authz_name, http_prefix, outliers_name, rbac_name, rbac_prefixed_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -28,6 +28,7 @@ pub struct Declared {
     pub connection_limits: HashSet<String>,
     /// Stat names of clusters with `outlier_detection`.
     pub outliers: HashSet<String>,
+    pub network_ext_authz: HashSet<String>,
     /// (stat prefix, that of shadow rules)
     pub rbac: HashSet<(String, String)>,
     /// (stat prefix of the connection manager, that of rules, that of shadow rules)
@@ -35,6 +36,8 @@ pub struct Declared {
     /// Stat prefixes of connection managers with such a filter.
     pub faults: HashSet<String>,
     pub cors: HashSet<String>,
+    /// (stat prefix of the connection manager, that of the filter)
+    pub ext_authz: HashSet<(String, String)>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -71,6 +74,9 @@ impl Stats {
         let outliers = outliers.map(|name| outliers_name(name)).collect();
         let faults = of_hcms(&now.faults, "fault");
         let cors = of_hcms(&now.cors, "cors");
+        let ext_authz = now.ext_authz.iter();
+        let ext_authz = ext_authz.map(|(hcm, prefix)| ext_authz_name(hcm, prefix));
+        let ext_authz = ext_authz.collect();
         let owners = || {
             let listeners = now
                 .tls_listeners
@@ -93,10 +99,12 @@ impl Stats {
             r.tcps.set_declared(&now.tcps);
             r.connection_limits.set_declared(&now.connection_limits);
             r.outliers.set_declared(&outliers);
+            r.network_ext_authz.set_declared(&now.network_ext_authz);
             r.rbac.set_declared(&rbac);
             r.rbac_shadow.set_declared(&rbac_shadow);
             r.faults.set_declared(&faults);
             r.cors.set_declared(&cors);
+            r.ext_authz.set_declared(&ext_authz);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

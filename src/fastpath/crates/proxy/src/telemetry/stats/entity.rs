@@ -35,6 +35,8 @@ struct Baseline {
 /// Which rows a kind of entity derives from its response codes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CodeRows {
+    /// None, and no row waits for its first number, whatever others of its name do.
+    AllAtOnce,
     /// None are kept.
     None,
     /// `upstream_rq_*`, once seen.
@@ -133,7 +135,7 @@ impl<S: Readable> Entity<S> {
     pub(super) fn rows(&self, codes: CodeRows, rows: &mut Vec<Row>) {
         for (index, &name) in S::COUNTERS.iter().enumerate() {
             let (value, used) = self.counter(index);
-            if used || !appears_when_touched(name) {
+            if used || codes == CodeRows::AllAtOnce || !appears_when_touched(name) {
                 rows.push(self.row(name, Value::Counter(value), used));
             }
         }
@@ -159,7 +161,7 @@ impl<S: Readable> Entity<S> {
                 }
             }
         }
-        if codes != CodeRows::None {
+        if !matches!(codes, CodeRows::None | CodeRows::AllAtOnce) {
             self.code_rows(codes, rows);
         }
     }

@@ -1,4 +1,5 @@
-//! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`.
+//! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`,
+//! `http.<stat_prefix>.ext_authz.*` and `cluster.<name>.ext_authz.*`.
 //! (`rbac` counts as its network filter does.)
 
 use super::names::stat_names;
@@ -39,5 +40,35 @@ stat_names! {
     pub enum CorsCounter {
         OriginInvalid = "origin_invalid",
         OriginValid = "origin_valid",
+    }
+}
+
+stat_names! {
+    /// Counters of ext_authz filters. (Some count what we refuse to be configured for.)
+    pub enum ExtAuthzCounter {
+        Denied = "denied",
+        Disabled = "disabled",
+        Error = "error",
+        FailureModeAllowed = "failure_mode_allowed",
+        FilterStateNameCollision = "filter_state_name_collision",
+        IgnoredDynamicMetadata = "ignored_dynamic_metadata",
+        Invalid = "invalid",
+        Ok = "ok",
+        OmittedResponseHeaders = "omitted_response_headers",
+        RequestHeaderLimitsReached = "request_header_limits_reached",
+        ResponseHeaderLimitsReached = "response_header_limits_reached",
+        ShadowDenied = "shadow_denied",
+        ShadowError = "shadow_error",
+    }
+}
+
+stat_names! {
+    /// The same for the cluster that the request was for.
+    pub enum ExtAuthzClusterCounter {
+        Denied = "denied",
+        Error = "error",
+        FailureModeAllowed = "failure_mode_allowed",
+        Invalid = "invalid",
+        Ok = "ok",
     }
 }

@@ -38,7 +38,8 @@ pub use declared::Declared;
 pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use http_filter_names::{
-    CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge,
+    CorsCounter, ExtAuthzClusterCounter, ExtAuthzCounter, FaultAbortCounter, FaultCounter,
+    FaultDelayCounter, FaultGauge,
 };
 pub use http2_names::{Http2Counter, Http2Gauge};
 pub use labelled::{
@@ -54,6 +55,7 @@ pub use outlier_names::{OutlierCounter, OutlierGauge};
 pub use registry::Membership;
 pub use route_names::{RouteCounter, RouteHistogram};
 pub use tcp_names::{ConnectionLimitCounter, ConnectionLimitGauge, TcpCounter, TcpGauge};
+pub use tcp_names::{NetworkExtAuthzCounter, NetworkExtAuthzGauge};
 pub use tcp_names::{RbacCounter, RbacShadowCounter};
 pub use tls_names::{TlsContextCounter, TlsCounter};
 
@@ -148,6 +150,16 @@ pub type OutlierShard = Shard<
     0,
 >;
 
+/// One worker's numbers about a network filter `ext_authz`.
+pub type NetworkExtAuthzShard = Shard<
+    NetworkExtAuthzCounter,
+    NetworkExtAuthzGauge,
+    NoStat,
+    { NetworkExtAuthzCounter::COUNT },
+    { NetworkExtAuthzGauge::COUNT },
+    0,
+>;
+
 /// One worker's numbers about enforced RBAC rules.
 pub type RbacShard = Shard<RbacCounter, NoStat, NoStat, { RbacCounter::COUNT }, 0, 0>;
 
@@ -164,6 +176,12 @@ pub type FaultAbortShard =
     Shard<FaultAbortCounter, NoStat, NoStat, { FaultAbortCounter::COUNT }, 0, 0>;
 pub type FaultDelayShard =
     Shard<FaultDelayCounter, NoStat, NoStat, { FaultDelayCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about the ext_authz filters of connection managers with one stat prefix, and
+/// about the requests to one cluster that they decided on.
+pub type ExtAuthzShard = Shard<ExtAuthzCounter, NoStat, NoStat, { ExtAuthzCounter::COUNT }, 0, 0>;
+pub type ExtAuthzClusterShard =
+    Shard<ExtAuthzClusterCounter, NoStat, NoStat, { ExtAuthzClusterCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about the CORS filters of connection managers with one stat prefix.
 pub type CorsShard = Shard<CorsCounter, NoStat, NoStat, { CorsCounter::COUNT }, 0, 0>;
@@ -306,6 +324,13 @@ fn rbac_prefixed_name(stat_prefix: &str, rules_prefix: &str) -> String {
     match rules_prefix {
         "" => rbac_name(stat_prefix),
         prefix => format!("{}.{prefix}", rbac_name(stat_prefix)),
+    }
+}
+
+fn ext_authz_name(of: &str, stat_prefix: &str) -> String {
+    match stat_prefix.trim_end_matches('.') {
+        "" => format!("{of}.ext_authz"),
+        prefix => format!("{of}.ext_authz.{prefix}"),
     }
 }
 
@@ -456,6 +481,12 @@ impl Stats {
         self.with(|r| r.tcps.get(stat_prefix).shard(0))
     }
 
+    /// A shard of `ext_authz.<stat_prefix>.`.
+    #[must_use]
+    pub fn network_ext_authz(&self, stat_prefix: &str) -> Arc<NetworkExtAuthzShard> {
+        self.with(|r| r.network_ext_authz.get(stat_prefix).shard(0))
+    }
+
     /// A shard of `connection_limit.<stat_prefix>.`.
     #[must_use]
     pub fn connection_limit(&self, stat_prefix: &str) -> Arc<ConnectionLimitShard> {
@@ -521,6 +552,24 @@ impl Stats {
     pub fn cors(&self, hcm_prefix: &str) -> Arc<CorsShard> {
         let name = format!("{hcm_prefix}.cors");
         self.with(|r| r.cors.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.ext_authz.<stat_prefix>.`.
+    #[must_use]
+    pub fn ext_authz(&self, hcm_prefix: &str, stat_prefix: &str) -> Arc<ExtAuthzShard> {
+        let name = ext_authz_name(hcm_prefix, stat_prefix);
+        self.with(|r| r.ext_authz.get(&name).shard(0))
+    }
+
+    /// A shard of `cluster.<cluster>.ext_authz.<stat_prefix>.`.
+    #[must_use]
+    pub fn ext_authz_cluster(&self, cluster: &str, prefix: &str) -> Arc<ExtAuthzClusterShard> {
+        // Envoy leaves a dot at the prefix's end here.
+        let name = match prefix {
+            "" => format!("{cluster}.ext_authz"),
+            prefix => format!("{cluster}.ext_authz.{prefix}"),
+        };
+        self.with(|r| r.ext_authz_clusters.get(&name).shard(0))
     }
 
     /// A shard of `vhost.<virtual_host>.route.<stat_prefix>.`.

@@ -13,8 +13,13 @@ use super::names::StatName;
 use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
-use super::{ConnectionLimitShard, GrpcShard, OutlierShard, RbacShadowShard, RbacShard, TcpShard};
-use super::{CorsShard, FaultAbortShard, FaultDelayShard, FaultShard};
+use super::{
+    ConnectionLimitShard, GrpcShard, NetworkExtAuthzShard, OutlierShard, RbacShadowShard,
+    RbacShard, TcpShard,
+};
+use super::{
+    CorsShard, ExtAuthzClusterShard, ExtAuthzShard, FaultAbortShard, FaultDelayShard, FaultShard,
+};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
@@ -141,12 +146,15 @@ pub(super) struct Registry {
     pub(super) tcps: Entities<TcpShard>,
     pub(super) connection_limits: Entities<ConnectionLimitShard>,
     pub(super) outliers: Entities<OutlierShard>,
+    pub(super) network_ext_authz: Entities<NetworkExtAuthzShard>,
     pub(super) rbac: Entities<RbacShard>,
     pub(super) rbac_shadow: Entities<RbacShadowShard>,
     pub(super) faults: Entities<FaultShard>,
     pub(super) fault_aborts: Entities<FaultAbortShard>,
     pub(super) fault_delays: Entities<FaultDelayShard>,
     pub(super) cors: Entities<CorsShard>,
+    pub(super) ext_authz: Entities<ExtAuthzShard>,
+    pub(super) ext_authz_clusters: Entities<ExtAuthzClusterShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) labelled: Labelled,
@@ -178,12 +186,15 @@ impl Registry {
             tcps: Entities::new("tcp."),
             connection_limits: Entities::new("connection_limit."),
             outliers: Entities::new("cluster."),
+            network_ext_authz: Entities::new("ext_authz."),
             rbac: Entities::new(""),
             rbac_shadow: Entities::new(""),
             faults: Entities::new("http."),
             fault_aborts: Entities::new("http."),
             fault_delays: Entities::new("http."),
             cors: Entities::new("http."),
+            ext_authz: Entities::new("http."),
+            ext_authz_clusters: Entities::new("cluster."),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
             labelled: Labelled::default(),
@@ -229,12 +240,15 @@ impl Registry {
         self.tcps.reset();
         self.connection_limits.reset();
         self.outliers.reset();
+        self.network_ext_authz.reset();
         self.rbac.reset();
         self.rbac_shadow.reset();
         self.faults.reset();
         self.fault_aborts.reset();
         self.fault_delays.reset();
         self.cors.reset();
+        self.ext_authz.reset();
+        self.ext_authz_clusters.reset();
         self.routes.reset();
         self.grpc.reset();
         self.labelled.reset();
@@ -271,12 +285,15 @@ impl Registry {
         self.tcps.collect();
         self.connection_limits.collect();
         self.outliers.collect();
+        self.network_ext_authz.collect();
         self.rbac.collect();
         self.rbac_shadow.collect();
         self.faults.collect();
         self.fault_aborts.collect();
         self.fault_delays.collect();
         self.cors.collect();
+        self.ext_authz.collect();
+        self.ext_authz_clusters.collect();
         self.routes.collect();
         self.grpc.collect();
         let mut rows = Vec::new();
@@ -296,12 +313,19 @@ impl Registry {
         self.tcps.rows(CodeRows::None, &mut rows);
         self.connection_limits.rows(CodeRows::None, &mut rows);
         self.outliers.rows(CodeRows::None, &mut rows);
+        self.network_ext_authz.rows(CodeRows::AllAtOnce, &mut rows);
         self.rbac.rows(CodeRows::None, &mut rows);
         self.rbac_shadow.rows(CodeRows::None, &mut rows);
         self.faults.rows(CodeRows::None, &mut rows);
         self.fault_aborts.rows(CodeRows::None, &mut rows);
         self.fault_delays.rows(CodeRows::None, &mut rows);
         self.cors.rows(CodeRows::None, &mut rows);
+        self.ext_authz.rows(CodeRows::None, &mut rows);
+        let before = rows.len();
+        self.ext_authz_clusters.rows(CodeRows::None, &mut rows);
+        // As in Envoy each appears when something is counted.
+        let counted = rows.split_off(before).into_iter().filter(|row| row.used);
+        rows.extend(counted);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
         self.labelled.rows(&mut rows);

@@ -29,6 +29,7 @@ pub(super) fn extract(full: &str) -> Tagged {
         tls(&mut out, "cipher_suite");
         if let Some((cluster, _)) = rest.split_once('.') {
             out.take("envoy_cluster_name", "cluster.", cluster);
+            cluster_filter(&mut out);
         }
     } else if let Some(rest) = full.strip_prefix("tcp.") {
         if let Some((prefix, _)) = rest.split_once('.') {
@@ -144,11 +145,13 @@ fn proxy_protocol(out: &mut Tagged, rest: &str) {
     }
 }
 
-/// `http.<prefix>.rbac.<prefix of rules>.<stat>`, `http.<prefix>.fault.<cluster>.<stat>`
+/// `http.<prefix>.rbac.<prefix of rules>.<stat>`, `http.<prefix>.fault.<cluster>.<stat>`,
+/// `http.<prefix>.ext_authz.<prefix of the filter>.<stat>`
 fn http_filter(out: &mut Tagged, prefix: &str) {
     for (tag, filter) in [
         ("envoy_rbac_http_prefix", "rbac"),
         ("envoy_fault_downstream_cluster", "fault"),
+        ("envoy_ext_authz_prefix", "ext_authz"),
     ] {
         let before = format!("http.{prefix}.{filter}.");
         let rest = out.name.strip_prefix(&before);
@@ -156,6 +159,16 @@ fn http_filter(out: &mut Tagged, prefix: &str) {
             let value = value.to_owned();
             out.take(tag, &before, &value);
         }
+    }
+}
+
+/// `cluster.<cluster>.ext_authz.<prefix of the filter>.<stat>`, the cluster apart.
+fn cluster_filter(out: &mut Tagged) {
+    const BEFORE: &str = "cluster.ext_authz.";
+    let rest = out.name.strip_prefix(BEFORE);
+    if let Some((value, _)) = rest.and_then(|rest| rest.split_once('.')) {
+        let value = value.to_owned();
+        out.take("envoy_ext_authz_prefix", BEFORE, &value);
     }
 }
 
@@ -393,6 +406,18 @@ mod tests {
                 "http.in.fault.web.x.aborts_injected",
                 "http.fault.x.aborts_injected \
                  fault_downstream_cluster=web,http_conn_manager_prefix=in",
+            ),
+            (
+                "http.in.ext_authz.one.ok",
+                "http.ext_authz.ok ext_authz_prefix=one,http_conn_manager_prefix=in",
+            ),
+            (
+                "cluster.c.ext_authz.ok",
+                "cluster.ext_authz.ok cluster_name=c",
+            ),
+            (
+                "cluster.c.ext_authz.one..ok",
+                "cluster.ext_authz..ok cluster_name=c,ext_authz_prefix=one",
             ),
             (
                 "proxy_proto.not_found_allowed",

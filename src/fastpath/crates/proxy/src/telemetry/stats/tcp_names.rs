@@ -1,5 +1,6 @@
 //! What Envoy counts per TCP proxy (`tcp.<stat_prefix>.*`), per connection limit
-//! (`connection_limit.<stat_prefix>.*`) and per `rbac` (`<stat_prefix>.rbac.*`).
+//! (`connection_limit.<stat_prefix>.*`), per `rbac` (`<stat_prefix>.rbac.*`) and per `ext_authz`
+//! (`ext_authz.<stat_prefix>.*`).
 
 use super::names::stat_names;
 
@@ -58,5 +59,25 @@ stat_names! {
     pub enum RbacShadowCounter {
         ShadowAllowed = "shadow_allowed",
         ShadowDenied = "shadow_denied",
+    }
+}
+
+stat_names! {
+    /// Counters of a network filter `ext_authz`.
+    pub enum NetworkExtAuthzCounter {
+        CxClosed = "cx_closed",
+        Denied = "denied",
+        Disabled = "disabled",
+        Error = "error",
+        FailureModeAllowed = "failure_mode_allowed",
+        Ok = "ok",
+        Total = "total",
+    }
+}
+
+stat_names! {
+    /// Gauges of a network filter `ext_authz`.
+    pub enum NetworkExtAuthzGauge {
+        Active = "active",
     }
 }

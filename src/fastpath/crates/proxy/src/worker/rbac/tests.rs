@@ -1,5 +1,7 @@
 //! Filters on connections as workers see them.
 
+use std::time::Duration;
+
 use model::resources::rbac::{Criterion, Policy, Rules};
 use model::resources::route::{StringMatcher, StringPattern};
 
@@ -47,7 +49,7 @@ fn refusals_name_their_policy() {
         let filter = filter(Some(rules(action, name, principal)), None);
         let refusal = filter.ask(&mut facts(), None).unwrap();
         let details = format!("rbac_access_denied_matched_policy[{details}]");
-        assert_eq!(*refusal.details, *details);
+        assert_eq!(refusal.details.as_deref(), Some(&*details));
         assert_eq!(refusal.delay, Some(Duration::from_secs(1)));
         assert_eq!(filter.stats.counter(RbacCounter::Denied), 1);
     }

@@ -3,9 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use crate::resources::rbac::{
-    Action, Criterion, MetadataMatcher, Policy, Rules, Source, ValueMatcher,
-};
+use super::metadata::MetadataValue;
+use crate::resources::rbac::{Action, Criterion, Policy, Rules, Source};
 use crate::resources::route::{HeaderMatcher, StringMatcher};
 use crate::resources::tls::SanMatcher;
 
@@ -31,13 +30,6 @@ pub trait Subject {
     fn has_san(&self, matcher: &SanMatcher) -> bool;
     /// Dynamic metadata: the value at a path of keys.
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
-}
-
-/// A value of dynamic metadata, of the kinds that there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetadataValue<'a> {
-    Text(&'a str),
-    Bool(bool),
 }
 
 /// What rules say.
@@ -89,7 +81,7 @@ impl Criterion {
             Self::Header(header) => subject.has_header(header),
             Self::ServerName(name) => name.matches(subject.server_name()),
             Self::UrlPath(path) => subject.has_path(path),
-            Self::Metadata(metadata) => metadata.matches(subject),
+            Self::Metadata(metadata) => metadata.matches(subject.metadata(&metadata.filter, &metadata.path)),
             Self::Authenticated(None) => subject.is_secure(),
             Self::Authenticated(Some(name)) => {
                 subject.is_secure() && subject.any_principal(|p| name.matches(p))
@@ -100,25 +92,6 @@ impl Criterion {
             Self::SourceIp(which, range) => {
                 subject.source(*which).is_some_and(|ip| range.contains(ip))
             }
-        }
-    }
-}
-
-impl MetadataMatcher {
-    fn matches(&self, subject: &impl Subject) -> bool {
-        let value = subject.metadata(&self.filter, &self.path);
-        value.is_some_and(|value| self.value.matches(value)) != self.invert
-    }
-}
-
-impl ValueMatcher {
-    fn matches(&self, value: MetadataValue<'_>) -> bool {
-        match (self, value) {
-            (Self::String(matcher), MetadataValue::Text(text)) => matcher.matches(text.as_bytes()),
-            (Self::Bool(want), MetadataValue::Bool(is)) => *want == is,
-            (Self::Present(want), _) => *want,
-            (Self::Or(any), value) => any.iter().any(|matcher| matcher.matches(value)),
-            (Self::String(_) | Self::Bool(_) | Self::OtherKind, _) => false,
         }
     }
 }

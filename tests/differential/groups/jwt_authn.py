@@ -207,6 +207,7 @@ _PLACES: dict[str, Any] = {
     "default": {},
     "header": {"from_headers": [{"name": "x-token"}]},
     "prefix": {"from_headers": [{"name": "x-token", "value_prefix": "jwt="}]},
+    "cookie-header": {"from_headers": [{"name": "cookie", "value_prefix": "t="}]},
     "two-headers": {"from_headers": [{"name": "x-a"}, {"name": "x-b", "value_prefix": "Token "}]},
     "param": {"from_params": ["t", "u"]},
     "cookie": {"from_cookies": ["session", "other"]},
@@ -235,6 +236,7 @@ _ASKED: dict[str, list[bytes]] = {
         req("/x?access_token="),
         req(f"/x?access_token={_GOOD}&b=%41%2F+x&c&=d"),
         req(f"/x?%61ccess_token={_GOOD}"),
+        req(f"/x?access_token={_GOOD}&b=%20%0d%0a%23%3f&b=%26%3D"),
         req(f"/x?a#access_token={_GOOD}"),
     ],
     "header": [
@@ -250,6 +252,10 @@ _ASKED: dict[str, list[bytes]] = {
         req("/", f"x-token: {_GOOD}"),
         req("/", f"x-token: jwt={_GOOD};x"),
         req("/", "x-token: jwt=;"),
+    ],
+    "cookie-header": [
+        req("/", f"cookie: t={_GOOD}"),
+        req("/", "cookie: a=b", f"cookie: t={_GOOD}"),
     ],
     "two-headers": [
         req("/", f"x-a: {_GOOD}"),
@@ -330,6 +336,8 @@ _TREE_TOKENS: dict[str, list[str]] = {
     "p-expired": [bearer(_EXPIRED)],
     "p-expired-q": [bearer(_EXPIRED), f"x-q: {_FOR_Q}"],
     "q-audience": [f"x-q: {jwt.token(iss=_OTHER, aud='x')}"],
+    "p-q-audience": [bearer(_GOOD), f"x-q: {jwt.token(iss=_OTHER, aud='x')}"],
+    "p-nobody-in-q": [bearer(_GOOD), f"x-q: {jwt.token(iss='https://nobody.example')}"],
     "q-in-p": [bearer(_FOR_Q)],
     "p-in-q": [f"x-q: {_GOOD}"],
     "nobody": [bearer(jwt.token(iss="https://nobody.example"))],
@@ -526,6 +534,26 @@ _KIDS = jwt.keys(
     jwt.key("EdDSA", kid="c"),
     jwt.key("HS256", kid="d", alg="HS256"),
 )
+#: Two providers that look at the same place.
+_RIVALS = {
+    "p": provider(forward=True, forward_payload_header="x-payload"),
+    "r": provider(issuer=_OTHER, audiences=["web"], forward=True, forward_payload_header="x-payload"),
+    "s": provider(forward=True, forward_payload_header="x-payload"),
+}
+_RIVAL_TREES: dict[str, Any] = {
+    "any": {"requires_any": {"requirements": [_P, {"provider_name": "r"}]}},
+    "any-turned": {"requires_any": {"requirements": [{"provider_name": "r"}, _P]}},
+    "all": {"requires_all": {"requirements": [_P, {"provider_name": "s"}]}},
+}
+_RIVAL_TOKENS: dict[str, str] = {
+    "good": _GOOD,
+    "expired": _EXPIRED,
+    "other": _FOR_Q,
+    "other-expired": jwt.token(iss=_OTHER, aud="web", exp=1000),
+    "other-audience": jwt.token(iss=_OTHER),
+    "forged": f"{_SIGNED}.{jwt.b64(b'x' * 256)}",
+    "nobody": jwt.token(iss="https://nobody.example"),
+}
 _PREFLIGHT = ("Origin: http://a", "Access-Control-Request-Method: GET")
 
 _LISTENERS: dict[str, Listener] = {
@@ -546,6 +574,10 @@ _LISTENERS: dict[str, Listener] = {
         f"tree-{name}": Listener(_TO_A, chain(_filter(providers=_TWO, **every(tree))), _LOG)
         for name, tree in _TREES.items()
     },
+    **{
+        f"rivals-{name}": Listener(_TO_A, chain(_filter(providers=_RIVALS, **every(tree))), _LOG)
+        for name, tree in _RIVAL_TREES.items()
+    },
     "rules": Listener(
         _TO_A,
         chain(_filter(providers=_TWO, rules=_RULES, requirement_map={"good": _P})),
@@ -556,7 +588,11 @@ _LISTENERS: dict[str, Listener] = {
         chain(_filter(providers=_TWO, requirement_map=_REQUIRED, **every(_P))),
         _LOG,
     ),
-    "preflight": Listener(_TO_A, _one(provider(), bypass_cors_preflight=True), _LOG),
+    "preflight": Listener(
+        _TO_A,
+        _one(provider(forward_payload_header="x-payload"), bypass_cors_preflight=True),
+        _LOG,
+    ),
     "stripped": Listener(
         _PER_ROUTE,
         chain(
@@ -686,6 +722,20 @@ def _cases() -> list[Case]:
                 ("/named", bearer(_GOOD), "x-payload: forged"),
             ]
         )
+    ]
+    cases += [
+        _alg_case(name, token, f"rivals-{tree}")
+        for tree in _RIVAL_TREES
+        for name, token in _RIVAL_TOKENS.items()
+    ]
+    cases += [
+        Case("per-route-off-forged", req("/off", "x-payload: forged"), "per-route", reply()),
+        Case(
+            "preflight-forged",
+            req("/", *_PREFLIGHT, "x-payload: forged", method="OPTIONS"),
+            "preflight",
+            reply(),
+        ),
     ]
     for listener in ("per-route", "stripped"):
         cases += [

@@ -1,117 +1,40 @@
-//! `google.protobuf.Value`, as small as it can be: claims of tokens, dynamic metadata. Read from
-//! JSON as protobuf reads it: a name given twice, or too much depth, is no JSON.
+//! Structured values (`google.protobuf.Value`) and JSON, as protobuf reads and prints it: a name
+//! given twice, or too much depth, is no JSON.
 
 use std::fmt::{self, Write as _};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::matching::metadata::Structured;
+
 /// Values in values, at most.
 const MAX_DEPTH: usize = 100;
 
-#[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    Null,
-    Bool(bool),
-    Number(f64),
-    Text(Box<str>),
-    List(Box<[Value]>),
-    Struct(Struct),
-}
-
-/// Its fields, in the order of their names.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Struct(Vec<(Box<str>, Value)>);
-
-impl Struct {
-    /// Of a JSON object; `None`: it is none.
+impl Structured {
+    /// A JSON object; `None`: it is none.
     #[must_use]
     pub fn from_json(text: &[u8]) -> Option<Self> {
         let mut reader = serde_json::Deserializer::from_slice(text);
         let value = Seed { depth: MAX_DEPTH }.deserialize(&mut reader).ok()?;
         reader.end().ok()?;
-        match value {
-            Value::Struct(fields) => Some(fields),
-            _ => None,
-        }
+        matches!(value, Self::Struct(_)).then_some(value)
     }
 
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(name));
-        self.0.get(at.ok()?).map(|(_, value)| value)
-    }
-
-    /// Sets a field, in place of what is there.
-    pub fn set(&mut self, name: &str, value: Value) {
-        match self.0.binary_search_by(|(known, _)| (**known).cmp(name)) {
-            Ok(at) => {
-                if let Some((_, old)) = self.0.get_mut(at) {
-                    *old = value;
-                }
-            }
-            Err(at) => self.0.insert(at, (name.into(), value)),
-        }
-    }
-
-    /// What is at the end of a path of names; of an empty path there is nothing.
-    #[must_use]
-    pub fn at<'n>(&self, path: impl IntoIterator<Item = &'n str>) -> Option<&Value> {
-        let mut path = path.into_iter();
-        let first = self.get(path.next()?)?;
-        path.try_fold(first, |value, name| value.field(name))
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (&**name, value))
-    }
-}
-
-impl Value {
     /// A field of a struct.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<&Value> {
-        match self {
-            Self::Struct(fields) => fields.get(name),
-            _ => None,
-        }
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Struct(fields) = self else {
+            return None;
+        };
+        let at = fields.binary_search_by(|(known, _)| (**known).cmp(name));
+        fields.get(at.ok()?).map(|(_, value)| value)
     }
 
-    /// Appends JSON, as protobuf prints it.
-    pub fn write_json(&self, out: &mut String) {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-            Self::Number(number) => write_number(*number, out),
-            Self::Text(text) => write_text(text, out),
-            Self::List(values) => {
-                out.push('[');
-                for (index, value) in values.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    value.write_json(out);
-                }
-                out.push(']');
-            }
-            Self::Struct(fields) => {
-                out.push('{');
-                for (index, (name, value)) in fields.iter().enumerate() {
-                    if index > 0 {
-                        out.push(',');
-                    }
-                    write_text(name, out);
-                    out.push(':');
-                    value.write_json(out);
-                }
-                out.push('}');
-            }
-        }
+    /// What is at the end of a path of names; of an empty path it is the value itself.
+    #[must_use]
+    pub fn descend<'n>(&self, path: impl IntoIterator<Item = &'n str>) -> Option<&Self> {
+        path.into_iter().try_fold(self, Self::get)
     }
-}
-
-fn write_text(text: &str, out: &mut String) {
-    // Of a text there is always JSON.
-    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 /// With 15 digits, or 17 where these are not the number.
@@ -172,56 +95,56 @@ impl Seed {
 }
 
 impl<'de> DeserializeSeed<'de> for Seed {
-    type Value = Value;
+    type Value = Structured;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Structured, D::Error> {
         reader.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Seed {
-    type Value = Value;
+    type Value = Structured;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Structured, E> {
+        Ok(Structured::Null)
     }
 
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
+    fn visit_bool<E>(self, flag: bool) -> Result<Structured, E> {
+        Ok(Structured::Bool(flag))
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Number(number))
+    fn visit_f64<E>(self, number: f64) -> Result<Structured, E> {
+        Ok(Structured::Number(number))
     }
 
     #[allow(clippy::cast_precision_loss)] // Protobuf's numbers are doubles.
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number as f64))
+    fn visit_u64<E>(self, number: u64) -> Result<Structured, E> {
+        Ok(Structured::Number(number as f64))
     }
 
     #[allow(clippy::cast_precision_loss)] // As above.
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number as f64))
+    fn visit_i64<E>(self, number: i64) -> Result<Structured, E> {
+        Ok(Structured::Number(number as f64))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.into()))
+    fn visit_str<E>(self, text: &str) -> Result<Structured, E> {
+        Ok(Structured::Text(text.into()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Structured, A::Error> {
         let inside = self.inside()?;
         let mut values = Vec::new();
         while let Some(value) = items.next_element_seed(inside)? {
             values.push(value);
         }
-        Ok(Value::List(values.into()))
+        Ok(Structured::List(values.into()))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Structured, A::Error> {
         let inside = self.inside()?;
         let mut fields = Vec::new();
         while let Some(name) = entries.next_key::<String>()? {
@@ -230,7 +153,7 @@ impl<'de> Visitor<'de> for Seed {
         }
         fields.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         if fields.is_sorted_by(|(a, _), (b, _)| a < b) {
-            Ok(Value::Struct(Struct(fields)))
+            Ok(Structured::Struct(fields.into()))
         } else {
             Err(A::Error::custom("a name is there twice"))
         }
@@ -241,25 +164,23 @@ impl<'de> Visitor<'de> for Seed {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Option<Struct> {
-        Struct::from_json(text.as_bytes())
-    }
-
-    fn json(fields: Struct) -> String {
-        let mut out = String::new();
-        Value::Struct(fields).write_json(&mut out);
-        out
+    fn read(text: &str) -> Option<Structured> {
+        Structured::from_json(text.as_bytes())
     }
 
     #[test]
-    fn what_is_read_is_written_in_the_order_of_names() {
+    fn fields_are_found_by_name() {
         let fields = read(r#" {"b": [1, "x\n", null], "a": {"z": true, "y": 1.5}} "#).unwrap();
-        let expected = r#"{"a":{"y":1.5,"z":true},"b":[1,"x\n",null]}"#;
-        assert_eq!(json(fields.clone()), expected);
-        assert_eq!(fields.at(["a", "z"]), Some(&Value::Bool(true)));
-        assert_eq!(fields.at(["a", "x"]), None);
-        assert_eq!(fields.at(["b", "x"]), None);
-        assert_eq!(fields.at([]), None);
+        assert_eq!(fields.descend(["a", "z"]), Some(&Structured::Bool(true)));
+        assert_eq!(fields.descend(["a", "x"]), None);
+        assert_eq!(fields.descend(["b", "x"]), None);
+        assert_eq!(fields.descend([]), Some(&fields));
+        let list = [
+            Structured::Number(1.0),
+            Structured::Text("x\n".into()),
+            Structured::Null,
+        ];
+        assert_eq!(fields.get("b"), Some(&Structured::List(list.into())));
     }
 
     #[test]
@@ -282,7 +203,7 @@ mod tests {
             assert_eq!(read(text), None, "{text}");
         }
         assert!(read(&deep(MAX_DEPTH)).is_some());
-        assert_eq!(Struct::from_json(b"{\"a\": \"\xff\"}"), None);
+        assert_eq!(Structured::from_json(b"{\"a\": \"\xff\"}"), None);
     }
 
     #[test]

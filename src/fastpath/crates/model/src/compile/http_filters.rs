@@ -7,13 +7,14 @@ use filters::fault::v3::HttpFault;
 use filters::grpc_http1_bridge::v3 as bridge;
 use filters::grpc_stats::v3 as stats;
 use filters::header_mutation::v3::HeaderMutation;
+use filters::jwt_authn::v3::JwtAuthentication;
 use filters::rbac::v3::Rbac;
 use filters::router::v3::Router;
 use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
-use super::{fault, header_mutation, rbac};
+use super::{fault, header_mutation, jwt_authn, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::RouterFilter;
@@ -25,6 +26,7 @@ const GRPC_WEB: &str = "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb";
 const GRPC_HTTP1_BRIDGE: &str = "envoy.extensions.filters.http.grpc_http1_bridge.v3.Config";
 const GRPC_STATS: &str = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
 const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
+const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
@@ -150,6 +152,12 @@ fn before_router(
             let rules = message.and_then(|m| rbac::http(&m, problems));
             let filter = rules.map(|rules| HttpFilter::Rbac(rules.into()));
             (filter, "envoy.filters.http.rbac")
+        }
+        JWT_AUTHN => {
+            let message = JwtAuthentication::decode(bytes).ok();
+            let filter = message.and_then(|m| jwt_authn::compile(&m, problems));
+            let filter = filter.map(|filter| HttpFilter::JwtAuthn(filter.into()));
+            (filter, "envoy.filters.http.jwt_authn")
         }
         FAULT => {
             let message = HttpFault::decode(bytes).ok();

@@ -29,7 +29,6 @@ mod listener_filters;
 mod load_balancing;
 mod matchers;
 mod metadata;
-mod metadata_matcher;
 mod mirror;
 mod original_dst;
 mod outlier;

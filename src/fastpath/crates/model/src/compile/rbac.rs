@@ -11,17 +11,21 @@ use envoy_types::pb::envoy::extensions::filters::network::rbac::v3 as network;
 use envoy_types::pb::envoy::extensions::rbac::principals::mtls_authenticated::v3 as mtls;
 use envoy_types::pb::envoy::r#type::matcher::v3 as matcher;
 use envoy_types::pb::envoy::r#type::v3::Int32Range;
+use matcher::double_matcher::MatchPattern as DoublePattern;
+use matcher::list_matcher::MatchPattern as ListPattern;
+use matcher::metadata_matcher::path_segment::Segment;
+use matcher::value_matcher::MatchPattern;
 use pb::permission::Rule;
 use pb::principal::Identifier;
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::metadata_matcher::metadata;
 use super::{address, matchers, tls};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::rbac::{
-    Action, Criterion, HttpRbac, NetworkRbac, Policy, RbacKeys, Rules, Source,
+    Action, Criterion, HttpRbac, MetadataMatcher, NetworkRbac, Policy, RbacKeys, Rules, Source,
+    ValueMatcher,
 };
 use crate::resources::route::StringMatcher;
 use crate::schema::name_of_url;
@@ -312,4 +316,60 @@ fn sourced_metadata(message: &pb::SourcedMetadata, problems: &mut Problems) -> O
     let compiled = matcher.and_then(|m| problems.within("metadata_matcher", |p| metadata(m, p)));
     problems.leave(level);
     compiled.filter(|_| !is_route).map(Criterion::Metadata)
+}
+
+pub(super) fn metadata(
+    message: &matcher::MetadataMatcher,
+    problems: &mut Problems,
+) -> Option<MetadataMatcher> {
+    let value = message.value.as_ref()?;
+    let key = |segment: &matcher::metadata_matcher::PathSegment| {
+        let Segment::Key(key) = segment.segment.as_ref()?;
+        Some(Box::from(key.as_str()))
+    };
+    Some(MetadataMatcher {
+        filter: message.filter.as_str().into(),
+        path: message.path.iter().map(key).collect::<Option<_>>()?,
+        value: problems.within("value", |p| metadata_value(value, p))?,
+        invert: message.invert,
+    })
+}
+
+fn metadata_value(
+    message: &matcher::ValueMatcher,
+    problems: &mut Problems,
+) -> Option<ValueMatcher> {
+    Some(match message.match_pattern.as_ref()? {
+        MatchPattern::StringMatch(matcher) => {
+            let matcher = problems.within("string_match", |p| matchers::string(matcher, p));
+            ValueMatcher::String(matcher?)
+        }
+        MatchPattern::BoolMatch(want) => ValueMatcher::Bool(*want),
+        MatchPattern::PresentMatch(want) => ValueMatcher::Present(*want),
+        MatchPattern::OrMatch(or) => {
+            let level = problems.enter("or_match");
+            let each = |(index, value)| {
+                problems.within_item("value_matchers", index, |p| metadata_value(value, p))
+            };
+            let any: Vec<_> = or.value_matchers.iter().enumerate().map(each).collect();
+            problems.leave(level);
+            ValueMatcher::Or(any.into_iter().collect::<Option<_>>()?)
+        }
+        MatchPattern::NullMatch(_) => ValueMatcher::Null,
+        MatchPattern::DoubleMatch(double) => match double.match_pattern.as_ref()? {
+            DoublePattern::Exact(number) => ValueMatcher::Number(*number),
+            DoublePattern::Range(range) => ValueMatcher::NumberIn {
+                start: range.start,
+                end: range.end,
+            },
+        },
+        MatchPattern::ListMatch(list) => match list.match_pattern.as_ref()? {
+            ListPattern::OneOf(value) => {
+                let level = problems.enter("list_match");
+                let value = problems.within("one_of", |p| metadata_value(value, p));
+                problems.leave(level);
+                ValueMatcher::OneOf(Box::new(value?))
+            }
+        },
+    })
 }

@@ -13,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::{Algorithm, Status, Token, decode};
-use crate::value::{Struct, Value};
+use crate::matching::metadata::Structured;
 
 const ED25519_KEY: usize = 32;
 const ED25519_SIGNATURE: usize = 64;
@@ -62,16 +62,18 @@ impl fmt::Debug for Material {
 impl KeySet {
     /// Reads a set, of which one key must be right; or, as Envoy takes it, certificates by key ids.
     pub fn parse(text: &[u8]) -> Result<Self, Status> {
-        let set = Struct::from_json(text).ok_or(Status::JwksParseError)?;
+        let set = Structured::from_json(text).ok_or(Status::JwksParseError)?;
         let keys = match set.get("keys") {
             None => return Self::of_certificates(&set),
-            Some(Value::List(keys)) => keys,
+            Some(Structured::List(keys)) => keys,
             Some(_) => return Err(Status::JwksBadKeys),
         };
         let mut found = Vec::new();
         let mut wrong = None;
         for key in keys {
-            let Value::Struct(key) = key else { continue };
+            if !matches!(key, Structured::Struct(_)) {
+                continue;
+            }
             match Key::parse(key) {
                 Ok(key) => found.push(key),
                 Err(status) => wrong = wrong.or(Some(status)),
@@ -83,24 +85,28 @@ impl KeySet {
         Ok(Self(found))
     }
 
-    fn of_certificates(set: &Struct) -> Result<Self, Status> {
+    fn of_certificates(set: &Structured) -> Result<Self, Status> {
         const START: &str = "-----BEGIN CERTIFICATE-----\n";
         const END: &str = "\n-----END CERTIFICATE-----\n";
-        let each = |(id, value)| match value {
-            &Value::Text(ref pem) if pem.starts_with(START) && pem.ends_with(END) => {
-                Some((id, &**pem))
+        let Structured::Struct(fields) = set else {
+            return Err(Status::JwksNoKeys);
+        };
+        let each = |(id, value): &(Box<str>, Structured)| match value {
+            Structured::Text(pem)
+                if !id.is_empty() && pem.starts_with(START) && pem.ends_with(END) =>
+            {
+                Some((id.clone(), pem.clone()))
             }
             _ => None,
         };
-        let named: Option<Vec<(&str, &str)>> = set.iter().map(each).collect();
-        let named = named.filter(|named| named.iter().all(|(id, _)| !id.is_empty()));
+        let named: Option<Vec<(Box<str>, Box<str>)>> = fields.iter().map(each).collect();
         let named = named.filter(|named| !named.is_empty());
         let keys = named.ok_or(Status::JwksNoKeys)?.into_iter();
         let keys = keys.map(|(id, pem)| {
             Ok(Key {
-                id: id.into(),
+                id,
                 algorithm: "".into(),
-                material: Material::Rsa(of_certificate(pem)?.into()),
+                material: Material::Rsa(of_certificate(&pem)?.into()),
             })
         });
         keys.collect::<Result<_, _>>().map(Self)
@@ -110,8 +116,7 @@ impl KeySet {
     pub fn verify(&self, token: &Token) -> Result<(), Status> {
         let mut is_there = false;
         for key in &self.0 {
-            let other_id =
-                !token.key_id.is_empty() && !key.id.is_empty() && key.id != token.key_id;
+            let other_id = !token.key_id.is_empty() && !key.id.is_empty() && key.id != token.key_id;
             let other_algorithm =
                 !key.algorithm.is_empty() && *key.algorithm != *token.algorithm.name();
             if other_id || other_algorithm {
@@ -131,10 +136,10 @@ impl KeySet {
 }
 
 impl Key {
-    fn parse(key: &Struct) -> Result<Self, Status> {
+    fn parse(key: &Structured) -> Result<Self, Status> {
         let kind = required(key, "kty", Status::JwksMissingKty, Status::JwksBadKty)?;
         let optional = |name| match key.get(name) {
-            Some(Value::Text(text)) => &**text,
+            Some(Structured::Text(text)) => &**text,
             _ => "",
         };
         let algorithm = optional("alg");
@@ -226,7 +231,7 @@ impl RsaKey {
     }
 }
 
-fn rsa(key: &Struct, algorithm: &str) -> Result<RsaKey, Status> {
+fn rsa(key: &Structured, algorithm: &str) -> Result<RsaKey, Status> {
     if !algorithm.is_empty() && !algorithm.starts_with("RS") && !algorithm.starts_with("PS") {
         return Err(Status::JwksRsaKeyBadAlg);
     }
@@ -237,13 +242,13 @@ fn rsa(key: &Struct, algorithm: &str) -> Result<RsaKey, Status> {
     RsaKey::new(without_zeroes(&modulus), without_zeroes(&exponent))
 }
 
-fn ec(key: &Struct, algorithm: &str) -> Result<Material, Status> {
+fn ec(key: &Structured, algorithm: &str) -> Result<Material, Status> {
     if !algorithm.is_empty() && !algorithm.starts_with("ES") {
         return Err(Status::JwksEcKeyBadAlg);
     }
     let curve = match key.get("crv") {
         None => "",
-        Some(Value::Text(curve)) => curve,
+        Some(Structured::Text(curve)) => curve,
         Some(_) => return Err(Status::JwksEcKeyBadCrv),
     };
     let of_curve = |name| match name {
@@ -283,18 +288,23 @@ fn ec(key: &Struct, algorithm: &str) -> Result<Material, Status> {
     Ok(Material::Ec(algorithm, parsed))
 }
 
-fn secret(key: &Struct, algorithm: &str) -> Result<Material, Status> {
+fn secret(key: &Structured, algorithm: &str) -> Result<Material, Status> {
     if !matches!(algorithm, "" | "HS256" | "HS384" | "HS512") {
         return Err(Status::JwksHmacKeyBadAlg);
     }
-    let k = required(key, "k", Status::JwksHmacKeyMissingK, Status::JwksHmacKeyBadK)?;
+    let k = required(
+        key,
+        "k",
+        Status::JwksHmacKeyMissingK,
+        Status::JwksHmacKeyBadK,
+    )?;
     match decode(k) {
         Some(secret) if !secret.is_empty() => Ok(Material::Secret(secret.into())),
         _ => Err(Status::JwksOctBadBase64),
     }
 }
 
-fn ed25519(key: &Struct, algorithm: &str) -> Result<Material, Status> {
+fn ed25519(key: &Structured, algorithm: &str) -> Result<Material, Status> {
     if !matches!(algorithm, "" | "EdDSA") {
         return Err(Status::JwksOkpKeyBadAlg);
     }
@@ -335,19 +345,21 @@ fn of_certificate(pem: &str) -> Result<RsaKey, Status> {
 }
 
 fn required<'k>(
-    key: &'k Struct,
+    key: &'k Structured,
     name: &str,
     missing: Status,
     wrong: Status,
 ) -> Result<&'k str, Status> {
     match key.get(name) {
         None => Err(missing),
-        Some(Value::Text(text)) => Ok(text),
+        Some(Structured::Text(text)) => Ok(text),
         Some(_) => Err(wrong),
     }
 }
 
 fn without_zeroes(number: &[u8]) -> &[u8] {
     let first = number.iter().position(|byte| *byte != 0);
-    number.get(first.unwrap_or(number.len())..).unwrap_or_default()
+    number
+        .get(first.unwrap_or(number.len())..)
+        .unwrap_or_default()
 }

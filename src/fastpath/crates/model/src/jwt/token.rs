@@ -1,17 +1,17 @@
 //! A token, taken apart. Nothing of it is to be trusted before `KeySet::verify` has said so.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Status, decode};
-use crate::value::{Struct, Value};
+use crate::matching::metadata::Structured;
 
 /// Longer ones are not read: nobody's claims need more, and reading costs many times as much memory.
 const MAX_LENGTH: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub struct Token {
-    pub header: Rc<Struct>,
-    pub payload: Rc<Struct>,
+    pub header: Arc<Structured>,
+    pub payload: Arc<Structured>,
     pub issuer: Box<str>,
     pub subject: Box<str>,
     pub audiences: Vec<Box<str>>,
@@ -81,24 +81,22 @@ impl Token {
         if text.len() > MAX_LENGTH {
             return Err(Status::JwtBadFormat);
         }
-        let mut parts = text.split('.');
+        // Parts with nothing in them count for nothing, as in Envoy.
+        let mut parts = text.split('.').filter(|part| !part.is_empty());
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(Status::JwtBadFormat);
         };
-        if header.is_empty() || payload.is_empty() || signature.is_empty() {
-            return Err(Status::JwtBadFormat);
-        }
         let head = decode(header).ok_or(Status::JwtHeaderBadBase64)?;
-        let head = Struct::from_json(&head).ok_or(Status::JwtHeaderBadJson)?;
-        let Some(Value::Text(algorithm)) = head.get("alg") else {
+        let head = Structured::from_json(&head).ok_or(Status::JwtHeaderBadJson)?;
+        let Some(Structured::Text(algorithm)) = head.get("alg") else {
             return Err(Status::JwtHeaderBadAlg);
         };
         let algorithm = Algorithm::named(algorithm).ok_or(Status::JwtHeaderNotImplementedAlg)?;
         let key_id = self::text(&head, "kid").ok_or(Status::JwtHeaderBadKid)?;
         let body = decode(payload).ok_or(Status::JwtPayloadBadBase64)?;
-        let claims = Struct::from_json(&body).ok_or(Status::JwtPayloadBadJson)?;
+        let claims = Structured::from_json(&body).ok_or(Status::JwtPayloadBadJson)?;
         let issuer = self::text(&claims, "iss").ok_or(Status::JwtIssNotString)?;
         let subject = self::text(&claims, "sub").ok_or(Status::JwtSubNotString)?;
         seconds(
@@ -121,7 +119,6 @@ impl Token {
         )?;
         self::text(&claims, "jti").ok_or(Status::JwtJtiNotString)?;
         let audiences = audiences(&claims).ok_or(Status::JwtAudNotString)?;
-        let signed = header.len().saturating_add(1).saturating_add(payload.len());
         Ok(Self {
             algorithm,
             key_id: key_id.into(),
@@ -133,10 +130,10 @@ impl Token {
             signature: decode(signature)
                 .ok_or(Status::JwtSignatureBadBase64)?
                 .into(),
-            signed: text.get(..signed).unwrap_or_default().into(),
+            signed: format!("{header}.{payload}").into(),
             payload_at: header.len().saturating_add(1),
-            header: Rc::new(head),
-            payload: Rc::new(claims),
+            header: Arc::new(head),
+            payload: Arc::new(claims),
         })
     }
 
@@ -165,17 +162,17 @@ impl Token {
 }
 
 /// A text, empty if it is not there; `None`: it is something else.
-fn text<'s>(fields: &'s Struct, name: &str) -> Option<&'s str> {
+fn text<'s>(fields: &'s Structured, name: &str) -> Option<&'s str> {
     match fields.get(name) {
         None => Some(""),
-        Some(Value::Text(text)) => Some(text),
+        Some(Structured::Text(text)) => Some(text),
         Some(_) => None,
     }
 }
 
 /// Whole seconds, 0 if it is not there.
 fn seconds(
-    claims: &Struct,
+    claims: &Structured,
     name: &str,
     wrong_type: Status,
     out_of_range: Status,
@@ -183,22 +180,22 @@ fn seconds(
     match claims.get(name) {
         None => Ok(0),
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // In the range.
-        Some(Value::Number(number)) if (0.0..u64::MAX as f64).contains(number) => {
+        Some(Structured::Number(number)) if (0.0..u64::MAX as f64).contains(number) => {
             Ok(*number as u64)
         }
-        Some(Value::Number(_)) => Err(out_of_range),
+        Some(Structured::Number(_)) => Err(out_of_range),
         Some(_) => Err(wrong_type),
     }
 }
 
 /// One text, or a list of them.
-fn audiences(claims: &Struct) -> Option<Vec<Box<str>>> {
+fn audiences(claims: &Structured) -> Option<Vec<Box<str>>> {
     match claims.get("aud") {
         None => Some(Vec::new()),
-        Some(Value::Text(one)) => Some(vec![one.clone()]),
-        Some(Value::List(list)) => {
-            let each = |value: &Value| match value {
-                Value::Text(one) => Some(one.clone()),
+        Some(Structured::Text(one)) => Some(vec![one.clone()]),
+        Some(Structured::List(list)) => {
+            let each = |value: &Structured| match value {
+                Structured::Text(one) => Some(one.clone()),
                 _ => None,
             };
             list.iter().map(each).collect()

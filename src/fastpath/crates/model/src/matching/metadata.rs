@@ -1,140 +1,206 @@
-//! Dynamic metadata as matchers see it.
+//! Values of dynamic metadata (`google.protobuf.Value`), and what matchers say of them.
 
-use crate::resources::metadata::{MetadataMatcher, NumberMatch, ValueMatcher};
-use crate::value::{Struct, Value};
+use crate::resources::rbac::ValueMatcher;
+use crate::value;
 
-/// Where routes look for it.
-pub trait Metadata {
-    /// The value at a path of keys.
-    fn value(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
-}
-
-/// Nothing has set any.
-#[derive(Debug, Clone, Copy)]
-pub struct NoMetadata;
-
-impl Metadata for NoMetadata {
-    fn value(&self, _: &str, _: &[Box<str>]) -> Option<MetadataValue<'_>> {
-        None
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MetadataValue<'a> {
+/// A value with structure, which somebody outside has set.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Structured {
     Null,
     Bool(bool),
     Number(f64),
-    Text(&'a str),
-    List(&'a [Value]),
-    Struct(&'a Struct),
+    Text(Box<str>),
+    List(Box<[Structured]>),
+    /// In the order of the keys.
+    Struct(Box<[(Box<str>, Structured)]>),
 }
 
-impl<'a> From<&'a Value> for MetadataValue<'a> {
-    fn from(value: &'a Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::Bool(flag) => Self::Bool(*flag),
-            Value::Number(number) => Self::Number(*number),
-            Value::Text(text) => Self::Text(text),
-            Value::List(values) => Self::List(values),
-            Value::Struct(fields) => Self::Struct(fields),
+/// A value as it is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MetadataValue<'a> {
+    Text(&'a str),
+    Bool(bool),
+    Structured(&'a Structured),
+}
+
+impl Structured {
+    /// What is at a path of keys inside it.
+    #[must_use]
+    pub fn at(&self, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        let Some((key, rest)) = path.split_first() else {
+            return Some(match self {
+                Self::Text(text) => MetadataValue::Text(text),
+                Self::Bool(flag) => MetadataValue::Bool(*flag),
+                other => MetadataValue::Structured(other),
+            });
+        };
+        let Self::Struct(fields) = self else {
+            return None;
+        };
+        let found = fields.iter().find(|(name, _)| name == key);
+        found.and_then(|(_, value)| value.at(rest))
+    }
+
+    /// As JSON, as Envoy logs it. `string` appends a text as a JSON string.
+    pub fn write_json(&self, out: &mut String, string: fn(&mut String, &str)) {
+        match self {
+            Self::Null => out.push_str("null"),
+            Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            Self::Number(number) => write_number(*number, out),
+            Self::Text(text) => string(out, text),
+            Self::List(items) => {
+                out.push('[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    item.write_json(out, string);
+                }
+                out.push(']');
+            }
+            Self::Struct(fields) => {
+                out.push('{');
+                for (at, (key, value)) in fields.iter().enumerate() {
+                    if at > 0 {
+                        out.push(',');
+                    }
+                    string(out, key);
+                    out.push(':');
+                    value.write_json(out, string);
+                }
+                out.push('}');
+            }
         }
     }
 }
 
-impl MetadataMatcher {
-    /// Of what is at its path.
-    #[must_use]
-    pub fn matches(&self, value: Option<MetadataValue<'_>>) -> bool {
-        value.is_some_and(|value| self.value.matches(value)) != self.invert
+/// What JSON has no number for is text in it.
+fn write_number(number: f64, out: &mut String) {
+    if number.is_nan() {
+        out.push_str("\"NaN\"");
+    } else if number.is_infinite() {
+        out.push_str(if number > 0.0 {
+            "\"Infinity\""
+        } else {
+            "\"-Infinity\""
+        });
+    } else {
+        value::write_number(number, out);
     }
 }
 
 impl ValueMatcher {
-    fn matches(&self, value: MetadataValue<'_>) -> bool {
+    pub(super) fn matches(&self, value: MetadataValue<'_>) -> bool {
         match (self, value) {
-            (Self::Null, MetadataValue::Null) => true,
-            (Self::Number(matcher), MetadataValue::Number(number)) => matcher.matches(number),
             (Self::String(matcher), MetadataValue::Text(text)) => matcher.matches(text.as_bytes()),
             (Self::Bool(want), MetadataValue::Bool(is)) => *want == is,
-            (Self::OneOf(matcher), MetadataValue::List(values)) => {
-                values.iter().any(|value| matcher.matches(value.into()))
-            }
             (Self::Present(want), _) => *want,
             (Self::Or(any), value) => any.iter().any(|matcher| matcher.matches(value)),
-            (Self::Null | Self::Number(_) | Self::String(_) | Self::Bool(_) | Self::OneOf(_), _) => {
-                false
+            (Self::Null, MetadataValue::Structured(Structured::Null)) => true,
+            (Self::Number(want), MetadataValue::Structured(Structured::Number(is))) => *want == *is,
+            (Self::NumberIn { start, end }, MetadataValue::Structured(Structured::Number(is))) => {
+                *start <= *is && *is < *end
             }
-        }
-    }
-}
-
-impl NumberMatch {
-    fn matches(self, number: f64) -> bool {
-        match self {
-            #[allow(clippy::float_cmp)] // Exact is what it says.
-            Self::Exact(exact) => number == exact,
-            Self::Range(start, end) => (start..end).contains(&number),
+            (Self::OneOf(matcher), MetadataValue::Structured(Structured::List(items))) => items
+                .iter()
+                .filter_map(|item| item.at(&[]))
+                .any(|item| matcher.matches(item)),
+            (
+                Self::String(_)
+                | Self::Bool(_)
+                | Self::Null
+                | Self::Number(_)
+                | Self::NumberIn { .. }
+                | Self::OneOf(_),
+                _,
+            ) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
-    use crate::resources::route::{StringMatcher, StringPattern};
 
-    fn exact(text: &str) -> ValueMatcher {
-        ValueMatcher::String(StringMatcher {
-            pattern: StringPattern::Exact(text.as_bytes().into()),
-            ignore_case: false,
-        })
+    fn value() -> Structured {
+        let list = [
+            Structured::Number(1.5),
+            Structured::Bool(true),
+            Structured::Null,
+        ];
+        let inner = [("l".into(), Structured::List(list.into()))];
+        let fields = [
+            ("in".into(), Structured::Struct(inner.into())),
+            ("t".into(), Structured::Text("a\"".into())),
+        ];
+        Structured::Struct(fields.into())
     }
 
     #[test]
-    fn each_kind_matches_its_own() {
-        let json = br#"{"n": null, "t": "x", "f": 1.5, "l": ["y", "x", 2], "b": true, "s": {}}"#;
-        let fields = Struct::from_json(json).unwrap();
-        let found = |matcher: &ValueMatcher| -> String {
-            let matching = fields.iter().filter(|(_, v)| matcher.matches((*v).into()));
-            matching.map(|(name, _)| name).collect()
+    fn paths_lead_into_structures() {
+        let value = value();
+        let at = |path: &[&str]| {
+            let path: Vec<Box<str>> = path.iter().map(|key| Box::from(*key)).collect();
+            value.at(&path)
         };
-        let number = |matcher| ValueMatcher::Number(matcher);
-        for (matcher, expected) in [
-            (ValueMatcher::Null, "n"),
-            (exact("x"), "t"),
-            (exact("y"), ""),
-            (ValueMatcher::OneOf(exact("x").into()), "l"),
-            (ValueMatcher::OneOf(exact("z").into()), ""),
-            (ValueMatcher::OneOf(number(NumberMatch::Exact(2.0)).into()), "l"),
-            (number(NumberMatch::Exact(1.5)), "f"),
-            (number(NumberMatch::Range(1.5, 2.0)), "f"),
-            (number(NumberMatch::Range(1.0, 1.5)), ""),
-            (ValueMatcher::Bool(true), "b"),
-            (ValueMatcher::Bool(false), ""),
-            (ValueMatcher::Present(true), "bflnst"),
-            (ValueMatcher::Present(false), ""),
-            (ValueMatcher::Or(vec![exact("x"), ValueMatcher::Null]), "nt"),
+        assert_eq!(at(&["t"]), Some(MetadataValue::Text("a\"")));
+        assert!(matches!(
+            at(&["in", "l"]),
+            Some(MetadataValue::Structured(Structured::List(_)))
+        ));
+        assert_eq!(at(&["t", "x"]), None);
+        assert_eq!(at(&["no"]), None);
+    }
+
+    #[test]
+    fn matchers_of_every_kind() {
+        use ValueMatcher as V;
+        let list = Structured::List([Structured::Number(1.5), Structured::Text("x".into())].into());
+        let number = Structured::Number(1.5);
+        let one_of = |matcher| V::OneOf(Box::new(matcher));
+        for (matcher, value, want) in [
+            (V::Number(1.5), &number, true),
+            (V::Number(2.0), &number, false),
+            (
+                V::NumberIn {
+                    start: 1.5,
+                    end: 2.0,
+                },
+                &number,
+                true,
+            ),
+            (
+                V::NumberIn {
+                    start: 1.0,
+                    end: 1.5,
+                },
+                &number,
+                false,
+            ),
+            (V::Null, &Structured::Null, true),
+            (V::Null, &number, false),
+            (one_of(V::Number(1.5)), &list, true),
+            (one_of(V::Bool(true)), &list, false),
+            (one_of(V::Number(1.5)), &number, false),
+            (V::Present(true), &list, true),
         ] {
-            assert_eq!(found(&matcher), expected, "{matcher:?}");
+            let shown = format!("{matcher:?} {value:?}");
+            assert_eq!(matcher.matches(value.at(&[]).unwrap()), want, "{shown}");
         }
     }
 
     #[test]
-    fn what_is_absent_matches_when_inverted() {
-        let matcher = |invert| MetadataMatcher {
-            filter: "f".into(),
-            path: vec!["k".into()],
-            value: exact("x"),
-            invert,
-        };
-        for (value, plain) in [
-            (None, false),
-            (Some(MetadataValue::Text("x")), true),
-            (Some(MetadataValue::Bool(true)), false),
-        ] {
-            assert_eq!(matcher(false).matches(value), plain);
-            assert_eq!(matcher(true).matches(value), !plain);
-        }
+    fn json() {
+        let mut out = String::new();
+        value().write_json(&mut out, |out, text| {
+            let _ = write!(out, "<{text}>");
+        });
+        assert_eq!(out, "{<in>:{<l>:[1.5,true,null]},<t>:<a\">}");
+        let mut out = String::new();
+        Structured::Number(f64::NAN).write_json(&mut out, |_, _| ());
+        Structured::Number(3.0).write_json(&mut out, |_, _| ());
+        assert_eq!(out, "\"NaN\"3");
     }
 }

@@ -5,12 +5,13 @@ pub mod chain_tree;
 pub mod filter_chain;
 mod header;
 mod hosts;
+pub mod metadata;
 pub mod query;
 pub mod rbac;
 mod route;
 mod string;
 
-pub use route::{Peer, with_plain_path};
+pub use route::{Metadata, NoMetadata, Peer, with_plain_path};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::header_mutation::{HeaderAdd, HeaderName};
+use super::jwt_authn::{JwtAuthn, RouteJwtAuthn};
 use super::rbac::HttpRbac;
 use super::route::{HeaderMatcher, StringMatcher};
 
@@ -36,6 +37,8 @@ pub enum HttpFilter {
     },
     /// `envoy.filters.http.rbac`.
     Rbac(Arc<HttpRbac>),
+    /// `envoy.filters.http.jwt_authn`.
+    JwtAuthn(Arc<JwtAuthn>),
     /// `envoy.filters.http.fault`.
     Fault(Arc<Fault>),
     /// `envoy.filters.http.cors`: what it does is said by routes.
@@ -62,6 +65,7 @@ pub enum RouteFilter {
 pub enum RouteFilterConfig {
     /// `RBACPerRoute`; `None`: without rules, everybody passes.
     Rbac(Option<Arc<HttpRbac>>),
+    JwtAuthn(Arc<RouteJwtAuthn>),
     Fault(Arc<Fault>),
     Cors(Arc<CorsPolicy>),
     HeaderMutation(Arc<Mutations>),

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hcm::Cidr;
-use super::metadata::MetadataMatcher;
 use super::route::{HeaderMatcher, StringMatcher};
 use super::tls::SanMatcher;
 
@@ -124,4 +123,34 @@ pub enum Source {
     Direct,
     /// `remote_ip`: as `x-forwarded-for` has it, too, where there is a request.
     Remote,
+}
+
+/// `envoy.type.matcher.v3.MetadataMatcher`, of dynamic metadata.
+#[derive(Debug)]
+pub struct MetadataMatcher {
+    /// The namespace.
+    pub filter: Box<str>,
+    /// Keys, one inside the other; never empty.
+    pub path: Vec<Box<str>>,
+    pub value: ValueMatcher,
+    pub invert: bool,
+}
+
+/// `envoy.type.matcher.v3.ValueMatcher`.
+#[derive(Debug)]
+pub enum ValueMatcher {
+    String(StringMatcher),
+    Bool(bool),
+    /// Any value; `false` matches nothing, not even absence.
+    Present(bool),
+    Or(Vec<ValueMatcher>),
+    Null,
+    Number(f64),
+    /// From the first up to but without the second.
+    NumberIn {
+        start: f64,
+        end: f64,
+    },
+    /// `list_match`: of a list's values.
+    OneOf(Box<ValueMatcher>),
 }

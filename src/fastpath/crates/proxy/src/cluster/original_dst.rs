@@ -93,7 +93,7 @@ impl OriginalHosts {
             let place = self.config.metadata.as_ref()?;
             match cx.facts?.metadata(&place.namespace, &place.key)? {
                 MetadataValue::Text(text) => read(text),
-                MetadataValue::Bool(_) => None,
+                MetadataValue::Bool(_) | MetadataValue::Structured(_) => None,
             }
         };
         let of_header = || {

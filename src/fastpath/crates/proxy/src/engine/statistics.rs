@@ -263,6 +263,10 @@ fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilt
                 );
                 declared.http_rbac.insert(names);
             }
+            HttpFilter::JwtAuthn(jwt) => {
+                let prefix = jwt.stat_prefix.to_string();
+                declared.jwt_authn.insert((hcm.into(), prefix));
+            }
             HttpFilter::Fault(_) => {
                 declared.faults.insert(hcm.into());
             }

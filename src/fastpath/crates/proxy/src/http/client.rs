@@ -56,8 +56,9 @@ pub enum Spoken {
 }
 
 impl Client {
-    /// For a copy of one of its requests, which holds no place of its connection.
-    pub fn of_mirror(of: &Self) -> Self {
+    /// For a request of our own that one of its requests is the cause of, which holds no place of its
+    /// connection and has nothing of what is its own.
+    pub fn of_ours(of: &Self) -> Self {
         Self {
             peer: of.peer.clone(),
             direct_peer: of.direct_peer.clone(),

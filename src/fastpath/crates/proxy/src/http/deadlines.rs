@@ -41,7 +41,7 @@ impl Worker {
         if let Some(stream) = d.stream.take() {
             return match expired(&stream, now) {
                 None if now >= stream.wait_until => {
-                    self.resume_request(d, stream);
+                    self.resume_request(d, stream, None);
                     Alive::Yes
                 }
                 None if now >= stream.retry.at => self.retry_now(d, stream),

@@ -14,6 +14,7 @@ use proto::h1::{HeadLimits, HeadReader};
 use super::client::{Client, Spoken};
 use super::deadlines::{head_deadline, millis, next_deadline};
 use super::failure::Failure;
+use super::own_call::Ours;
 use super::stream::{Stream, Upstreaming};
 use crate::http2::carrier::Carrier;
 use crate::net::io::{Input, Io, Scratch};
@@ -538,9 +539,19 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
-        if stream.is_mirror {
-            self.end_mirror();
-            return self.recycle(stream);
+        match stream.ours.take() {
+            None => {}
+            Some(Ours::Mirror) => {
+                self.end_mirror();
+                return self.recycle(stream);
+            }
+            Some(Ours::Call(call)) => {
+                self.end_own_call(d, &mut stream, *call);
+                return self.recycle(stream);
+            }
+        }
+        if let Some(call) = stream.awaits.take() {
+            self.cancel_call(call);
         }
         self.end_retries(&mut stream);
         self.end_filters(&mut stream);
@@ -578,7 +589,7 @@ impl Worker {
     /// `close_downstream`; `failure` is what the stream ends with.
     pub fn close_downstream_for(&mut self, mut d: Box<Downstream>, abrupt: bool, failure: Failure) {
         if let Some(stream) = d.stream.take() {
-            if !stream.is_mirror {
+            if stream.ours.is_none() {
                 d.client.http.stats().inc(HcmCounter::DownstreamRqRxReset);
             }
             self.abandon_stream(&mut d, stream, failure);

@@ -31,6 +31,9 @@ impl Worker {
     /// Answers with a failure and ends the stream. The upstream, if any, has been let go.
     pub fn reply_failure(&mut self, d: &mut Downstream, mut s: Box<Stream>, failure: Failure) {
         s.info.flags.insert(failure.flags(false));
+        if let Some(ours) = &mut s.ours {
+            ours.fail(failure);
+        }
         let host = s.host.as_ref().map(|host| &host.address);
         let of_connecting = failure.connect_details(host);
         if let Some(error) = failure.connect_error(host) {
@@ -39,7 +42,7 @@ impl Worker {
         count_timeout(d, failure);
         let stats = d.client.http.stats();
         match failure {
-            _ if s.is_mirror => {}
+            _ if s.ours.is_some() => {}
             Failure::NoRoute => stats.inc(HcmCounter::NoRoute),
             Failure::ClusterNotFound { .. } => stats.inc(HcmCounter::NoCluster),
             Failure::PathNormalization => {
@@ -180,7 +183,7 @@ impl Worker {
             s.response.headers.set(Known::GrpcStatus, status);
         }
         let body = reply.body.as_deref().unwrap_or_default();
-        self.local_reply(d, s, reply.status, body.as_bytes(), reply.details);
+        self.local_reply(d, s, reply.status, body, reply.details);
     }
 
     /// 307 to the normalised path.
@@ -222,11 +225,13 @@ impl Worker {
         s.info.details = Some(failure.details(true));
         count_timeout(d, failure);
         let stats = d.client.http.stats();
-        if !s.is_mirror {
+        if let Some(ours) = &mut s.ours {
+            ours.fail(failure);
+        } else {
             stats.inc(HcmCounter::DownstreamRqTxReset);
-        }
-        if failure.is_upstream() && !s.is_mirror {
-            stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
+            if failure.is_upstream() {
+                stats.inc(HcmCounter::RqResetAfterDownstreamResponseStarted);
+            }
         }
         // So that nobody takes the short body for a whole one.
         d.closing = Closing::AfterFlush;

@@ -8,6 +8,7 @@ pub mod filters;
 pub mod grpc;
 pub mod local_reply;
 mod network_filters;
+pub mod own_call;
 pub mod path;
 pub mod request;
 pub mod request_id;

@@ -21,7 +21,7 @@ impl Worker {
         out: &mut Vec<u8>,
         end: bool,
     ) {
-        if s.is_mirror {
+        if s.ours.is_some() {
             s.response_started = true;
             return;
         }

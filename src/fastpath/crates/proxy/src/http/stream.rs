@@ -7,6 +7,7 @@ use proto::HeaderMap;
 use proto::h1::{BodyDecoder, BodyLength, RequestHead, ResponseHead};
 
 use super::filters::Filter;
+use super::own_call::Ours;
 use super::upgrade::Tunnel;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
@@ -64,8 +65,10 @@ pub struct Stream {
     pub retry: Retry,
     /// The mirror policies whose copy waits for the end of the request, as bits.
     pub mirrors: u32,
-    /// It is such a copy: nobody is answered.
-    pub is_mirror: bool,
+    /// It is no client's: nobody is answered.
+    pub ours: Option<Ours>,
+    /// The call whose answer a filter waits for (`own_call`).
+    pub awaits: Option<Key>,
 
     pub request_decoder: BodyDecoder,
     pub response_decoder: BodyDecoder,
@@ -157,7 +160,8 @@ impl Default for Stream {
             priority: RoutingPriority::Default,
             retry: Retry::default(),
             mirrors: 0,
-            is_mirror: false,
+            ours: None,
+            awaits: None,
             request_decoder: BodyDecoder::new(BodyLength::None),
             response_decoder: BodyDecoder::new(BodyLength::None),
             request_complete: false,
@@ -223,7 +227,8 @@ impl Stream {
         self.priority = RoutingPriority::Default;
         self.retry.reset();
         self.mirrors = 0;
-        self.is_mirror = false;
+        self.ours = None;
+        self.awaits = None;
         self.request_complete = false;
         self.request_head_sent = false;
         self.upload_blocked = false;

@@ -46,7 +46,8 @@ impl Stream {
     /// Whether all of the request is here, so that a client that leaves gives it up.
     pub fn is_given_up_by_leaving(&self) -> bool {
         match self.tunnel {
-            Tunnel::No | Tunnel::Refused => self.request_complete,
+            // As Envoy, a request that waits for an answer to a call takes no notice of its body.
+            Tunnel::No | Tunnel::Refused => self.request_complete || self.awaits.is_some(),
             Tunnel::Asked => true,
             Tunnel::Open => false,
         }

@@ -131,6 +131,27 @@ impl ConnectionFacts {
         })
     }
 
+    /// All of a namespace that filters have set.
+    pub fn all_metadata<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a str, MetadataValue<'a>)> + 'a {
+        let failure = self.metadata(namespace, TLS_FAILURE_KEY);
+        let failure = failure.filter(|_| namespace == TLS_NAMESPACE);
+        let failure = failure.map(|failure| (TLS_FAILURE_KEY, failure));
+        let of_it = self
+            .metadata
+            .iter()
+            .filter(move |m| *m.namespace == *namespace);
+        failure.into_iter().chain(of_it.map(|m| {
+            let value = match &m.value {
+                OwnValue::Text(text) => MetadataValue::Text(text),
+                OwnValue::Bool(flag) => MetadataValue::Bool(*flag),
+            };
+            (&*m.key, value)
+        }))
+    }
+
     /// Sets metadata; what is there already stays, as in Envoy.
     pub(super) fn add_metadata(&mut self, namespace: &str, key: &str, value: &[u8]) {
         if self.metadata(namespace, key).is_none() {

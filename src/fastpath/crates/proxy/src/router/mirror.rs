@@ -2,7 +2,7 @@
 //! they say goes nowhere (`Router::Filter::maybeDoShadowing`).
 //!
 //! Theory of operation. A copy is an exchange like others whose client is a stream of a connection
-//! that there is not: what is sent to it vanishes in `http2::carrier`. It is in no access log and
+//! that there is not (`http::own_call`): what is sent to it vanishes. It is in no access log and
 //! in no number of the connection manager; the cluster that it goes to counts it.
 
 use std::rc::Rc;
@@ -13,29 +13,18 @@ use proto::Known;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::lb::LbContext;
-use crate::http::client::Client;
 use crate::http::downstream::Downstream;
+use crate::http::own_call::Ours;
 use crate::http::request::split_port;
 use crate::http::stream::Stream;
-use crate::http2::carrier::{Carrier, StreamCarrier};
 use crate::telemetry::stats::ClusterCounter;
 use crate::worker::Worker;
-use crate::worker::slots::Key;
-use crate::worker::timers::NEVER;
 
 /// Copies of one worker that are under way. Those beyond it are not made, and counted.
 const MAX_MIRRORS: usize = 1024;
 
 /// A body may be as large as this, whatever the limit for retries is.
 pub const MIRRORED_BODY: usize = 1 << 20;
-
-/// A copy that begins with the next turn.
-#[derive(Debug)]
-pub struct Mirror {
-    d: Box<Downstream>,
-    s: Box<Stream>,
-    priority: RoutingPriority,
-}
 
 impl Worker {
     /// Which policies take this request, as bits.
@@ -91,7 +80,7 @@ impl Worker {
         };
         let now = self.clock.now_ms();
         let mut copy = self.new_stream();
-        copy.is_mirror = true;
+        copy.ours = Some(Ours::Mirror);
         copy.request.clone_from(&s.request);
         if !policy.keeps_host {
             let host = with_suffix(s.request.authority());
@@ -116,20 +105,8 @@ impl Worker {
         if copy.request_complete {
             copy.route_deadline = now.saturating_add(s.route_timeout_ms);
         }
-        let mut carrier = StreamCarrier::new(Key::NOBODY, 0);
-        carrier.ended = true;
-        // The end of the exchange is not waited for.
-        carrier.gone = true;
-        let key = self.downstreams.reserve();
-        let client = Rc::new(Client::of_mirror(&d.client));
-        let mut to_nobody = Box::new(Downstream::new(key, Carrier::Stream(carrier), client, now));
-        to_nobody.inbuf.clone_from(&s.retry.body);
         self.mirrors = self.mirrors.saturating_add(1);
-        self.new_mirrors.push(Mirror {
-            d: to_nobody,
-            s: copy,
-            priority,
-        });
+        self.begin_own(&d.client, copy, s.retry.body.clone(), priority);
     }
 
     fn mirror_cluster(&self, s: &Stream, name: &ClusterOrHeader) -> Option<Rc<ClusterRuntime>> {
@@ -141,19 +118,6 @@ impl Worker {
             }
         };
         self.clusters.get(name).cloned()
-    }
-
-    /// Begins the copies of this turn.
-    pub fn start_mirrors(&mut self) {
-        for Mirror { mut d, s, priority } in std::mem::take(&mut self.new_mirrors) {
-            let deadline = s.deadline();
-            if deadline != NEVER {
-                self.arm_downstream(&d, deadline);
-            }
-            self.acquire(&mut d, s, priority);
-            let alive = self.drive(&mut d);
-            self.settle(d, alive);
-        }
     }
 
     /// A copy has ended.

@@ -22,6 +22,7 @@ use crate::cluster::lb::LbContext;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::filters::Flow;
+use crate::http::own_call::Answer;
 use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::http::upgrade::{Tunnel, ends_as_udp};
@@ -40,28 +41,7 @@ impl Worker {
             return self.reply_failure(d, s, Failure::NoRoute);
         }
         d.client.http.stats().inc(HcmCounter::RqTotal);
-        let table = d.client.http.routes();
-        let random = self.rng.u64(..);
-        let ignore_port = table.0.ignore_port_in_host_matching;
-        let hosts = &table.0.hosts;
-        let found = hosts
-            .position(s.request.authority(), ignore_port)
-            .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
-        // As in Envoy the route is that of the request as it came.
-        let shown = d.client.shown();
-        let route_at = found.and_then(|(_, host)| host.position(&s.request, shown, random));
-        if let Some((host_at, host)) = found {
-            let needs_tls = match host.require_tls {
-                RequireTls::None => false,
-                RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
-                RequireTls::All => true,
-            };
-            s.needs_tls =
-                needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https");
-            if let Some(route_at) = route_at.filter(|_| !s.needs_tls) {
-                self.take_route(d, &mut s, RouteRef::new(table, host_at, route_at), random);
-            }
-        }
+        self.choose_route(d, &mut s);
         self.begin_filters(d, &mut s);
         let route = s.route.clone();
         let route = route.as_ref().and_then(RouteRef::route);
@@ -80,6 +60,43 @@ impl Worker {
         self.follow(d, s, flow);
     }
 
+    /// Finds the route of a request as it is now.
+    fn choose_route(&mut self, d: &Downstream, s: &mut Stream) {
+        let table = d.client.http.routes();
+        let random = self.rng.u64(..);
+        let ignore_port = table.0.ignore_port_in_host_matching;
+        let hosts = &table.0.hosts;
+        let found = hosts
+            .position(s.request.authority(), ignore_port)
+            .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
+        // As in Envoy the route is that of the request as it came.
+        let shown = d.client.shown();
+        let route_at =
+            found.and_then(|(_, host)| host.position(&s.request, shown, &s.info.metadata, random));
+        if let Some((host_at, host)) = found {
+            let needs_tls = match host.require_tls {
+                RequireTls::None => false,
+                RequireTls::ExternalOnly => !s.request.headers.contains(Known::XEnvoyInternal),
+                RequireTls::All => true,
+            };
+            s.needs_tls =
+                needs_tls && s.request.headers.get(Known::XForwardedProto) != Some(b"https");
+            if let Some(route_at) = route_at.filter(|_| !s.needs_tls) {
+                self.take_route(d, s, RouteRef::new(table, host_at, route_at), random);
+            }
+        }
+    }
+
+    /// The request was changed by a filter: another route may be its own. Filters stay those that
+    /// were chosen.
+    pub fn choose_route_again(&mut self, d: &Downstream, s: &mut Stream) {
+        s.route = None;
+        s.weighted = None;
+        s.cluster = None;
+        s.needs_tls = false;
+        self.choose_route(d, s);
+    }
+
     /// The route of a request, and all that it decides before filters see the request.
     fn take_route(&mut self, d: &Downstream, s: &mut Stream, route: RouteRef, random: u64) {
         if let Some(forward) = route.forward() {
@@ -96,10 +113,15 @@ impl Worker {
         s.route = Some(route);
     }
 
-    /// A filter has held the request long enough.
-    pub fn resume_request(&mut self, d: &mut Downstream, mut s: Box<Stream>) {
+    /// A filter has held the request long enough, or has got what it was waiting for.
+    pub fn resume_request(
+        &mut self,
+        d: &mut Downstream,
+        mut s: Box<Stream>,
+        answer: Option<Answer>,
+    ) {
         s.last_activity = self.clock.now_ms();
-        let flow = self.resume_head(d, &mut s);
+        let flow = self.resume_head(d, &mut s, answer);
         self.follow(d, s, flow);
         // Of its body some may be here.
         self.ready_downstreams.push(d.key);
@@ -115,6 +137,7 @@ impl Worker {
                 self.arm_downstream(d, deadline);
                 d.stream = Some(s);
             }
+            Flow::Hold => d.stream = Some(s),
             Flow::Reply(reply) => self.reply_of_filter(d, s, reply),
         }
     }

@@ -1,9 +1,10 @@
-//! Dynamic metadata of a request: what HTTP filters tell each other, and logs. Nothing in it is
-//! copied: keys and texts are those of the configuration.
+//! Dynamic metadata of a request: what HTTP filters tell each other, and logs. What is not from
+//! outside is not copied: keys and texts are those of the configuration.
 
 use std::sync::Arc;
 
-use model::matching::rbac::MetadataValue;
+use model::matching::Metadata;
+use model::matching::metadata::{MetadataValue, Structured};
 
 #[derive(Debug, Clone, Default)]
 pub struct DynamicMetadata(Vec<Entry>);
@@ -26,6 +27,8 @@ pub enum Value {
     Fixed(&'static str),
     Given(Arc<str>),
     Flag(bool),
+    /// What a server outside has said.
+    Said(Arc<Structured>),
 }
 
 impl Key {
@@ -34,6 +37,18 @@ impl Key {
             Self::Fixed(text) => text,
             Self::Given(text) => text,
         }
+    }
+}
+
+impl Value {
+    fn at(&self, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        let plain = match self {
+            Self::Fixed(text) => MetadataValue::Text(text),
+            Self::Given(text) => MetadataValue::Text(text),
+            Self::Flag(flag) => MetadataValue::Bool(*flag),
+            Self::Said(said) => return said.at(path),
+        };
+        path.is_empty().then_some(plain)
     }
 }
 
@@ -55,17 +70,38 @@ impl DynamicMetadata {
     #[must_use]
     pub fn get(&self, namespace: &str, key: &str) -> Option<MetadataValue<'_>> {
         let same = |entry: &&Entry| entry.namespace == namespace && entry.key.as_str() == key;
-        let found = self.0.iter().find(same)?;
-        Some(match &found.value {
-            Value::Fixed(text) => MetadataValue::Text(text),
-            Value::Given(text) => MetadataValue::Text(text),
-            Value::Flag(flag) => MetadataValue::Bool(*flag),
-        })
+        self.0.iter().find(same)?.value.at(&[])
+    }
+
+    /// What is at a path of keys, one inside the other.
+    #[must_use]
+    pub fn at(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        let (key, rest) = path.split_first()?;
+        let same = |entry: &&Entry| entry.namespace == namespace && entry.key.as_str() == &**key;
+        self.0.iter().find(same)?.value.at(rest)
+    }
+
+    /// All of a namespace.
+    pub fn all<'a>(
+        &'a self,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a str, MetadataValue<'a>)> + 'a {
+        let of_it = self
+            .0
+            .iter()
+            .filter(move |entry| entry.namespace == namespace);
+        of_it.filter_map(|entry| Some((entry.key.as_str(), entry.value.at(&[])?)))
     }
 
     /// Forgets all of it and keeps the memory.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl Metadata for DynamicMetadata {
+    fn at(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        self.at(namespace, path)
     }
 }
 
@@ -82,6 +118,18 @@ mod tests {
         assert_eq!(metadata.get("n", "k"), Some(MetadataValue::Text("2")));
         assert_eq!(metadata.get("m", "k"), Some(MetadataValue::Bool(true)));
         assert_eq!(metadata.get("n", "other"), None);
+        let inner = Structured::Struct([("x".into(), Structured::Text("3".into()))].into());
+        metadata.set("n", Key::Given("in".into()), Value::Said(inner.into()));
+        let at = |path: &[&str]| {
+            let path: Vec<Box<str>> = path.iter().map(|key| Box::from(*key)).collect();
+            metadata.at("n", &path)
+        };
+        assert_eq!(at(&["in", "x"]), Some(MetadataValue::Text("3")));
+        assert_eq!(at(&["k"]), Some(MetadataValue::Text("2")));
+        assert_eq!(at(&["k", "x"]), None);
+        assert_eq!(at(&[]), None);
+        let keys: Vec<_> = metadata.all("n").map(|(key, _)| key).collect();
+        assert_eq!(keys, ["k", "in"]);
         metadata.clear();
         assert_eq!(metadata.get("n", "k"), None);
     }

@@ -97,7 +97,7 @@ impl Worker {
                     end_sent = done && d.carrier.is_stream();
                     if !s.filters_see_bodies {
                         s.info.bytes_sent = s.info.bytes_sent.saturating_add(len as u64);
-                        client_gone |= !self.send_response_data(d, &s, out, body, done);
+                        client_gone |= !self.send_response_data(d, &mut s, out, body, done);
                     } else {
                         match self.send_filtered_response(d, &mut s, out, body, done) {
                             Ok(alive) => client_gone |= !alive,
@@ -145,13 +145,13 @@ impl Worker {
     fn send_response_data(
         &mut self,
         d: &mut Downstream,
-        s: &Stream,
+        s: &mut Stream,
         out: &mut Vec<u8>,
         body: &[u8],
         end: bool,
     ) -> bool {
-        if s.is_mirror {
-            return true;
+        if let Some(ours) = &mut s.ours {
+            return ours.take_body(body);
         }
         if let Carrier::Stream(carrier) = &mut d.carrier {
             self.send_on_stream(carrier, body, end);

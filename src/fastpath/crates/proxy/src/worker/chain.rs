@@ -18,6 +18,7 @@ use super::rbac::RbacFilter;
 use super::timers::NEVER;
 use crate::http::filters::Configured;
 use crate::http::filters::fault::FaultCounts;
+use crate::http::filters::jwt_authn::JwksStore;
 use crate::router;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
 use crate::worker::command::ServerTls;
@@ -130,14 +131,14 @@ impl ChainRuntime {
         config: Arc<FilterChain>,
         listener_prefix: &Arc<str>,
         registry: &Stats,
-        (counts, faults): (&ConnectionCounts, &FaultCounts),
+        (counts, faults, jwks): (&ConnectionCounts, &FaultCounts, &JwksStore),
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
         let service = match &config.network {
             NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
                 request_policy: request_policy(hcm),
                 routes: RefCell::new(routes(hcm)),
-                filters: Configured::all(hcm, registry, faults),
+                filters: Configured::all(hcm, registry, faults, jwks),
                 hcm: Arc::clone(hcm),
                 draining: Cell::new(false),
                 listener_prefix: Arc::clone(listener_prefix),

@@ -246,7 +246,12 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
-                let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
+                let shared = &*self.shared;
+                let counts = (
+                    &shared.connection_counts,
+                    &shared.fault_counts,
+                    &shared.jwks,
+                );
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,

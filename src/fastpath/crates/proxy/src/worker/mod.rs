@@ -39,10 +39,10 @@ use crate::grpc::Call;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::filters::fault::OfCluster;
+use crate::http::own_call::{Answer, Asker, Starting};
 use crate::http::stream::Stream;
 use crate::http2::{Http2, Role};
 use crate::net::io::Scratch;
-use crate::router::mirror::Mirror;
 use crate::tcp::Tunnel;
 use crate::tcp::pipe::Pipes;
 use crate::telemetry::access_log::AccessLogs;
@@ -164,9 +164,12 @@ pub struct Worker {
     pub pipes: Pipes,
     /// Connections to look at again in this turn, without an event.
     pub ready_downstreams: Vec<Key>,
-    /// Copies of requests: those that begin with the next turn, and how many there are.
-    pub new_mirrors: Vec<Mirror>,
+    /// Exchanges of our own that begin with the next turn; copies of requests and calls, how many
+    /// there are; and answers to calls that nobody has got yet.
+    pub starting: Vec<Starting>,
     pub mirrors: usize,
+    pub own_calls: usize,
+    pub answers: Vec<(Key, Asker, Answer)>,
     pub ready_upstreams: Vec<Key>,
     pub ready_http2: Vec<Key>,
     pub ready_tunnels: Vec<Key>,
@@ -248,8 +251,10 @@ impl Worker {
             call_keys: HashMap::new(),
             pipes: Pipes::default(),
             ready_downstreams: Vec::new(),
-            new_mirrors: Vec::new(),
+            starting: Vec::new(),
             mirrors: 0,
+            own_calls: 0,
+            answers: Vec::new(),
             ready_upstreams: Vec::new(),
             ready_http2: Vec::new(),
             ready_tunnels: Vec::new(),
@@ -311,7 +316,8 @@ impl Worker {
 
     fn wait_time(&self) -> Option<Timespec> {
         if !self.ready_downstreams.is_empty()
-            || !self.new_mirrors.is_empty()
+            || !self.starting.is_empty()
+            || !self.answers.is_empty()
             || !self.ready_upstreams.is_empty()
             || !self.ready_http2.is_empty()
             || !self.abandoned.is_empty()
@@ -381,10 +387,11 @@ impl Worker {
         for key in std::mem::take(&mut self.ready_upstreams) {
             self.upstream_ready(key);
         }
+        self.hand_out_answers();
         for key in std::mem::take(&mut self.ready_downstreams) {
             self.downstream_ready(key);
         }
-        self.start_mirrors();
+        self.start_own();
         for key in std::mem::take(&mut self.ready_tunnels) {
             self.tunnel_ready(key);
         }

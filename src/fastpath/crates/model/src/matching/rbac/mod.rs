@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::metadata::MetadataValue;
-use crate::resources::rbac::{Action, Criterion, Policy, Rules, Source};
+pub use super::metadata::MetadataValue;
+use crate::resources::rbac::{Action, Criterion, MetadataMatcher, Policy, Rules, Source};
 use crate::resources::route::{HeaderMatcher, StringMatcher};
 use crate::resources::tls::SanMatcher;
 
@@ -81,7 +81,7 @@ impl Criterion {
             Self::Header(header) => subject.has_header(header),
             Self::ServerName(name) => name.matches(subject.server_name()),
             Self::UrlPath(path) => subject.has_path(path),
-            Self::Metadata(metadata) => metadata.matches(subject.metadata(&metadata.filter, &metadata.path)),
+            Self::Metadata(metadata) => metadata.matches(subject),
             Self::Authenticated(None) => subject.is_secure(),
             Self::Authenticated(Some(name)) => {
                 subject.is_secure() && subject.any_principal(|p| name.matches(p))
@@ -93,6 +93,18 @@ impl Criterion {
                 subject.source(*which).is_some_and(|ip| range.contains(ip))
             }
         }
+    }
+}
+
+impl MetadataMatcher {
+    fn matches(&self, subject: &impl Subject) -> bool {
+        self.takes(subject.metadata(&self.filter, &self.path))
+    }
+
+    /// Whether it matches what is at its path.
+    #[must_use]
+    pub fn takes(&self, value: Option<MetadataValue<'_>>) -> bool {
+        value.is_some_and(|value| self.value.matches(value)) != self.invert
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::resources::hcm::Cidr;
+use crate::resources::rbac::ValueMatcher;
 use crate::resources::route::{StringMatcher, StringPattern};
 use crate::resources::tls::SanType;
 
@@ -316,11 +317,11 @@ fn metadata() {
         ("text", V::Bool(true), false),
         ("text", V::Present(true), true),
         ("text", V::Present(false), false),
-        ("text", V::OtherKind, false),
+        ("text", V::Null, false),
         ("flag", V::Bool(true), true),
         ("flag", V::Bool(false), false),
         ("flag", V::String(exact("true")), false),
-        ("flag", V::Or(vec![V::OtherKind, V::Bool(true)]), true),
+        ("flag", V::Or(vec![V::Null, V::Bool(true)]), true),
         ("none", V::Present(true), false),
         ("none", V::Present(false), false),
     ] {

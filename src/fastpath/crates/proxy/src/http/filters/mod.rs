@@ -16,6 +16,7 @@ mod grpc_http1_bridge;
 mod grpc_stats;
 mod grpc_web;
 mod header_mutation;
+pub mod jwt_authn;
 mod rbac;
 
 use std::borrow::Cow;
@@ -29,6 +30,7 @@ use model::resources::http_filters::{
 use proto::h1::BodyLength;
 
 use super::downstream::Downstream;
+use super::own_call::Answer;
 use super::stream::Stream;
 use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
@@ -38,6 +40,7 @@ use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
 use grpc_web::GrpcWeb;
+use jwt_authn::{JwksStore, JwtAuthnFilter, Verifying};
 use rbac::RbacFilter;
 
 /// A filter of a connection manager with this worker's state of it.
@@ -62,6 +65,7 @@ enum Kind {
         emit_filter_state: bool,
     },
     Rbac(RbacFilter),
+    JwtAuthn(JwtAuthnFilter),
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
@@ -82,6 +86,7 @@ enum State {
     GrpcWeb(GrpcWeb),
     GrpcHttp1Bridge(Bridge),
     GrpcStats(GrpcStats),
+    JwtAuthn(Box<Verifying>),
     Fault(Injected),
     /// It came from an origin that is allowed.
     Cors,
@@ -93,6 +98,8 @@ pub enum Flow {
     Pass,
     /// It goes on at this time (ms of the worker's clock).
     Wait(u64),
+    /// It goes on when what the filter waits for has come (`Worker::resume_request`).
+    Hold,
     Reply(Reply),
 }
 
@@ -100,7 +107,7 @@ pub enum Flow {
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
-    pub body: Option<Arc<str>>,
+    pub body: Option<Arc<[u8]>>,
     pub details: Cow<'static, str>,
     /// For clients that speak gRPC, in place of what the status stands for.
     pub grpc_status: Option<u32>,
@@ -126,12 +133,17 @@ pub enum Head {
 
 impl Configured {
     /// The filters of a connection manager, for one worker.
-    pub fn all(hcm: &Hcm, stats: &Stats, faults: &FaultCounts) -> Box<[Rc<Self>]> {
+    pub fn all(
+        hcm: &Hcm,
+        stats: &Stats,
+        faults: &FaultCounts,
+        jwks: &JwksStore,
+    ) -> Box<[Rc<Self>]> {
         let each = |configured: &ConfiguredFilter| {
             Rc::new(Self {
                 name: configured.name.clone(),
                 disabled: configured.disabled,
-                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults),
+                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, (faults, jwks)),
             })
         };
         hcm.filters.iter().map(each).collect()
@@ -175,7 +187,7 @@ impl Kind {
         filter: &HttpFilter,
         hcm_prefix: &Arc<str>,
         stats: &Stats,
-        counts: &FaultCounts,
+        (counts, jwks): (&FaultCounts, &JwksStore),
     ) -> Self {
         match filter {
             HttpFilter::GrpcWeb => Self::GrpcWeb,
@@ -196,6 +208,9 @@ impl Kind {
                 emit_filter_state: *emit_filter_state,
             },
             HttpFilter::Rbac(config) => Self::Rbac(RbacFilter::new(config, hcm_prefix, stats)),
+            HttpFilter::JwtAuthn(config) => {
+                Self::JwtAuthn(JwtAuthnFilter::new(config, hcm_prefix, stats, jwks))
+            }
             HttpFilter::Fault(config) => {
                 Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
             }
@@ -231,6 +246,11 @@ impl Filter {
                 self.state = started.map_or(State::Nothing, State::GrpcStats);
             }
             Kind::Rbac(rbac) => return rbac.ask(&self.of, &d.client, s),
+            Kind::JwtAuthn(filter) => {
+                let (flow, verifying) = filter.begin(&self.of, worker, d, s);
+                self.state = verifying.map_or(State::Nothing, State::JwtAuthn);
+                return flow;
+            }
             Kind::Fault(fault) => {
                 let (flow, injected) = fault.begin(&self.of, worker, s);
                 self.state = injected.map_or(State::Nothing, State::Fault);
@@ -248,11 +268,22 @@ impl Filter {
         Flow::Pass
     }
 
-    /// Its wait is over.
-    fn resume(&mut self, worker: &mut Worker, s: &mut Stream) -> Flow {
+    /// Its wait is over; `answer`: to the call that it made.
+    fn resume(
+        &mut self,
+        worker: &mut Worker,
+        d: &Downstream,
+        s: &mut Stream,
+        answer: Option<Answer>,
+    ) -> Flow {
         match (&self.of.kind, &mut self.state) {
             (Kind::Fault(fault), State::Fault(injected)) => {
                 fault.resume(&self.of, injected, worker, s)
+            }
+            (Kind::JwtAuthn(filter), State::JwtAuthn(verifying)) => {
+                let (flow, next) = filter.resume(verifying, worker, (d, s), answer);
+                self.state = next.map_or(State::Nothing, State::JwtAuthn);
+                flow
             }
             _ => Flow::Pass,
         }
@@ -288,7 +319,7 @@ impl Filter {
                 cors::encode(&self.of, s);
                 Head::Pass
             }
-            (_, State::Nothing | State::Fault(_)) => Head::Pass,
+            (_, State::Nothing | State::JwtAuthn(_) | State::Fault(_)) => Head::Pass,
         }
     }
 }
@@ -317,12 +348,12 @@ impl Worker {
     }
 
     /// The same after one of them has held it.
-    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream) -> Flow {
+    pub fn resume_head(&mut self, d: &Downstream, s: &mut Stream, answer: Option<Answer>) -> Flow {
         s.wait_until = NEVER;
         let mut filters = std::mem::take(&mut s.filters);
         let held_by = s.next_filter.checked_sub(1);
         let held_by = held_by.and_then(|at| filters.get_mut(at));
-        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, s));
+        let flow = held_by.map_or(Flow::Pass, |filter| filter.resume(self, d, s, answer));
         s.filters = filters;
         self.pass_filters(d, s, flow)
     }
@@ -390,7 +421,7 @@ pub fn decode_data<'a>(
             State::GrpcWeb(filter) => filter.decode_data(data, end)?,
             State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
             State::GrpcStats(filter) => filter.decode_data(data),
-            State::Nothing | State::Fault(_) | State::Cors => data,
+            State::Nothing | State::JwtAuthn(_) | State::Fault(_) | State::Cors => data,
         };
     }
     Ok(data)
@@ -402,7 +433,11 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
         data = match &mut filter.state {
             State::GrpcWeb(filter) => filter.encode_data(data),
             State::GrpcStats(filter) => filter.encode_data(data),
-            State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => data,
+            State::GrpcHttp1Bridge(_)
+            | State::Nothing
+            | State::JwtAuthn(_)
+            | State::Fault(_)
+            | State::Cors => data,
         };
     }
     data
@@ -417,7 +452,7 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
             State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
             State::GrpcStats(filter) => filter.encode_trailers(s),
-            State::Nothing | State::Fault(_) | State::Cors => {}
+            State::Nothing | State::JwtAuthn(_) | State::Fault(_) | State::Cors => {}
         }
     }
     s.filters = filters;
@@ -432,7 +467,11 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
         match &mut filter.state {
             State::GrpcWeb(filter) => filter.finish_held(s, &mut body),
             State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
-            State::GrpcStats(_) | State::Nothing | State::Fault(_) | State::Cors => {}
+            State::GrpcStats(_)
+            | State::Nothing
+            | State::JwtAuthn(_)
+            | State::Fault(_)
+            | State::Cors => {}
         }
     }
     s.filters = filters;
@@ -450,7 +489,11 @@ impl Worker {
             let count = match &mut filter.state {
                 State::GrpcStats(filter) => filter.count_mut(),
                 State::GrpcWeb(filter) => filter.count_mut(),
-                State::GrpcHttp1Bridge(_) | State::Nothing | State::Fault(_) | State::Cors => None,
+                State::GrpcHttp1Bridge(_)
+                | State::Nothing
+                | State::JwtAuthn(_)
+                | State::Fault(_)
+                | State::Cors => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);

@@ -32,7 +32,7 @@ pub struct RbacFilter {
     config: Arc<HttpRbac>,
     stats: Arc<RbacShard>,
     shadow_stats: Arc<RbacShadowShard>,
-    body: Arc<str>,
+    body: Arc<[u8]>,
 }
 
 impl RbacFilter {
@@ -41,7 +41,7 @@ impl RbacFilter {
             stats: stats.http_rbac(hcm_prefix, &config.prefix),
             shadow_stats: stats.http_rbac_shadow(hcm_prefix, &config.shadow_prefix),
             config: Arc::clone(config),
-            body: "RBAC: access denied".into(),
+            body: Arc::from(&b"RBAC: access denied"[..]),
         }
     }
 
@@ -184,10 +184,7 @@ impl Subject for Request<'_> {
     }
 
     fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
-        // Of the request alone, as in Envoy. None of it has structure.
-        match path {
-            [key] => self.s.info.metadata.get(namespace, key),
-            _ => None,
-        }
+        // Of the request alone, as in Envoy.
+        self.s.info.metadata.at(namespace, path)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
-use super::{http_prefix, outliers_name, rbac_name, rbac_prefixed_name};
+use super::{http_prefix, jwt_authn_name, outliers_name, rbac_name, rbac_prefixed_name};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -35,6 +35,8 @@ pub struct Declared {
     /// Stat prefixes of connection managers with such a filter.
     pub faults: HashSet<String>,
     pub cors: HashSet<String>,
+    /// (stat prefix of the connection manager, that of the filter)
+    pub jwt_authn: HashSet<(String, String)>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -71,6 +73,10 @@ impl Stats {
         let outliers = outliers.map(|name| outliers_name(name)).collect();
         let faults = of_hcms(&now.faults, "fault");
         let cors = of_hcms(&now.cors, "cors");
+        let jwt_authn = now.jwt_authn.iter();
+        let jwt_authn = jwt_authn
+            .map(|(hcm, prefix)| jwt_authn_name(hcm, prefix))
+            .collect();
         let owners = || {
             let listeners = now
                 .tls_listeners
@@ -97,6 +103,7 @@ impl Stats {
             r.rbac_shadow.set_declared(&rbac_shadow);
             r.faults.set_declared(&faults);
             r.cors.set_declared(&cors);
+            r.jwt_authn.set_declared(&jwt_authn);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

@@ -1,4 +1,5 @@
-//! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`.
+//! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`,
+//! `http.<stat_prefix>.jwt_authn.*`.
 //! (`rbac` counts as its network filter does.)
 
 use super::names::stat_names;
@@ -39,5 +40,18 @@ stat_names! {
     pub enum CorsCounter {
         OriginInvalid = "origin_invalid",
         OriginValid = "origin_valid",
+    }
+}
+
+stat_names! {
+    /// Counters of jwt_authn filters.
+    pub enum JwtAuthnCounter {
+        Allowed = "allowed",
+        CorsPreflightBypassed = "cors_preflight_bypassed",
+        Denied = "denied",
+        JwksFetchFailed = "jwks_fetch_failed",
+        JwksFetchSuccess = "jwks_fetch_success",
+        JwtCacheHit = "jwt_cache_hit",
+        JwtCacheMiss = "jwt_cache_miss",
     }
 }

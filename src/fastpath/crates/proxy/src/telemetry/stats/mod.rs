@@ -37,7 +37,7 @@ pub use declared::Declared;
 pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use http_filter_names::{
-    CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge,
+    CorsCounter, FaultAbortCounter, FaultCounter, FaultDelayCounter, FaultGauge, JwtAuthnCounter,
 };
 pub use http2_names::{Http2Counter, Http2Gauge};
 pub use listener_filter_names::{
@@ -159,6 +159,9 @@ pub type FaultAbortShard =
     Shard<FaultAbortCounter, NoStat, NoStat, { FaultAbortCounter::COUNT }, 0, 0>;
 pub type FaultDelayShard =
     Shard<FaultDelayCounter, NoStat, NoStat, { FaultDelayCounter::COUNT }, 0, 0>;
+
+/// One worker's numbers about the jwt_authn filters of connection managers with one stat prefix.
+pub type JwtAuthnShard = Shard<JwtAuthnCounter, NoStat, NoStat, { JwtAuthnCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about the CORS filters of connection managers with one stat prefix.
 pub type CorsShard = Shard<CorsCounter, NoStat, NoStat, { CorsCounter::COUNT }, 0, 0>;
@@ -302,6 +305,10 @@ fn rbac_prefixed_name(stat_prefix: &str, rules_prefix: &str) -> String {
         "" => rbac_name(stat_prefix),
         prefix => format!("{}.{prefix}", rbac_name(stat_prefix)),
     }
+}
+
+fn jwt_authn_name(hcm_prefix: &str, stat_prefix: &str) -> String {
+    format!("{hcm_prefix}.jwt_authn.{stat_prefix}")
 }
 
 /// What a connection manager's `rbac` counts for.
@@ -509,6 +516,13 @@ impl Stats {
     pub fn fault_delays(&self, hcm_prefix: &str, cluster: &str) -> Arc<FaultDelayShard> {
         let name = format!("{hcm_prefix}.fault.{cluster}");
         self.with(|r| r.fault_delays.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.jwt_authn.<stat_prefix>.`.
+    #[must_use]
+    pub fn jwt_authn(&self, hcm_prefix: &str, stat_prefix: &str) -> Arc<JwtAuthnShard> {
+        let name = jwt_authn_name(hcm_prefix, stat_prefix);
+        self.with(|r| r.jwt_authn.get(&name).shard(0))
     }
 
     /// A shard of `http.<hcm_prefix>.cors.`.

@@ -13,7 +13,7 @@ use super::row::{Row, Value};
 use super::shard::Readable;
 use super::{ClusterShard, HcmShard, ListenerHttpShard, ListenerShard, RouteShard, process_names};
 use super::{ConnectionLimitShard, GrpcShard, OutlierShard, RbacShadowShard, RbacShard, TcpShard};
-use super::{CorsShard, FaultAbortShard, FaultDelayShard, FaultShard};
+use super::{CorsShard, FaultAbortShard, FaultDelayShard, FaultShard, JwtAuthnShard};
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
 use super::{ListenerCounter, ListenerGauge};
@@ -146,6 +146,7 @@ pub(super) struct Registry {
     pub(super) fault_aborts: Entities<FaultAbortShard>,
     pub(super) fault_delays: Entities<FaultDelayShard>,
     pub(super) cors: Entities<CorsShard>,
+    pub(super) jwt_authn: Entities<JwtAuthnShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) control: Control,
@@ -180,6 +181,7 @@ impl Registry {
             fault_aborts: Entities::new("http."),
             fault_delays: Entities::new("http."),
             cors: Entities::new("http."),
+            jwt_authn: Entities::new("http."),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
             control: Control::default(),
@@ -228,6 +230,7 @@ impl Registry {
         self.fault_aborts.reset();
         self.fault_delays.reset();
         self.cors.reset();
+        self.jwt_authn.reset();
         self.routes.reset();
         self.grpc.reset();
         self.control.reset();
@@ -266,6 +269,7 @@ impl Registry {
         self.fault_aborts.collect();
         self.fault_delays.collect();
         self.cors.collect();
+        self.jwt_authn.collect();
         self.routes.collect();
         self.grpc.collect();
         let mut rows = Vec::new();
@@ -291,6 +295,7 @@ impl Registry {
         self.fault_aborts.rows(CodeRows::None, &mut rows);
         self.fault_delays.rows(CodeRows::None, &mut rows);
         self.cors.rows(CodeRows::None, &mut rows);
+        self.jwt_authn.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
         self.control.rows(&mut rows);

@@ -12,8 +12,8 @@ from tests.differential.groups import GROUPS
 from tests.differential.model import Group
 from tests.support.proxies import ENVOY, OURS
 
-_FILTER = re.compile(r"(envoy_)?http[._].*(rbac|fault|cors)")
-_MEASURED = [group for group in GROUPS if group.name in ("http_rbac", "fault", "cors")]
+_FILTER = re.compile(r"(envoy_)?http[._].*(rbac|fault|cors|jwt_authn)")
+_MEASURED = [group for group in GROUPS if group.name in ("http_rbac", "fault", "cors", "jwt_authn")]
 each_group = pytest.mark.parametrize("group", _MEASURED, ids=lambda group: group.name)
 
 

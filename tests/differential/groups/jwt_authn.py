@@ -169,6 +169,7 @@ _RICH = jwt.token(
     groups=["a", "b"],
     nested={"deep": {"er": "x", "n": 3}, "list": [1, {"a": "b"}]},
     quoted='a"b',
+    single={"k": 1.5},
 )
 _OUT: dict[str, Any] = {
     "plain": {},
@@ -179,14 +180,15 @@ _OUT: dict[str, Any] = {
         "claim_to_headers": [
             {"header_name": f"x-claim-{n}", "claim_name": name}
             for n, name in enumerate(
-                "sub admin none rate count scope groups nested nested.deep nested.deep.er"
+                # Of structs with several fields Envoy's order is that of a hash table.
+                "sub admin none rate count scope groups single nested.deep.er"
                 " nested.deep.n nested.list missing sub.x exp quoted".split()
             )
         ]
     },
     "paths": {
         "claim_to_headers": [
-            {"header_name": "x-path", "claim_path": [{"key": "nested"}, {"key": "deep"}]},
+            {"header_name": "x-path", "claim_path": [{"key": "nested"}, {"key": "list"}]},
             {"header_name": "x-path", "claim_path": [{"key": "sub"}]},
         ]
     },
@@ -503,6 +505,25 @@ _PRINCIPALS = {
     "number": _principal("size", double_match={"exact": 3}),
     "null": _principal("none", null_match={}),
 }
+_URI = {"uri": "http://keys.example:81/keys?x=1#y", "cluster": "b", "timeout": "2s"}
+
+
+def _remote(**more: Any) -> dict[str, Any]:
+    """A provider whose keys cluster b has; no set is good for long."""
+    config = {"http_uri": _URI, "cache_duration": "0.001s", **more}
+    return {"issuer": jwt.ISSUER, "remote_jwks": config, "failed_status_in_metadata": "failed"}
+
+
+_REMOTE = {"p": _remote(), "q": _remote() | {"issuer": _OTHER, "from_headers": [{"name": "x-q"}]}}
+_KEYS_OF_B = jwt.keys(jwt.key("RS256")).encode()
+_REMOTE_ANSWERS: dict[str, Any] = {
+    "good": reply(body=_KEYS_OF_B),
+    "wrong": reply(body=jwt.keys(jwt.key("HS256")).encode()),
+    "not-found": reply("404 Not Found", body=_KEYS_OF_B),
+    "accepted": reply("202 Accepted", body=_KEYS_OF_B),
+    "empty": reply(body=b""),
+    "nonsense": reply(body=b"nonsense"),
+}
 _REQUIRED = {
     "good": _P,
     "audience": {"provider_and_audiences": {"provider_name": "p", "audiences": ["api"]}},
@@ -593,6 +614,15 @@ _LISTENERS: dict[str, Listener] = {
         _one(provider(forward_payload_header="x-payload"), bypass_cors_preflight=True),
         _LOG,
     ),
+    "remote": Listener(_TO_A, chain(_filter(providers=_REMOTE, **every(_P))), _LOG),
+    "remote-any": Listener(
+        _TO_A,
+        chain(
+            _filter(providers=_REMOTE, **every({"requires_any": {"requirements": [_P, _Q]}})),
+        ),
+        _LOG,
+    ),
+    "remote-lax": Listener(_TO_A, chain(_filter(providers=_REMOTE, **every(_FAILED))), _LOG),
     "stripped": Listener(
         _PER_ROUTE,
         chain(
@@ -735,6 +765,44 @@ def _cases() -> list[Case]:
             req("/", *_PREFLIGHT, "x-payload: forged", method="OPTIONS"),
             "preflight",
             reply(),
+        ),
+    ]
+    cases += [
+        Case(f"remote-{name}", req("/", bearer(_GOOD)), "remote", {"a": reply(), "b": answer})
+        for name, answer in _REMOTE_ANSWERS.items()
+    ]
+    cases += [
+        Case(f"remote-{name}", req("/", *headers), "remote", {"a": reply(), "b": reply()})
+        for name, headers in (
+            ("missing", []),
+            ("expired", [bearer(_EXPIRED)]),
+            ("nobody", [bearer(jwt.token(iss="https://nobody.example"))]),
+        )
+    ]
+    cases += [
+        Case(
+            "remote-body",
+            req("/", bearer(_GOOD), method="POST", body=b"x" * 100),
+            "remote",
+            {"a": reply(), "b": reply(body=_KEYS_OF_B)},
+        ),
+        Case(
+            "remote-h2",
+            ask("/", ("authorization", f"Bearer {_GOOD}")),
+            "remote",
+            {"a": reply(), "b": reply(body=_KEYS_OF_B)},
+        ),
+        Case(
+            "remote-any",
+            req("/", f"x-q: {jwt.token(iss=_OTHER)}"),
+            "remote-any",
+            {"a": reply(), "b": reply(body=_KEYS_OF_B)},
+        ),
+        Case(
+            "remote-lax-failed",
+            req("/", bearer(_GOOD)),
+            "remote-lax",
+            {"a": reply(), "b": reply("500 Internal Server Error")},
         ),
     ]
     for listener in ("per-route", "stripped"):

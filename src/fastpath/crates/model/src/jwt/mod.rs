@@ -39,3 +39,6 @@ fn decode(text: &str) -> Option<Vec<u8>> {
         .collect();
     BASE64URL.decode(solid).ok()
 }
+
+#[cfg(test)]
+mod tests;

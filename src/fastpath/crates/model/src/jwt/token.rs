@@ -61,6 +61,11 @@ impl Algorithm {
         ("EdDSA", Self::EdDsa),
     ];
 
+    #[cfg(test)]
+    pub(super) fn all() -> [(&'static str, Self); 13] {
+        Self::ALL
+    }
+
     /// `None`: nobody's, `none` among them.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

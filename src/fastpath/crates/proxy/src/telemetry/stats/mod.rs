@@ -308,7 +308,10 @@ fn rbac_prefixed_name(stat_prefix: &str, rules_prefix: &str) -> String {
 }
 
 fn jwt_authn_name(hcm_prefix: &str, stat_prefix: &str) -> String {
-    format!("{hcm_prefix}.jwt_authn.{stat_prefix}")
+    match stat_prefix.trim_end_matches('.') {
+        "" => format!("{hcm_prefix}.jwt_authn"),
+        prefix => format!("{hcm_prefix}.jwt_authn.{prefix}"),
+    }
 }
 
 /// What a connection manager's `rbac` counts for.

@@ -505,7 +505,7 @@ _PRINCIPALS = {
     "number": _principal("size", double_match={"exact": 3}),
     "null": _principal("none", null_match={}),
 }
-_URI = {"uri": "http://keys.example:81/keys?x=1#y", "cluster": "b", "timeout": "2s"}
+_URI = {"uri": "http://keys.example:81/keys?x=1", "cluster": "b", "timeout": "2s"}
 
 
 def _remote(**more: Any) -> dict[str, Any]:

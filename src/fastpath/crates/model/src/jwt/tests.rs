@@ -12,7 +12,11 @@ fn encode(bytes: &[u8]) -> String {
 
 /// Signed with `SECRET`, whatever the header says.
 fn token(header: &str, payload: &str) -> String {
-    let signed = format!("{}.{}", encode(header.as_bytes()), encode(payload.as_bytes()));
+    let signed = format!(
+        "{}.{}",
+        encode(header.as_bytes()),
+        encode(payload.as_bytes())
+    );
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, SECRET);
     let signature = aws_lc_rs::hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", encode(signature.as_ref()))
@@ -51,7 +55,11 @@ fn a_token_says_what_it_says() {
 #[test]
 fn parts_with_nothing_in_them_and_white_space_do_not_count() {
     let good = token(HS256, "{}");
-    for text in [format!(".{good}"), format!("{good}."), good.replacen('.', "..", 1)] {
+    for text in [
+        format!(".{good}"),
+        format!("{good}."),
+        good.replacen('.', "..", 1),
+    ] {
         let token = Token::parse(&text).unwrap();
         assert_eq!(keys(&secret("")).unwrap().verify(&token), Ok(()), "{text}");
     }
@@ -71,7 +79,11 @@ fn a_token_without_a_known_algorithm_is_none() {
         ("[]", Status::JwtHeaderBadJson),
         (r#"{"alg": "HS256", "kid": 1}"#, Status::JwtHeaderBadKid),
     ] {
-        assert_eq!(Token::parse(&token(header, "{}")).unwrap_err(), status, "{header}");
+        assert_eq!(
+            Token::parse(&token(header, "{}")).unwrap_err(),
+            status,
+            "{header}"
+        );
     }
     for (_, known) in Algorithm::all() {
         assert_eq!(Algorithm::named(known.name()), Some(known));
@@ -89,7 +101,11 @@ fn a_key_is_for_its_id_and_its_algorithm() {
         (r#", "kid": "a", "alg": "HS256""#, &named, Ok(())),
         (r#", "kid": "b""#, &plain, Ok(())),
         (r#", "kid": "b""#, &named, Err(Status::JwksKidAlgMismatch)),
-        (r#", "alg": "HS384""#, &plain, Err(Status::JwksKidAlgMismatch)),
+        (
+            r#", "alg": "HS384""#,
+            &plain,
+            Err(Status::JwksKidAlgMismatch),
+        ),
         ("", &other, Err(Status::JwtVerificationFail)),
     ] {
         assert_eq!(verify(&secret(more), token), want, "{more}");
@@ -118,10 +134,19 @@ fn one_good_key_makes_a_set() {
         (r#"{"keys": [{"kty": 1}]}"#, Status::JwksBadKty),
         (r#"{"keys": [{"kty": "x"}]}"#, Status::JwksNotImplementedKty),
         (r#"{"keys": [{"kty": "RSA"}]}"#, Status::JwksRsaKeyMissingN),
-        (r#"{"keys": [{"kty": "RSA", "n": "AA", "e": "AQAB"}]}"#, Status::JwksRsaParseError),
+        (
+            r#"{"keys": [{"kty": "RSA", "n": "AA", "e": "AQAB"}]}"#,
+            Status::JwksRsaParseError,
+        ),
         (r#"{"keys": [{"kty": "oct"}]}"#, Status::JwksHmacKeyMissingK),
-        (r#"{"keys": [{"kty": "oct", "k": ""}]}"#, Status::JwksOctBadBase64),
-        (r#"{"keys": [{"kty": "EC", "x": "AA", "y": "AA"}]}"#, Status::JwksEcParseError),
+        (
+            r#"{"keys": [{"kty": "oct", "k": ""}]}"#,
+            Status::JwksOctBadBase64,
+        ),
+        (
+            r#"{"keys": [{"kty": "EC", "x": "AA", "y": "AA"}]}"#,
+            Status::JwksEcParseError,
+        ),
         (
             r#"{"keys": [{"kty": "EC", "alg": "ES256", "crv": "P-384", "x": "", "y": ""}]}"#,
             Status::JwksEcKeyAlgNotCompatibleWithCrv,
@@ -139,5 +164,8 @@ fn one_good_key_makes_a_set() {
 fn secrets_are_not_shown() {
     let shown = format!("{:?}", keys(&secret("")).unwrap());
     assert!(shown.contains("oct"), "{shown}");
-    assert!(!shown.contains("115") && !shown.contains("secret"), "{shown}");
+    assert!(
+        !shown.contains("115") && !shown.contains("secret"),
+        "{shown}"
+    );
 }

@@ -137,7 +137,11 @@ impl Worker {
                 self.arm_downstream(d, deadline);
                 d.stream = Some(s);
             }
-            Flow::Hold => d.stream = Some(s),
+            Flow::Hold => {
+                let deadline = s.deadline();
+                self.arm_downstream(d, deadline);
+                d.stream = Some(s);
+            }
             Flow::Reply(reply) => self.reply_of_filter(d, s, reply),
         }
     }

@@ -2,12 +2,14 @@
 //! needs it and finds none, or one that is no longer good, fetches it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use model::jwt::KeySet;
 use model::resources::jwt_authn::RemoteJwks;
+use proto::Known;
 use proto::h1::RequestHead;
 
 use crate::http::own_call::{self, Answer, Question};
@@ -16,6 +18,9 @@ use crate::telemetry::stats::{JwtAuthnCounter, JwtAuthnShard};
 
 /// Bytes of a set of keys.
 const MAX_KEYS: usize = 1 << 20;
+
+/// Envoy's, which asks for keys with it: issuers may know it.
+const USER_AGENT: &[u8] = b"Go-browser";
 
 /// The sets that some configuration wants.
 #[derive(Debug, Default)]
@@ -131,13 +136,17 @@ impl RemoteKeys {
         is_due
     }
 
-    /// `None`: the place is none that can be asked.
-    pub fn question(&self) -> Option<Question> {
+    /// `None`: the place is none that can be asked. `local`: our own address.
+    pub fn question(&self, local: IpAddr) -> Option<Question> {
         let mut head = RequestHead::new();
         let config = &*self.config;
         let is_said = head.set_method(b"GET")
             && head.set_path(config.path.as_bytes())
-            && head.set_authority(config.authority.as_bytes());
+            && head.set_authority(config.authority.as_bytes())
+            && head.headers.push_known(Known::UserAgent, USER_AGENT)
+            && head
+                .headers
+                .push_known(Known::XForwardedFor, local.to_string().as_bytes());
         let timeout_ms = Some(config.timeout_ms).filter(|ms| *ms != 0);
         own_call::set_expected_timeout(&mut head, timeout_ms);
         is_said.then(|| Question {

@@ -244,7 +244,7 @@ impl JwtAuthnFilter {
     ) -> Result<(), ()> {
         let remote = self.remote.get(provider).and_then(Option::as_ref);
         let remote = remote.ok_or(())?;
-        let asked = match remote.question() {
+        let asked = match remote.question(worker.shared.local_address) {
             Some(question) => worker.ask(d, question),
             None => Err(Failed::Unsayable),
         };
@@ -274,7 +274,7 @@ impl JwtAuthnFilter {
             stats: Arc::clone(&self.stats),
         });
         let asker = Asker::Keys(Arc::clone(&refresh));
-        let asked = match remote.question() {
+        let asked = match remote.question(worker.shared.local_address) {
             Some(question) => worker.call(&d.client, asker, question),
             None => Err(Failed::Unsayable),
         };

@@ -1,4 +1,4 @@
-"""JWT with keys that have to be fetched: requests wait, clients leave meanwhile, sets are shared."""
+"""JWT with keys that have to be fetched: requests wait, clients leave, sets are shared."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ token is the same bytes each time."""
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import json
@@ -163,7 +163,7 @@ def every_key() -> str:
 def certificate() -> str:
     """A certificate of the RSA key, PEM."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "issuer")])
-    start = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    start = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
     built = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -171,7 +171,7 @@ def certificate() -> str:
         .public_key(_RSA.public_key())
         .serial_number(1)
         .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=36500))
+        .not_valid_after(start + dt.timedelta(days=36500))
         .sign(_RSA, hashes.SHA256())
     )
     return built.public_bytes(Encoding.PEM).decode()

@@ -113,9 +113,7 @@ _MALFORMED = {
     "payload-escapes": jwt.raw(
         '{"iss": "https:\\/\\/issuer.example", "sub": "\\u00e9\\ud83d\\ude00"}', {"alg": "RS256"}
     ),
-    "payload-half-pair": jwt.raw(
-        f'{{"iss": "{jwt.ISSUER}", "sub": "\\ud83d"}}', {"alg": "RS256"}
-    ),
+    "payload-half-pair": jwt.raw(f'{{"iss": "{jwt.ISSUER}", "sub": "\\ud83d"}}', {"alg": "RS256"}),
     "payload-huge-number": jwt.raw(f'{{"iss": "{jwt.ISSUER}", "x": 1e999}}', {"alg": "RS256"}),
     "payload-nan": jwt.raw(f'{{"iss": "{jwt.ISSUER}", "x": NaN}}', {"alg": "RS256"}),
     "payload-zeroes": jwt.raw(f'{{"iss": "{jwt.ISSUER}", "x": 01}}', {"alg": "RS256"}),
@@ -533,8 +531,14 @@ _PER_ROUTE = table(
         "all",
         "*",
         route("off", per_filter(jwt=typed("jwt_authn.v3.PerRouteConfig", "disabled: true"))),
-        route("api", per_filter(jwt=typed("jwt_authn.v3.PerRouteConfig", "requirement_name: audience"))),
-        route("wrong", per_filter(jwt=typed("jwt_authn.v3.PerRouteConfig", "requirement_name: nobody"))),
+        route(
+            "api",
+            per_filter(jwt=typed("jwt_authn.v3.PerRouteConfig", "requirement_name: audience")),
+        ),
+        route(
+            "wrong",
+            per_filter(jwt=typed("jwt_authn.v3.PerRouteConfig", "requirement_name: nobody")),
+        ),
         route("all", match="prefix: /"),
     )
 )
@@ -558,7 +562,9 @@ _KIDS = jwt.keys(
 #: Two providers that look at the same place.
 _RIVALS = {
     "p": provider(forward=True, forward_payload_header="x-payload"),
-    "r": provider(issuer=_OTHER, audiences=["web"], forward=True, forward_payload_header="x-payload"),
+    "r": provider(
+        issuer=_OTHER, audiences=["web"], forward=True, forward_payload_header="x-payload"
+    ),
     "s": provider(forward=True, forward_payload_header="x-payload"),
 }
 _RIVAL_TREES: dict[str, Any] = {
@@ -583,14 +589,15 @@ _LISTENERS: dict[str, Listener] = {
     "claims": Listener(_TO_A, _one(provider(payload_in_metadata="payload")), _LOG),
     "skew": Listener(_TO_A, _one(provider(clock_skew_seconds=jwt.NEVER)), _LOG),
     "any-issuer": Listener(_TO_A, _one(provider(issuer="")), _LOG),
-    "audiences": Listener(
-        _TO_A, _one(provider(audiences=["web", "https://api/"])), _LOG
-    ),
+    "audiences": Listener(_TO_A, _one(provider(audiences=["web", "https://api/"])), _LOG),
     "subjects": Listener(_TO_A, _one(provider(subjects={"prefix": "u"})), _LOG),
     "expires": Listener(_TO_A, _one(provider(require_expiration=True)), _LOG),
     "lifetime": Listener(_TO_A, _one(provider(max_lifetime="3600s")), _LOG),
     **{f"out-{name}": Listener(_TO_A, _one(provider(**more)), _LOG) for name, more in _OUT.items()},
-    **{f"at-{name}": Listener(_TO_A, _one(provider(**more)), _LOG) for name, more in _PLACES.items()},
+    **{
+        f"at-{name}": Listener(_TO_A, _one(provider(**more)), _LOG)
+        for name, more in _PLACES.items()
+    },
     **{
         f"tree-{name}": Listener(_TO_A, chain(_filter(providers=_TWO, **every(tree))), _LOG)
         for name, tree in _TREES.items()
@@ -670,7 +677,10 @@ _LISTENERS: dict[str, Listener] = {
         f"%DYNAMIC_METADATA({_NAMESPACE})% %DYNAMIC_METADATA({_NAMESPACE}):20%\n",
     ),
     **{f"rbac-{name}": Listener(_TO_A, _then(rule), _LOG) for name, rule in _PRINCIPALS.items()},
-    **{f"keys-{name}": Listener(_TO_A, _one(provider(keys=keys)), _LOG) for name, keys in _SETS.items()},
+    **{
+        f"keys-{name}": Listener(_TO_A, _one(provider(keys=keys)), _LOG)
+        for name, keys in _SETS.items()
+    },
 }
 
 
@@ -683,19 +693,41 @@ def _cases() -> list[Case]:
     cases += [
         _alg_case("eddsa-short", f"{jwt.token('EdDSA').rpartition('.')[0]}.{jwt.b64(b'x' * 63)}"),
         # The key of one algorithm must not be taken for another's secret.
-        _alg_case("es-as-rs", jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "RS256", "signed": "ES256"})),
-        _alg_case("rs-as-ps", jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "PS256", "signed": "RS256"})),
-        _alg_case("hs-as-rs", jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "RS256", "signed": "HS256"})),
-        _alg_case("hs256-as-hs512", jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "HS512", "signed": "HS256"})),
+        _alg_case(
+            "es-as-rs",
+            jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "RS256", "signed": "ES256"}),
+        ),
+        _alg_case(
+            "rs-as-ps",
+            jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "PS256", "signed": "RS256"}),
+        ),
+        _alg_case(
+            "hs-as-rs",
+            jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "RS256", "signed": "HS256"}),
+        ),
+        _alg_case(
+            "hs256-as-hs512",
+            jwt.raw(json.dumps({"iss": jwt.ISSUER}), {"alg": "HS512", "signed": "HS256"}),
+        ),
         _alg_case("es256-with-p384", jwt.crossed("384", "256")),
         _alg_case("es384-with-p256", jwt.crossed("256", "384")),
     ]
     cases += [
         _alg_case(f"{alg}-{kid}", jwt.token(alg, {"kid": kid} if kid else None), "kids")
         for alg, kid in (
-            ("RS256", "b"), ("RS256", "a"), ("RS256", "x"), ("RS256", ""), ("RS384", "b"),
-            ("PS256", ""), ("ES256", "a"), ("ES256", ""), ("EdDSA", "c"), ("EdDSA", "a"),
-            ("HS256", "d"), ("HS384", "d"), ("HS256", ""),
+            ("RS256", "b"),
+            ("RS256", "a"),
+            ("RS256", "x"),
+            ("RS256", ""),
+            ("RS384", "b"),
+            ("PS256", ""),
+            ("ES256", "a"),
+            ("ES256", ""),
+            ("EdDSA", "c"),
+            ("EdDSA", "a"),
+            ("HS256", "d"),
+            ("HS384", "d"),
+            ("HS256", ""),
         )
     ]
     cases += [_alg_case(name, token, "claims") for name, token in _MALFORMED.items()]
@@ -745,10 +777,26 @@ def _cases() -> list[Case]:
         Case(f"rules-{n}", req(target, *headers), "rules", reply())
         for n, (target, *headers) in enumerate(
             [
-                ("/open",), ("/exact",), ("/exact?x",), ("/exact/",), ("/CASE",), ("/re/12",),
-                ("/re/x",), ("/sep",), ("/sep/x",), ("/sept",), ("/head",), ("/head", "x-a: 1"),
-                ("/query?a=1",), ("/query?a=2",), ("/named",), ("/named", bearer(_GOOD)),
-                ("/other",), ("/openly",), ("/open", "x-payload: forged"), ("/other", "x-payload: forged"),
+                ("/open",),
+                ("/exact",),
+                ("/exact?x",),
+                ("/exact/",),
+                ("/CASE",),
+                ("/re/12",),
+                ("/re/x",),
+                ("/sep",),
+                ("/sep/x",),
+                ("/sept",),
+                ("/head",),
+                ("/head", "x-a: 1"),
+                ("/query?a=1",),
+                ("/query?a=2",),
+                ("/named",),
+                ("/named", bearer(_GOOD)),
+                ("/other",),
+                ("/openly",),
+                ("/open", "x-payload: forged"),
+                ("/other", "x-payload: forged"),
                 ("/named", bearer(_GOOD), "x-payload: forged"),
             ]
         )
@@ -810,9 +858,15 @@ def _cases() -> list[Case]:
             Case(f"{listener}-{n}", req(target, *headers), listener, reply())
             for n, (target, *headers) in enumerate(
                 [
-                    ("/off",), ("/api",), ("/api", bearer(_GOOD)),
-                    ("/api", bearer(jwt.token(aud="api"))), ("/wrong",), ("/wrong", bearer(_GOOD)),
-                    ("/rest",), ("/rest", bearer(_GOOD)), ("/rest", bearer(_EXPIRED)),
+                    ("/off",),
+                    ("/api",),
+                    ("/api", bearer(_GOOD)),
+                    ("/api", bearer(jwt.token(aud="api"))),
+                    ("/wrong",),
+                    ("/wrong", bearer(_GOOD)),
+                    ("/rest",),
+                    ("/rest", bearer(_GOOD)),
+                    ("/rest", bearer(_EXPIRED)),
                 ]
             )
         ]
@@ -820,15 +874,29 @@ def _cases() -> list[Case]:
         Case("preflight", req("/", *_PREFLIGHT, method="OPTIONS"), "preflight", reply()),
         Case("preflight-get", req("/", *_PREFLIGHT), "preflight", reply()),
         Case("preflight-half", req("/", _PREFLIGHT[0], method="OPTIONS"), "preflight", reply()),
-        Case("preflight-empty", req("/", "Origin:", _PREFLIGHT[1], method="OPTIONS"), "preflight", reply()),
+        Case(
+            "preflight-empty",
+            req("/", "Origin:", _PREFLIGHT[1], method="OPTIONS"),
+            "preflight",
+            reply(),
+        ),
         Case("preflight-not", req("/", *_PREFLIGHT, method="OPTIONS"), "claims", reply()),
         _alg_case("good", _GOOD, "prefixed"),
         Case("prefixed-missing", req("/"), "prefixed", reply()),
         *(
             Case(f"cached-{n}", req("/", bearer(token)), "cached", reply())
             for n, token in enumerate(
-                [_GOOD, _GOOD, _EXPIRED, _EXPIRED, jwt.token(sub="a"), jwt.token(sub="b"), _GOOD,
-                 jwt.token(sub="a" * 100), jwt.token(sub="a" * 100)]
+                [
+                    _GOOD,
+                    _GOOD,
+                    _EXPIRED,
+                    _EXPIRED,
+                    jwt.token(sub="a"),
+                    jwt.token(sub="b"),
+                    _GOOD,
+                    jwt.token(sub="a" * 100),
+                    jwt.token(sub="a" * 100),
+                ]
             )
         ),
         Case("long-uri", req("/" + "x" * 400), "claims", reply()),
@@ -863,12 +931,20 @@ def _cases() -> list[Case]:
         ]
     for name in _PRINCIPALS:
         cases += [
-            _alg_case("good", jwt.token(groups=["a", "b"], a={"b": "c"}, size=3, none=None), f"rbac-{name}"),
-            _alg_case("other", jwt.token(sub="x", groups=["a"], a="b", size=4, none=0), f"rbac-{name}"),
+            _alg_case(
+                "good",
+                jwt.token(groups=["a", "b"], a={"b": "c"}, size=3, none=None),
+                f"rbac-{name}",
+            ),
+            _alg_case(
+                "other", jwt.token(sub="x", groups=["a"], a="b", size=4, none=0), f"rbac-{name}"
+            ),
             Case(f"rbac-{name}-missing", req("/"), f"rbac-{name}", reply()),
         ]
     cases += [
-        Case(f"again-{name}", req("/", bearer(_GOOD)), f"again-{name}", {"a": reply(), "b": reply()})
+        Case(
+            f"again-{name}", req("/", bearer(_GOOD)), f"again-{name}", {"a": reply(), "b": reply()}
+        )
         for name in _AGAIN
     ]
     cases += [_alg_case("good", _RICH, "whole-log")]

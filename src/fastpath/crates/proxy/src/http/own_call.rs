@@ -197,7 +197,6 @@ impl Worker {
             failed: None,
         })));
         s.request = head;
-        s.request.headers.set(Known::XEnvoyInternal, b"true");
         // Those of the client's connection are not at work on it.
         s.has_begun_filters = true;
         s.request_complete = body.is_empty();

@@ -155,7 +155,7 @@ impl FaultFilter {
         s.info.flags.insert(ResponseFlags::FAULT_INJECTED);
         Some(Reply {
             status,
-            body: Some(Arc::from(abort.body.as_bytes())),
+            body: Some(Arc::clone(&abort.body).into()),
             details: "fault_filter_abort".into(),
             grpc_status,
             as_it_is: false,

@@ -144,6 +144,7 @@ impl RemoteKeys {
             && head.set_path(config.path.as_bytes())
             && head.set_authority(config.authority.as_bytes())
             && head.headers.push_known(Known::UserAgent, USER_AGENT)
+            && head.headers.push_known(Known::XEnvoyInternal, b"true")
             && head
                 .headers
                 .push_known(Known::XForwardedFor, local.to_string().as_bytes());

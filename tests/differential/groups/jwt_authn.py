@@ -237,7 +237,6 @@ _ASKED: dict[str, list[bytes]] = {
         req(f"/x?access_token={_GOOD}&b=%41%2F+x&c&=d"),
         req(f"/x?%61ccess_token={_GOOD}"),
         req(f"/x?access_token={_GOOD}&b=%20%0d%0a%23%3f&b=%26%3D"),
-        req(f"/x?a#access_token={_GOOD}"),
     ],
     "header": [
         req("/", f"x-token: {_GOOD}"),
@@ -606,6 +605,18 @@ _LISTENERS: dict[str, Listener] = {
         f"rivals-{name}": Listener(_TO_A, chain(_filter(providers=_RIVALS, **every(tree))), _LOG)
         for name, tree in _RIVAL_TREES.items()
     },
+    **{
+        f"single-{name}": Listener(
+            _TO_A,
+            chain(
+                _filter(
+                    providers={"p": provider(failed_status_in_metadata="failed")}, **every(tree)
+                )
+            ),
+            _LOG,
+        )
+        for name, tree in {"missing": _MISSING, "failed": _FAILED}.items()
+    },
     "rules": Listener(
         _TO_A,
         chain(_filter(providers=_TWO, rules=_RULES, requirement_map={"good": _P})),
@@ -852,6 +863,15 @@ def _cases() -> list[Case]:
             "remote-lax",
             {"a": reply(), "b": reply("500 Internal Server Error")},
         ),
+    ]
+    cases += [
+        Case(f"single-{tree}-{name}", req("/", *headers), f"single-{tree}", reply())
+        for tree in ("missing", "failed")
+        for name, headers in (
+            ("none", []),
+            ("nobody", [bearer(jwt.token(iss="https://nobody.example"))]),
+            ("malformed", [bearer("a.b")]),
+        )
     ]
     for listener in ("per-route", "stripped"):
         cases += [

@@ -64,6 +64,10 @@ fn parts_with_nothing_in_them_and_white_space_do_not_count() {
         assert_eq!(keys(&secret("")).unwrap().verify(&token), Ok(()), "{text}");
     }
     assert!(Token::parse(&format!("{good}\n")).is_ok());
+    // 43 characters.
+    assert!(Token::parse(&format!("{good}=")).is_ok());
+    let bad = Token::parse(&format!("{good}==")).unwrap_err();
+    assert_eq!(bad, Status::JwtSignatureBadBase64);
     for bad in ["", "..", "a.b", &format!("{good}.x"), &"a".repeat(1 << 17)] {
         assert_eq!(Token::parse(bad).unwrap_err(), Status::JwtBadFormat);
     }

@@ -143,8 +143,8 @@ impl Audiences {
     /// Whether one of a token's audiences is among them; all are, if there are none.
     #[must_use]
     pub fn allow(&self, audiences: &[Box<str>]) -> bool {
-        let is_among = |one: &Box<str>| self.0.iter().any(|known| **known == *bare(one));
-        self.0.is_empty() || audiences.iter().any(is_among)
+        let is_among = |one: &str| self.0.iter().any(|known| **known == *bare(one));
+        self.0.is_empty() || audiences.iter().any(|one| is_among(one))
     }
 }
 

@@ -136,6 +136,7 @@ impl<'v> Verification<'v> {
         }
         let mut found = places::find(places, self.request);
         if found.is_empty() {
+            self.tell_failure(None, Status::JwtMissed);
             return match of {
                 Of::Provider(..) => Outcome::Failed(Status::JwtMissed),
                 Of::Anybody { .. } => Outcome::Passed,
@@ -316,8 +317,14 @@ impl<'v> Verification<'v> {
         self.told.push((Arc::clone(key), value));
     }
 
+    /// Of a provider, or of the only one that there is.
     fn tell_failure(&mut self, provider: Option<usize>, status: Status) {
-        let provider = provider.and_then(|at| self.filter.config.providers.get(at));
+        let providers = &self.filter.config.providers;
+        let provider = match (provider, providers.as_slice()) {
+            (Some(at), _) => providers.get(at),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
         let Some(key) = provider.and_then(|provider| provider.failure_key.as_ref()) else {
             return;
         };

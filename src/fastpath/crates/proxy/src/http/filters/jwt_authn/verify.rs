@@ -285,7 +285,7 @@ impl<'v> Verification<'v> {
         let headers = &mut self.request.headers;
         if let Some(header) = &provider.payload_header {
             let mut payload = token.encoded_payload().to_owned();
-            while header.pad && payload.len() % 4 != 0 {
+            while header.pad && !payload.len().is_multiple_of(4) {
                 payload.push('=');
             }
             headers.push(header.name.text.as_bytes(), payload.as_bytes());

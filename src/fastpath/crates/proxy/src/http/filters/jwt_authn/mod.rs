@@ -181,6 +181,8 @@ impl JwtAuthnFilter {
                 told: Vec::new(),
                 route_again: false,
                 original_path: None,
+                hits: 0,
+                misses: 0,
                 missing: None,
                 stale: None,
             };
@@ -189,6 +191,8 @@ impl JwtAuthnFilter {
                 told,
                 route_again,
                 original_path,
+                hits,
+                misses,
                 missing,
                 stale,
                 ..
@@ -210,6 +214,8 @@ impl JwtAuthnFilter {
                     }
                 }
             }
+            self.stats.add(JwtAuthnCounter::JwtCacheHit, hits);
+            self.stats.add(JwtAuthnCounter::JwtCacheMiss, misses);
             for (key, value) in told {
                 s.info
                     .metadata

@@ -10,7 +10,6 @@ use proto::h1::RequestHead;
 use super::jwks::Fetched;
 use super::places::{self, Found};
 use super::{JwtAuthnFilter, claims};
-use crate::telemetry::stats::JwtAuthnCounter;
 
 /// What becomes of a request, as far as a requirement goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +71,9 @@ pub(super) struct Verification<'v> {
     pub route_again: bool,
     /// Before a token was taken out of it.
     pub original_path: Option<Vec<u8>>,
+    /// Tokens that were in a cache, and that were not.
+    pub hits: u64,
+    pub misses: u64,
     /// Whose keys are to be fetched before this can be answered.
     pub missing: Option<usize>,
     /// Whose keys are to be fetched anew for those who come later.
@@ -235,7 +237,7 @@ impl<'v> Verification<'v> {
     }
 
     /// A token that was good with the keys that there are now.
-    fn cached(&self, at: usize, text: &str) -> Option<Arc<Token>> {
+    fn cached(&mut self, at: usize, text: &str) -> Option<Arc<Token>> {
         let cache = self.filter.caches.get(at)?.as_ref();
         let keys = self
             .filter
@@ -250,11 +252,12 @@ impl<'v> Verification<'v> {
                 },
             });
         let found = cache.and_then(|cache| cache.borrow_mut().get(text, &keys?));
-        self.filter.stats.inc(if found.is_some() {
-            JwtAuthnCounter::JwtCacheHit
+        let count = if found.is_some() {
+            &mut self.hits
         } else {
-            JwtAuthnCounter::JwtCacheMiss
-        });
+            &mut self.misses
+        };
+        *count = count.saturating_add(1);
         found
     }
 

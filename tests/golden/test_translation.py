@@ -62,7 +62,6 @@ def test_our_proxy_takes_it(case: Path, tmp_path: Path) -> None:
 
 # What `mesh proxy` still refuses of it; nothing else may be refused.
 _NOT_YET = (
-    "filters.http.jwt_authn",
     "envoy.extensions.filters.http.lua.v3.Lua",
     "envoy.tracers.",
     "upstream_proxy_protocol",

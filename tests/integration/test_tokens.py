@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from tests.support.mesh import Mesh, Workload, until
-from tests.support.proxies import ENVOY
+from tests.support.proxies import ENVOY, OURS
 
 _ISSUER = "https://issuer.example"
 _SERVICE = """
@@ -104,8 +104,9 @@ def _status(page: Workload, token: str = "") -> int:
     return int(page.get("reviews:9080", headers={"x-token": token} if token else {})[0])
 
 
-def test_tokens_of_an_issuer(tmp_path: Path, issuer: _Issuer) -> None:
-    with Mesh(tmp_path, ENVOY) as mesh:
+@pytest.mark.parametrize("kind", [ENVOY, OURS])
+def test_tokens_of_an_issuer(tmp_path: Path, issuer: _Issuer, kind: str) -> None:
+    with Mesh(tmp_path, kind) as mesh:
         mesh.write("services.yaml", _SERVICE)
         mesh.run("reviews", "--port", "9080:auto")
         page = mesh.run("page", command=["sleep", "600"])

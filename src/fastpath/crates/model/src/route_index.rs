@@ -262,6 +262,7 @@ mod tests {
                 query_parameters: Vec::new(),
                 fraction_millionths: None,
                 tls: None,
+                metadata: Vec::new(),
                 grpc: false,
             },
             action: Action::NonForwarding,

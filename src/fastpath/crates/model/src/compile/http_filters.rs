@@ -8,13 +8,14 @@ use filters::fault::v3::HttpFault;
 use filters::grpc_http1_bridge::v3 as bridge;
 use filters::grpc_stats::v3 as stats;
 use filters::header_mutation::v3::HeaderMutation;
+use filters::jwt_authn::v3::JwtAuthentication;
 use filters::rbac::v3::Rbac;
 use filters::router::v3::Router;
 use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
-use super::{ext_authz, fault, header_mutation, istio, rbac};
+use super::{ext_authz, fault, header_mutation, istio, jwt_authn, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::hcm::RouterFilter;
@@ -27,6 +28,7 @@ const GRPC_HTTP1_BRIDGE: &str = "envoy.extensions.filters.http.grpc_http1_bridge
 const GRPC_STATS: &str = "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig";
 const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBAC";
 const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz";
+const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
@@ -160,6 +162,12 @@ fn before_router(
             let filter = message.and_then(|m| ext_authz::compile(&m, problems));
             let filter = filter.map(|filter| HttpFilter::ExtAuthz(filter.into()));
             (filter, "envoy.filters.http.ext_authz")
+        }
+        JWT_AUTHN => {
+            let message = JwtAuthentication::decode(bytes).ok();
+            let filter = message.and_then(|m| jwt_authn::compile(&m, problems));
+            let filter = filter.map(|filter| HttpFilter::JwtAuthn(filter.into()));
+            (filter, "envoy.filters.http.jwt_authn")
         }
         FAULT => {
             let message = HttpFault::decode(bytes).ok();

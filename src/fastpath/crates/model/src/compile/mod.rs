@@ -24,6 +24,7 @@ mod headers;
 mod http2;
 mod http_filters;
 mod istio;
+mod jwt_authn;
 mod lb_subset;
 mod listener;
 mod listener_filters;

@@ -11,10 +11,11 @@ use filters::cors::v3::CorsPolicy;
 use filters::ext_authz::v3::ExtAuthzPerRoute;
 use filters::fault::v3::HttpFault;
 use filters::header_mutation::v3::HeaderMutationPerRoute;
+use filters::jwt_authn::v3::PerRouteConfig;
 use filters::rbac::v3::RbacPerRoute;
 use prost::Message as _;
 
-use super::{cors, ext_authz, fault, header_mutation, rbac};
+use super::{cors, ext_authz, fault, header_mutation, jwt_authn, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::http_filters::{PerFilter, RouteFilter, RouteFilterConfig};
@@ -24,6 +25,7 @@ use crate::supported;
 const FILTER_CONFIG: &str = "envoy.config.route.v3.FilterConfig";
 const RBAC: &str = "envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
 const EXT_AUTHZ: &str = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute";
+const JWT_AUTHN: &str = "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig";
 const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 const HEADER_MUTATION: &str =
@@ -77,7 +79,10 @@ fn said_of(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilter
 }
 
 fn is_known(type_name: &str) -> bool {
-    matches!(type_name, RBAC | EXT_AUTHZ | FAULT | CORS | HEADER_MUTATION)
+    matches!(
+        type_name,
+        RBAC | EXT_AUTHZ | JWT_AUTHN | FAULT | CORS | HEADER_MUTATION
+    )
 }
 
 fn config(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilterConfig> {
@@ -95,6 +100,11 @@ fn config(name: &str, any: &Any, problems: &mut Problems) -> Option<RouteFilterC
             let message = ExtAuthzPerRoute::decode(bytes).ok()?;
             let settings = ext_authz::of_route(&message, problems)?;
             Some(RouteFilterConfig::ExtAuthz(settings.into()))
+        }
+        JWT_AUTHN => {
+            let message = PerRouteConfig::decode(bytes).ok()?;
+            let said = jwt_authn::of_route(&message)?;
+            Some(RouteFilterConfig::JwtAuthn(said.into()))
         }
         FAULT => {
             let message = HttpFault::decode(bytes).ok()?;

@@ -9,7 +9,7 @@ use pb::virtual_host::TlsRequirementType;
 use super::headers::{self, lists};
 use super::retry::Inherited;
 use super::route::Settings;
-use super::{Context, matchers, mirror, per_filter, retry, route_action};
+use super::{Context, matchers, mirror, per_filter, rbac, retry, route_action};
 use crate::problem::Problems;
 use crate::resources::route::{
     MirrorPolicy, PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost,
@@ -91,12 +91,22 @@ fn route(
     })
 }
 
-fn route_match(message: &pb::RouteMatch, problems: &mut Problems) -> Option<RouteMatch> {
+pub(super) fn route_match(message: &pb::RouteMatch, problems: &mut Problems) -> Option<RouteMatch> {
     let case_sensitive = message.case_sensitive.as_ref().is_none_or(|v| v.value);
     let path = path_match(message, case_sensitive, problems);
     let headers = matchers::headers("headers", &message.headers, problems);
     let query_parameters =
         matchers::query_parameters("query_parameters", &message.query_parameters, problems);
+    let each = |(index, message)| {
+        problems.within_item("dynamic_metadata", index, |p| rbac::metadata(message, p))
+    };
+    let metadata: Vec<_> = message
+        .dynamic_metadata
+        .iter()
+        .enumerate()
+        .map(each)
+        .collect();
+    let metadata = metadata.into_iter().collect::<Option<_>>()?;
     Some(RouteMatch {
         path: path?,
         case_sensitive,
@@ -108,6 +118,7 @@ fn route_match(message: &pb::RouteMatch, problems: &mut Problems) -> Option<Rout
             presented: tls.presented.as_ref().map(|v| v.value),
             validated: tls.validated.as_ref().map(|v| v.value),
         }),
+        metadata,
     })
 }
 

@@ -42,10 +42,11 @@ pub enum Operator {
         end: bool,
         format: TimeFormat,
     },
-    /// `DYNAMIC_METADATA(namespace:key)`: what listener filters set.
+    /// `DYNAMIC_METADATA(namespace:key:…)`: what filters set.
     DynamicMetadata {
         namespace: Box<str>,
-        key: Box<str>,
+        /// Keys, one inside the other; empty: all of the namespace.
+        path: Vec<Box<str>>,
     },
     /// `FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)`, and `…_trailers`.
     TunnelHeaders,

@@ -253,21 +253,12 @@ fn certificate_time(raw: &Raw<'_>) -> Result<Operator, FormatError> {
     })
 }
 
-/// Values of listener filters are strings by namespace and key: no structures to descend into, and
-/// none to print whole.
 fn dynamic_metadata(raw: &Raw<'_>) -> Result<Operator, FormatError> {
-    let arguments = raw.required()?;
-    match arguments.split_once(':') {
-        Some((namespace, key)) if !key.is_empty() && !key.contains(':') => {
-            Ok(Operator::DynamicMetadata {
-                namespace: namespace.into(),
-                key: key.into(),
-            })
-        }
-        _ => Err(FormatError::NotImplemented {
-            operator: format!("DYNAMIC_METADATA({arguments})"),
-        }),
-    }
+    let mut parts = raw.required()?.split(':').map(Box::from);
+    Ok(Operator::DynamicMetadata {
+        namespace: parts.next().unwrap_or_default(),
+        path: parts.collect(),
+    })
 }
 
 /// What the TCP proxy puts there is a structure: it has neither a text of its own (`PLAIN`) nor
@@ -500,7 +491,6 @@ mod tests {
             "%START_TIME(%q)%",
             "%START_TIME(%15f)%",
             // Envoy has these.
-            "%DYNAMIC_METADATA(a)%",
             "%FILTER_STATE(a)%",
             "%FILTER_STATE(envoy.filters.http.grpc_stats:FIELD:request_message_count)%",
             "%START_TIME_LOCAL%",
@@ -516,6 +506,8 @@ mod tests {
             "%GRPC_STATUS(SNAKE_STRING)%",
             "%FILTER_STATE(envoy.filters.http.grpc_stats:PLAIN):2%",
             "%FILTER_STATE(envoy.filters.http.grpc_stats)%",
+            "%DYNAMIC_METADATA(a)%",
+            "%DYNAMIC_METADATA(a:b:c):9%",
             "%EMIT_TIME(%s)%",
             "%ACCESS_LOG_TYPE%",
             "%FILTER_STATE(envoy.tcp_proxy.propagate_response_headers)%",
@@ -526,10 +518,10 @@ mod tests {
         }
         let error = Format::parse("%NOPE(x)%").unwrap_err();
         assert_eq!(error.to_string(), "unknown format operator NOPE");
-        let error = Format::parse("%DYNAMIC_METADATA(x)%").unwrap_err();
+        let error = Format::parse("%FILTER_STATE(x)%").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "format operator DYNAMIC_METADATA(x) is not implemented"
+            "format operator FILTER_STATE(x) is not implemented"
         );
     }
 

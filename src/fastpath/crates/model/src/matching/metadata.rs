@@ -1,8 +1,7 @@
 //! Values of dynamic metadata (`google.protobuf.Value`), and what matchers say of them.
 
-use std::fmt::Write as _;
-
 use crate::resources::rbac::ValueMatcher;
+use crate::value;
 
 /// A value with structure, which somebody outside has set.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,8 +85,7 @@ fn write_number(number: f64, out: &mut String) {
             "\"-Infinity\""
         });
     } else {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{number}");
+        value::write_number(number, out);
     }
 }
 
@@ -122,6 +120,8 @@ impl ValueMatcher {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn value() -> Structured {

@@ -11,7 +11,7 @@ pub mod rbac;
 mod route;
 mod string;
 
-pub use route::{Peer, with_plain_path};
+pub use route::{Metadata, NoMetadata, Peer, with_plain_path};
 
 #[cfg(test)]
 mod tests;

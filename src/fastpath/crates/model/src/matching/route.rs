@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proto::Known;
 use proto::h1::{Method, RequestHead};
 
+use super::metadata::MetadataValue;
 use super::string::starts_with_ignoring_case;
 use crate::resources::route::{PathMatch, Route, RouteMatch, TlsMatch, VirtualHost};
 
@@ -21,16 +22,39 @@ pub struct Peer {
     pub validated: bool,
 }
 
+/// What filters know of a request (its dynamic metadata), for routes that ask.
+pub trait Metadata {
+    /// What is at a path of keys, one inside the other.
+    fn at(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>>;
+}
+
+/// Nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoMetadata;
+
+impl Metadata for NoMetadata {
+    fn at(&self, _: &str, _: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        None
+    }
+}
+
 impl VirtualHost {
-    /// The route of a request; `random` decides fractions.
+    /// The route of a request of which filters know nothing; `random` decides fractions.
     #[must_use]
     pub fn route(&self, head: &RequestHead, peer: Peer, random: u64) -> Option<&Arc<Route>> {
-        self.routes.get(self.position(head, peer, random)?)
+        self.routes
+            .get(self.position(head, peer, &NoMetadata, random)?)
     }
 
-    /// Its place in `routes`.
+    /// The place in `routes` of the route of a request.
     #[must_use]
-    pub fn position(&self, head: &RequestHead, peer: Peer, random: u64) -> Option<usize> {
+    pub fn position(
+        &self,
+        head: &RequestHead,
+        peer: Peer,
+        metadata: &dyn Metadata,
+        random: u64,
+    ) -> Option<usize> {
         let (path, query) = split(head.path());
         let is_connect = head.kind == Method::Connect;
         let takes_connect = is_connect || head.asks_for_udp();
@@ -41,6 +65,7 @@ impl VirtualHost {
         let request = Request {
             head,
             peer,
+            metadata,
             path,
             query,
             random,
@@ -69,6 +94,7 @@ impl VirtualHost {
 struct Request<'r> {
     head: &'r RequestHead,
     peer: Peer,
+    metadata: &'r dyn Metadata,
     /// Without its query.
     path: &'r [u8],
     query: &'r [u8],
@@ -78,6 +104,21 @@ struct Request<'r> {
 }
 
 impl RouteMatch {
+    /// Whether a request is meant that nothing but its head is known of.
+    #[must_use]
+    pub fn matches_head(&self, head: &RequestHead) -> bool {
+        let (path, query) = split(head.path());
+        self.matches(&Request {
+            head,
+            peer: Peer::default(),
+            metadata: &NoMetadata,
+            path,
+            query,
+            random: 0,
+            takes_connect: head.kind == Method::Connect || head.asks_for_udp(),
+        })
+    }
+
     fn matches(&self, request: &Request<'_>) -> bool {
         let path = match self.path {
             PathMatch::Connect => request.takes_connect,
@@ -94,6 +135,10 @@ impl RouteMatch {
                 .all(|matcher| matcher.matches(request.query))
             && (!self.grpc || is_grpc(request.head))
             && self.tls.is_none_or(|tls| tls.matches(request.peer))
+            && self.metadata.iter().all(|matcher| {
+                let value = request.metadata.at(&matcher.filter, &matcher.path);
+                matcher.takes(value)
+            })
             && self.fraction_millionths.is_none_or(|limit| {
                 request
                     .random

@@ -7,6 +7,7 @@ use super::ext_authz::{ExtAuthz, RouteExtAuthz};
 use super::header_mutation::{HeaderAdd, HeaderName};
 use super::istio::{AlpnOverride, PeerMetadata};
 use super::istio_stats::IstioStats;
+use super::jwt_authn::{JwtAuthn, RouteJwtAuthn};
 use super::rbac::HttpRbac;
 use super::route::{HeaderMatcher, StringMatcher};
 
@@ -41,6 +42,8 @@ pub enum HttpFilter {
     Rbac(Arc<HttpRbac>),
     /// `envoy.filters.http.ext_authz`.
     ExtAuthz(Arc<ExtAuthz>),
+    /// `envoy.filters.http.jwt_authn`.
+    JwtAuthn(Arc<JwtAuthn>),
     /// `envoy.filters.http.fault`.
     Fault(Arc<Fault>),
     /// `envoy.filters.http.cors`: what it does is said by routes.
@@ -74,6 +77,7 @@ pub enum RouteFilterConfig {
     /// `RBACPerRoute`; `None`: without rules, everybody passes.
     Rbac(Option<Arc<HttpRbac>>),
     ExtAuthz(Arc<RouteExtAuthz>),
+    JwtAuthn(Arc<RouteJwtAuthn>),
     Fault(Arc<Fault>),
     Cors(Arc<CorsPolicy>),
     HeaderMutation(Arc<Mutations>),

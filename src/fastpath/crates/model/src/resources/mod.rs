@@ -16,6 +16,7 @@ pub mod http;
 pub mod http_filters;
 pub mod istio;
 pub mod istio_stats;
+pub mod jwt_authn;
 pub mod lb_subset;
 pub mod listener;
 pub mod original_dst;

@@ -11,6 +11,7 @@ use super::hash_policy::HashPolicy;
 use super::header_mutation::{HeaderMutations, HeaderName};
 use super::http::UpgradeConfig;
 use super::http_filters::PerFilter;
+use super::rbac::MetadataMatcher;
 use super::retry::{BodyLimit, RetryPolicy};
 use crate::format::Format;
 use crate::route_index::RouteIndex;
@@ -107,6 +108,8 @@ pub struct RouteMatch {
     pub grpc: bool,
     /// `tls_context`; `None`: not asked.
     pub tls: Option<TlsMatch>,
+    /// `dynamic_metadata`: all of them match.
+    pub metadata: Vec<MetadataMatcher>,
 }
 
 /// `TlsContextMatchOptions`.

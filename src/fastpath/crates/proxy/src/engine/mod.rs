@@ -38,6 +38,7 @@ use crate::cluster::report::ClusterView;
 use crate::grpc::Calls;
 use crate::http::deadlines::millis;
 use crate::http::filters::fault::FaultCounts;
+use crate::http::filters::jwt_authn::JwksStore;
 use crate::net::local_address;
 use crate::telemetry::access_log::Sinks;
 use crate::telemetry::log::Level;
@@ -158,6 +159,7 @@ impl Engine {
             next_connection_id: AtomicU64::new(0),
             connection_counts: ConnectionCounts::default(),
             fault_counts: FaultCounts::default(),
+            jwks: JwksStore::default(),
             drain_time_ms: millis(options.drain_time),
             file_flush_ms: millis(options.file_flush_interval).max(1),
             local: std::sync::OnceLock::new(),

@@ -290,6 +290,10 @@ fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilt
                 let prefix = filter.stat_prefix.to_string();
                 declared.ext_authz.insert((hcm.into(), prefix));
             }
+            HttpFilter::JwtAuthn(jwt) => {
+                let prefix = jwt.stat_prefix.to_string();
+                declared.jwt_authn.insert((hcm.into(), prefix));
+            }
             HttpFilter::Fault(_) => {
                 declared.faults.insert(hcm.into());
             }

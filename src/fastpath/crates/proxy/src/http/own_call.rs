@@ -12,6 +12,7 @@
 //! goes away takes its call with it (`Worker::cancel_call`, by `end_stream`).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use model::resources::cluster::RoutingPriority;
 use proto::h1::{BodyLength, RequestHead};
@@ -20,6 +21,7 @@ use proto::{HeaderMap, Known};
 use super::client::Client;
 use super::downstream::{Alive, Downstream};
 use super::failure::Failure;
+use super::filters::jwt_authn::Refresh;
 use super::request::decimal;
 use super::stream::Stream;
 use crate::cluster::lb::LbContext;
@@ -36,13 +38,15 @@ const MAX_CALLS: usize = 16_384;
 pub const MAX_ANSWER: usize = 1 << 20;
 
 /// Who asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Asker {
     /// The request of this client, which a filter holds.
     Request(Key),
     /// A network filter, about a connection that speaks HTTP, or any other.
     Connection(Key),
     Tunnel(Key),
+    /// No request: keys are fetched for those that come later.
+    Keys(Arc<Refresh>),
 }
 
 /// A request to be sent.
@@ -291,6 +295,10 @@ impl Worker {
                     self.tunnel_judged(key, call, answer);
                     continue;
                 }
+                Asker::Keys(refresh) => {
+                    refresh.take(answer, self.clock.now_ns());
+                    continue;
+                }
             };
             let Some(mut d) = self.downstreams.take(key) else {
                 continue;
@@ -309,6 +317,7 @@ pub fn set_internal(head: &mut RequestHead) {
     head.headers.set(Known::XEnvoyInternal, b"true");
 }
 
+/// Besides `x-envoy-internal`.
 pub fn set_expected_timeout(head: &mut RequestHead, timeout_ms: Option<u64>) {
     if let Some(ms) = timeout_ms {
         let mut digits = [0; 20];

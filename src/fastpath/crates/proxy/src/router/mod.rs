@@ -71,7 +71,8 @@ impl Worker {
             .and_then(|at| hosts.list.get(at).map(|host| (at, host)));
         // As in Envoy the route is that of the request as it came.
         let shown = d.client.shown();
-        let route_at = found.and_then(|(_, host)| host.position(&s.request, shown, random));
+        let route_at =
+            found.and_then(|(_, host)| host.position(&s.request, shown, &s.info.metadata, random));
         if let Some((host_at, host)) = found {
             let needs_tls = match host.require_tls {
                 RequireTls::None => false,
@@ -136,7 +137,11 @@ impl Worker {
                 self.arm_downstream(d, deadline);
                 d.stream = Some(s);
             }
-            Flow::Hold => d.stream = Some(s),
+            Flow::Hold => {
+                let deadline = s.deadline();
+                self.arm_downstream(d, deadline);
+                d.stream = Some(s);
+            }
             Flow::Reply(reply) => self.reply_of_filter(d, s, reply),
         }
     }

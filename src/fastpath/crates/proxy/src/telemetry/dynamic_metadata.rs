@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use model::matching::Metadata;
 use model::matching::metadata::{MetadataValue, Structured};
 
 #[derive(Debug, Clone, Default)]
@@ -95,6 +96,12 @@ impl DynamicMetadata {
     /// Forgets all of it and keeps the memory.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl Metadata for DynamicMetadata {
+    fn at(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        self.at(namespace, path)
     }
 }
 

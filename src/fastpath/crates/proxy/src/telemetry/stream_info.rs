@@ -153,9 +153,12 @@ impl StreamInfo {
 
     /// Dynamic metadata: of the request, else of its connection.
     #[must_use]
-    pub fn metadata(&self, namespace: &str, key: &str) -> Option<MetadataValue<'_>> {
-        let of_connection = || self.facts.as_ref()?.metadata(namespace, key);
-        self.metadata.get(namespace, key).or_else(of_connection)
+    pub fn metadata(&self, namespace: &str, path: &[Box<str>]) -> Option<MetadataValue<'_>> {
+        let of_connection = || match path {
+            [key] => self.facts.as_ref()?.metadata(namespace, key),
+            _ => None,
+        };
+        self.metadata.at(namespace, path).or_else(of_connection)
     }
 
     /// Forgets the request, keeps what the next one on the connection has too.

@@ -22,6 +22,7 @@ use super::rbac::RbacFilter;
 use super::timers::NEVER;
 use crate::http::filters::Configured;
 use crate::http::filters::fault::FaultCounts;
+use crate::http::filters::jwt_authn::JwksStore;
 use crate::router;
 use crate::telemetry::istio::Reports;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
@@ -137,7 +138,7 @@ impl ChainRuntime {
         config: Arc<FilterChain>,
         listener_prefix: &Arc<str>,
         registry: &Stats,
-        (counts, faults): (&ConnectionCounts, &FaultCounts),
+        (counts, faults, jwks): (&ConnectionCounts, &FaultCounts, &JwksStore),
         local: (&Arc<Local>, IpAddr),
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
@@ -147,7 +148,7 @@ impl ChainRuntime {
             NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
                 request_policy: request_policy(hcm),
                 routes: RefCell::new(routes(hcm)),
-                filters: Configured::all(hcm, registry, faults, local),
+                filters: Configured::all(hcm, registry, (faults, jwks), local),
                 hcm: Arc::clone(hcm),
                 draining: Cell::new(false),
                 listener_prefix: Arc::clone(listener_prefix),

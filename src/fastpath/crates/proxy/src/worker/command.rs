@@ -17,6 +17,7 @@ use super::balance::Balance;
 use crate::cluster::ClusterShared;
 use crate::cluster::host_set::HostSet;
 use crate::http::filters::fault::FaultCounts;
+use crate::http::filters::jwt_authn::JwksStore;
 
 /// One command, handled between two turns of the loop.
 #[derive(Debug, Clone)]
@@ -110,6 +111,7 @@ pub struct Shared {
     pub next_connection_id: AtomicU64,
     pub connection_counts: ConnectionCounts,
     pub fault_counts: FaultCounts,
+    pub jwks: JwksStore,
     /// `--drain-time-s`.
     pub drain_time_ms: u64,
     /// `--file-flush-interval-msec`.

@@ -248,7 +248,12 @@ impl Worker {
                 let chain = Arc::clone(chain);
                 let local = self.shared.local();
                 let local = (&local, self.shared.local_address);
-                let counts = (&self.shared.connection_counts, &self.shared.fault_counts);
+                let shared = &*self.shared;
+                let counts = (
+                    &shared.connection_counts,
+                    &shared.fault_counts,
+                    &shared.jwks,
+                );
                 Rc::new(ChainRuntime::new(
                     chain,
                     prefix,

@@ -19,6 +19,7 @@ mod grpc_stats;
 mod grpc_web;
 mod header_mutation;
 pub mod istio_stats;
+pub mod jwt_authn;
 pub mod peer_metadata;
 mod rbac;
 
@@ -49,6 +50,7 @@ use fault::{FaultCounts, FaultFilter, Injected};
 use grpc_http1_bridge::Bridge;
 use grpc_stats::GrpcStats;
 use grpc_web::GrpcWeb;
+use jwt_authn::{JwksStore, JwtAuthnFilter, Verifying};
 use peer_metadata::{Exchange, Heard};
 use rbac::RbacFilter;
 
@@ -75,6 +77,7 @@ enum Kind {
     },
     Rbac(RbacFilter),
     ExtAuthz(ExtAuthzFilter),
+    JwtAuthn(JwtAuthnFilter),
     Fault(FaultFilter),
     Cors(Arc<CorsShard>),
     HeaderMutation(Arc<HeaderMutation>),
@@ -99,6 +102,7 @@ enum State {
     GrpcHttp1Bridge(Bridge),
     GrpcStats(GrpcStats),
     ExtAuthz(Asking),
+    JwtAuthn(Box<Verifying>),
     Fault(Injected),
     /// It came from an origin that is allowed.
     Cors,
@@ -164,19 +168,18 @@ pub enum Head {
 }
 
 impl Configured {
-    /// The filters of a connection manager, for one worker.
-    /// `local`: who we are, and our own address.
+    /// The filters of a connection manager, for one worker. `local`: who we are, and our own address.
     pub fn all(
         hcm: &Hcm,
         stats: &Stats,
-        faults: &FaultCounts,
+        counts: (&FaultCounts, &JwksStore),
         local: (&Arc<Local>, IpAddr),
     ) -> Box<[Rc<Self>]> {
         let each = |configured: &ConfiguredFilter| {
             Rc::new(Self {
                 name: configured.name.clone(),
                 disabled: configured.disabled,
-                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, faults, local),
+                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, counts, local),
             })
         };
         hcm.filters.iter().map(each).collect()
@@ -220,7 +223,7 @@ impl Kind {
         filter: &HttpFilter,
         hcm_prefix: &Arc<str>,
         stats: &Stats,
-        counts: &FaultCounts,
+        (counts, jwks): (&FaultCounts, &JwksStore),
         (local, address): (&Arc<Local>, IpAddr),
     ) -> Self {
         match filter {
@@ -244,6 +247,9 @@ impl Kind {
             HttpFilter::Rbac(config) => Self::Rbac(RbacFilter::new(config, hcm_prefix, stats)),
             HttpFilter::ExtAuthz(config) => {
                 Self::ExtAuthz(ExtAuthzFilter::new(config, hcm_prefix, stats, address))
+            }
+            HttpFilter::JwtAuthn(config) => {
+                Self::JwtAuthn(JwtAuthnFilter::new(config, hcm_prefix, stats, jwks))
             }
             HttpFilter::Fault(config) => {
                 Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
@@ -288,6 +294,11 @@ impl Filter {
                 self.state = asking.map_or(State::Nothing, State::ExtAuthz);
                 return flow;
             }
+            Kind::JwtAuthn(filter) => {
+                let (flow, verifying) = filter.begin(&self.of, worker, d, s);
+                self.state = verifying.map_or(State::Nothing, State::JwtAuthn);
+                return flow;
+            }
             Kind::Fault(fault) => {
                 let (flow, injected) = fault.begin(&self.of, worker, s);
                 self.state = injected.map_or(State::Nothing, State::Fault);
@@ -324,6 +335,11 @@ impl Filter {
             }
             (Kind::ExtAuthz(filter), State::ExtAuthz(asking)) => {
                 filter.resume(&self.of, asking, worker, (d, s), answer)
+            }
+            (Kind::JwtAuthn(filter), State::JwtAuthn(verifying)) => {
+                let (flow, next) = filter.resume(verifying, worker, (d, s), answer);
+                self.state = next.map_or(State::Nothing, State::JwtAuthn);
+                flow
             }
             _ => Flow::Pass,
         }
@@ -367,7 +383,7 @@ impl Filter {
                 asking.encode_head(s);
                 Head::Pass
             }
-            (_, State::Nothing | State::Fault(_)) => Head::Pass,
+            (_, State::Nothing | State::JwtAuthn(_) | State::Fault(_)) => Head::Pass,
             (_, State::PeerMetadata(_) | State::IstioStats(_)) => Head::Pass,
         }
     }
@@ -472,6 +488,7 @@ pub fn decode_data<'a>(
             State::GrpcStats(filter) => filter.decode_data(data),
             State::Nothing
             | State::ExtAuthz(_)
+            | State::JwtAuthn(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -490,6 +507,7 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
             State::GrpcHttp1Bridge(_)
             | State::Nothing
             | State::ExtAuthz(_)
+            | State::JwtAuthn(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -510,6 +528,7 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcStats(filter) => filter.encode_trailers(s),
             State::Nothing
             | State::ExtAuthz(_)
+            | State::JwtAuthn(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -531,6 +550,7 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
             State::GrpcStats(_)
             | State::Nothing
             | State::ExtAuthz(_)
+            | State::JwtAuthn(_)
             | State::Fault(_)
             | State::Cors
             | State::PeerMetadata(_)
@@ -555,6 +575,7 @@ impl Worker {
                 State::GrpcHttp1Bridge(_)
                 | State::Nothing
                 | State::ExtAuthz(_)
+                | State::JwtAuthn(_)
                 | State::Fault(_)
                 | State::Cors
                 | State::PeerMetadata(_)

@@ -7,13 +7,14 @@ use model::format::{
     Command, Field, GrpcStatusStyle, HeaderSource, Operator, PathSource, TimeFormat, TimePoint,
     TimeUnit,
 };
-use model::matching::rbac::MetadataValue;
+use model::matching::metadata::{MetadataValue, Structured};
 use model::resources::address::Address;
 use proto::h1::Version;
 use proto::{HeaderMap, Known};
 
 use super::{address, clock, tls};
 use crate::http::grpc;
+use crate::telemetry::json;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stream_info::{LogContext, StreamInfo};
 
@@ -137,6 +138,36 @@ pub(super) fn flag_text(flag: bool) -> &'static [u8] {
     if flag { b"true" } else { b"false" }
 }
 
+/// All that is known under a name: of the request, else of its connection.
+fn whole_namespace<'a>(namespace: &str, info: &StreamInfo) -> Value<'a> {
+    let mut all: Vec<_> = info.metadata.all(namespace).collect();
+    if all.is_empty()
+        && let Some(facts) = &info.facts
+    {
+        all.extend(facts.all_metadata(namespace));
+    }
+    if all.is_empty() {
+        return Value::Missing;
+    }
+    all.sort_unstable_by_key(|(key, _)| *key);
+    let mut text = String::new();
+    let mut before = '{';
+    for (key, value) in all {
+        text.push(before);
+        before = ',';
+        json::string(&mut text, key);
+        text.push(':');
+        match value {
+            MetadataValue::Text(value) => json::string(&mut text, value),
+            MetadataValue::Bool(flag) => text.push_str(if flag { "true" } else { "false" }),
+            MetadataValue::Structured(value) => value.write_json(&mut text, json::string),
+        }
+    }
+    text.push('}');
+    let json = text.clone();
+    Value::Message { text, json }
+}
+
 /// `FilterObject` of `grpc_stats`: proto3's JSON, in which 0 is left out, with the names of JSON in
 /// text and those of the fields in JSON log lines, as Envoy has it.
 fn grpc_messages<'a>(plain: bool, counted: Option<(u64, u64)>) -> Value<'a> {
@@ -207,15 +238,17 @@ pub(super) fn evaluate<'a>(command: &'a Command, ctx: &LogContext<'a>) -> Value<
             }))
         }
         Operator::CertificateTime { side, end, format } => tls::validity(*side, *end, format, info),
-        Operator::DynamicMetadata { namespace, key } => match info.metadata(namespace, key) {
+        Operator::DynamicMetadata { namespace, path } => match info.metadata(namespace, path) {
             Some(MetadataValue::Text(text)) => Value::text(Some(text)),
             Some(MetadataValue::Bool(flag)) => Value::Bool(flag),
+            Some(MetadataValue::Structured(Structured::Null)) => Value::Missing,
             Some(MetadataValue::Structured(value)) => {
                 let mut text = String::new();
-                value.write_json(&mut text, crate::telemetry::json::string);
+                value.write_json(&mut text, json::string);
                 let json = text.clone();
                 Value::Message { text, json }
             }
+            None if path.is_empty() => whole_namespace(namespace, info),
             None => Value::Missing,
         },
         Operator::TunnelHeaders => Value::json(info.tunnel_headers.as_deref()),

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use super::{HTTP_INSPECTOR, Stats, TLS_INSPECTOR, TlsOwner, proxy_protocol_name};
-use super::{ext_authz_name, http_prefix, outliers_name, rbac_name, rbac_prefixed_name};
+use super::{
+    ext_authz_name, http_prefix, jwt_authn_name, outliers_name, rbac_name, rbac_prefixed_name,
+};
 
 /// Everything that is configured and has statistics.
 #[derive(Debug, Default, Clone)]
@@ -38,6 +40,7 @@ pub struct Declared {
     pub cors: HashSet<String>,
     /// (stat prefix of the connection manager, that of the filter)
     pub ext_authz: HashSet<(String, String)>,
+    pub jwt_authn: HashSet<(String, String)>,
     /// (virtual host, stat prefix)
     pub routes: HashSet<(String, String)>,
 }
@@ -77,6 +80,10 @@ impl Stats {
         let ext_authz = now.ext_authz.iter();
         let ext_authz = ext_authz.map(|(hcm, prefix)| ext_authz_name(hcm, prefix));
         let ext_authz = ext_authz.collect();
+        let jwt_authn = now.jwt_authn.iter();
+        let jwt_authn = jwt_authn
+            .map(|(hcm, prefix)| jwt_authn_name(hcm, prefix))
+            .collect();
         let owners = || {
             let listeners = now
                 .tls_listeners
@@ -105,6 +112,7 @@ impl Stats {
             r.faults.set_declared(&faults);
             r.cors.set_declared(&cors);
             r.ext_authz.set_declared(&ext_authz);
+            r.jwt_authn.set_declared(&jwt_authn);
             r.routes.set_declared(&routes);
             r.memberships.retain(|name, _| r.clusters.has(name));
         });

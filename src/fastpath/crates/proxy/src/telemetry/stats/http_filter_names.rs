@@ -1,5 +1,6 @@
 //! What Envoy counts per HTTP filter: `http.<stat_prefix>.fault.*`, `http.<stat_prefix>.cors.*`,
-//! `http.<stat_prefix>.ext_authz.*` and `cluster.<name>.ext_authz.*`.
+//! `http.<stat_prefix>.ext_authz.*`, `cluster.<name>.ext_authz.*` and
+//! `http.<stat_prefix>.jwt_authn.*`.
 //! (`rbac` counts as its network filter does.)
 
 use super::names::stat_names;
@@ -70,5 +71,18 @@ stat_names! {
         FailureModeAllowed = "failure_mode_allowed",
         Invalid = "invalid",
         Ok = "ok",
+    }
+}
+
+stat_names! {
+    /// Counters of jwt_authn filters.
+    pub enum JwtAuthnCounter {
+        Allowed = "allowed",
+        CorsPreflightBypassed = "cors_preflight_bypassed",
+        Denied = "denied",
+        JwksFetchFailed = "jwks_fetch_failed",
+        JwksFetchSuccess = "jwks_fetch_success",
+        JwtCacheHit = "jwt_cache_hit",
+        JwtCacheMiss = "jwt_cache_miss",
     }
 }

@@ -39,7 +39,7 @@ pub use grpc_names::{GrpcCounter, GrpcHistogram};
 pub use hcm_names::{HcmCounter, HcmGauge, HcmHistogram};
 pub use http_filter_names::{
     CorsCounter, ExtAuthzClusterCounter, ExtAuthzCounter, FaultAbortCounter, FaultCounter,
-    FaultDelayCounter, FaultGauge,
+    FaultDelayCounter, FaultGauge, JwtAuthnCounter,
 };
 pub use http2_names::{Http2Counter, Http2Gauge};
 pub use labelled::{
@@ -182,6 +182,8 @@ pub type FaultDelayShard =
 pub type ExtAuthzShard = Shard<ExtAuthzCounter, NoStat, NoStat, { ExtAuthzCounter::COUNT }, 0, 0>;
 pub type ExtAuthzClusterShard =
     Shard<ExtAuthzClusterCounter, NoStat, NoStat, { ExtAuthzClusterCounter::COUNT }, 0, 0>;
+/// One worker's numbers about the jwt_authn filters of connection managers with one stat prefix.
+pub type JwtAuthnShard = Shard<JwtAuthnCounter, NoStat, NoStat, { JwtAuthnCounter::COUNT }, 0, 0>;
 
 /// One worker's numbers about the CORS filters of connection managers with one stat prefix.
 pub type CorsShard = Shard<CorsCounter, NoStat, NoStat, { CorsCounter::COUNT }, 0, 0>;
@@ -328,9 +330,17 @@ fn rbac_prefixed_name(stat_prefix: &str, rules_prefix: &str) -> String {
 }
 
 fn ext_authz_name(of: &str, stat_prefix: &str) -> String {
+    filter_name(of, "ext_authz", stat_prefix)
+}
+
+fn jwt_authn_name(of: &str, stat_prefix: &str) -> String {
+    filter_name(of, "jwt_authn", stat_prefix)
+}
+
+fn filter_name(of: &str, filter: &str, stat_prefix: &str) -> String {
     match stat_prefix.trim_end_matches('.') {
-        "" => format!("{of}.ext_authz"),
-        prefix => format!("{of}.ext_authz.{prefix}"),
+        "" => format!("{of}.{filter}"),
+        prefix => format!("{of}.{filter}.{prefix}"),
     }
 }
 
@@ -545,6 +555,13 @@ impl Stats {
     pub fn fault_delays(&self, hcm_prefix: &str, cluster: &str) -> Arc<FaultDelayShard> {
         let name = format!("{hcm_prefix}.fault.{cluster}");
         self.with(|r| r.fault_delays.get(&name).shard(0))
+    }
+
+    /// A shard of `http.<hcm_prefix>.jwt_authn.<stat_prefix>.`.
+    #[must_use]
+    pub fn jwt_authn(&self, hcm_prefix: &str, stat_prefix: &str) -> Arc<JwtAuthnShard> {
+        let name = jwt_authn_name(hcm_prefix, stat_prefix);
+        self.with(|r| r.jwt_authn.get(&name).shard(0))
     }
 
     /// A shard of `http.<hcm_prefix>.cors.`.

@@ -19,6 +19,7 @@ use super::{
 };
 use super::{
     CorsShard, ExtAuthzClusterShard, ExtAuthzShard, FaultAbortShard, FaultDelayShard, FaultShard,
+    JwtAuthnShard,
 };
 use super::{Http2Shard, TlsContextShard, TlsShard};
 use super::{HttpInspectorShard, ProxyProtocolShard, TlsInspectorShard};
@@ -155,6 +156,7 @@ pub(super) struct Registry {
     pub(super) cors: Entities<CorsShard>,
     pub(super) ext_authz: Entities<ExtAuthzShard>,
     pub(super) ext_authz_clusters: Entities<ExtAuthzClusterShard>,
+    pub(super) jwt_authn: Entities<JwtAuthnShard>,
     pub(super) routes: Entities<RouteShard>,
     pub(super) grpc: Entities<GrpcShard>,
     pub(super) labelled: Labelled,
@@ -195,6 +197,7 @@ impl Registry {
             cors: Entities::new("http."),
             ext_authz: Entities::new("http."),
             ext_authz_clusters: Entities::new("cluster."),
+            jwt_authn: Entities::new("http."),
             routes: Entities::new("vhost."),
             grpc: Entities::new("cluster."),
             labelled: Labelled::default(),
@@ -249,6 +252,7 @@ impl Registry {
         self.cors.reset();
         self.ext_authz.reset();
         self.ext_authz_clusters.reset();
+        self.jwt_authn.reset();
         self.routes.reset();
         self.grpc.reset();
         self.labelled.reset();
@@ -294,6 +298,7 @@ impl Registry {
         self.cors.collect();
         self.ext_authz.collect();
         self.ext_authz_clusters.collect();
+        self.jwt_authn.collect();
         self.routes.collect();
         self.grpc.collect();
         let mut rows = Vec::new();
@@ -326,6 +331,7 @@ impl Registry {
         // As in Envoy each appears when something is counted.
         let counted = rows.split_off(before).into_iter().filter(|row| row.used);
         rows.extend(counted);
+        self.jwt_authn.rows(CodeRows::None, &mut rows);
         self.routes.rows(CodeRows::Plain, &mut rows);
         self.grpc.rows(CodeRows::None, &mut rows);
         self.labelled.rows(&mut rows);

@@ -1020,10 +1020,6 @@ pub const TABLE: &[Entry] = &[
         "envoy.extensions.filters.http.jwt_authn.v3.JwtClaimToHeader.PathSegment",
         &["key"],
     ),
-    all(
-        "envoy.config.core.v3.HttpUri",
-        &["uri", "cluster", "timeout"],
-    ),
     Entry {
         message: "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
         implemented: &[

@@ -27,7 +27,7 @@ class Settings:
     http10: bool = False
     #: Whether it stands at the edge.
     gateway: bool = False
-    #: Istio's own filters, which it runs.
+    #: What it runs of what not all proxies do: `world.proxy`.
     runs: tuple[str, ...] = ()
 
 

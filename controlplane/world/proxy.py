@@ -22,6 +22,21 @@ STATS = "stats.PluginConfig"
 EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
 ALPN = "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig"
 ISTIO_FILTERS = frozenset({PEER_METADATA, STATS, EXCHANGE, ALPN})
+#: Types of what reports requests elsewhere. A proxy that has not all of them serves without those
+#: that it lacks; whatever decides about requests is sent to all, who may refuse it.
+REPORTERS = frozenset(
+    {
+        "envoy.config.trace.v3.DatadogConfig",
+        "envoy.config.trace.v3.OpenTelemetryConfig",
+        "envoy.config.trace.v3.SkyWalkingConfig",
+        "envoy.config.trace.v3.ZipkinConfig",
+        "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig",
+        "envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig",
+        "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
+    }
+)
+#: What an Envoy runs of these.
+ENVOYS = tuple(sorted(REPORTERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +61,9 @@ class Proxy:
     dns_domain: str = "cluster.local"
     #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
     metadata: tuple[tuple[str, str], ...] = ()
-    #: Which of `ISTIO_FILTERS` it says that it runs, sorted.
-    runs: tuple[str, ...] = ()
+    #: Which of `ISTIO_FILTERS` and `REPORTERS` it runs, sorted. Who does not say what it runs is
+    #: taken for an Envoy.
+    runs: tuple[str, ...] = ENVOYS
     #: Its program and version, for people: nothing that it is sent depends on it.
     agent: str = field(default="", compare=False)
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from google.protobuf.json_format import MessageToDict
 
-from controlplane.world.proxy import ISTIO_FILTERS, NOWHERE, Locality, Proxy
+from controlplane.world.proxy import (
+    ENVOYS,
+    ISTIO_FILTERS,
+    NOWHERE,
+    REPORTERS,
+    Locality,
+    Proxy,
+)
 from controlplane.xds.request import BadRequest
 
 if TYPE_CHECKING:
@@ -94,14 +101,18 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
 
 
 def _runs(node: Any) -> tuple[str, ...]:
-    """The stock Envoy tells all of its extensions here, and has none of these."""
+    """The stock Envoy tells all of its extensions: all reporters, and none of Istio's filters."""
+    if not node.extensions:
+        return ENVOYS
     told = {
         url.rpartition("/")[2]
         for one in node.extensions
         if not one.disabled
         for url in one.type_urls
     }
-    return tuple(sorted(told & ISTIO_FILTERS))
+    found = tuple(sorted(told & (ISTIO_FILTERS | REPORTERS)))
+    # Most are alike: one tuple for all of them.
+    return ENVOYS if found == ENVOYS else found
 
 
 def _agent(node: Any) -> str:

@@ -108,6 +108,29 @@ spec:
 """
 
 
+ZIPKIN = """
+apiVersion: v1
+kind: Service
+metadata: {name: zipkin}
+spec: {ports: [{port: 9411, name: http}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders:
+    - name: zipkin
+      zipkin: {service: zipkin.default.svc.cluster.local, port: 9411}
+"""
+SPANS = """
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: spans}
+spec: {tracing: [{providers: [{name: zipkin}], randomSamplingPercentage: 100}]}
+"""
+
+
 @pytest.fixture(scope="module", params=[OURS, ENVOY])
 def mesh(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -227,6 +250,28 @@ def test_a_filters_configuration_comes_by_name(mesh: Mesh) -> None:
             mesh.log,
         )
     done = mesh.command("delete", "envoyfilter", "by-name", "--wait")
+    assert done.returncode == 0, done.stderr
+
+
+def test_spans_are_asked_of_who_has_them(mesh: Mesh) -> None:
+    """And a mesh that has them configured serves with every sidecar."""
+    page = mesh.workloads["productpage-v1"]
+    done = mesh.command("apply", "-f", "-", "--wait", text=ZIPKIN)
+    assert done.returncode == 0, done.stderr
+    done = mesh.command("apply", "-f", "-", "--wait", text=SPANS)
+    assert done.returncode == 0, done.stderr
+    assert "sidecars of ours (`mesh proxy`) report no spans yet; Envoys do" in done.stderr
+
+    def asked() -> bool:
+        held = mesh.mesh("pc", "listeners", "productpage-v1", "-o", "json")
+        return "envoy.tracers.zipkin" in held
+
+    if mesh.kind == ENVOY:
+        until(asked, "nobody is asked for spans", mesh.log)
+    assert asked() == (mesh.kind == ENVOY)
+    assert seen(page) == {"reviews-v1", "reviews-v2"}
+    assert mesh.command("delete", "telemetry", "spans", "--wait").returncode == 0
+    done = mesh.command("delete", "-f", "-", "--wait", text=ZIPKIN)
     assert done.returncode == 0, done.stderr
 
 

@@ -64,6 +64,20 @@ def validate(spec: MeshConfig, path: str = "") -> Iterator[Problem]:
     for index, selector in enumerate(spec.discovery_selectors):
         yield from _selector(selector, f"{below(path, 'discoverySelectors')}[{index}]")
     yield from _scopes(spec, path)
+    yield from _reported(spec, below(path, "defaultProviders"))
+
+
+def _reported(spec: MeshConfig, path: str) -> Iterator[Problem]:
+    """What sidecars of ours are not sent, because they do not have it."""
+    elsewhere = "sidecars of ours (`mesh proxy`) serve without it yet; Envoys have it"
+    if spec.default_providers.tracing:
+        yield Problem(f"{path}.tracing", f"reports spans: {elsewhere}", warning=True)
+    known = {one.name.lower(): one for one in spec.extension_providers}
+    for index, name in enumerate(spec.default_providers.access_logging):
+        one = known.get(name.lower())
+        if one is not None and (one.envoy_http_als or one.envoy_tcp_als or one.envoy_otel_als):
+            reason = f"sends access logs elsewhere: {elsewhere}"
+            yield Problem(f"{path}.accessLogging[{index}]", reason, warning=True)
 
 
 def _durations(spec: MeshConfig, path: str) -> Iterator[Problem]:

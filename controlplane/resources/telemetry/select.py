@@ -11,6 +11,7 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.mesh_config.providers import ExtensionProvider
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.telemetry.schema import AccessLogging, CustomTag, Filter
+from controlplane.world.proxy import ENVOYS
 from controlplane.world.view import View, query
 
 #: On which side of a call a listener is. Gateways are clients.
@@ -27,8 +28,8 @@ class Reporting:
     #: Of the spans' tags; empty where there are no spans.
     namespace: str = ""
     labels: Labels = ()
-    #: Istio's own filters, as far as the proxy runs them.
-    runs: tuple[str, ...] = ()
+    #: Istio's own filters, and what reports elsewhere, as far as the proxy runs them.
+    runs: tuple[str, ...] = ENVOYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Spans:
 
 @query
 def reporting(
-    view: View, namespace: str, labels: Labels, side: Side, runs: tuple[str, ...] = ()
+    view: View, namespace: str, labels: Labels, side: Side, runs: tuple[str, ...] = ENVOYS
 ) -> Reporting:
     """For listeners of a workload: its namespace and labels only where its spans tell them."""
     plain = Reporting(_keys(view, namespace, labels), side, runs=runs)

@@ -42,6 +42,10 @@ def validate(spec: Telemetry, metadata: Metadata) -> Iterator[Problem]:
 
 
 def _without_effect(spec: Telemetry) -> Iterator[Problem]:
+    reporting = [i for i, one in enumerate(spec.tracing) if not one.disable_span_reporting]
+    if reporting:
+        reason = "sidecars of ours (`mesh proxy`) report no spans yet; Envoys do"
+        yield Problem(f"spec.tracing[{reporting[0]}]", reason, warning=True)
     if len(spec.tracing) > 1:
         reason = "only the first entry of tracing is used"
         yield Problem("spec.tracing[1]", reason, warning=True)

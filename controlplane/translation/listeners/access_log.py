@@ -28,6 +28,7 @@ from controlplane.resources.telemetry.expressions import access_log_filter
 from controlplane.resources.telemetry.select import Reporting, logs
 from controlplane.translation.pack import any_of
 from controlplane.translation.providers import Target, target
+from controlplane.world.proxy import REPORTERS
 from controlplane.world.view import View, query
 
 _FILE, _STDOUT = "envoy.access_loggers.file", "/dev/stdout"
@@ -89,11 +90,17 @@ def loggers(view: View, reporting: Reporting) -> tuple[AccessLog, ...]:
     found = []
     for one in chosen:
         built = None if one.disabled else _of_provider(view, one.provider)
-        if built is not None:
+        if built is not None and _has(reporting, built):
             if one.filter is not None and one.filter.expression:
                 built.filter.CopyFrom(access_log_filter(one.filter.expression))
             found.append(built)
     return tuple(found)
+
+
+def _has(reporting: Reporting, built: AccessLog) -> bool:
+    """Whether the proxy has the logger."""
+    kind = built.typed_config.TypeName()
+    return kind not in REPORTERS or kind in reporting.runs
 
 
 @query

@@ -56,7 +56,6 @@ def listeners(
         built.filter_chains.extend(_chains(view, gate, namespace, labels, given, to))
         # A listener without chains is refused; nothing is bound to a port of TCP yet.
         if built.filter_chains:
-            to = reporting(view, namespace, labels, "CLIENT")
             built.access_log.extend(access_log.of_listener(view, to))
             found.append(encoded(built.name, packed(built)))
     return tuple(found)

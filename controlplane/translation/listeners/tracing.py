@@ -42,7 +42,7 @@ def add(
     view: View, built: hcm.HttpConnectionManager, reporting: Reporting, given: Settings
 ) -> None:
     """Gives a connection manager its spans. A provider whose service the registry does not have,
-    or that is of another sort, gets none."""
+    or that is of another sort, gets none, and nor does one whose tracer the proxy has not."""
     chosen = spans(view, reporting)
     if chosen is None:
         return
@@ -50,6 +50,8 @@ def add(
     if tracer is None:
         return
     name, config, longest = tracer
+    if config.DESCRIPTOR.full_name not in reporting.runs:
+        return
     proxy = proxy_config(view, given).tracing
     tracing = built.tracing
     tracing.provider.name = name

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from envoy.config.core.v3 import base_pb2
 
-from controlplane.world.proxy import Locality
+from controlplane.world.proxy import REPORTERS, Locality
 from controlplane.xds.identity import Identity
 from controlplane.xds.node import Impostor, proxy
 from controlplane.xds.request import BadRequest
@@ -46,17 +46,20 @@ def test_a_node_of_istios() -> None:
     )
 
 
-def test_the_program_says_which_of_istios_filters_it_runs() -> None:
+def test_the_program_says_what_it_runs_of_what_not_all_do() -> None:
     made = node()
     for name, disabled in (
         ("stats.PluginConfig", False),
+        ("envoy.config.trace.v3.ZipkinConfig", False),
         ("io.istio.http.peer_metadata.Config", True),
         ("envoy.extensions.filters.http.cors.v3.Cors", False),
     ):
         one = made.extensions.add(name="any", disabled=disabled)
         one.type_urls.append(f"type.googleapis.com/{name}")
-    assert proxy(made, REVIEWS, LIMIT).runs == ("stats.PluginConfig",)
-    assert proxy(node(), REVIEWS, LIMIT).runs == ()
+    found = proxy(made, REVIEWS, LIMIT).runs
+    assert found == ("envoy.config.trace.v3.ZipkinConfig", "stats.PluginConfig")
+    # Who does not say is taken for an Envoy, which has all that reports and no filter of Istio's.
+    assert set(proxy(node(), REVIEWS, LIMIT).runs) == REPORTERS
 
 
 def test_the_program_says_what_it_is() -> None:

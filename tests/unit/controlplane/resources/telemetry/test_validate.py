@@ -108,8 +108,15 @@ def test_refused(text: str, path: str, reason: str) -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("tracing: [{}, {}]", "spec.tracing[1]"),
-        ("tracing: [{providers: [{name: a}, {name: b}]}]", "spec.tracing[0].providers[1]"),
+        (
+            "tracing: [{disableSpanReporting: true}, {disableSpanReporting: true}]",
+            "spec.tracing[1]",
+        ),
+        (
+            "tracing: [{disableSpanReporting: true, providers: [{name: a}, {name: b}]}]",
+            "spec.tracing[0].providers[1]",
+        ),
+        ("tracing: [{providers: [{name: a}]}]", "spec.tracing[0]"),
         (
             "metrics: [{overrides: [{tagOverrides: {'': {value: request.host}}}]}]",
             "spec.metrics[0].overrides[0].tagOverrides",

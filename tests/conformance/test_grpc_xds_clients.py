@@ -72,6 +72,12 @@ spec:
 """
 
 
+def applied(mesh: Mesh, *texts: str) -> None:
+    """The control plane and all who are connected have it when this returns."""
+    done = mesh.command("apply", "-f", "-", "--wait", text="---".join(texts))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def greeters() -> Iterator[tuple[Greeter, Greeter]]:
     with Greeter("v1") as one, Greeter("v2") as two:
@@ -100,15 +106,16 @@ def client(request: pytest.FixtureRequest, mesh: Mesh) -> Iterator[Start]:
 def test_they_resolve_and_balance(
     mesh: Mesh, greeters: tuple[Greeter, Greeter], client: Start
 ) -> None:
-    mesh.write("greeter.yaml", service(*greeters))
+    applied(mesh, service(*greeters))
     one = client(f"xds:///{HOST}:7070")
     assert one.call(40).keys() == {"v1", "v2"}, mesh.log()
     assert one.call(40) == {"v1": 20, "v2": 20}, "both are connected now: each its turn"
     # An instance that leaves, and one that comes back.
-    mesh.write("greeter.yaml", service(greeters[0]))
+    done = mesh.command("delete", "workloadentry", "greeter-v2")
+    assert done.returncode == 0, done.stderr
     while (answers := one.call(10)) != {"v1": 10}:
         assert answers.keys() <= {"v1", "v2"}
-    mesh.write("greeter.yaml", service(*greeters))
+    applied(mesh, service(*greeters))
     while (answers := one.call(10)) != {"v1": 5, "v2": 5}:
         assert answers.keys() <= {"v1", "v2"}
 
@@ -117,22 +124,20 @@ def test_they_resolve_and_balance(
 def test_hosts_are_written_as_people_write_them(
     mesh: Mesh, greeters: tuple[Greeter, Greeter], client: Start, host: str
 ) -> None:
-    mesh.write("greeter.yaml", service(*greeters))
+    applied(mesh, service(*greeters))
     assert client(f"xds:///{host}:7070").call(40).keys() == {"v1", "v2"}
 
 
 def test_they_follow_a_split(mesh: Mesh, greeters: tuple[Greeter, Greeter], client: Start) -> None:
-    mesh.write("greeter.yaml", service(*greeters))
-    mesh.write("subsets.yaml", SUBSETS)
-    mesh.write("split.yaml", split(75, 25))
+    applied(mesh, service(*greeters), SUBSETS, split(75, 25))
     one = client(f"xds:///{HOST}:7070")
     while len(answers := one.call(400)) != 2 or answers["v1"] < 240:
         assert answers.keys() <= {"v1", "v2"}, mesh.log()
     assert 240 <= answers["v1"] <= 360  # 300 ± 7 standard deviations
-    mesh.write("split.yaml", split(0, 100))
+    applied(mesh, split(0, 100))
     while (answers := one.call(10)) != {"v2": 10}:
         assert answers.keys() <= {"v1", "v2"}, mesh.log()
-    mesh.write("split.yaml", split(100, 0))
+    applied(mesh, split(100, 0))
     while (answers := one.call(10)) != {"v1": 10}:
         assert answers.keys() <= {"v1", "v2"}, mesh.log()
     assert "caller.default" in mesh.mesh("status")

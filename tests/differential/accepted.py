@@ -533,7 +533,6 @@ NOT_YET = {
     "limits/strict": "strict_check_headers",
     "hop_by_hop/ignore_upgrade": "ignore_http_11_upgrade",
     "http1_connection/proper_case": "header_key_format",
-    "priority/main": "priorities other than 0",
     "access_log/rare_LOCAL_REPLY_BODY": "LOCAL_REPLY_BODY",
     "access_log/rare_FILTER_STATE": "FILTER_STATE",
     "access_log/rare_METADATA": "METADATA",

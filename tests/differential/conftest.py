@@ -20,7 +20,7 @@ from tests.support.proxies import ENVOY, OURS
 
 Observed = dict[str, dict[str, Any]]
 # Labs at a time. They mostly wait, so this may exceed the number of cores.
-_AT_ONCE = 4
+_AT_ONCE = 8
 
 
 def not_yet(group: Group) -> set[str]:
@@ -45,10 +45,14 @@ class Bench:
         self._given_up = threading.Event()
         self._stats: dict[tuple[str, str], Stats] = {}
         self._pool = ThreadPoolExecutor(_AT_ONCE)
+        # The longest first: a lab takes its cases one after the other.
+        groups = sorted(
+            (group for group in GROUPS if group.name in wanted),
+            key=lambda group: -len(wanted[group.name]),
+        )
         self._jobs: dict[tuple[str, str], Future[Observed]] = {
             (kind, group.name): self._pool.submit(self._run, kind, group, wanted[group.name])
-            for group in GROUPS
-            if group.name in wanted
+            for group in groups
             for kind in kinds
         }
 

@@ -23,7 +23,7 @@ from tests.support import h2peer
 from tests.support.client import Exchange, run_steps
 from tests.support.http1 import Headers, Message
 from tests.support.ports import free_port
-from tests.support.proxies import Proxy
+from tests.support.proxies import OURS, Proxy
 from tests.support.upstream import Blackhole, Received, Upstream
 
 Record = dict[str, Any]
@@ -170,7 +170,9 @@ class Lab:
         for name in self.listeners:
             self._log_path(name).touch()
         text = self.bootstrap()
-        self.proxy = Proxy(kind, text, self.workdir, ports["admin"])
+        # Each case waits for its lines; Envoy is always started so.
+        flags = ("--file-flush-interval-msec", "10") if kind == OURS else ()
+        self.proxy = Proxy(kind, text, self.workdir, ports["admin"], *flags)
         try:
             self.proxy.wait_ready()
         except BaseException:

@@ -15,7 +15,11 @@ def flatten(record: dict[str, Any]) -> Flat:
     flat: Flat = {"connection": record["connection"], "leftover": record.get("leftover", "")}
     for kind in ("responses", "upstream", "log"):
         flat[f"{kind}.count"] = len(record[kind])
-        for i, item in enumerate(record[kind]):
+        items = record[kind]
+        if kind == "upstream":
+            # Which of several connections an upstream is read from first is chance.
+            items = sorted(items, key=lambda one: (one.get("to", ""), one.get("start", "")))
+        for i, item in enumerate(items):
             if isinstance(item, str):
                 flat[f"{kind}.{i}"] = item
                 continue

@@ -7,7 +7,6 @@ use std::collections::BinaryHeap;
 #[derive(Debug, Default)]
 pub struct Schedule {
     turns: BinaryHeap<Reverse<Turn>>,
-    count: u64,
 }
 
 impl Schedule {
@@ -25,7 +24,7 @@ impl Schedule {
             // So many of the turns were its own, or one more.
             let had = (f64::from(picks) * weight / sum).floor();
             left -= had;
-            this.add(*at, (had + 1.0) / weight);
+            this.add(*at, 0.0, had + 1.0, *weight);
         }
         let weight_of = |at: usize| {
             let found = weights.binary_search_by_key(&at, |(at, _)| *at).ok();
@@ -43,16 +42,24 @@ impl Schedule {
     /// Who is next; `weight`: what it weighs for its turn after this one.
     pub fn next(&mut self, weight: impl FnOnce(usize) -> f64) -> Option<usize> {
         let Reverse(turn) = self.turns.pop()?;
-        self.add(turn.at, turn.deadline + 1.0 / weight(turn.at));
+        let weight = weight(turn.at);
+        if weight.total_cmp(&turn.weight).is_eq() {
+            self.add(turn.at, turn.since, turn.nth + 1.0, weight);
+        } else {
+            self.add(turn.at, turn.deadline, 1.0, weight);
+        }
         Some(turn.at)
     }
 
-    fn add(&mut self, at: usize, deadline: f64) {
-        self.count = self.count.wrapping_add(1);
+    /// The `nth` turn with a weight that holds `since`. Turns are counted, and not their times added
+    /// up: those that are due at once stay so, and shares are exact wherever one begins to look.
+    fn add(&mut self, at: usize, since: f64, nth: f64, weight: f64) {
         self.turns.push(Reverse(Turn {
-            deadline,
-            order: self.count,
+            deadline: since + nth / weight,
             at,
+            since,
+            nth,
+            weight,
         }));
     }
 }
@@ -60,18 +67,22 @@ impl Schedule {
 #[derive(Debug, PartialEq)]
 struct Turn {
     deadline: f64,
-    /// Ties are broken by insertion.
-    order: u64,
     at: usize,
+    since: f64,
+    nth: f64,
+    weight: f64,
 }
 
 impl Eq for Turn {}
 
+/// Of those that are due at once the one that has waited longest is first, as in Envoy: who weighs
+/// less. So what comes next is a matter of time alone.
 impl Ord for Turn {
     fn cmp(&self, other: &Self) -> Ordering {
         self.deadline
             .total_cmp(&other.deadline)
-            .then(self.order.cmp(&other.order))
+            .then_with(|| self.weight.total_cmp(&other.weight))
+            .then(self.at.cmp(&other.at))
     }
 }
 
@@ -90,6 +101,17 @@ mod tests {
         (0..n)
             .filter_map(|_| schedule.next(|at| weights[at]))
             .collect()
+    }
+
+    #[test]
+    fn shares_are_exact_wherever_one_begins() {
+        for picks in 0..70_000 {
+            let mut counts = [0; 3];
+            turns(&[3.0, 2.0, 1.0], picks, 60)
+                .iter()
+                .for_each(|at| counts[*at] += 1);
+            assert_eq!(counts, [30, 20, 10], "{picks}");
+        }
     }
 
     #[test]

@@ -93,8 +93,8 @@ pub enum Propagation {
 /// with the host; empty: nothing else than the cluster says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct AlpnOverride {
-    pub http11: Arc<[Box<str>]>,
-    pub http2: Arc<[Box<str>]>,
+    pub http11: Arc<Vec<Box<str>>>,
+    pub http2: Arc<Vec<Box<str>>>,
 }
 
 /// `envoy.tcp.metadataexchange.config.MetadataExchange`: connections whose ALPN came to `protocol`

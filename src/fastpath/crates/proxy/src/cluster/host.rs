@@ -48,7 +48,7 @@ pub struct PoolKey {
     /// The SNI that the request chose (`auto_sni`).
     pub sni: Option<Box<str>>,
     /// What requests have offered in ALPN (`istio.alpn`) in place of what its cluster says.
-    pub alpn: Option<Arc<[Box<str>]>>,
+    pub alpn: Option<Arc<Vec<Box<str>>>>,
     /// The name that the host's certificate must have (`auto_san_validation`).
     pub verify_san: Option<Box<str>>,
     /// Bytes of tunnels that end here: no protocol of ours.

@@ -569,14 +569,14 @@ impl Worker {
 
     /// The stream is over: account for it and get ready for the next request.
     pub fn end_stream(&mut self, d: &mut Downstream, mut stream: Box<Stream>) {
-        match stream.ours.take() {
+        match stream.ours.take().map(|ours| *ours) {
             None => {}
             Some(Ours::Mirror) => {
                 self.end_mirror();
                 return self.recycle(stream);
             }
             Some(Ours::Call(call)) => {
-                self.end_own_call(d, &mut stream, *call);
+                self.end_own_call(d, &mut stream, call);
                 return self.recycle(stream);
             }
         }

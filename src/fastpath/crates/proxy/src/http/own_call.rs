@@ -130,7 +130,7 @@ impl OwnCall {
 pub enum Ours {
     /// A copy of a client's (`router::mirror`).
     Mirror,
-    Call(Box<OwnCall>),
+    Call(OwnCall),
 }
 
 impl Ours {
@@ -188,7 +188,7 @@ impl Worker {
         };
         let now = self.clock.now_ms();
         let mut s = self.new_stream();
-        s.ours = Some(Ours::Call(Box::new(OwnCall {
+        s.ours = Some(Box::new(Ours::Call(OwnCall {
             asker: Some(asker),
             body: Vec::new(),
             most: most.min(MAX_ANSWER),
@@ -258,7 +258,7 @@ impl Worker {
             return;
         };
         if let Some(s) = &mut d.stream
-            && let Some(Ours::Call(call)) = &mut s.ours
+            && let Some(Ours::Call(call)) = s.ours.as_deref_mut()
         {
             call.asker = None;
         }
@@ -349,7 +349,7 @@ mod tests {
             (&*call.body, call.failed),
             (&b"abcd"[..], Some(Failed::TooLarge))
         );
-        let mut ours = Ours::Call(Box::new(call));
+        let mut ours = Ours::Call(call);
         ours.fail(Failure::UpstreamReset);
         let Ours::Call(call) = ours else { return };
         // The first cause counts.

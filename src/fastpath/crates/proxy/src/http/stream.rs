@@ -35,14 +35,14 @@ pub struct Stream {
 
     pub route: Option<RouteRef>,
     /// Index of the weighted cluster that was chosen.
-    pub weighted: Option<usize>,
+    pub weighted: Option<u32>,
     pub cluster: Option<Rc<ClusterRuntime>>,
     pub host: Option<Rc<Host>>,
     /// Who its client and its host say they are.
     pub downstream_peer: Option<Arc<Workload>>,
     pub upstream_peer: Option<Arc<Workload>>,
     /// What the host is offered in ALPN, if not what its cluster says.
-    pub alpn: Option<Arc<[Box<str>]>>,
+    pub alpn: Option<Arc<Vec<Box<str>>>>,
     /// What the response is to set: cookies that a hash policy made.
     pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
@@ -74,7 +74,7 @@ pub struct Stream {
     /// The mirror policies whose copy waits for the end of the request, as bits.
     pub mirrors: u32,
     /// It is no client's: nobody is answered.
-    pub ours: Option<Ours>,
+    pub ours: Option<Box<Ours>>,
     /// The call whose answer a filter waits for (`own_call`).
     pub awaits: Option<Key>,
     /// The body that a filter wants to see before it goes on.
@@ -330,6 +330,6 @@ mod tests {
         let exchange = size_of::<super::Stream>()
             + size_of::<crate::http::downstream::Downstream>()
             + size_of::<crate::upstream::Upstream>();
-        assert!(exchange <= 2208, "{exchange}");
+        assert!(exchange <= 2176, "{exchange}");
     }
 }

@@ -80,7 +80,7 @@ impl Worker {
         };
         let now = self.clock.now_ms();
         let mut copy = self.new_stream();
-        copy.ours = Some(Ours::Mirror);
+        copy.ours = Some(Box::new(Ours::Mirror));
         copy.request.clone_from(&s.request);
         if !policy.keeps_host {
             let host = with_suffix(s.request.authority());

@@ -359,7 +359,7 @@ fn choose_cluster<'a>(
     choice: &'a ClusterChoice,
     s: &'a Stream,
     random: u64,
-) -> Option<(&'a str, Option<usize>)> {
+) -> Option<(&'a str, Option<u32>)> {
     let header_text = |name: &HeaderName| {
         let value = s.request.headers.get_name(name.text.as_bytes())?;
         std::str::from_utf8(value).ok()
@@ -378,7 +378,7 @@ fn choose_cluster<'a>(
                 .and_then(|v| v.parse::<u64>().ok())
                 .unwrap_or(random);
             let mut left = value.checked_rem(*total)?;
-            for (at, cluster) in clusters.iter().enumerate() {
+            for (at, cluster) in (0..).zip(clusters.iter()) {
                 let weight = u64::from(cluster.weight);
                 if left < weight {
                     let name = match &cluster.name {
@@ -395,7 +395,7 @@ fn choose_cluster<'a>(
 }
 
 /// The name of the one at an index, where the configuration says it.
-pub fn weighted_name(choice: &ClusterChoice, at: usize) -> Option<&str> {
+pub fn weighted_name(choice: &ClusterChoice, at: u32) -> Option<&str> {
     match &weighted(choice, at)?.name {
         ClusterOrHeader::Named(name) => Some(name),
         ClusterOrHeader::Header(_) => None,
@@ -403,7 +403,7 @@ pub fn weighted_name(choice: &ClusterChoice, at: usize) -> Option<&str> {
 }
 
 /// What the route, or its weighted cluster, asks of hosts.
-fn metadata_match(forward: &Forward, at: Option<usize>) -> Option<&Metadata> {
+fn metadata_match(forward: &Forward, at: Option<u32>) -> Option<&Metadata> {
     match at.and_then(|at| weighted(&forward.cluster, at)) {
         Some(weighted) => weighted.metadata_match.as_deref(),
         None => forward.metadata_match.as_deref(),
@@ -411,9 +411,9 @@ fn metadata_match(forward: &Forward, at: Option<usize>) -> Option<&Metadata> {
 }
 
 /// The weighted cluster at an index.
-pub fn weighted(choice: &ClusterChoice, at: usize) -> Option<&WeightedCluster> {
+pub fn weighted(choice: &ClusterChoice, at: u32) -> Option<&WeightedCluster> {
     match choice {
-        ClusterChoice::Weighted { clusters, .. } => clusters.get(at),
+        ClusterChoice::Weighted { clusters, .. } => clusters.get(at as usize),
         ClusterChoice::Named(_) | ClusterChoice::Header(_) => None,
     }
 }

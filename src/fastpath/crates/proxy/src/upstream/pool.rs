@@ -412,7 +412,7 @@ fn pool_of(
     host: &Host,
     protocol: UpstreamProtocol,
     source: Option<UpstreamSource>,
-    alpn: Option<&Arc<[Box<str>]>>,
+    alpn: Option<&Arc<Vec<Box<str>>>>,
     authority: &[u8],
 ) -> Option<Rc<Pool>> {
     let (name, _) = crate::http::request::split_port(authority);

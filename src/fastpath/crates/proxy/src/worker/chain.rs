@@ -121,7 +121,7 @@ impl RouteRef {
 
     /// What its levels say of HTTP filters, the most specific first. `weighted`: the cluster of
     /// several that was chosen.
-    pub fn filter_levels(&self, weighted: Option<usize>) -> [Option<&PerFilter>; 4] {
+    pub fn filter_levels(&self, weighted: Option<u32>) -> [Option<&PerFilter>; 4] {
         let cluster = || router::weighted(&self.forward()?.cluster, weighted?);
         [
             cluster().map(|cluster| &cluster.per_filter),

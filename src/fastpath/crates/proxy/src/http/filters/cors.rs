@@ -20,7 +20,7 @@ const ALLOW_PRIVATE: &[u8] = b"access-control-allow-private-network";
 struct Policies<'r>([Option<&'r CorsPolicy>; 4]);
 
 impl<'r> Policies<'r> {
-    fn of(of: &Configured, route: Option<&'r RouteRef>, weighted: Option<usize>) -> Self {
+    fn of(of: &Configured, route: Option<&'r RouteRef>, weighted: Option<u32>) -> Self {
         let levels = of.of_levels(route, weighted);
         Self(levels.map(|level| match level {
             Some(RouteFilterConfig::Cors(policy)) => Some(&**policy),

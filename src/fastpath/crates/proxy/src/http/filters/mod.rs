@@ -187,7 +187,7 @@ impl Configured {
 
     /// Whether it has no part in requests of a route. The most specific level that speaks of it
     /// decides; a level with a configuration for it wants it.
-    fn is_off(&self, route: Option<&RouteRef>, weighted: Option<usize>) -> bool {
+    fn is_off(&self, route: Option<&RouteRef>, weighted: Option<u32>) -> bool {
         let levels = route.map(|route| route.filter_levels(weighted));
         let mut levels = levels.iter().flatten().flatten();
         let said = levels.find_map(|level| level.get(&self.name));
@@ -199,7 +199,7 @@ impl Configured {
     fn of_route<'r>(
         &self,
         route: Option<&'r RouteRef>,
-        weighted: Option<usize>,
+        weighted: Option<u32>,
     ) -> Option<&'r RouteFilterConfig> {
         let levels = route?.filter_levels(weighted);
         let mut levels = levels.into_iter().flatten();
@@ -210,7 +210,7 @@ impl Configured {
     fn of_levels<'r>(
         &self,
         route: Option<&'r RouteRef>,
-        weighted: Option<usize>,
+        weighted: Option<u32>,
     ) -> [Option<&'r RouteFilterConfig>; 4] {
         let Some(route) = route else { return [None; 4] };
         let levels = route.filter_levels(weighted);

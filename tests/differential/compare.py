@@ -10,14 +10,14 @@ from typing import Any
 Flat = dict[str, Any]
 
 
-def flatten(record: dict[str, Any]) -> Flat:
-    """A record as dotted fields; header lists become multisets (their order does not count)."""
+def flatten(record: dict[str, Any], *, any_order: bool = False) -> Flat:
+    """A record as dotted fields; header lists become multisets (their order does not count).
+    `any_order`: that of what reaches upstreams does not, either."""
     flat: Flat = {"connection": record["connection"], "leftover": record.get("leftover", "")}
     for kind in ("responses", "upstream", "log"):
         flat[f"{kind}.count"] = len(record[kind])
         items = record[kind]
-        if kind == "upstream":
-            # Which of several connections an upstream is read from first is chance.
+        if kind == "upstream" and any_order:
             items = sorted(items, key=lambda one: (one.get("to", ""), one.get("start", "")))
         for i, item in enumerate(items):
             if isinstance(item, str):
@@ -29,9 +29,11 @@ def flatten(record: dict[str, Any]) -> Flat:
     return flat
 
 
-def differences(envoy: dict[str, Any], ours: dict[str, Any], ignore: Sequence[str]) -> Flat:
+def differences(
+    envoy: dict[str, Any], ours: dict[str, Any], ignore: Sequence[str], *, any_order: bool = False
+) -> Flat:
     """Fields that differ, as (Envoy's value, ours); for headers only what differs."""
-    left, right = flatten(envoy), flatten(ours)
+    left, right = flatten(envoy, any_order=any_order), flatten(ours, any_order=any_order)
     found: Flat = {}
     for name in [*left, *(n for n in right if n not in left)]:
         a, b = left.get(name), right.get(name)

@@ -49,6 +49,7 @@ class Case:
     settle: float = 0.25  # how long silence means that the connection stays open
     note: str = ""
     ignore: tuple[str, ...] = ()  # fields (globs) that are not compared, because they race
+    any_order: bool = False  # requests reach an upstream by several connections: who comes first
 
     @property
     def steps(self) -> tuple[Step, ...] | tuple[Ask, ...]:

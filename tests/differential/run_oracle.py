@@ -37,7 +37,9 @@ def main(argv: list[str]) -> int:
                 for case in group.cases:
                     known = old.get(case.id)
                     new[case.id] = oracle.describe(case, lab.observe(case))
-                    if known is not None and differences(known, new[case.id], case.ignore):
+                    if known is not None and differences(
+                        known, new[case.id], case.ignore, any_order=case.any_order
+                    ):
                         changed.append(case.id)
             finally:
                 lab.stop()

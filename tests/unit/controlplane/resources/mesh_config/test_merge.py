@@ -12,8 +12,9 @@ from controlplane.resources.mesh_config import (
 )
 
 
-def _over(base: MeshConfig | None, text: str) -> MeshConfig:
+def _over(base: MeshConfig | None, text: str, *warned: str) -> MeshConfig:
     result, problems = apply(yaml.safe_load(text), base)
+    assert [one.path for one in problems if one.warning] == [*warned]
     assert [one for one in problems if not one.warning] == []
     assert result is not None
     return result
@@ -96,8 +97,9 @@ def test_proxy_headers_stay_unless_they_are_named() -> None:
 
 
 def test_default_providers_are_merged_field_by_field() -> None:
-    base = _over(None, "defaultProviders: {tracing: [a], metrics: [b]}")
-    mesh = _over(base, "defaultProviders: {metrics: [c]}")
+    warned = "defaultProviders.tracing"
+    base = _over(None, "defaultProviders: {tracing: [a], metrics: [b]}", warned)
+    mesh = _over(base, "defaultProviders: {metrics: [c]}", warned)
     assert (mesh.default_providers.tracing, mesh.default_providers.metrics) == (("a",), ("c",))
 
 

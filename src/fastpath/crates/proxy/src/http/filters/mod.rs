@@ -354,7 +354,7 @@ impl Filter {
         }
     }
 
-    /// Whether it looks at bodies or trailers.
+    /// Whether it looks at bodies or trailers. What deals with these knows no other filters.
     fn sees_bodies(&self) -> bool {
         matches!(
             self.state,
@@ -486,13 +486,7 @@ pub fn decode_data<'a>(
             State::GrpcWeb(filter) => filter.decode_data(data, end)?,
             State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
             State::GrpcStats(filter) => filter.decode_data(data),
-            State::Nothing
-            | State::ExtAuthz(_)
-            | State::JwtAuthn(_)
-            | State::Fault(_)
-            | State::Cors
-            | State::PeerMetadata(_)
-            | State::IstioStats(_) => data,
+            _ => data,
         };
     }
     Ok(data)
@@ -504,14 +498,7 @@ pub fn encode_data<'a>(filters: &mut [Filter], mut data: Cow<'a, [u8]>) -> Cow<'
         data = match &mut filter.state {
             State::GrpcWeb(filter) => filter.encode_data(data),
             State::GrpcStats(filter) => filter.encode_data(data),
-            State::GrpcHttp1Bridge(_)
-            | State::Nothing
-            | State::ExtAuthz(_)
-            | State::JwtAuthn(_)
-            | State::Fault(_)
-            | State::Cors
-            | State::PeerMetadata(_)
-            | State::IstioStats(_) => data,
+            _ => data,
         };
     }
     data
@@ -526,13 +513,7 @@ pub fn encode_trailers(s: &mut Stream) -> Vec<u8> {
             State::GrpcWeb(filter) => filter.encode_trailers(s, &mut tail),
             State::GrpcHttp1Bridge(filter) => filter.encode_trailers(s),
             State::GrpcStats(filter) => filter.encode_trailers(s),
-            State::Nothing
-            | State::ExtAuthz(_)
-            | State::JwtAuthn(_)
-            | State::Fault(_)
-            | State::Cors
-            | State::PeerMetadata(_)
-            | State::IstioStats(_) => {}
+            _ => {}
         }
     }
     s.filters = filters;
@@ -547,14 +528,7 @@ pub fn finish_held(s: &mut Stream) -> Vec<u8> {
         match &mut filter.state {
             State::GrpcWeb(filter) => filter.finish_held(s, &mut body),
             State::GrpcHttp1Bridge(filter) => filter.finish_held(&mut body),
-            State::GrpcStats(_)
-            | State::Nothing
-            | State::ExtAuthz(_)
-            | State::JwtAuthn(_)
-            | State::Fault(_)
-            | State::Cors
-            | State::PeerMetadata(_)
-            | State::IstioStats(_) => {}
+            _ => {}
         }
     }
     s.filters = filters;
@@ -572,14 +546,7 @@ impl Worker {
             let count = match &mut filter.state {
                 State::GrpcStats(filter) => filter.count_mut(),
                 State::GrpcWeb(filter) => filter.count_mut(),
-                State::GrpcHttp1Bridge(_)
-                | State::Nothing
-                | State::ExtAuthz(_)
-                | State::JwtAuthn(_)
-                | State::Fault(_)
-                | State::Cors
-                | State::PeerMetadata(_)
-                | State::IstioStats(_) => None,
+                _ => None,
             };
             if let Some(count) = count {
                 count.shard = self.grpc_shard(&cluster, &count.name);

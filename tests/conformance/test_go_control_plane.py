@@ -6,7 +6,6 @@ clusters and endpoints, and with TLS also secrets, are what it changes here, ver
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pytest
 
 from tests.conformance.conftest import KIND
 from tests.support.gotools import go_tool
-from tests.support.ports import free_port, wait_listening
+from tests.support.ports import free_port, free_ports, wait_listening
 from tests.support.proxies import Proxy, die_with_parent
 from tests.support.upstream import Reply, Upstream
 from tests.support.xds_config import Sources, server_cluster
@@ -25,24 +24,11 @@ _MESSAGE = b"Default message"
 _LISTENERS = 4
 
 
-def _free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as sock:
-                    sock.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-
-
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("mode", MODES)
 def test_snapshots(mode: str, tls: bool, tmp_path: Path) -> None:
     """Every version of everything serves: no batch of requests fails for good."""
-    port, admin_port, base = free_port(), free_port(), _free_ports(_LISTENERS)
+    port, admin_port, base = free_port(), free_port(), free_ports(_LISTENERS)
     head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(_MESSAGE)
     argv = [str(go_tool("go-control-plane")), f"-xds={mode}", f"-port={port}", f"-base={base}"]
     argv += ["-http=0", "-scopedhttp=0", "-vhdshttp=0", f"-tcp={_LISTENERS}", "-runtimes=0"]

@@ -9,19 +9,26 @@ the figure.
 
 from __future__ import annotations
 
-import http.client
-import sys
+import json
+import subprocess
 import threading
 from dataclasses import dataclass
 from time import monotonic
+from typing import TYPE_CHECKING
 
+from bench import loadgen
 from bench.control.live import Live, split
 from bench.control.process import Process
 from bench.errors import BenchError
-from bench.processes import LOAD_CORE, free_port
-from mesh.demo.client import Client
+from bench.processes import LOAD_CORE, free_port, pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 _SERVICE = "details"
+#: The response header that says which version has answered.
+_VERSION = "x-served-by"
 #: Requests a second of all clients together, so that more of them are no more load. A client's
 #: pause is how exactly its answer is known.
 _RATE = 2000.0
@@ -55,59 +62,71 @@ class Figures:
     went_back: int
 
 
-class Follower(threading.Thread):
-    """A client that asks all the time. `told` is notified when the version changes."""
+class Followers:
+    """Clients that ask all the time (`loadgen follow`), and what each was answered last."""
 
-    def __init__(self, port: int, pause: float, told: threading.Condition) -> None:
-        super().__init__()
-        self.told = told
-        self.version = ""
-        #: When the first answer of that version came.
-        self.since = 0.0
+    def __init__(self, generator: Path, ports: Sequence[int], pause: float) -> None:
+        targets = ",".join(f"127.0.0.1:{port}" for port in ports)
+        path = f"http://{_SERVICE}:9080/small"
+        command = [str(generator), "follow", "--targets", targets, "--path", path]
+        command += ["--watch", _VERSION, "--pause", str(pause)]
+        self._process = subprocess.Popen(
+            pinned(LOAD_CORE, command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._told = threading.Condition()
+        self._versions = [""] * len(ports)
+        #: When the first answer of that version came, by the monotonic clock.
+        self._since = [0.0] * len(ports)
         self.turns = 0
+        #: Known at the end.
         self.requests = 0
         self.errors = 0
-        self._port = port
-        self._pause = pause
-        self._ended = threading.Event()
-        self.start()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
-    def run(self) -> None:
-        client = Client(self._port)
-        while not self._ended.wait(self._pause):
-            self.requests += 1
-            try:
-                status, headers, _ = client.get(f"http://{_SERVICE}:9080/{_SERVICE}/0")
-            except (OSError, http.client.HTTPException):
-                self.errors += 1
-                client.close()
-                continue
-            if status != 200:
-                self.errors += 1
-            elif (version := headers["x-served-by"]) != self.version:
-                with self.told:
-                    self.version, self.since = version, monotonic()
-                    self.turns += 1
-                    self.told.notify_all()
-        client.close()
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            found = json.loads(line)
+            if "requests" in found:
+                self.requests, self.errors = found["requests"], found["errors"]
+                return
+            with self._told:
+                self._versions[found["client"]] = found["value"]
+                self._since[found["client"]] = found["at"]
+                self.turns += 1
+                self._told.notify_all()
+
+    def follow(self, version: str) -> float:
+        """When the last of them did."""
+        with self._told:
+            if not self._told.wait_for(lambda: set(self._versions) == {version}, _PATIENCE):
+                seen = sorted(set(self._versions))
+                raise BenchError(f"after {_PATIENCE:g} s not all traffic is at {version}: {seen}")
+            return max(self._since)
 
     def end(self) -> None:
-        self._ended.set()
-        self.join()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._process.wait()
 
 
 def measure(setup: Setup) -> Figures:
     """Raises BenchError if traffic does not follow."""
+    generator = loadgen.build()
     flags = ("--debounce-after", f"{setup.debounce}s")
     with Live(_SERVICE, setup.services, *flags, pinned=True) as live:
         live.write("route.yaml", split(_SERVICE, 100, 0))
-        program = [sys.executable, "-m", "mesh.demo.bookinfo", _SERVICE]
+        program = [str(generator), "upstream", "--listen", "127.0.0.1:{port}", "--header"]
         for version in ("v1", "v2"):
             live.run(
                 f"{_SERVICE}-{version}",
                 ["--service", _SERVICE, "--version", version],
                 ["--port", "9080:auto"],
-                [*program, version],
+                [*program, f"{_VERSION}: {version}"],
                 account=_SERVICE,
             )
         ports = [free_port() for _ in range(setup.carrying)]
@@ -119,44 +138,29 @@ def measure(setup: Setup) -> Figures:
         arguments = (live.plaintext, simulated, simulated, "plaintext")
         with Process(LOAD_CORE, "bench.control.sidecars", *arguments) as sidecars:
             sidecars.read()
-            told = threading.Condition()
-            pause = setup.carrying / _RATE
-            followers = [Follower(port, pause, told) for port in ports]
+            followers = Followers(generator, ports, setup.carrying / _RATE)
             try:
-                return _change(setup, live, followers, told)
+                seconds = _change(setup, live, followers)
             finally:
-                for one in followers:
-                    one.end()
+                followers.end()
+    return Figures(
+        p50=seconds[len(seconds) // 2],
+        p99=seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],
+        worst=seconds[-1],
+        requests=followers.requests,
+        errors=followers.errors,
+        # Each client's first answer is a turn as well.
+        went_back=followers.turns - setup.carrying * (setup.changes + 1),
+    )
 
 
-def _change(
-    setup: Setup, live: Live, followers: list[Follower], told: threading.Condition
-) -> Figures:
-    def follow(version: str) -> float:
-        """When the last of them did."""
-        with told:
-            if not told.wait_for(
-                lambda: all(one.version == version for one in followers), _PATIENCE
-            ):
-                seen = sorted({one.version for one in followers})
-                raise BenchError(f"after {_PATIENCE:g} s not all traffic is at {version}: {seen}")
-            return max(one.since for one in followers)
-
-    follow(f"{_SERVICE}-v1")
-    for one in followers:
-        one.turns = one.errors = one.requests = 0
+def _change(setup: Setup, live: Live, followers: Followers) -> list[float]:
+    """Seconds, in order, with the debounce in them."""
+    followers.follow("v1")
     seconds = []
     for number in range(setup.changes):
         to_second = number % 2 == 0
         began = monotonic()
         live.write("route.yaml", split(_SERVICE, *((0, 100) if to_second else (100, 0))))
-        seconds.append(follow(f"{_SERVICE}-{'v2' if to_second else 'v1'}") - began)
-    seconds.sort()
-    return Figures(
-        p50=seconds[len(seconds) // 2],
-        p99=seconds[min(len(seconds) - 1, len(seconds) * 99 // 100)],
-        worst=seconds[-1],
-        requests=sum(one.requests for one in followers),
-        errors=sum(one.errors for one in followers),
-        went_back=sum(one.turns - setup.changes for one in followers),
-    )
+        seconds.append(followers.follow("v2" if to_second else "v1") - began)
+    return sorted(seconds)

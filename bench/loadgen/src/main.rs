@@ -19,10 +19,10 @@ mod upstream;
 mod websocket;
 mod windows;
 
-use clients::{grpc, h2, handshakes, tcp};
+use clients::{follow, grpc, h2, handshakes, tcp};
 
 const USAGE: &str = "\
-loadgen upstream [--listen 127.0.0.1:0]
+loadgen upstream [--listen 127.0.0.1:0] [--header 'name: value': of every answer]
     Prints {\"port\": N}, then serves until killed. The last segment of a path says the size of the
     body: small (12 bytes), 1k, 64k, 1m or any number. POST and PUT answer '<bytes> ok' or
     '<bytes> bad'.
@@ -42,7 +42,10 @@ loadgen h2 [--path /small] [--expect-body BYTES] [--streams N] [--ca PEM: TLS] [
 loadgen grpc [--message-size BYTES] [--streams N] [--messages N: streaming calls of so many]
 loadgen websocket [--size BYTES]
 loadgen tcp [--size BYTES] [--up] [--new-connection-per-request]
-loadgen handshakes --ca PEM [--resumed]";
+loadgen handshakes --ca PEM [--resumed]
+loadgen follow --targets IP:PORT,... --watch HEADER [--path URL] [--pause SECONDS]
+    Asks each of them all the time until stdin closes; a line of JSON when the value of that response
+    header changes, and one at the end.";
 
 fn main() {
     let mut raw = std::env::args().skip(1);
@@ -54,6 +57,7 @@ fn main() {
         Some("grpc") => grpc::main(raw),
         Some("websocket") => clients::websocket::main(raw),
         Some("tcp") => tcp::main(raw),
+        Some("follow") => follow::main(raw),
         Some("handshakes") => handshakes::main(raw),
         _ => Err(USAGE.to_owned()),
     };

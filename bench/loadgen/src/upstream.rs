@@ -15,17 +15,18 @@ const LISTENER: u64 = u64::MAX;
 const SCRATCH: usize = 256 * 1024;
 
 pub fn main(raw: impl Iterator<Item = String>) -> Result<(), String> {
-    let args = Args::parse(raw, &["listen"], &[])?;
+    let args = Args::parse(raw, &["listen", "header"], &[])?;
     let address = args.or("listen", SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    serve(address).map_err(|error| format!("upstream: {error}"))
+    let header: Option<String> = args.get("header")?;
+    serve(address, header.as_deref()).map_err(|error| format!("upstream: {error}"))
 }
 
-fn serve(address: SocketAddr) -> io::Result<()> {
+fn serve(address: SocketAddr, header: Option<&str>) -> io::Result<()> {
     let listener = net::listen(address)?;
     println!("{{\"port\": {}}}", net::local_port(&listener)?);
     let mut poller = Poller::new()?;
     poller.add_level(&listener, LISTENER)?;
-    let mut origin = Origin::new();
+    let mut origin = Origin::new(header);
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut free: Vec<usize> = Vec::new();
     let mut ready = Vec::new();
@@ -59,12 +60,15 @@ fn serve(address: SocketAddr) -> io::Result<()> {
 /// What is served: the pattern, and each answer made once.
 struct Origin {
     pattern: Pattern,
+    /// A line of every answer's head, or nothing.
+    header: String,
     answers: HashMap<Vec<u8>, Rc<[u8]>>,
 }
 
 impl Origin {
-    fn new() -> Self {
-        Self { pattern: Pattern::new(), answers: HashMap::new() }
+    fn new(header: Option<&str>) -> Self {
+        let header = header.map(|line| format!("{line}\r\n")).unwrap_or_default();
+        Self { pattern: Pattern::new(), header, answers: HashMap::new() }
     }
 
     fn answer(&mut self, name: &[u8]) -> Rc<[u8]> {
@@ -79,19 +83,19 @@ impl Origin {
             digits => crate::http::number(digits).filter(|&size| size <= 64 * 1024 * 1024),
         };
         let answer: Rc<[u8]> = match size {
-            Some(size) => response("200 OK", &self.pattern.body(size)).into(),
-            None => response("404 Not Found", b"no such size\n").into(),
+            Some(size) => response("200 OK", &self.header, &self.pattern.body(size)).into(),
+            None => response("404 Not Found", &self.header, b"no such size\n").into(),
         };
         self.answers.insert(name.to_owned(), Rc::clone(&answer));
         answer
     }
 }
 
-fn response(status: &str, body: &[u8]) -> Vec<u8> {
+fn response(status: &str, header: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut bytes = format!(
         "HTTP/1.1 {status}\r\nserver: loadgen\r\ncontent-type: text/plain\r\n\
-         content-length: {length}\r\n\r\n"
+         {header}content-length: {length}\r\n\r\n"
     )
     .into_bytes();
     bytes.extend_from_slice(body);
@@ -156,7 +160,7 @@ impl Connection {
                     let verdict = if upload.good { "ok" } else { "bad" };
                     let body = format!("{} {verdict}\n", upload.got);
                     self.upload = None;
-                    if !self.reply(response("200 OK", body.as_bytes()).into()) {
+                    if !self.reply(response("200 OK", &origin.header, body.as_bytes()).into()) {
                         return false;
                     }
                 }

@@ -14,7 +14,7 @@ from controlplane.sources import tree
 
 #: Changes that come one after the other within this time are looked at together, a release that
 #: is unpacked for example, but none waits longer than the second.
-_QUIET: Final = 0.01
+_QUIET: Final = 0.002
 _LONGEST: Final = 0.2
 #: How often the clock says so, in seconds.
 INTERVAL: Final = 0.5

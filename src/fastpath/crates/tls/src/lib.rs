@@ -20,6 +20,7 @@ mod ocsp;
 mod peer;
 mod peer_signature;
 mod provider;
+mod random;
 mod resumption;
 mod secrets;
 mod server;

@@ -11,6 +11,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, Tls13CipherSuite};
 
 use crate::hkdf::{self, Kept};
+use crate::random;
 
 /// Envoy's defaults for TLS 1.2 (`DEFAULT_CIPHER_SUITES` of a BoringSSL with AES in hardware).
 const DEFAULT_SUITES: [CipherSuite; 6] = [
@@ -64,6 +65,7 @@ pub(crate) fn provider(common: &CommonTls) -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         cipher_suites: tls13.chain(tls12).collect(),
         kx_groups: groups.iter().map(|group| kx(*group)).collect(),
+        secure_random: &random::Visible,
         ..aws_lc_rs::default_provider()
     })
 }

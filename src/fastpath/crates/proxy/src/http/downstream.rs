@@ -174,13 +174,19 @@ impl Worker {
     /// Takes over a connection that (so far) speaks HTTP/1.1.
     pub fn open_downstream(&mut self, client: Rc<Client>, arrival: Arrival) {
         let Arrival { io, held, .. } = arrival;
-        let key = self.downstreams.reserve();
-        let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
-        if adopted.is_err() {
-            self.downstreams.free(key);
-            self.count_closed(&client, None, true);
-            return;
-        }
+        let key = match arrival.place {
+            Some(place) => place,
+            None => {
+                let key = self.downstreams.reserve();
+                let adopted = self.adopt(Kind::Downstream, key, &io, arrival.is_watched);
+                if adopted.is_err() {
+                    self.downstreams.free(key);
+                    self.count_closed(&client, None, true);
+                    return;
+                }
+                key
+            }
+        };
         let now = self.clock.now_ms();
         let mut d = Box::new(Downstream::new(key, Carrier::Socket(io), client, now));
         let deadline = next_deadline(&d);
@@ -197,7 +203,7 @@ impl Worker {
 
     pub fn downstream_event(&mut self, key: Key, event: Readiness) {
         let Some(mut d) = self.downstreams.take(key) else {
-            return;
+            return self.pending_event(key, event);
         };
         let waits = event.writable && d.backlog() > 0;
         if waits && d.carrier.io_mut().is_some_and(|io| io.flush().is_err()) {

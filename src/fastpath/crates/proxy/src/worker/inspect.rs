@@ -246,6 +246,7 @@ impl Worker {
             chain,
             held: accepted.bytes,
             is_watched: accepted.is_watched,
+            place: None,
             admission: None,
             readable: accepted.readable,
             peer_closed: accepted.peer_closed,

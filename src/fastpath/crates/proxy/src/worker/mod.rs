@@ -158,7 +158,8 @@ pub struct Worker {
     pub udp: Slots<Datagrams>,
     pub http2: Slots<Http2>,
     pub lingering: Slots<Lingering>,
-    pub pending: Slots<Pending>,
+    /// By their places among the downstreams.
+    pub pending: HashMap<Key, Box<Pending>>,
     pub inspecting: Slots<Inspecting>,
     /// For `use_original_dst`.
     pub by_address: HashMap<Address, Rc<ListenerRuntime>>,
@@ -254,7 +255,7 @@ impl Worker {
             udp: Slots::default(),
             http2: Slots::default(),
             lingering: Slots::default(),
-            pending: Slots::default(),
+            pending: HashMap::new(),
             inspecting: Slots::default(),
             by_address: HashMap::new(),
             tunnels: Slots::default(),
@@ -382,12 +383,11 @@ impl Worker {
             Kind::Upstream => self.upstream_event(key, readiness),
             Kind::Http2 => self.http2_event(key, readiness),
             Kind::Lingering => self.lingering_event(key),
-            Kind::Pending => self.pending_event(key, readiness),
             Kind::Inspecting => self.inspecting_event(key, readiness),
             Kind::TunnelClient => self.tunnel_client_event(key, readiness),
             Kind::TunnelServer => self.tunnel_server_event(key, readiness),
             Kind::Udp => self.udp_event(key),
-            Kind::Call => {}
+            Kind::Pending | Kind::Call => {}
         }
     }
 
@@ -465,7 +465,7 @@ impl Worker {
     /// No client is connected.
     fn is_idle(&self) -> bool {
         let clients = |c: &Http2| matches!(c.role, Role::Server(_));
-        self.downstreams.count() == 0
+        self.downstreams.count() == self.pending.len()
             && self.tunnels.count() == 0
             && !self.http2.iter().any(clients)
     }

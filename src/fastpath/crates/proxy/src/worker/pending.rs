@@ -36,6 +36,9 @@ pub struct Arrival {
     pub held: Vec<u8>,
     /// Its socket is known to epoll.
     pub is_watched: bool,
+    /// Its place among the downstreams, where its events come to: most become one, and need not be
+    /// watched anew.
+    pub place: Option<Key>,
     /// Who its client says it is.
     pub workload: Option<Arc<Workload>>,
     /// Its place in the chain's connection limit.
@@ -46,6 +49,7 @@ pub struct Arrival {
 
 #[derive(Debug)]
 pub struct Pending {
+    /// Reserved among the downstreams.
     key: Key,
     arrival: Arrival,
     deadline: u64,
@@ -78,12 +82,12 @@ impl Worker {
     }
 
     fn wait_for_handshake(&mut self, mut arrival: Arrival) {
-        let key = self.pending.reserve();
+        let key = self.downstreams.reserve();
         if self
-            .adopt(Kind::Pending, key, &arrival.io, arrival.is_watched)
+            .adopt(Kind::Downstream, key, &arrival.io, arrival.is_watched)
             .is_err()
         {
-            self.pending.free(key);
+            self.downstreams.free(key);
             return self.arrival_failed(&arrival);
         }
         arrival.is_watched = true;
@@ -109,8 +113,9 @@ impl Worker {
         }
     }
 
+    /// An event of a downstream that is none yet.
     pub fn pending_event(&mut self, key: Key, event: Readiness) {
-        let Some(mut p) = self.pending.take(key) else {
+        let Some(mut p) = self.pending.remove(&key) else {
             return;
         };
         p.arrival.readable |= event.readable | event.closing;
@@ -129,7 +134,7 @@ impl Worker {
         let outcome = shake(&mut p.arrival, &mut scratch);
         self.scratch = scratch;
         match outcome {
-            Handshake::More => self.pending.put(p.key, p),
+            Handshake::More => self.still_pending(p),
             Handshake::Failed => self.handshake_failed(p),
             Handshake::Done => {
                 let stats = p.arrival.listener.tls_stats();
@@ -174,7 +179,7 @@ impl Worker {
         self.scratch = scratch;
         self.count_heard(&heard);
         match heard {
-            Heard::More => self.pending.put(p.key, p),
+            Heard::More => self.still_pending(p),
             Heard::Said(workload) => {
                 p.arrival.workload = workload;
                 self.pending_done(p);
@@ -184,15 +189,19 @@ impl Worker {
         }
     }
 
-    fn pending_done(&mut self, p: Box<Pending>) {
-        self.pending.free(p.key);
+    fn still_pending(&mut self, p: Box<Pending>) {
+        self.pending.insert(p.key, p);
+    }
+
+    fn pending_done(&mut self, mut p: Box<Pending>) {
+        p.arrival.place = Some(p.key);
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
         self.serve(p.arrival);
     }
 
     fn handshake_failed(&mut self, p: Box<Pending>) {
-        self.pending.free(p.key);
+        self.downstreams.free(p.key);
         let stats = p.arrival.listener.stats();
         stats.gauge_dec(ListenerGauge::DownstreamPreCxActive);
         if p.listens {
@@ -212,7 +221,7 @@ impl Worker {
     }
 
     pub fn pending_timer(&mut self, key: Key) {
-        let Some(p) = self.pending.take(key) else {
+        let Some(p) = self.pending.remove(&key) else {
             return;
         };
         let now = self.clock.now_ms();
@@ -225,7 +234,7 @@ impl Worker {
         }
         let token = super::token(Kind::Pending, key);
         self.timers.arm(token, now, p.deadline);
-        self.pending.put(key, p);
+        self.still_pending(p);
     }
 
     /// The transport is there: the terminal network filter takes over.
@@ -234,6 +243,7 @@ impl Worker {
             Service::Http(http) => http,
             Service::Tcp(tcp) => {
                 let tcp = Rc::clone(tcp);
+                self.give_up_place(&mut arrival);
                 return self.open_tunnel(tcp, arrival);
             }
         };
@@ -264,9 +274,17 @@ impl Worker {
         client.count_received(arrival.held.len());
         // The first bytes are for the filters.
         if client.speaks_http2() && client.chain.guards.is_empty() {
+            self.give_up_place(&mut arrival);
             self.open_http2_server(client, arrival);
         } else {
             self.open_downstream(client, arrival);
+        }
+    }
+
+    /// It becomes something else than a downstream.
+    fn give_up_place(&mut self, arrival: &mut Arrival) {
+        if let Some(key) = arrival.place.take() {
+            self.downstreams.free(key);
         }
     }
 }

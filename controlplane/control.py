@@ -111,7 +111,9 @@ class Control:
         self._certificates = CertificateService(
             self.authority.current, authenticator, Audit(settings.state / "audit.jsonl"), Limits()
         )
-        self._registration = RegistrationService(self._registered, authenticator, claims)
+        self._registration = RegistrationService(
+            self._registered, authenticator, claims, self.world
+        )
         self._ledger = Ledger()
         own = ServingCertificate(self.authority.current, self._names(domain))
         self.server = DiscoveryServer(
@@ -254,6 +256,7 @@ class Control:
             server.resources,
             lambda: self._source.name,
             __version__,
+            self._registered.why_unhealthy,
         )
 
     def _follow_mesh_config(self, *, force: bool = False) -> None:

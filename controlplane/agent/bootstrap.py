@@ -31,7 +31,11 @@ class Proxy:
     address: str
     labels: dict[str, str] = field(default_factory=dict)
     #: Further metadata of the node.
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    #: What its metrics call it, where that is not its name: one of several replicas has its own.
+    workload: str = ""
+    #: By which spans are named.
+    cluster: str = ""
 
 
 def bootstrap(
@@ -44,14 +48,14 @@ def bootstrap(
         "node": {
             "id": f"{proxy.type}~{proxy.address}~{proxy.name}.{proxy.namespace}"
             f"~{proxy.namespace}.svc.cluster.local",
-            "cluster": f"{proxy.name}.{proxy.namespace}",
+            "cluster": proxy.cluster or f"{proxy.name}.{proxy.namespace}",
             "metadata": {
                 "NAME": proxy.name,
                 "NAMESPACE": proxy.namespace,
                 "SERVICE_ACCOUNT": proxy.service_account,
                 "LABELS": {**canonical(proxy.labels), **proxy.labels},
                 # What Istio's metrics call it, beside its labels.
-                "WORKLOAD_NAME": proxy.name,
+                "WORKLOAD_NAME": proxy.workload or proxy.name,
                 "CLUSTER_ID": _CLUSTER,
                 "INSTANCE_IPS": proxy.address,
                 **proxy.metadata,

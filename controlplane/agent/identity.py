@@ -29,6 +29,9 @@ from controlplane.ca import rejoin
 from mesh.api import certificates
 
 _LOG = logging.getLogger(__name__)
+#: Options of channels: not by a proxy that `http_proxy` names. It is our own sidecar's where this
+#: is started by a program that is in the mesh (`mesh run -- bash`).
+DIRECTLY = (("grpc.enable_http_proxy", 0),)
 _METHOD = f"/{certificates.SERVICE}/CreateCertificate"
 _TIMEOUT = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -252,7 +255,7 @@ class Identity:
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         own = {"private_key": shown.key, "certificate_chain": shown.chain} if shown else {}
         async with grpc.aio.secure_channel(
-            target, grpc.ssl_channel_credentials(roots, **own)
+            target, grpc.ssl_channel_credentials(roots, **own), DIRECTLY
         ) as channel:
             call = channel.unary_unary(
                 _METHOD,

@@ -6,6 +6,8 @@ anything up), so that each can have the ports that its service promises.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import socket
 from hashlib import blake2b
 
@@ -14,16 +16,25 @@ _FIRST, _SIZE = 64, 64 * 256 * 254
 _TRIES = 64
 
 
-def free_address(name: str, ports: tuple[int, ...]) -> str:
+def free_address(name: str, ports: tuple[int, ...], wish: int = 0) -> str:
     """An address on which all these ports are free: by the name's hash, so that it stays the same
-    from run to run; taken ones are passed over. Raises OSError."""
+    from run to run; taken ones are passed over. `wish`: one more, if that can be. Raises OSError,
+    saying why."""
+    if wish:
+        with contextlib.suppress(OSError):
+            return free_address(name, (*ports, wish))
     start = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
     for step in range(_TRIES):
         slot = (start + step * 7919) % _SIZE
         address = f"127.{_FIRST + slot // (256 * 254)}.{slot // 254 % 256}.{slot % 254 + 1}"
-        if all(_is_free(address, port) for port in ports):
+        if all(is_free(address, port) for port in ports):
             return address
-    raise OSError(f"no address for {name}: {_TRIES} were tried and have its ports in use")
+    numbers = ", ".join(map(str, ports))
+    raise OSError(
+        f"no address for {name}: on {_TRIES} of them one of its ports ({numbers}) is in use. A"
+        " process that listens on all addresses (0.0.0.0) takes a port from all: end it, have it"
+        " listen on 127.0.0.1, or choose another port"
+    )
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -46,11 +57,14 @@ def reserve(address: str = "127.0.0.1") -> socket.socket:
     return one
 
 
-def _is_free(address: str, port: int) -> bool:
+def is_free(address: str, port: int) -> bool:
+    """Whether nobody listens there. Raises OSError for an address that is not of this machine."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind((address, port))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise OSError(f"cannot listen on {address}:{port}: {error.strerror}") from None
         return True

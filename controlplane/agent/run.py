@@ -1,6 +1,6 @@
 """`mesh run`: a program with a sidecar beside it, in the mesh from its first to its last request.
 
-certificate -> sidecar, ready -> program -> it accepts connections -> others may call it
+certificate -> how it is to run -> sidecar, ready -> program -> it takes requests -> others may call
 told to end -> others are told not to call -> what is under way ends -> program, sidecar end
 """
 
@@ -8,90 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import signal
-import socket
-import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
-from controlplane.agent.bootstrap import Proxy, bootstrap
 from controlplane.agent.identity import Credentials, Identity, Refused
-from controlplane.agent.join import Join
-from controlplane.agent.ports import free_address, free_port
-from controlplane.agent.processes import Child, accepts
+from controlplane.agent.plan import Ending, Failed, Plan
+from controlplane.agent.processes import first
+from controlplane.agent.registrar import Configuration, Registrar
 from controlplane.agent.secrets import SecretServer
-from mesh.api import registration
+from controlplane.agent.workload import Workload
 
 _LOG = logging.getLogger(__name__)
-_LOOK_SECONDS = 0.02
-_RPC_SECONDS = 5.0
-_AGAIN_SECONDS = 15.0
-_FIRST_PAUSE = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to run."""
-
-    join: Join
-    #: Where `join` was read.
-    join_path: Path
-    #: Of the workload: `reviews-v1`.
-    name: str
-    #: `sidecar`, or `router`: a gateway, which has no program.
-    type: str
-    labels: dict[str, str]
-    #: On which the mesh reaches the program; () for one that only calls.
-    ports: tuple[int, ...]
-    #: On which the program listens, in the same order.
-    application_ports: tuple[int, ...]
-    command: tuple[str, ...]
-    #: The sidecar: `mesh proxy`, or an Envoy.
-    proxy: tuple[str, ...]
-    #: `LOCAL PORT -> host:port`, for programs that know no HTTP proxy.
-    egress: tuple[tuple[int, str], ...] = ()
-    #: Hold those of the program's ports that were chosen for it, until it starts.
-    reserved: tuple[socket.socket, ...] = ()
-    address: str = ""
-    http_proxy_port: int = 0
-    admin_port: int = 0
-    #: How long others have to hear that it leaves, before it takes no more.
-    leave_seconds: float = 1.0
-    #: How long what is under way may take at the end.
-    drain_seconds: float = 10.0
-    #: How long the program may take to accept connections.
-    start_seconds: float = 60.0
-
-
-class Failed(Exception):
-    """It cannot run; `str()` says why."""
+_LOOK_SECONDS = 0.2
+#: How long the name of a workload that is gone may still be held by its connection: a sidecar
+#: whose machine is gone without a word is noticed after 35 s.
+_NAME_SECONDS = 40.0
+#: Replicas that are started under one name are numbered, up to here.
+_MOST_REPLICAS = 100
 
 
 async def run(plan: Plan) -> int:
     """Returns the program's exit code. Raises Failed."""
     told: asyncio.Queue[Credentials] = asyncio.Queue()
     identity = Identity(plan.join, told.put_nowait, plan.join_path)
-    ended = asyncio.Event()
+    ending = Ending()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # nohup has it go on without its terminal.
+        if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:
+            loop.add_signal_handler(number, ending.ask)
     loop.add_signal_handler(signal.SIGUSR2, identity.renew)
     async with SecretServer() as secrets, contextlib.AsyncExitStack() as stack:
         try:
-            await _unless(ended, identity.obtain())
+            if not await first(identity.obtain(), ending.asked.wait()):
+                return 0
         except Refused as error:
             raise Failed(str(error)) from None
-        if ended.is_set():
+        chosen = await _welcome(plan, identity, ending)
+        if chosen is None:
             return 0
-        await _may_be(plan, identity.held)
+        plan, registrar, configuration = chosen
         await secrets.give(await told.get())
         tasks = [
             loop.create_task(identity.keep()),
@@ -101,7 +63,8 @@ async def run(plan: Plan) -> int:
             task.add_done_callback(_complain)
         stack.callback(lambda: [task.cancel() for task in tasks])
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-run-")))
-        return await _Workload(plan, secrets.path, directory, identity).live(ended)
+        workload = Workload(plan, configuration, registrar, secrets.path, directory)
+        return await workload.live(ending)
 
 
 async def _hand_on(told: asyncio.Queue[Credentials], secrets: SecretServer) -> None:
@@ -117,186 +80,54 @@ def _complain(task: asyncio.Task[None]) -> None:
         _LOG.error("certificates are renewed no more: restart this soon", exc_info=error)
 
 
-async def _may_be(plan: Plan, held: Credentials) -> None:
-    """Asks the control plane whether the workload may have its labels, so that who starts it is
-    told; the sidecar would be told the same. Raises Failed."""
-    labels = ",".join(f"{key}={value}" for key, value in plan.labels.items())
+async def _welcome(
+    plan: Plan, identity: Identity, ending: Ending
+) -> tuple[Plan, Registrar, Configuration] | None:
+    """The plan under a name that is free, and how the control plane wants it run; None if the end
+    came first. Raises Failed."""
+    registrar = Registrar(plan.join.control, lambda: identity.held, plan.name, plan.group)
+    deadline = asyncio.get_running_loop().time() + _NAME_SECONDS
+    number, waits = 1, False
+    while True:
+        configuration = await _configuration(plan, registrar)
+        if not configuration.taken:
+            return plan, registrar, configuration
+        if plan.name_is_fixed:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Failed(
+                    f"{plan.name} is in the mesh already, and stays there: end it, or give this"
+                    " one another --name (without --name replicas are numbered)"
+                )
+            if not waits:
+                _LOG.warning("%s is still in the mesh; this waits for it to leave", plan.name)
+            waits = True
+            if await first(ending.asked.wait(), seconds=_LOOK_SECONDS):
+                return None
+            continue
+        number += 1
+        if number > _MOST_REPLICAS:
+            raise Failed(f"{_MOST_REPLICAS} replicas of {plan.name} are in the mesh; give --name")
+        workload = plan.workload or plan.name
+        plan = replace(plan, name=f"{workload}-{number}", workload=workload)
+        registrar = registrar.named(plan.name)
+
+
+async def _configuration(plan: Plan, registrar: Registrar) -> Configuration:
+    """Asks the control plane, which also says whether the workload may have its labels, so that who
+    starts it is told; the sidecar would be told the same. Raises Failed."""
     try:
-        await _register(plan.join.control, held, registration.CLAIM, labels)
+        return await registrar.configuration(plan.labels)
     except grpc.aio.AioRpcError as error:
         if error.code() in {grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT}:
             raise Failed(str(error.details())) from None
         # The sidecar waits for a control plane that is away.
-        _LOG.warning("whether it may be %s is not known yet: %s", labels, error.details())
-
-
-async def _register(control: str, held: Credentials, what: str, text: str) -> None:
-    """A call of `fastmesh.v1.Registration`. Raises AioRpcError."""
-    credentials = grpc.ssl_channel_credentials(held.roots, held.key, held.chain)
-    async with grpc.aio.secure_channel(control, credentials) as channel:
-        call = channel.unary_unary(
-            f"/{registration.SERVICE}/{what}",
-            request_serializer=registration.StringValue.SerializeToString,
-            response_deserializer=registration.Empty.FromString,
-        )
-        await call(registration.StringValue(value=text), timeout=_RPC_SECONDS)
-
-
-class _Workload:
-    """One life of the sidecar and its program."""
-
-    def __init__(self, plan: Plan, secrets: Path, directory: Path, identity: Identity) -> None:
-        self._plan = plan
-        self._secrets = secrets
-        self._directory = directory
-        self._identity = identity
-        self._address = plan.address or free_address(plan.name, plan.ports)
-        self._http_proxy = plan.http_proxy_port or free_port()
-        self._admin = plan.admin_port or free_port()
-
-    async def live(self, ended: asyncio.Event) -> int:
-        plan = self._plan
-        sidecar = await self._start_sidecar()
-        program: Child | None = None
-        try:
-            if not await self._until(ended, sidecar, self._sidecar_is_ready, "the sidecar"):
-                return 0
-            if not plan.command:
-                return await self._serve(ended, sidecar, None)
-            for one in plan.reserved:
-                one.close()
-            program = await Child.start(plan.command[0], list(plan.command), self._environment())
-            if not await self._until(ended, program, self._program_is_ready, plan.command[0]):
-                return await program.wait() if not program.running else 0
-            return await self._serve(ended, sidecar, program)
-        finally:
-            if program is not None:
-                await program.end(plan.drain_seconds)
-            await sidecar.end(plan.drain_seconds)
-
-    async def _serve(self, ended: asyncio.Event, sidecar: Child, program: Child | None) -> int:
-        loop = asyncio.get_running_loop()
-        saying = loop.create_task(self._say_ready())
-        waiting: dict[asyncio.Task[Any], Child | None] = {
-            loop.create_task(ended.wait()): None,
-            loop.create_task(sidecar.wait()): sidecar,
-            saying: None,
-        }
-        if program is not None:
-            waiting[loop.create_task(program.wait())] = program
-        done, others = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in others:
-            task.cancel()
-        if saying in done:
-            saying.result()
-        if self._plan.ports:
-            with contextlib.suppress(grpc.aio.AioRpcError):
-                await self._say(registration.LEAVING)
-        if any(waiting[task] is sidecar for task in done):
-            raise Failed(f"the sidecar has ended by itself, with {await sidecar.wait()}")
-        if program is not None and not program.running:
-            return await program.wait()
-        await asyncio.sleep(self._plan.leave_seconds)
-        return 0
-
-    async def _say_ready(self) -> NoReturn:
-        """For ever: a control plane that was away, or has lost its state, must hear it again.
-        Raises Failed when it will not hear of it."""
-        in_mesh, pause = False, _FIRST_PAUSE
-        while True:
-            wait = _AGAIN_SECONDS
-            try:
-                if self._plan.ports:
-                    await self._say(registration.READY)
-            except grpc.aio.AioRpcError as error:
-                if error.code() is grpc.StatusCode.PERMISSION_DENIED and not in_mesh:
-                    raise Failed(str(error.details())) from None
-                _LOG.warning(
-                    "the control plane does not know that it is ready: %s", error.details()
-                )
-                wait, pause = pause, min(pause * 2, _AGAIN_SECONDS)
-            else:
-                pause = _FIRST_PAUSE
-                if not in_mesh:
-                    _LOG.info("%s is in the mesh at %s", self._plan.name, self._address)
-                in_mesh = True
-            await asyncio.sleep(wait)
-
-    async def _start_sidecar(self) -> Child:
-        plan, join = self._plan, self._plan.join
-        pairs = zip(plan.ports, plan.application_ports, strict=True)
-        metadata = {
-            "INTERCEPTION_MODE": "NONE",
-            "AUTO_REGISTER": "on-ready",
-            "FASTMESH_ADMIN": f"127.0.0.1:{self._admin}",
-            "FASTMESH_HTTP_PROXY": f"127.0.0.1:{self._http_proxy}",
-            "FASTMESH_APP_PORTS": ",".join(f"{outer}={inner}" for outer, inner in pairs),
-            "FASTMESH_EGRESS": ",".join(f"127.0.0.1:{port}={to}" for port, to in plan.egress),
-        }
-        proxy = Proxy(
-            plan.type, plan.name, join.namespace, join.service_account, self._address,
-            plan.labels, metadata,
+        _LOG.warning(
+            "the control plane does not say how %s is to be run; Istio's defaults hold until this"
+            " is started again: %s", plan.name, error.details(),
         )  # fmt: skip
-        config = bootstrap(proxy, join.control, join.trust_domain, self._secrets, self._admin)
-        path = self._directory / "bootstrap.json"
-        path.write_text(json.dumps(config, indent=1))
-        return await Child.start("the sidecar", [*plan.proxy, "-c", str(path)])
-
-    async def _until(
-        self, ended: asyncio.Event, child: Child, ready: Callable[[], Awaitable[bool]], what: str
-    ) -> bool:
-        """Waits for `ready`; False if the end came first. Raises Failed."""
-        deadline = asyncio.get_running_loop().time() + self._plan.start_seconds
-        while not await ready():
-            if ended.is_set() or (not child.running and what != "the sidecar"):
-                return False
-            if not child.running:
-                raise Failed(f"{what} has ended, with {await child.wait()}")
-            if asyncio.get_running_loop().time() > deadline:
-                raise Failed(f"{what} was not ready within {self._plan.start_seconds:g} s")
-            await asyncio.sleep(_LOOK_SECONDS)
-        return not ended.is_set()
-
-    async def _sidecar_is_ready(self) -> bool:
-        """LIVE, by the admin port."""
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._admin)
-            writer.write(b"GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
-            status = await asyncio.wait_for(reader.readline(), _RPC_SECONDS)
-            writer.close()
-        except (OSError, TimeoutError):
-            return False
-        return b" 200 " in status
-
-    async def _program_is_ready(self) -> bool:
-        answers = [await accepts("127.0.0.1", port) for port in self._plan.application_ports]
-        return all(answers)
-
-    def _environment(self) -> dict[str, str]:
-        proxy = f"http://127.0.0.1:{self._http_proxy}"
-        found = {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
-        if self._plan.application_ports:
-            found["PORT"] = str(self._plan.application_ports[0])
-        return found
-
-    async def _say(self, what: str) -> None:
-        await _register(self._plan.join.control, self._identity.held, what, self._plan.name)
-
-
-async def _unless(ended: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
-    """Waits for either."""
-    loop = asyncio.get_running_loop()
-    waiting = loop.create_task(ended.wait())
-    working = loop.create_task(work)
-    await asyncio.wait({waiting, working}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if working.done():
-        working.result()
-    else:
-        working.cancel()
-
-
-def default_proxy() -> tuple[str, ...]:
-    """Our sidecar, of this installation."""
-    # Istio's drain time: how long connections of before a change may live on.
-    return (sys.executable, "-m", "mesh.cli", "proxy", "--drain-time-s", "45")
+    except ValueError as error:
+        _LOG.warning(
+            "what the control plane says of how %s is to be run cannot be understood; Istio's"
+            " defaults hold: %s", plan.name, error,
+        )  # fmt: skip
+    return Configuration()

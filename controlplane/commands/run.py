@@ -7,12 +7,14 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 from controlplane.agent import join
+from controlplane.agent.plan import Failed, Plan, default_proxy
 from controlplane.agent.ports import reserve
-from controlplane.agent.run import Failed, Plan, default_proxy, run
+from controlplane.agent.run import run
 from controlplane.translation.names import parse_port
 
 _USAGE = "mesh run --join FILE --service NAME [--port N] [flags] -- COMMAND [ARGUMENT...]"
@@ -42,6 +44,11 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise _Wrong("a gateway runs no program; leave the command out")
     if not options.command and not options.gateway:
         raise _Wrong(f"no command; write {_USAGE}")
+    # Before the join file's token is used up.
+    if options.command and shutil.which(options.command[0]) is None:
+        raise _Wrong(
+            f"{options.command[0]}: there is no such program here or on PATH, or it may not be run"
+        )
     outer, inner, reserved = [], [], []
     for text in options.port:
         port, _, application = text.partition(":")
@@ -59,6 +66,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         join=read,
         join_path=Path(options.join).absolute(),
         name=name,
+        name_is_fixed=bool(options.name),
+        group=options.group,
         type="router" if options.gateway else "sidecar",
         labels=labels,
         ports=tuple(outer),
@@ -71,6 +80,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         http_proxy_port=options.http_proxy_port,
         admin_port=options.admin_port,
         drain_seconds=options.drain_seconds,
+        start_seconds=options.start_seconds,
     )
 
 
@@ -116,26 +126,45 @@ def _options(argv: list[str]) -> argparse.Namespace:
         prog="mesh run",
         usage=_USAGE,
         description="Run a program with a sidecar. Its requests go through the HTTP proxy that"
-        " http_proxy names; PORT is the port on which it is to listen on 127.0.0.1.",
+        " http_proxy names. It is to listen on 127.0.0.1, on the port that its environment has in"
+        " PORT and its arguments have for {port}; on several --port, the first one. The exit code"
+        " is the program's. SIGTERM and Ctrl-C end it in good order, a second one at once.",
+        epilog="How the sidecar starts and the program is probed the mesh says, too: ProxyConfig,"
+        " MeshConfig's defaultConfig, the probe of the WorkloadGroup.",
         allow_abbrev=False,
     )
     parser.add_argument("--join", metavar="FILE", required=True, help="made by `mesh token create`")
     parser.add_argument("--service", metavar="NAME", required=True, help="the label app")
     parser.add_argument("--version", metavar="NAME", default="v1", help="the label version (v1)")
-    parser.add_argument("--name", help="of the workload (SERVICE-VERSION)")
+    parser.add_argument(
+        "--name",
+        help="of the workload (SERVICE-VERSION, and a number behind it where that is taken)",
+    )
+    parser.add_argument(
+        "--group",
+        default="",
+        metavar="NAME",
+        help="the WorkloadGroup whose probe holds (the one for the labels)",
+    )
     parser.add_argument(
         "--port",
         metavar="N[:M]",
         action="append",
         default=[],
-        help="the service's port, and the program's where it is another (auto: a free one)",
+        help="the service's TCP port, and the program's where it is another (auto: a free one)",
     )
     parser.add_argument(
         "--gateway",
         action="store_true",
         help="no program: the ports of the Gateways that select the labels",
     )
-    parser.add_argument("--label", metavar="KEY=VALUE", action="append", default=[])
+    parser.add_argument(
+        "--label",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a further label; the join file must grant it",
+    )
     parser.add_argument(
         "--egress",
         metavar="PORT=HOST:PORT",
@@ -144,16 +173,45 @@ def _options(argv: list[str]) -> argparse.Namespace:
         help="a port on 127.0.0.1 for one service, for what is not HTTP",
     )
     parser.add_argument("--address", default="", help="of the workload (one on loopback)")
-    parser.add_argument("--http-proxy-port", type=int, default=0, metavar="N")
-    parser.add_argument("--admin-port", type=int, default=0, metavar="N")
-    parser.add_argument("--drain-seconds", type=float, default=10.0, metavar="S")
+    parser.add_argument(
+        "--http-proxy-port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="where the program's requests go, on 127.0.0.1 (a free one)",
+    )
+    parser.add_argument(
+        "--admin-port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the sidecar, on 127.0.0.1 (the mesh's proxyAdminPort, or a free one)",
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=float,
+        metavar="S",
+        help="how long what is under way may take at the end (terminationDrainDuration)",
+    )
+    parser.add_argument(
+        "--start-seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="how long sidecar and program may take to start (60)",
+    )
     parser.add_argument(
         "--proxy",
         metavar="COMMAND",
         default=os.environ.get("MESH_PROXY", ""),
         help="another sidecar than ours, Envoy's for one",
     )
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning"))
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning"),
+        help="of the agent (info)",
+    )
     options = parser.parse_args(own)
     options.command = command
     return options

@@ -49,6 +49,7 @@ def _status(options: argparse.Namespace) -> int:
     else:
         common.say("No proxies are connected.")
     _say_errors(proxies)
+    _say_unhealthy(proxies)
     for title in ("refused", "warnings"):
         if complaints[title]:
             print(f"\n{_TITLES[title]}")
@@ -112,6 +113,20 @@ def _say_errors(proxies: list[Any]) -> None:
         print("\n".join(f"  {line}" for line in lines))
 
 
+def _say_unhealthy(proxies: list[Any]) -> None:
+    """Whose applications are in no endpoints. A proxy may have several streams."""
+    lines = {f"  {one['proxy']}: {one_line(one['unhealthy'])}" for one in proxies if sick(one)}
+    if lines:
+        print("\nUnhealthy, and out of all endpoints:")
+        print("\n".join(sorted(lines)))
+
+
+def sick(one: Any) -> str:
+    """Why; "" for one that is well, and of an older control plane that does not tell."""
+    why: str = one.get("unhealthy", "")
+    return why
+
+
 def _one(control: client.Control, options: argparse.Namespace) -> int:
     name = find(control, options.name, options.namespace)["proxy"]
     answer = control.ask("/api/v1/proxies", {"name": name})
@@ -127,6 +142,8 @@ def _one(control: client.Control, options: argparse.Namespace) -> int:
             "Version": version(one),
             "Protocol": f"{one['protocol']}, connected for {age(one['connected_seconds'])}",
         }
+        if sick(one):
+            facts["Health"] = f"unhealthy, and out of all endpoints: {sick(one)}"
         print("".join(f"{title + ':':<10}{one_line(value)}\n" for title, value in facts.items()))
         rows = [["TYPE", "STATUS", "RESOURCES", "REVISION SENT", "REVISION ACKED"]]
         for kind in _ordered(one):

@@ -3,7 +3,8 @@ auto-registration, until it has been gone for a while.
 
 A sidecar asks for it by its node's metadata: `AUTO_REGISTER: "true"` at once, `"on-ready"` when its
 agent says that the application takes requests. Namespace and service account of the entry are
-those that it has proved.
+those that it has proved. A workload whose agent finds its application unhealthy is no entry until
+it is well again: endpoints are those that take requests.
 
 What is registered is on disk before it is told, so that a restart of the control plane takes no
 workload out of the mesh: its sidecar has a minute to come back.
@@ -39,6 +40,8 @@ RESTART = 60.0
 _MOST_OF_ACCOUNT = 2_000
 #: Workloads that are ready without a sidecar, of one service account, and accounts that have any.
 _MOST_EARLY, _MOST_EARLY_ACCOUNTS = 200, 1_000
+#: Of what an agent says of an application, in characters.
+_LONGEST_REASON = 500
 _LOG = logging.getLogger(__name__)
 _MUTUAL_TLS = "security.istio.io/tlsMode"
 #: Namespace and service account.
@@ -58,6 +61,8 @@ class Registered:
         self._proxies: dict[Key, Proxy] = {}
         #: Those whose applications take requests.
         self._ready: set[Key] = set()
+        #: Those whose applications do not, by what their agents have found: why.
+        self._unhealthy: dict[Key, str] = {}
         self._early = _Early()
         #: By streams; a reconnect may come before the old one ends.
         self._streams: dict[Key, list[Proxy]] = {}
@@ -112,7 +117,8 @@ class Registered:
         timer = self._leaving.pop(key, None)
         if timer is not None:
             timer.cancel()
-        if self._early.take(_account(proxy), key) or wish == "true":
+        early = self._early.take(_account(proxy), key)
+        if early or (wish == "true" and key not in self._unhealthy):
             self._ready.add(key)
         self._tell(key)
 
@@ -146,6 +152,7 @@ class Registered:
         else, ValueError for what is no name."""
         key = self._own(identity, name)
         if self._account(key):
+            self._unhealthy.pop(key, None)
             self._ready.add(key)
             self._tell(key)
         else:
@@ -153,10 +160,42 @@ class Registered:
 
     def leaving(self, identity: Identity, name: str) -> None:
         """It will soon take no more: nobody is to send it any. Raises as `ready`."""
+        key = self._take_out(identity, name)
+        self._unhealthy.pop(key, None)
+
+    def unhealthy(self, identity: Identity, name: str, reason: str) -> None:
+        """Its agent finds that it takes no requests now. Raises as `ready`."""
+        key = self._take_out(identity, name)
+        if key in self._proxies:
+            self._unhealthy[key] = _plain(reason) or "its agent does not say why"
+
+    def health(self, proxy: Proxy, reason: str | None) -> None:
+        """Istio's agents say it on the stream of their sidecar: None is healthy."""
+        key = _key(proxy.namespace, proxy.id)
+        held = self._proxies.get(key)
+        if held is None or held.service_account != proxy.service_account:
+            # It was not registered.
+            return
+        identity = Identity("", proxy.namespace, proxy.service_account)
+        if reason is None:
+            self.ready(identity, key.name)
+        else:
+            self.unhealthy(identity, key.name, reason)
+
+    def connected(self, identity: Identity, name: str) -> bool:
+        """Whether a workload of this name has its sidecar here. Raises as `ready`."""
+        return bool(self._streams.get(self._own(identity, name)))
+
+    def why_unhealthy(self, proxy: Proxy) -> str:
+        """Empty for one that is well, or of which nobody has said anything."""
+        return self._unhealthy.get(_key(proxy.namespace, proxy.id), "")
+
+    def _take_out(self, identity: Identity, name: str) -> Key:
         key = self._own(identity, name)
         self._early.take((identity.namespace, identity.service_account), key)
         self._ready.discard(key)
         self._drop(key)
+        return key
 
     def _own(self, identity: Identity, name: str) -> Key:
         key = _key(identity.namespace, name)
@@ -209,6 +248,7 @@ class Registered:
             if not self._held[account]:
                 del self._held[account]
         self._ready.discard(key)
+        self._unhealthy.pop(key, None)
         self._drop(key)
 
     def _drop(self, key: Key) -> None:
@@ -256,6 +296,12 @@ def _load(path: Path) -> list[Resource[WorkloadEntry]]:
         return []
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: holds no registrations ({error}); remove it") from error
+
+
+def _plain(reason: str) -> str:
+    """For logs and tables, in one line."""
+    text = " ".join(reason[:_LONGEST_REASON].split())
+    return text if text.isprintable() else ascii(text)
 
 
 def _account(proxy: Proxy) -> _Account:

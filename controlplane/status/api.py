@@ -12,6 +12,7 @@ from typing import Any, Final
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key
 from controlplane.status.arrival import Arrival, Arrivals
+from controlplane.world.proxy import Proxy
 from controlplane.xds import type_urls
 from controlplane.xds.debug import BadQuery, Busy, Route, proxy
 from controlplane.xds.status import ProxyStatus, Verdict
@@ -37,15 +38,18 @@ class Api:
         resources: Callable[[str], Mapping[str, Sequence[Encoded]]],
         source: Callable[[], str],
         version: str,
+        unhealthy: Callable[[Proxy], str],
     ) -> None:
         """`refused` gives what is refused, and what is warned of; `resources`: what a
-        proxy was sent; `source`: where configuration comes from, for people."""
+        proxy was sent; `source`: where configuration comes from, for people; `unhealthy`: why a
+        proxy's application is in no endpoints, or ""."""
         self._arrivals = arrivals
         self._refused = refused
         self._proxies = proxies
         self._resources = resources
         self._source = source
         self._version = version
+        self._unhealthy = unhealthy
         self._waiting = 0
 
     def routes(self) -> dict[str, Route]:
@@ -75,7 +79,7 @@ class Api:
         found = []
         for one in self._proxies():
             if name in {"", one.proxy.id}:
-                found.append(json.dumps(_proxy(one), indent=1))
+                found.append(json.dumps(_proxy(one, self._unhealthy(one.proxy)), indent=1))
                 # A mesh is large: the streams have their turn after each proxy.
                 await asyncio.sleep(0)
         parts = {"control": json.dumps(control), "proxies": f"[{','.join(found)}]"}
@@ -158,7 +162,7 @@ def _complaint(one: Refused) -> dict[str, Any]:
     }
 
 
-def _proxy(one: ProxyStatus) -> dict[str, Any]:
+def _proxy(one: ProxyStatus, unhealthy: str) -> dict[str, Any]:
     held = one.proxy
     return proxy(one) | {
         "namespace": held.namespace,
@@ -166,4 +170,5 @@ def _proxy(one: ProxyStatus) -> dict[str, Any]:
         "address": held.addresses[0] if held.addresses else "",
         "admin": held.meta("FASTMESH_ADMIN"),
         "agent": held.agent,
+        "unhealthy": unhealthy,
     }

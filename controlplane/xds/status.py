@@ -85,6 +85,9 @@ class Presence(Protocol):
     def left(self, proxy: Proxy) -> None:
         """A stream has ended."""
 
+    def health(self, proxy: Proxy, reason: str | None) -> None:
+        """What its agent has found of its application: None is healthy."""
+
 
 class Board:
     """All streams, and those who wait for them."""
@@ -173,6 +176,11 @@ class Board:
         for waiting in self._waiting:
             waiting.streams.discard(stream)
             waiting.look()
+
+    def health(self, stream: Stream, reason: str | None) -> None:
+        """An agent says how its application is: why it is unhealthy, or None."""
+        if self._presence is not None:
+            self._presence.health(stream.proxy, reason)
 
     def sent(self, subscription: Subscription, size: int) -> None:
         stream = subscription.stream

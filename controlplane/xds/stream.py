@@ -88,6 +88,9 @@ class Stream:
 
     def receive(self, request: Request) -> None:
         """A request that the client has sent. Raises BadRequest."""
+        if request.type_url == type_urls.HEALTH:
+            self.board.health(self, request.error)
+            return
         found = self.subscriptions.get(request.type_url)
         if found is None:
             found = self._subscription(request.type_url)

@@ -10,6 +10,8 @@ ROUTE, SECRET = api.ROUTE, api.SECRET
 PREFIX = "type.googleapis.com/"
 EXTENSION = PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 NAMES = name_table.TYPE_URL
+#: What Istio's agents say of their application: no subscription, and not answered.
+HEALTH = PREFIX + "istio.v1.HealthInformation"
 
 #: Make before break: what others refer to comes first. Types that are not here follow.
 ORDER = (CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, EXTENSION)

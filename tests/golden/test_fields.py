@@ -53,7 +53,25 @@ _APART: dict[str, dict[str, str]] = {
         "spec.servers.name": "a name for people",
         "spec.servers.port.targetPort": "deprecated, without effect in Istio; refused or warned of",
     },
-    "MeshConfig": {"discoverySelectors": "before translation: sources/test_discovered.py"},
+    "MeshConfig": {
+        "discoverySelectors": "before translation: sources/test_discovered.py",
+        **dict.fromkeys(
+            (
+                "defaultConfig.concurrency",
+                "defaultConfig.drainDuration",
+                "defaultConfig.fileFlushInterval",
+                "defaultConfig.holdApplicationUntilProxyStarts",
+                "defaultConfig.proxyAdminPort",
+                "defaultConfig.proxyMetadata",
+                "defaultConfig.readinessProbe",
+                "defaultConfig.serviceCluster",
+                "defaultConfig.statusPort",
+                "defaultConfig.terminationDrainDuration",
+                "defaultConfig.tracingServiceName",
+            ),
+            "of the agent: agent/test_settings.py, integration/test_agent.py",
+        ),
+    },
     "Node": {"status": "addresses of gateways behind NodePorts, with MeshNetworks"},
     "Pod": {
         "metadata.generateName": "analysis",
@@ -71,7 +89,7 @@ _APART: dict[str, dict[str, str]] = {
         "status.podIPs": "the first one counts, as in Istio",
         "status.hostIP": "of the node",
     },
-    "ProxyConfig": {"spec.selector": "of what has no effect"},
+    "ProxyConfig": {"spec": "of the agent: proxy_config/test_select.py"},
     "Secret": {"": "not shown: translation/test_secrets.py"},
     "Service": {
         "spec.ports.nodePort": "of kube-proxy",
@@ -88,7 +106,9 @@ _APART: dict[str, dict[str, str]] = {
     },
     "TrafficExtension": {"spec": "of what does not run"},
     "WasmPlugin": {"spec": "of what does not run"},
-    "WorkloadGroup": {"spec": "of what makes nothing"},
+    "WorkloadGroup": {
+        "spec": "makes nothing; the probe is the agent's: proxy_config/test_select.py"
+    },
 }
 
 #: Code that reads a field without acting on it.

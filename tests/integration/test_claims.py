@@ -98,13 +98,14 @@ async def test_nobody_stands_behind_a_service_that_was_not_granted_to_it(folder:
         owner = await running.join("default", "reviews", REVIEWS)
         thief = await running.join("default", "intern", INTERN)
         async with running.channel(owner) as channel, running.channel(thief) as stolen:
-            await register(channel, registration.CLAIM, "app=reviews,version=v1")
+            await register(channel, registration.CONFIGURATION, "any app=reviews,version=v1")
             await register(channel, registration.READY, "reviews-v1")
             node = owner.node("reviews-v1", V1, AUTO_REGISTER="on-ready")
             await Sidecar(channel, node).ask(CLUSTER)
             await registered(running, "reviews-v1")
 
-            why = await denied(register(stolen, registration.CLAIM, "app=reviews,version=v1"))
+            claim = register(stolen, registration.CONFIGURATION, "any app=reviews,version=v1")
+            why = await denied(claim)
             assert "service account default/intern may not be app=reviews" in why
             for name in ("reviews-v1", "reviews-v2", "intern-v1"):
                 for labels in (V1, {"app": "reviews"}, {**V1, "app": "intern", "tier": "x"}):
@@ -157,9 +158,9 @@ async def test_a_certificate_that_is_renewed_grants_what_it_granted(folder: Path
     async with controlled(folder) as running:
         owner, thief = await running.renewed(owner), await running.renewed(thief)
         async with running.channel(owner) as channel, running.channel(thief) as stolen:
-            await register(channel, registration.CLAIM, "app=reviews,version=v2")
-            await denied(register(stolen, registration.CLAIM, "app=reviews,version=v2"))
-            await register(stolen, registration.CLAIM, "app=intern")
+            await register(channel, registration.CONFIGURATION, "any app=reviews,version=v2")
+            await denied(register(stolen, registration.CONFIGURATION, "any app=reviews,version=v2"))
+            await register(stolen, registration.CONFIGURATION, "any app=intern")
 
 
 @played

@@ -242,10 +242,7 @@ STREAMS = [
 ADS_DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CSDS = "/envoy.service.status.v3.ClientStatusDiscoveryService/"
 #: All other methods of gRPC.
-REGISTRATION = tuple(
-    f"/{registration.SERVICE}/{one}"
-    for one in (registration.READY, registration.LEAVING, registration.CLAIM)
-)
+REGISTRATION = tuple(f"/{registration.SERVICE}/{one}" for one in registration.METHODS)
 OTHERS = (CREATE, CSDS + "StreamClientStatus", CSDS + "FetchClientStatus", *REGISTRATION)
 #: The debug port's paths, which know of no identity: loopback is the proof.
 PATHS = (
@@ -548,7 +545,9 @@ async def test_a_certificate_is_for_who_asks(tmp_path: Path, who: str) -> None:
             assert await channel.unary_unary(CREATE)(asked.SerializeToString())
 
 
-@pytest.mark.parametrize("method", [registration.READY, registration.LEAVING])
+@pytest.mark.parametrize(
+    "method", [registration.READY, registration.LEAVING, registration.UNHEALTHY]
+)
 @played
 async def test_nobody_speaks_for_the_workload_of_another(tmp_path: Path, method: str) -> None:
     """Of its own namespace: those of others it cannot even name."""
@@ -579,9 +578,10 @@ async def test_nobody_is_granted_what_is_anothers(tmp_path: Path) -> None:
     async with bank(tmp_path) as made:
         for who, one in CALLERS.items():
             async with made.channel(who) as channel:
-                await register(channel, registration.CLAIM, one.labels)
+                await register(channel, registration.CONFIGURATION, f"a {one.labels}")
                 for labels in {"app=teller", "app=clerk", "istio=bank-gate"} - {one.labels}:
-                    code, why = await refused(register(channel, registration.CLAIM, labels))
+                    asked = register(channel, registration.CONFIGURATION, f"a {labels}")
+                    code, why = await refused(asked)
                     assert code is grpc.StatusCode.PERMISSION_DENIED, (who, labels)
                     assert f"may not be {labels}" in why
 

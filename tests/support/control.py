@@ -101,14 +101,16 @@ async def create(channel: grpc.aio.Channel, csr: bytes, token: str = "") -> list
     return list(response.cert_chain)
 
 
-async def register(channel: grpc.aio.Channel, method: str, text: str) -> None:
-    """A call of `fastmesh.v1.Registration`."""
+async def register(channel: grpc.aio.Channel, method: str, text: str) -> Any:
+    """A call of `fastmesh.v1.Registration`; its answer."""
+    configuration = method == registration.CONFIGURATION
+    answer: Any = registration.Struct if configuration else registration.Empty
     call: Any = channel.unary_unary(
         f"/{registration.SERVICE}/{method}",
         request_serializer=registration.StringValue.SerializeToString,
-        response_deserializer=registration.Empty.FromString,
+        response_deserializer=answer.FromString,
     )
-    await call(registration.StringValue(value=text), timeout=20)
+    return await call(registration.StringValue(value=text), timeout=20)
 
 
 class Sidecar:

@@ -77,7 +77,7 @@ class Mesh:
             for name, port in self.ports.items()
             for part in (f"--{name}-address", f"127.0.0.1:{port}")
         ]
-        self.control = self._start(
+        self.control = self.start(
             "control", "control", "--config", str(self.config), "--state", str(self.state),
             *addresses, *self._flags,
         )  # fmt: skip
@@ -138,7 +138,7 @@ class Mesh:
         else:
             ours = f"{sys.executable} -m mesh.cli proxy --concurrency 1 --drain-time-s 8"
             proxy = ["--proxy", ours]
-        workload.process = self._start(
+        workload.process = self.start(
             name, "run", "--join", str(join), *labels, "--name", name,
             "--http-proxy-port", str(workload.http_proxy), "--admin-port", str(workload.admin),
             *proxy, *flags,
@@ -181,7 +181,8 @@ class Mesh:
         names = [name] if name else [one.stem for one in sorted(self.directory.glob("*.log"))]
         return "\n".join((self.directory / f"{one}.log").read_text() for one in names)
 
-    def _start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Runs `mesh` beside the test; what it says is the log of this name."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mesh.cli", *arguments],

@@ -14,10 +14,6 @@ _LOCALITIES = "localities count as localityLbSetting says"
 _DEFAULT_CONFIG = (
     ("configPath", _NO_INJECTION),
     ("binaryPath", _NO_INJECTION),
-    ("serviceCluster", _NO_BOOTSTRAP),
-    ("tracingServiceName", "spans are named by the workload's labels"),
-    ("drainDuration", "`mesh run` drains as its flags say"),
-    ("terminationDrainDuration", "`mesh run` drains as its flags say"),
     ("discoveryAddress", "`mesh run --control` says where the control plane is"),
     ("discoveryRefreshDelay", _NEVER),
     ("controlPlaneAuthPolicy", "sidecars and the control plane speak mutual TLS always"),
@@ -26,12 +22,10 @@ _DEFAULT_CONFIG = (
     ("envoyMetricsServiceAddress", _NO_BOOTSTRAP),
     ("envoyMetricsService", _NO_BOOTSTRAP),
     ("envoyAccessLogService", "logs go where Telemetry and `accessLogFile` say"),
-    ("proxyAdminPort", "the agent takes a free port"),
     ("availabilityZone", "the node says where it is"),
     ("customConfigFile", _NO_INJECTION),
     ("proxyBootstrapTemplatePath", _NO_BOOTSTRAP),
     ("statNameLength", _NO_BOOTSTRAP),
-    ("concurrency", "sidecars have the workers that they are started with"),
     ("interceptionMode", "the node says how connections get to it"),
     ("tracing.zipkin", _NO_SPANS),
     ("tracing.lightstep", _NO_SPANS),
@@ -42,24 +36,22 @@ _DEFAULT_CONFIG = (
     ("tracing.customTags", "spans have the tags that Telemetry gives them"),
     ("tracing.enableIstioTags", "spans have the tags that Telemetry gives them"),
     ("sds", _NEVER),
-    ("proxyMetadata", "a node's metadata is what its agent is told"),
     ("runtimeValues", _NO_BOOTSTRAP),
-    ("statusPort", "the agent has no port of its own"),
     ("extraStatTags", _NO_BOOTSTRAP),
-    ("readinessProbe", "`mesh run` says that its program is ready when its ports answer"),
     ("proxyStatsMatcher", "all statistics are kept"),
-    ("holdApplicationUntilProxyStarts", "`mesh run` starts its program when the sidecar is ready"),
     ("caCertificatesPem", "workloads trust the mesh's own roots"),
     ("image", _NO_INJECTION),
     ("privateKeyProvider", "keys are used by the sidecar itself"),
     ("proxyHeaders.metadataExchangeHeaders", "no metadata is exchanged in headers"),
-    ("fileFlushInterval", _NO_BOOTSTRAP),
     ("fileFlushMinSizeKb", _NO_BOOTSTRAP),
     ("statsCompression", "the admin port answers without compression"),
     ("connectionSettings.clusterPerConnectionBufferLimitBytes", _NEVER),
     ("connectionSettings.listenerConnectionLimit", _NEVER),
     ("connectionSettings.globalDownstreamConnectionLimit", _NEVER),
 )
+
+#: Of `defaultConfig` by itself, as the annotation of a pod has it.
+OF_PROXY = tuple(NotYet(field, instead) for field, instead in _DEFAULT_CONFIG)
 
 TABLE = (
     *(NotYet(f"defaultConfig.{field}", instead) for field, instead in _DEFAULT_CONFIG),

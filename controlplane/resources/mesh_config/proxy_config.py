@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Literal
 
 from controlplane.resources.common.connection_pool import TcpKeepalive
+from controlplane.resources.common.probe import ReadinessProbe
 from controlplane.resources.common.tls import ClientTLSSettings
 from controlplane.resources.mesh_config.providers import Int64, Nothing, TraceContext
 from controlplane.resources.proxy_config.schema import ProxyImage
 from controlplane.resources.schema import HiddenText, Int32, OneOf, Range, Seconds, UInt32
-from controlplane.resources.workload_group.schema import ReadinessProbe
 
 ForwardClientCertDetails = Literal[
     "UNDEFINED",

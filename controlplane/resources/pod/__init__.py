@@ -1,6 +1,5 @@
 """Pod: what it is called, its shape and its rules."""
 
-from controlplane.resources.pod import not_yet
 from controlplane.resources.pod.schema import Pod
 from controlplane.resources.pod.validate import validate
 from controlplane.resources.resource import Kind
@@ -15,7 +14,6 @@ KIND = Kind(
     short=("po",),
     spec=Pod,
     validate=validate,
-    not_yet=not_yet.TABLE,
     body="",
     strict=False,
 )

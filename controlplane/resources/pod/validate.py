@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from controlplane.problem import Problem
 from controlplane.resources.pod.schema import Pod
+from controlplane.resources.proxy_config import annotation
 from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import addresses, kubernetes
 
@@ -21,3 +22,4 @@ def validate(pod: Pod, meta: Metadata) -> Iterator[Problem]:
     ):
         if address:
             yield from addresses.ip(address, path)
+    yield from annotation.problems(meta.annotations)

@@ -4,7 +4,4 @@ from __future__ import annotations
 
 from controlplane.resources.not_yet import NotYet
 
-TABLE = (
-    NotYet("spec.template", "no entries are made of it; `mesh run` registers a workload"),
-    NotYet("spec.probe", "`mesh run` says that its program is ready when its ports answer"),
-)
+TABLE = (NotYet("spec.template", "no entries are made of it; `mesh run` registers a workload"),)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from controlplane.problem import Problem, shown
+from controlplane.resources.common.probe import ReadinessProbe
+from controlplane.resources.proxy_config import annotation
 from controlplane.resources.resource import Metadata
 from controlplane.resources.rules import http_headers, labels, metadata, numbers
 from controlplane.resources.rules.workloads import workload
-from controlplane.resources.workload_group.schema import ReadinessProbe, WorkloadGroup
+from controlplane.resources.workload_group.schema import WorkloadGroup
 
 
 def validate(spec: WorkloadGroup, meta: Metadata) -> Iterator[Problem]:
@@ -16,6 +18,8 @@ def validate(spec: WorkloadGroup, meta: Metadata) -> Iterator[Problem]:
     yield from metadata.reserved(meta)
     if spec.metadata is not None:
         yield from labels.labels(spec.metadata.labels, "spec.metadata.labels")
+        yield from annotation.problems(spec.metadata.annotations, "spec.metadata.annotations")
+    yield from annotation.problems(meta.annotations)
     yield from workload(spec.template, "spec.template", template=True)
     if spec.probe is not None:
         yield from _probe(spec.probe, "spec.probe")

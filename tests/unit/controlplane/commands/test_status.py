@@ -100,6 +100,24 @@ def test_one(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
     assert "\nCDS:\n  a\n" in out
 
 
+def test_the_unhealthy(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
+    ill = proxy("ill") | {"unhealthy": "GET http://127.0.0.1:80/ was answered with\x1b 500"}
+    # A sidecar with two streams is one workload.
+    port.answers["/api/v1/proxies"]["proxies"] = [ill, ill, proxy("well") | {"unhealthy": ""}]
+    code, out, _ = said(capsys, "--control", port.url)
+    assert code == 0
+    title = "\nUnhealthy, and out of all endpoints:\n"
+    assert out.count(title) == 1
+    _, _, rest = out.partition(title)
+    (line,) = [one for one in rest.splitlines() if "was answered" in one]
+    assert line.startswith("  ill.default: ")
+    assert "\x1b" not in line
+    port.answers["/api/v1/proxies"]["proxies"] = [ill]
+    _, out, _ = said(capsys, "--control", port.url, "ill")
+    assert "Health:   " in out
+    assert "\x1b" not in out
+
+
 def test_one_that_is_not_there(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, error = said(capsys, "--control", port.url, "three")
     assert (code, out) == (1, "")

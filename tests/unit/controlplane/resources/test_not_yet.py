@@ -168,19 +168,19 @@ data:
   mesh: |
     trustDomain: cluster.local
     defaultConfig:
-      statusPort: 15099
+      statNameLength: 300
 """
     _, warned = reader.read_with_warnings(_document(text), KINDS)
     assert str(warned).startswith(
-        "f.yaml:8: ConfigMap istio-system/istio: data.mesh.defaultConfig.statusPort: warning:"
+        "f.yaml:8: ConfigMap istio-system/istio: data.mesh.defaultConfig.statNameLength: warning:"
     )
     with pytest.raises(Refused) as caught:
-        reader.read(_document(text.replace("15099", "many")), KINDS)
+        reader.read(_document(text.replace("300", "many")), KINDS)
     assert str(caught.value).startswith(
-        "f.yaml:8: ConfigMap istio-system/istio: data.mesh.defaultConfig.statusPort: must be"
+        "f.yaml:8: ConfigMap istio-system/istio: data.mesh.defaultConfig.statNameLength: must be"
     )
     one_line = text.replace("|\n    trustDomain: cluster.local\n    def", "'def").replace(
-        "Config:\n      statusPort: 15099", "Config: {statusPort: 15099}'"
+        "Config:\n      statNameLength: 300", "Config: {statNameLength: 300}'"
     )
     _, warned = reader.read_with_warnings(_document(one_line), KINDS)
     assert str(warned).startswith("f.yaml:5: ConfigMap istio-system/istio: data.mesh.defaultConfig")

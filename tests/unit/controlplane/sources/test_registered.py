@@ -237,3 +237,74 @@ def test_a_stream_that_did_not_register_takes_nobody_out() -> None:
         assert await names(source) == ["reviews-v1"]
 
     run(test())
+
+
+def test_the_unhealthy_are_no_entries_until_they_are_well_again() -> None:
+    async def test() -> None:
+        source = Registered(grace=0.01)
+        source.came(PROXY)
+        source.ready(REVIEWS, "reviews-v1")
+        assert source.why_unhealthy(PROXY) == ""
+        source.unhealthy(REVIEWS, "reviews-v1", "GET /\nwas answered\twith 500" + "x" * 9999)
+        assert await names(source) == []
+        why = source.why_unhealthy(PROXY)
+        assert why.startswith("GET / was answered with 500x")
+        assert len(why) <= 500
+        # A second stream of the sidecar makes it no better.
+        source.came(PROXY)
+        assert await names(source) == []
+        source.ready(REVIEWS, "reviews-v1")
+        assert (await names(source), source.why_unhealthy(PROXY)) == (["reviews-v1"], "")
+        source.unhealthy(REVIEWS, "reviews-v1", "")
+        assert source.why_unhealthy(PROXY) == "its agent does not say why"
+        source.leaving(REVIEWS, "reviews-v1")
+        assert source.why_unhealthy(PROXY) == ""
+        with pytest.raises(PermissionError, match="is not the identity of"):
+            source.unhealthy(INTERN, "reviews-v1", "so they say")
+
+    run(test())
+
+
+def test_who_is_unhealthy_before_its_sidecar_comes_is_not_ready() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.ready(REVIEWS, "reviews-v1")
+        source.unhealthy(REVIEWS, "reviews-v1", "no answer")
+        source.came(PROXY)
+        assert await names(source) == []
+
+    run(test())
+
+
+def test_istios_agents_say_it_on_their_stream() -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(AT_ONCE)
+        source.health(AT_ONCE, "refused with 500")
+        assert (await names(source), source.why_unhealthy(AT_ONCE)) == ([], "refused with 500")
+        # A reconnect does not make it well.
+        source.left(AT_ONCE)
+        source.came(AT_ONCE)
+        assert await names(source) == []
+        source.health(AT_ONCE, None)
+        assert await names(source) == ["reviews-v1"]
+        # Nor does one speak for another, or for what is not registered.
+        source.health(replace(AT_ONCE, service_account="intern"), "so they say")
+        source.health(replace(AT_ONCE, id="ratings-v1.default"), None)
+        assert await names(source) == ["reviews-v1"]
+
+    run(test())
+
+
+def test_a_name_is_taken_while_a_sidecar_of_it_is_connected() -> None:
+    async def test() -> None:
+        source = Registered()
+        assert not source.connected(REVIEWS, "reviews-v1")
+        source.came(PROXY)
+        assert source.connected(REVIEWS, "reviews-v1")
+        with pytest.raises(PermissionError):
+            source.connected(INTERN, "reviews-v1")
+        source.left(PROXY)
+        assert not source.connected(REVIEWS, "reviews-v1")
+
+    run(test())

@@ -32,7 +32,7 @@ class Place:
         arrivals = Arrivals(self.ledger, lambda: (BAD,), board.wait, board.told)
         api = Api(
             arrivals, lambda: ((BAD,), (ODD,)), board.each, board.resources, lambda: "/config",
-            "1.2.3",
+            "1.2.3", lambda proxy: "no answer" if proxy.id == "ill.default" else "",
         )  # fmt: skip
         self.routes = api.routes()
 
@@ -75,11 +75,15 @@ async def test_proxies_with_their_admin_ports_and_what_they_hold() -> None:
         "app.default", "127.0.0.1:15000", "envoy/1.40.0",
     )  # fmt: skip
     assert (one["service_account"], one["address"]) == ("app", "10.0.0.1")
+    assert one["unhealthy"] == ""
     assert one["types"]["lds"]["state"] == "SYNCED"
     assert [name for name, kind in one["types"].items() if kind["subscribed"]] == ["lds"]
     detail = await place.ask("proxies", name="app.default")
     assert list(detail["resources"]["lds"]) == ["one"]
     assert (await place.ask("proxies", name="other"))["proxies"] == []
+    place.desk.client(proxy=Proxy("sidecar", "ill.default", "default", "app", ("10.0.0.2",)))
+    (ill,) = (await place.ask("proxies", name="ill.default"))["proxies"]
+    assert ill["unhealthy"] == "no answer"
 
 
 @played

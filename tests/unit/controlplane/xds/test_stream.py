@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 
 from controlplane.resources.resource import Key, Resource
+from controlplane.world.proxy import Proxy
 from controlplane.xds import type_urls
+from controlplane.xds.metrics import Metrics
 from controlplane.xds.options import Limits
 from controlplane.xds.request import BadRequest
+from controlplane.xds.status import Board
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import LISTENER as L
@@ -275,3 +279,38 @@ async def test_a_stream_that_ends_is_followed_by_nobody() -> None:
 def test_the_order_of_types_is_istios() -> None:
     order = [type_urls.short(one) for one in type_urls.ORDER]
     assert order == ["cds", "eds", "lds", "rds", "sds", "ecds"]
+
+
+class Heard:
+    """A presence that keeps what it hears of health."""
+
+    def __init__(self) -> None:
+        self.health_of: list[tuple[str, str | None]] = []
+
+    def came(self, proxy: Proxy) -> None:
+        pass
+
+    def left(self, proxy: Proxy) -> None:
+        pass
+
+    def health(self, proxy: Proxy, reason: str | None) -> None:
+        self.health_of.append((proxy.id, reason))
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_health_is_no_subscription(delta: bool) -> None:
+    """Istio's agents say it between the requests of their Envoys, and wait for no answer."""
+
+    async def test() -> None:
+        desk, heard = Desk(), Heard()
+        desk.board = desk.publisher.board = Board(Metrics("test"), monotonic, heard)
+        client = desk.client(delta=delta)
+        await client.say(type_urls.HEALTH)
+        await client.say(type_urls.HEALTH, error="status code was 500")
+        assert client.get() is None
+        assert client.stream.clean
+        assert client.stream.subscriptions == {}
+        name = client.stream.proxy.id
+        assert heard.health_of == [(name, None), (name, "status code was 500")]
+
+    asyncio.run(test())

@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from controlplane.resources.common.workload import WorkloadEntry
-from controlplane.resources.schema import decode
-from controlplane.resources.workload_group.schema import (
+from controlplane.resources.common.probe import (
     HTTPHeader,
     HTTPHealthCheckConfig,
-    ObjectMeta,
     ReadinessProbe,
-    WorkloadGroup,
 )
+from controlplane.resources.common.workload import WorkloadEntry
+from controlplane.resources.schema import decode
+from controlplane.resources.workload_group.schema import ObjectMeta, WorkloadGroup
 
 
 def test_a_whole_one() -> None:

@@ -1,0 +1,360 @@
+"""`mesh run` and what configures it, with real processes: probes of WorkloadGroups, ProxyConfig,
+the status port, replicas, and programs that do not do as they should."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.mesh import Mesh, Workload, until
+from tests.support.ports import free_port
+from tests.support.proxies import OURS
+
+SERVICES = """
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec:
+  ports: [{port: 9080, name: http}]
+  selector: {app: reviews}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: probed}
+spec:
+  ports: [{port: 9080, name: http}]
+  selector: {app: probed}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: slow}
+spec:
+  ports: [{port: 9080, name: http}]
+  selector: {app: slow}
+"""
+GROUP = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata: {{name: probed}}
+spec:
+  template: {{serviceAccount: probed, labels: {{app: probed}}}}
+  probe: {{periodSeconds: 1, failureThreshold: 2, {check}}}
+"""
+HTTP_GET = "httpGet: {port: 9080, path: /healthy}"
+#: Is healthy while there is a file.
+MOODY = """
+import http.server, os, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        well = os.path.exists(sys.argv[1]) or self.path != "/healthy"
+        self.send_response(200 if well else 500)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+#: Holds a request until there is a file, and ends at once when it is told to.
+SLOW = """
+import http.server, os, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        if self.path == "/slow":
+            open(sys.argv[1] + ".begun", "w").close()
+            while not os.path.exists(sys.argv[1]):
+                time.sleep(0.01)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with Mesh(tmp_path_factory.mktemp("mesh"), OURS) as running:
+        running.write("services.yaml", SERVICES)
+        running.write("group.yaml", GROUP.format(check=HTTP_GET))
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(mesh: Mesh) -> Workload:
+    return mesh.run("client", command=["sleep", "600"])
+
+
+def entries(mesh: Mesh) -> dict[str, Any]:
+    return {one["proxy"]: one for one in mesh.debug("/api/v1/proxies")["proxies"]}
+
+
+def environment_of(
+    process: subprocess.Popen[bytes], child: str
+) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of a child whose command line has a word."""
+    for path in Path("/proc").iterdir():
+        if not path.name.isdecimal():
+            continue
+        try:
+            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+            words = (path / "cmdline").read_text().split("\0")
+            pairs = (path / "environ").read_text().split("\0")
+        except OSError:
+            continue
+        if int(parent) == process.pid and child in words:
+            return words, dict(one.split("=", 1) for one in pairs if "=" in one)
+    raise AssertionError(f"no child {child}")
+
+
+def test_a_group_probes_its_workloads(mesh: Mesh, client: Workload, tmp_path: Path) -> None:
+    """In the endpoints while it is well; `mesh status` says why it is not. The probe changes while
+    it runs."""
+    mood = tmp_path / "well"
+    program = [sys.executable, "-c", MOODY, str(mood)]
+    workload = mesh.begin("probed", "--port", "9080:auto", command=program)
+    until(lambda: "probed-v1.default: GET " in mesh.mesh("status"), "not ill", mesh.log)
+    assert "is in the mesh" not in mesh.log("probed-v1")
+    assert "/healthy was answered with 500" in mesh.mesh("status", "probed-v1")
+    assert client.get("probed:9080")[0] == 503
+
+    mood.touch()
+    mesh.wait(workload)
+    until(lambda: client.get("probed:9080")[0] == 200, "it does not come", mesh.log)
+    assert "Unhealthy" not in mesh.mesh("status")
+
+    mood.unlink()
+    until(lambda: client.get("probed:9080")[0] == 503, "it does not go", mesh.log)
+    assert entries(mesh)["probed-v1.default"]["unhealthy"].endswith("was answered with 500")
+    mood.touch()
+    until(lambda: client.get("probed:9080")[0] == 200, "it does not come back", mesh.log)
+
+    # The program listens as before; another probe finds something else.
+    mood.unlink()
+    until(lambda: client.get("probed:9080")[0] == 503, "it does not go", mesh.log)
+    mesh.write("group.yaml", GROUP.format(check="tcpSocket: {port: 9080}"))
+    until(lambda: client.get("probed:9080")[0] == 200, "it does not come back", mesh.log)
+
+
+def test_the_mesh_says_how_sidecars_start(mesh: Mesh) -> None:
+    """MeshConfig, ProxyConfigs and the annotation of the workload's Pod, merged."""
+    admin, status = free_port(), free_port()
+    text = f"""
+apiVersion: v1
+kind: ConfigMap
+metadata: {{name: istio, namespace: istio-system}}
+data:
+  mesh: |
+    defaultConfig:
+      drainDuration: 7s
+      statusPort: {status}
+      proxyMetadata: {{MESH: "1", LEVEL: mesh, ISTIO_META_COLOUR: green, PATH: /nowhere}}
+---
+apiVersion: networking.istio.io/v1beta1
+kind: ProxyConfig
+metadata: {{name: some, namespace: default}}
+spec:
+  selector: {{matchLabels: {{app: configured}}}}
+  concurrency: 2
+  environmentVariables: {{LEVEL: selector}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: configured-v1
+  namespace: default
+  annotations:
+    proxy.istio.io/config: |
+      concurrency: 1
+      proxyAdminPort: {admin}
+      tracingServiceName: CANONICAL_NAME_ONLY
+spec: {{serviceAccountName: configured}}
+"""
+    done = mesh.command("apply", "-f", "-", "--wait", text=text)
+    assert done.returncode == 0, done.stderr
+    join = joined(mesh, "configured")
+    process = begin(mesh, join, "configured", "--", "sleep", "600")
+    try:
+        until(lambda: "is in the mesh" in mesh.log("configured"), "not ready", mesh.log)
+        words, variables = environment_of(process, "proxy")
+        assert words[words.index("--concurrency") + 1] == "2"
+        assert words[words.index("--drain-time-s") + 1] == "7"
+        assert (variables["MESH"], variables["LEVEL"]) == ("1", "selector")
+        # What it was started in goes before.
+        assert variables["PATH"] == os.environ["PATH"]
+        # The program's environment is its own.
+        _, program = environment_of(process, "sleep")
+        assert "MESH" not in program
+        node = json.loads(get(admin, "/config_dump")[1])["configs"][0]["bootstrap"]["node"]
+        assert node["metadata"]["COLOUR"] == "green"
+        assert node["cluster"] == "configured"
+        assert node["metadata"]["PROXY_CONFIG"]["concurrency"] == 2
+        one = entries(mesh)["configured-v1.default"]
+        assert one["admin"] == f"127.0.0.1:{admin}"
+        assert get(status, "/healthz/ready", one["address"])[0] == 200
+    finally:
+        process.terminate()
+        process.wait(30)
+        assert mesh.command("delete", "-f", "-", text=text).returncode == 0
+    with pytest.raises(OSError, match="refused"):
+        get(status, "/healthz/ready", one["address"])
+
+
+def test_replicas_are_numbered_and_a_name_that_was_asked_for_is_waited_for(mesh: Mesh) -> None:
+    """Two runs of one service: both get requests, and one's end does not take the other out."""
+    join = [joined(mesh, "reviews") for _ in range(3)]
+    program = [sys.executable, "-c", SLOW, "/nowhere"]
+    flags = ["--port", "9080:auto"]
+    first = begin(mesh, join[0], "reviews", *flags, "--", *program, log="first")
+    until(lambda: "is in the mesh" in mesh.log("first"), "not ready", mesh.log)
+    second = begin(mesh, join[1], "reviews", *flags, "--", *program, log="second")
+    until(lambda: "reviews-v1-2 is in the mesh" in mesh.log("second"), "not ready", mesh.log)
+    named = ["--name", "reviews-v1", *flags, "--", *program]
+    third = begin(mesh, join[2], "reviews", *named, log="third")
+    until(lambda: "reviews-v1 is still in the mesh" in mesh.log("third"), "no wait", mesh.log)
+    assert len(addresses(mesh, "reviews")) == 2
+    # Without a word: its connection ends, and with it its name is free.
+    first.kill()
+    first.wait()
+    until(lambda: "is in the mesh at" in mesh.log("third"), "not ready", mesh.log)
+    assert len(addresses(mesh, "reviews")) == 2
+    for process in (second, third):
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def addresses(mesh: Mesh, app: str) -> set[str]:
+    """Of connected workloads of an application."""
+    found = entries(mesh)
+    return {one["address"] for name, one in found.items() if name.startswith(f"{app}-")}
+
+
+def test_what_is_under_way_is_answered_before_the_program_ends(
+    mesh: Mesh, client: Workload, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    program = [sys.executable, "-c", SLOW, str(go)]
+    workload = mesh.run("slow", "--port", "9080:auto", "--drain-seconds", "60", command=program)
+    until(lambda: client.get("slow:9080")[0] == 200, "it does not come", mesh.log)
+    connection = http.client.HTTPConnection("127.0.0.1", client.http_proxy, timeout=60)
+    connection.request("GET", "http://slow:9080/slow")
+    until((tmp_path / "go.begun").exists, "the request does not come", mesh.log)
+    workload.process.terminate()
+    until(lambda: "slow-v1 is leaving" in mesh.log("slow-v1"), "it does not leave", mesh.log)
+    until(lambda: client.get("slow:9080")[0] == 503, "it stays in the endpoints", mesh.log)
+    assert workload.process.poll() is None
+    go.touch()
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert workload.process.wait(60) == 0
+
+
+def test_a_second_signal_ends_it_at_once(mesh: Mesh) -> None:
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True)\n"
+    program = [sys.executable, "-c", stubborn + "time.sleep(600)"]
+    workload = mesh.run("stubborn", "--drain-seconds", "600", command=program)
+    until(lambda: "\non\n" in mesh.log("stubborn-v1"), "not started", mesh.log)
+    workload.process.send_signal(signal.SIGINT)
+    until(lambda: "stubborn-v1 is leaving" in mesh.log("stubborn-v1"), "not ending", mesh.log)
+    workload.process.send_signal(signal.SIGINT)
+    assert workload.process.wait(60) == 0
+    assert "has not ended at once after SIGTERM; it is killed" in mesh.log("stubborn-v1")
+
+
+@pytest.mark.parametrize(
+    ("flags", "command", "code", "why"),
+    [
+        ([], ["/no/such/program"], 1, "/no/such/program: there is no such program"),
+        (
+            ["--port", "9080:auto"],
+            ["sh", "-c", "exit 7"],
+            7,
+            "sh has ended, with 7, before it took",
+        ),
+        ([], ["sh", "-c", "sleep 600 & exit 3"], 3, "has left 1 processes behind"),
+        (["--group", "nobody"], ["true"], 1, "there is no WorkloadGroup default/nobody"),
+        (["--label", "app=bank"], ["true"], 1, "may not be app=bank"),
+        (["--address", "192.0.2.1", "--port", "80"], ["true"], 1, "cannot listen on 192.0.2.1"),
+        (["--port", "9080:IN_USE"], ["true"], 1, "IN_USE is in use by another process; it is to"),
+        (["--http-proxy-port", "IN_USE"], ["true"], 1, "for the sidecar's HTTP proxy"),
+        (["--admin-port", "IN_USE"], ["true"], 1, "for the sidecar's admin port"),
+        (["--egress", "IN_USE=a:1"], ["true"], 1, "for a.default.svc.cluster.local:1 (--egress)"),
+    ],
+)
+def test_what_goes_wrong_is_said(
+    mesh: Mesh, flags: list[str], command: list[str], code: int, why: str
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = str(held.getsockname()[1])
+        flags = [one.replace("IN_USE", port) for one in flags]
+        log = f"wrong-{free_port()}"
+        process = begin(mesh, joined(mesh, "wrong"), "wrong", *flags, "--", *command, log=log)
+        assert process.wait(60) == code, mesh.log(log)
+        assert why.replace("IN_USE", port) in mesh.log(log)
+        assert "Traceback" not in mesh.log(log)
+
+
+def test_a_program_that_listens_elsewhere_is_told_where_to(
+    mesh: Mesh,
+) -> None:
+    port = free_port()
+    flags = ["--port", f"9080:{port}", "--start-seconds", "1"]
+    process = begin(mesh, joined(mesh, "deaf"), "deaf", *flags, "--", "sleep", "600", log="deaf")
+    assert process.wait(60) == 1
+    assert f"sleep 600 takes no TCP connections on 127.0.0.1:{port} after 1 s" in mesh.log("deaf")
+    assert "--port SERVICE_PORT:PROGRAM_PORT" in mesh.log("deaf")
+
+
+def test_a_program_in_the_mesh_starts_another(mesh: Mesh) -> None:
+    """`mesh run -- sh`: the inner one does not look for the control plane through the sidecar of
+    the outer one."""
+    outer, inner = joined(mesh, "outer"), joined(mesh, "inner")
+    command = [
+        sys.executable, "-m", "mesh.cli", "run", "--join", str(inner), "--service", "inner", "--",
+        "sh", "-c", "echo inside $http_proxy",
+    ]  # fmt: skip
+    process = begin(mesh, outer, "outer", "--", *command, log="outer")
+    assert process.wait(60) == 0, mesh.log("outer")
+    assert "inside http://127.0.0.1:" in mesh.log("outer")
+
+
+def joined(mesh: Mesh, service: str) -> Path:
+    """A join file of a service."""
+    path = mesh.directory / f"{service}-{free_port()}.join"
+    mesh.mesh(
+        "token", "create", "--state", str(mesh.state), "--service-account", service,
+        "-n", "default", "--service", service, "--control", f"127.0.0.1:{mesh.ports['secure']}",
+        "--join", f"127.0.0.1:{mesh.ports['join']}", "-o", str(path),
+    )  # fmt: skip
+    return path
+
+
+def begin(
+    mesh: Mesh, join: Path, service: str, *flags: str, log: str = ""
+) -> subprocess.Popen[bytes]:
+    """`mesh run` as users write it."""
+    return mesh.start(log or service, "run", "--join", str(join), "--service", service, *flags)
+
+
+def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()

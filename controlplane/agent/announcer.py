@@ -34,6 +34,7 @@ class Announcer:
         #: Why the program is unhealthy; "" if it is well, None if nobody knows yet.
         self._sick: str | None = None
         self._in_mesh = False
+        self._told_away = False
 
     def say(self, sick: str | None) -> None:
         """The program is well (None), or why it is not."""
@@ -56,11 +57,12 @@ class Announcer:
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.PERMISSION_DENIED and not self._in_mesh:
                     raise Unwelcome(str(error.details())) from None
-                _LOG.warning(
-                    "the control plane does not know whether it is ready: %s", error.details()
-                )
+                self._away(str(error.details()))
                 wait, pause = pause, min(pause * 2, _AGAIN_SECONDS)
             else:
+                if self._told_away:
+                    _LOG.info("the control plane is there again")
+                self._told_away = False
                 pause = _FIRST_PAUSE
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), wait)
@@ -71,6 +73,15 @@ class Announcer:
         if self._reached:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await self._registrar.leaving()
+
+    def _away(self, details: str) -> None:
+        """Once, not each time."""
+        if not self._told_away:
+            _LOG.warning(
+                "the control plane at %s is away; the sidecar serves on with what it has, and what"
+                " changes is told later: %s", self._registrar.control, details,
+            )  # fmt: skip
+        self._told_away = True
 
     async def _tell(self) -> None:
         if self._sick is None:

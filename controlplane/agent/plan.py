@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controlplane.agent.join import Join
+from controlplane.agent.ports import is_free
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,27 @@ class Plan:
 
 class Failed(Exception):
     """It cannot run; `str()` says why."""
+
+
+def check_ports(plan: Plan, address: str, http_proxy: int, admin: int) -> None:
+    """Says which port is in use, before anything is started that would say it less well: a program
+    that was there before would get this one's requests. What is "" or 0 is not chosen yet. Raises
+    Failed, and OSError for what nobody may listen on here."""
+    held = {one.getsockname()[1] for one in plan.reserved}
+    wanted = [
+        ("127.0.0.1", http_proxy, "the sidecar's HTTP proxy (--http-proxy-port)"),
+        ("127.0.0.1", admin, "the sidecar's admin port (--admin-port)"),
+        *((address, port, f"the service (--port {port})") for port in plan.ports),
+        *(("127.0.0.1", port, f"{to} (--egress)") for port, to in plan.egress),
+        *(
+            ("127.0.0.1", port, f"the program (--port N:{port}; --port N:auto takes a free one)")
+            for port in plan.application_ports
+            if port not in held
+        ),
+    ]
+    for host, port, what in wanted:
+        if host and port and not is_free(host, port):
+            raise Failed(f"{host}:{port} is in use by another process; it is to be for {what}")
 
 
 @dataclass(frozen=True, slots=True)

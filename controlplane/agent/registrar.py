@@ -39,14 +39,15 @@ class Registrar:
     ) -> None:
         """`control`: HOST:PORT; `held`: the newest certificate; `group`: its WorkloadGroup, if it
         names one."""
-        self._control = control
+        #: Where it is asked, for people as well.
+        self.control = control
         self._held = held
         self._name = name
         self._group = group
 
     def named(self, name: str) -> Registrar:
         """The same of another name."""
-        return Registrar(self._control, self._held, name, self._group)
+        return Registrar(self.control, self._held, name, self._group)
 
     async def configuration(self, labels: Mapping[str, str]) -> Configuration:
         """What holds for a workload of these labels, if it may have them. Raises AioRpcError, and
@@ -84,7 +85,7 @@ class Registrar:
     async def _call(self, method: str, text: str, answer: Any = registration.Empty) -> Any:
         held = self._held()
         credentials = grpc.ssl_channel_credentials(held.roots, held.key, held.chain)
-        async with grpc.aio.secure_channel(self._control, credentials, DIRECTLY) as channel:
+        async with grpc.aio.secure_channel(self.control, credentials, DIRECTLY) as channel:
             call = channel.unary_unary(
                 f"/{registration.SERVICE}/{method}",
                 request_serializer=registration.StringValue.SerializeToString,

@@ -18,7 +18,7 @@ import grpc
 import grpc.aio
 
 from controlplane.agent.identity import Credentials, Identity, Refused
-from controlplane.agent.plan import Ending, Failed, Plan
+from controlplane.agent.plan import Ending, Failed, Plan, check_ports
 from controlplane.agent.processes import first
 from controlplane.agent.registrar import Configuration, Registrar
 from controlplane.agent.secrets import SecretServer
@@ -35,6 +35,8 @@ _MOST_REPLICAS = 100
 
 async def run(plan: Plan) -> int:
     """Returns the program's exit code. Raises Failed."""
+    # Before the join file's token is used up.
+    check_ports(plan, plan.address, plan.http_proxy_port, plan.admin_port)
     told: asyncio.Queue[Credentials] = asyncio.Queue()
     identity = Identity(plan.join, told.put_nowait, plan.join_path)
     ending = Ending()

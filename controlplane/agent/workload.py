@@ -19,7 +19,7 @@ import grpc.aio
 from controlplane.agent import settings
 from controlplane.agent.announcer import Announcer, Unwelcome
 from controlplane.agent.bootstrap import Proxy, bootstrap
-from controlplane.agent.plan import Ending, Failed, Plan
+from controlplane.agent.plan import Ending, Failed, Plan, check_ports
 from controlplane.agent.ports import free_address, free_port, is_free
 from controlplane.agent.probe import Prober, Unwell
 from controlplane.agent.processes import Child, Orphans, accepts
@@ -68,7 +68,7 @@ class Workload:
 
     async def live(self, ending: Ending) -> int:
         """Until the program has ended, or this is to; the exit code. Raises Failed."""
-        self._check_ports()
+        check_ports(self._plan, self._address, self._http_proxy, self._admin)
         plan, config, orphans = self._plan, self._held.config, Orphans()
         async with self._status_port():
             sidecar = await self._start_sidecar()
@@ -88,26 +88,6 @@ class Workload:
                     await program.end(self._drain_seconds, ending.hurry)
                 await orphans.end(self._drain_seconds, ending.hurry)
                 await sidecar.end(self._drain_seconds, ending.hurry)
-
-    def _check_ports(self) -> None:
-        """Says which port is in use before anything is started that would not say it as well: a
-        program that was there before would get this one's requests. Raises Failed."""
-        plan = self._plan
-        held = {one.getsockname()[1] for one in plan.reserved}
-        wanted = [("127.0.0.1", self._http_proxy, "the sidecar's HTTP proxy (--http-proxy-port)")]
-        wanted += [("127.0.0.1", self._admin, "the sidecar's admin port (--admin-port)")]
-        wanted += [(self._address, port, f"the service (--port {port})") for port in plan.ports]
-        wanted += [("127.0.0.1", port, f"{to} (--egress)") for port, to in plan.egress]
-        wanted += [
-            ("127.0.0.1", port, f"the program (--port N:{port}; --port N:auto takes a free one)")
-            for port in plan.application_ports
-            if port not in held
-        ]
-        for address, port, what in wanted:
-            if not is_free(address, port):
-                raise Failed(
-                    f"{address}:{port} is in use by another process; it is to be for {what}"
-                )
 
     def _status_port(self) -> contextlib.AbstractAsyncContextManager[object]:
         """Istio's own number may be done without, where several share an address."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
 import os
+import re
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from controlplane.agent import join
 from controlplane.agent.plan import Failed, Plan, default_proxy
 from controlplane.agent.ports import reserve
 from controlplane.agent.run import run
+from controlplane.ca import grants
+from controlplane.ca.names import is_name
+from controlplane.resources.rules.addresses import is_ip
 from controlplane.translation.names import parse_port
 
 _USAGE = "mesh run --join FILE --service NAME [--port N] [flags] -- COMMAND [ARGUMENT...]"
@@ -40,15 +46,17 @@ def main(argv: list[str]) -> int:
 
 
 def _plan(options: argparse.Namespace) -> Plan:
+    """All that can be wrong without the control plane is said here: a join file's token is used up
+    by the first who shows it. Raises _Wrong."""
     if options.gateway and options.command:
         raise _Wrong("a gateway runs no program; leave the command out")
     if not options.command and not options.gateway:
         raise _Wrong(f"no command; write {_USAGE}")
-    # Before the join file's token is used up.
-    if options.command and shutil.which(options.command[0]) is None:
-        raise _Wrong(
-            f"{options.command[0]}: there is no such program here or on PATH, or it may not be run"
-        )
+    proxy = _words(options.proxy) if options.proxy else default_proxy()
+    _can_be_run(options.command[:1], proxy[:1])
+    _check_numbers(options)
+    if options.address and not is_ip(options.address):
+        raise _Wrong(f"--address {options.address}: must be an IP address of this machine")
     outer, inner, reserved = [], [], []
     for text in options.port:
         port, _, application = text.partition(":")
@@ -58,24 +66,22 @@ def _plan(options: argparse.Namespace) -> Plan:
             inner.append(reserved[-1].getsockname()[1])
         else:
             inner.append(_port(application or port, "--port"))
-    name = options.name or f"{options.service}-{options.version}"
-    labels = {"app": options.service, "version": options.version, **_labels(options.label)}
+    labels = _all_labels(options)
     read = join.read(Path(options.join))
-    egress = tuple(_egress(one, read.namespace) for one in options.egress)
     return Plan(
         join=read,
         join_path=Path(options.join).absolute(),
-        name=name,
+        name=_name(options.name, "--name") or _default_name(options.service, options.version),
         name_is_fixed=bool(options.name),
-        group=options.group,
+        group=_name(options.group, "--group"),
         type="router" if options.gateway else "sidecar",
         labels=labels,
         ports=tuple(outer),
         application_ports=tuple(inner),
         reserved=tuple(reserved),
         command=tuple(_with_port(options.command, inner)),
-        proxy=tuple(shlex.split(options.proxy)) if options.proxy else default_proxy(),
-        egress=egress,
+        proxy=proxy,
+        egress=tuple(_egress(one, read.namespace) for one in options.egress),
         address=options.address,
         http_proxy_port=options.http_proxy_port,
         admin_port=options.admin_port,
@@ -84,10 +90,63 @@ def _plan(options: argparse.Namespace) -> Plan:
     )
 
 
+def _can_be_run(*commands: Sequence[str]) -> None:
+    for one in commands:
+        if one and shutil.which(one[0]) is None:
+            raise _Wrong(
+                f"{one[0]}: there is no such program here or on PATH, or it may not be run"
+            )
+
+
+def _check_numbers(options: argparse.Namespace) -> None:
+    for flag, port in (
+        ("--http-proxy-port", options.http_proxy_port),
+        ("--admin-port", options.admin_port),
+    ):
+        if port:
+            _port(str(port), flag)
+    for flag, seconds in (
+        ("--drain-seconds", options.drain_seconds),
+        ("--start-seconds", options.start_seconds),
+    ):
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise _Wrong(f"{flag} {seconds:g}: must be seconds, 0 or more")
+
+
+def _name(text: str, flag: str) -> str:
+    """Without dots: behind the first one is the namespace."""
+    if text and not (is_name(text) and "." not in text):
+        raise _Wrong(
+            f"{flag} {text}: is no name: lower-case letters, digits and hyphens, 253 at most"
+        )
+    return text
+
+
+def _default_name(service: str, version: str) -> str:
+    """`reviews-v1`; what labels may have and names may not becomes a hyphen."""
+    return re.sub(r"[^a-z0-9]+", "-", f"{service}-{version}".lower()).strip("-")
+
+
+def _all_labels(options: argparse.Namespace) -> dict[str, str]:
+    labels = {"app": options.service, "version": options.version, **_labels(options.label)}
+    try:
+        grants.of_pairs(labels.items())
+    except grants.Unreadable as error:
+        raise _Wrong(f"--service, --version, --label: {error}") from None
+    return labels
+
+
 def _with_port(command: list[str], ports: list[int]) -> list[str]:
     """`{port}` in the command is the program's port."""
     first = str(ports[0]) if ports else ""
     return [word.replace("{port}", first) for word in command]
+
+
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise _Wrong(f"--proxy {command}: {error}") from None
 
 
 def _port(text: str, flag: str) -> int:

@@ -3,11 +3,11 @@ the status port, replicas, and programs that do not do as they should."""
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,22 +101,25 @@ def entries(mesh: Mesh) -> dict[str, Any]:
     return {one["proxy"]: one for one in mesh.debug("/api/v1/proxies")["proxies"]}
 
 
-def environment_of(
-    process: subprocess.Popen[bytes], child: str
-) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment of a child whose command line has a word."""
+def child_of(process: subprocess.Popen[bytes], word: str) -> int:
+    """The child whose command line has a word."""
     for path in Path("/proc").iterdir():
-        if not path.name.isdecimal():
-            continue
-        try:
-            parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
-            words = (path / "cmdline").read_text().split("\0")
-            pairs = (path / "environ").read_text().split("\0")
-        except OSError:
-            continue
-        if int(parent) == process.pid and child in words:
-            return words, dict(one.split("=", 1) for one in pairs if "=" in one)
-    raise AssertionError(f"no child {child}")
+        with contextlib.suppress(OSError):
+            if path.name.isdecimal():
+                parent = (path / "stat").read_text().rpartition(")")[2].split()[1]
+                if int(parent) == process.pid and word in (path / "cmdline").read_text().split(
+                    "\0"
+                ):
+                    return int(path.name)
+    raise AssertionError(f"no child {word}")
+
+
+def environment_of(process: subprocess.Popen[bytes], word: str) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment of this child."""
+    path = Path(f"/proc/{child_of(process, word)}")
+    pairs = (path / "environ").read_text().split("\0")
+    variables = dict(one.split("=", 1) for one in pairs if "=" in one)
+    return (path / "cmdline").read_text().split("\0"), variables
 
 
 def test_a_group_probes_its_workloads(mesh: Mesh, client: Workload, tmp_path: Path) -> None:
@@ -276,47 +279,72 @@ def test_a_second_signal_ends_it_at_once(mesh: Mesh) -> None:
 @pytest.mark.parametrize(
     ("flags", "command", "code", "why"),
     [
-        ([], ["/no/such/program"], 1, "/no/such/program: there is no such program"),
-        (
-            ["--port", "9080:auto"],
-            ["sh", "-c", "exit 7"],
-            7,
-            "sh has ended, with 7, before it took",
-        ),
+        (["--port", "9080:auto"], ["sh", "-c", "exit 7"], 7, "has ended, with 7, before it took"),
         ([], ["sh", "-c", "sleep 600 & exit 3"], 3, "has left 1 processes behind"),
+        ([], ["sh", "-c", "kill -9 $$"], 137, "is in the mesh"),
         (["--group", "nobody"], ["true"], 1, "there is no WorkloadGroup default/nobody"),
         (["--label", "app=bank"], ["true"], 1, "may not be app=bank"),
-        (["--address", "192.0.2.1", "--port", "80"], ["true"], 1, "cannot listen on 192.0.2.1"),
-        (["--port", "9080:IN_USE"], ["true"], 1, "IN_USE is in use by another process; it is to"),
-        (["--http-proxy-port", "IN_USE"], ["true"], 1, "for the sidecar's HTTP proxy"),
-        (["--admin-port", "IN_USE"], ["true"], 1, "for the sidecar's admin port"),
-        (["--egress", "IN_USE=a:1"], ["true"], 1, "for a.default.svc.cluster.local:1 (--egress)"),
+        (["--proxy", "false"], ["true"], 1, "the sidecar has ended, with 1; what it has written"),
     ],
 )
 def test_what_goes_wrong_is_said(
     mesh: Mesh, flags: list[str], command: list[str], code: int, why: str
 ) -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        held.listen()
-        port = str(held.getsockname()[1])
-        flags = [one.replace("IN_USE", port) for one in flags]
-        log = f"wrong-{free_port()}"
-        process = begin(mesh, joined(mesh, "wrong"), "wrong", *flags, "--", *command, log=log)
-        assert process.wait(60) == code, mesh.log(log)
-        assert why.replace("IN_USE", port) in mesh.log(log)
-        assert "Traceback" not in mesh.log(log)
+    log = f"wrong-{free_port()}"
+    process = begin(mesh, joined(mesh, "wrong"), "wrong", *flags, "--", *command, log=log)
+    assert process.wait(60) == code, mesh.log(log)
+    assert why in mesh.log(log)
+    assert "Traceback" not in mesh.log(log)
 
 
-def test_a_program_that_listens_elsewhere_is_told_where_to(
-    mesh: Mesh,
-) -> None:
+def test_a_program_that_listens_elsewhere_is_told_where_to(mesh: Mesh) -> None:
     port = free_port()
     flags = ["--port", f"9080:{port}", "--start-seconds", "1"]
     process = begin(mesh, joined(mesh, "deaf"), "deaf", *flags, "--", "sleep", "600", log="deaf")
     assert process.wait(60) == 1
     assert f"sleep 600 takes no TCP connections on 127.0.0.1:{port} after 1 s" in mesh.log("deaf")
     assert "--port SERVICE_PORT:PROGRAM_PORT" in mesh.log("deaf")
+
+
+def test_ctrl_c_is_for_all_of_the_terminal_but_the_sidecar(
+    mesh: Mesh, client: Workload, tmp_path: Path
+) -> None:
+    """A terminal sends SIGINT to the whole group: the sidecar answers what is under way."""
+    go = tmp_path / "go"
+    ignoring = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + SLOW
+    program = [sys.executable, "-c", ignoring, str(go)]
+    join = joined(mesh, "slow")
+    flags = ["--port", "9080:auto", "--drain-seconds", "60", "--"]
+    process = begin(mesh, join, "slow", *flags, *program, log="terminal", group=True)
+    until(lambda: client.get("slow:9080")[0] == 200, "it does not come", mesh.log)
+    connection = http.client.HTTPConnection("127.0.0.1", client.http_proxy, timeout=60)
+    connection.request("GET", "http://slow:9080/slow")
+    until((tmp_path / "go.begun").exists, "the request does not come", mesh.log)
+    os.killpg(process.pid, signal.SIGINT)
+    until(lambda: "slow-v1 is leaving" in mesh.log("terminal"), "it does not leave", mesh.log)
+    go.touch()
+    assert connection.getresponse().status == 200
+    connection.close()
+    assert process.wait(60) == 0
+
+
+def test_a_control_plane_that_dies_is_told_of_once(tmp_path: Path) -> None:
+    with Mesh(tmp_path, OURS) as mesh:
+        mesh.write("services.yaml", SERVICES)
+        workload = mesh.run("reviews", "--port", "9080:auto")
+        mesh.control.kill()
+        mesh.control.wait()
+        away = f"the control plane at 127.0.0.1:{mesh.ports['secure']} is away"
+        until(lambda: away in mesh.log("reviews-v1"), "nothing is said", mesh.log)
+        mesh.start_control()
+        back = "the control plane is there again"
+        until(lambda: back in mesh.log("reviews-v1"), "it is not heard again", mesh.log)
+        assert mesh.log("reviews-v1").count(away) == 1
+        until(lambda: "reviews-v1.default" in entries(mesh), "it does not come back", mesh.log)
+        # A sidecar that dies takes its program with it, and says so.
+        os.kill(child_of(workload.process, "proxy"), signal.SIGKILL)
+        assert workload.process.wait(60) == 1
+        assert "the sidecar has ended by itself, with 137" in mesh.log("reviews-v1")
 
 
 def test_a_program_in_the_mesh_starts_another(mesh: Mesh) -> None:
@@ -344,10 +372,11 @@ def joined(mesh: Mesh, service: str) -> Path:
 
 
 def begin(
-    mesh: Mesh, join: Path, service: str, *flags: str, log: str = ""
+    mesh: Mesh, join: Path, service: str, *flags: str, log: str = "", group: bool = False
 ) -> subprocess.Popen[bytes]:
-    """`mesh run` as users write it."""
-    return mesh.start(log or service, "run", "--join", str(join), "--service", service, *flags)
+    """`mesh run` as users write it; `group`: as in a terminal of its own."""
+    words = ["run", "--join", str(join), "--service", service, *flags]
+    return mesh.start(log or service, *words, group=group)
 
 
 def get(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:

@@ -20,7 +20,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from controlplane.ca import grants as granted
 from controlplane.ca.grants import parse
 from controlplane.xds.service import SERVICES
-from controlplane.xds.type_urls import CLUSTER
+from controlplane.xds.type_urls import CLUSTER, HEALTH
 from mesh.api import registration
 from tests.support.control import Member, Running, Sidecar, controlled, register
 from tests.support.requests import key
@@ -138,6 +138,36 @@ async def test_no_service_lets_it_in_by_another_door(folder: Path) -> None:
                     await call.write(message.SerializeToString())
                     assert await call.code() is grpc.StatusCode.PERMISSION_DENIED, method
         assert entries(running) == {}
+
+
+@pytest.mark.parametrize("delta", [True, False])
+def test_istios_agents_say_how_they_are(folder: Path, delta: bool) -> None:
+    """`HealthInformation` on the stream of the sidecar, as istio-agent sends it."""
+    request = discovery_pb2.DeltaDiscoveryRequest if delta else discovery_pb2.DiscoveryRequest
+    method = "DeltaAggregatedResources" if delta else "StreamAggregatedResources"
+
+    async def test() -> None:
+        async with controlled(folder) as running:
+            owner = await running.join("default", "reviews", REVIEWS)
+            node = owner.node("reviews-v1", V1, AUTO_REGISTER="true")
+            async with running.channel(owner) as channel:
+                path = f"/envoy.service.discovery.v3.AggregatedDiscoveryService/{method}"
+                call: Any = channel.stream_stream(path)()
+                await call.write(request(node=node, type_url=CLUSTER).SerializeToString())
+                await call.read()
+                await registered(running, "reviews-v1")
+                ill = request(type_url=HEALTH)
+                ill.error_detail.code, ill.error_detail.message = 500, "status code was 500"
+                await call.write(ill.SerializeToString())
+                while entries(running):
+                    await asyncio.sleep(0.005)
+                (one,) = running.control.server.status()
+                told = running.control._registered.why_unhealthy(one.proxy)
+                assert told == "status code was 500"
+                await call.write(request(type_url=HEALTH).SerializeToString())
+                await registered(running, "reviews-v1")
+
+    asyncio.run(asyncio.wait_for(test(), 60))
 
 
 @played

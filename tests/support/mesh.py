@@ -181,12 +181,14 @@ class Mesh:
         names = [name] if name else [one.stem for one in sorted(self.directory.glob("*.log"))]
         return "\n".join((self.directory / f"{one}.log").read_text() for one in names)
 
-    def start(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Runs `mesh` beside the test; what it says is the log of this name."""
+    def start(self, name: str, *arguments: str, group: bool = False) -> subprocess.Popen[bytes]:
+        """Runs `mesh` beside the test; what it says is the log of this name. `group`: in a process
+        group of its own."""
         with (self.directory / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "mesh.cli", *arguments],
                 stdout=log, stderr=log, preexec_fn=die_with_parent, env=os.environ,
+                process_group=0 if group else None,
             )  # fmt: skip
         self._processes.append(process)
         return process

@@ -17,6 +17,8 @@ from controlplane.agent.announcer import Announcer, Unwelcome
 class Registrar:
     """Keeps what it is told; `fail` is raised once for each element."""
 
+    control = "127.0.0.1:1"
+
     def __init__(self) -> None:
         self.heard: asyncio.Queue[str] = asyncio.Queue()
         self.fail: list[grpc.StatusCode] = []

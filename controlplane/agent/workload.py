@@ -30,8 +30,9 @@ from controlplane.resources.common.probe import ReadinessProbe
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02
-#: How often the control plane is asked whether the program is to be probed in another way.
-_ASK_SECONDS = 15.0
+#: How often the control plane is asked whether the program is to be probed in another way, and
+#: whether one that is not is to be.
+_ASK_SECONDS, _SELDOM_SECONDS = 15.0, 60.0
 
 
 class Workload:
@@ -246,7 +247,8 @@ class Workload:
             following = loop.create_task(self._probe_by(probe))
             try:
                 while self._probe() == probe:
-                    done, _ = await asyncio.wait({following}, timeout=_ASK_SECONDS)
+                    seconds = _ASK_SECONDS if probe is not None else _SELDOM_SECONDS
+                    done, _ = await asyncio.wait({following}, timeout=seconds)
                     for task in done:
                         task.result()
                     await self._ask_again()

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.mesh import Mesh, Workload, until
 from tests.support.ports import free_port
-from tests.support.proxies import OURS
+from tests.support.proxies import ENVOY, OURS
 
 SERVICES = """
 apiVersion: v1
@@ -244,18 +244,22 @@ def addresses(mesh: Mesh, app: str) -> set[str]:
     return {one["address"] for name, one in found.items() if name.startswith(f"{app}-")}
 
 
+@pytest.mark.parametrize("kind", [OURS, ENVOY])
 def test_what_is_under_way_is_answered_before_the_program_ends(
-    mesh: Mesh, client: Workload, tmp_path: Path
+    mesh: Mesh, client: Workload, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mesh, "kind", kind)
     go = tmp_path / "go"
     program = [sys.executable, "-c", SLOW, str(go)]
-    workload = mesh.run("slow", "--port", "9080:auto", "--drain-seconds", "60", command=program)
+    name = f"slow-{kind}"
+    flags = ["--port", "9080:auto", "--drain-seconds", "60"]
+    workload = mesh.run("slow", *flags, version=kind, command=program)
     until(lambda: client.get("slow:9080")[0] == 200, "it does not come", mesh.log)
     connection = http.client.HTTPConnection("127.0.0.1", client.http_proxy, timeout=60)
     connection.request("GET", "http://slow:9080/slow")
     until((tmp_path / "go.begun").exists, "the request does not come", mesh.log)
     workload.process.terminate()
-    until(lambda: "slow-v1 is leaving" in mesh.log("slow-v1"), "it does not leave", mesh.log)
+    until(lambda: f"{name} is leaving" in mesh.log(name), "it does not leave", mesh.log)
     until(lambda: client.get("slow:9080")[0] == 503, "it stays in the endpoints", mesh.log)
     assert workload.process.poll() is None
     go.touch()

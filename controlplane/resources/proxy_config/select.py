@@ -68,9 +68,9 @@ def _layers(view: View, subject: Subject) -> list[dict[str, Any]]:
     if group is not None:
         made = group.spec.metadata.annotations if group.spec.metadata is not None else {}
         found += [annotation.read(group.annotations), annotation.read(made)]
-    pod = view.resource("Pod", subject.namespace, subject.name)
-    if pod is not None and _account(pod) == subject.account:
-        found.append(annotation.read(pod.annotations))
+    account, said = _of_pods(view, subject.namespace).get(subject.name, ("", {}))
+    if account == subject.account:
+        found.append(said)
     found.append(_selecting(view, subject.namespace, subject.labels))
     return [one for one in found if one]
 
@@ -101,6 +101,15 @@ def _of_namespace(view: View, namespace: str) -> dict[str, Any]:
 
 
 @query
+def _of_pods(view: View, namespace: str) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Of the pods that say something: their service accounts, and what they say."""
+    return {
+        one.name: (_account(one), said)
+        for one in view.resources("Pod", namespace)
+        if (said := annotation.read(one.annotations))
+    }
+
+
 def _selecting(view: View, namespace: str, labels: Labels) -> dict[str, Any]:
     """The oldest that selects these labels."""
     for one in view.resources("ProxyConfig", namespace):

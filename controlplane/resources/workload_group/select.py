@@ -7,7 +7,7 @@ from typing import Any
 from controlplane.registry import workloads
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Resource
-from controlplane.world.view import View, query
+from controlplane.world.view import View
 
 _DEFAULT_ACCOUNT = "default"
 
@@ -18,10 +18,13 @@ class NoGroup(ValueError):
 
 def named(view: View, namespace: str, account: str, name: str) -> Resource[Any]:
     """The group that a workload names. Raises NoGroup."""
-    found = view.resource("WorkloadGroup", namespace, name)
+    # By the list: what somebody asks for is not to be kept.
+    groups = view.resources("WorkloadGroup", namespace)
+    found = next((one for one in groups if one.name == name), None)
     if found is None:
         raise NoGroup(
-            f"there is no WorkloadGroup {namespace}/{name}: apply it, or name another (--group)"
+            f"there is no WorkloadGroup {namespace}/{name[:253]}: apply it, or name another"
+            " (--group)"
         )
     own = found.spec.template.service_account or _DEFAULT_ACCOUNT
     if own != account:
@@ -31,10 +34,10 @@ def named(view: View, namespace: str, account: str, name: str) -> Resource[Any]:
     return found
 
 
-@query
 def group_of(view: View, namespace: str, account: str, labels: Labels) -> Resource[Any] | None:
     """The group of a workload that names none: the oldest of its namespace and service account
-    whose labels it has all, or which has all of its; None if it is in no group."""
+    whose labels it has all, or which has all of its; None if it is in no group. No query: labels
+    are many."""
     for one in view.resources("WorkloadGroup", namespace):
         template = one.spec.template
         if (template.service_account or _DEFAULT_ACCOUNT) != account:

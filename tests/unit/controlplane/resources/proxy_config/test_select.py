@@ -157,6 +157,19 @@ def test_what_cannot_be_read_says_nothing() -> None:
         assert effective(view, SUBJECT).concurrency == 2
 
 
+def test_nothing_is_kept_of_who_asks() -> None:
+    """Labels and names are many: whoever may choose his version could fill the memory."""
+    view = meshes.world("---".join(_LEVELS.values())).view()
+    effective(view, SUBJECT)
+    size = len(view.graph)
+    for number in range(20):
+        labels = (("app", "reviews"), ("version", f"v{number}"))
+        effective(view, Subject("ns", "reviews", f"reviews-{number}", labels))
+        with pytest.raises(NoGroup):
+            effective(view, Subject("ns", "reviews", "a", labels, f"group-{number}"))
+    assert len(view.graph) == size
+
+
 def test_a_token_is_not_handed_out() -> None:
     text = _LEVELS["pod"].replace(
         "concurrency: 5", "tracing: {lightstep: {address: 'a:1', accessToken: hush}}"

@@ -31,6 +31,8 @@ from controlplane.resources.mesh_config import MeshConfig
 from controlplane.resources.not_yet import told
 from controlplane.resources.request_authentication.jwks import Keys
 from controlplane.resources.resource import Key
+from controlplane.resources.workload_group.schema import WorkloadGroup
+from controlplane.resources.workload_group.select import group_of, named
 from controlplane.sources.discovered import Discovered
 from controlplane.sources.folder import Folder
 from controlplane.sources.merge import Merged
@@ -42,6 +44,7 @@ from controlplane.status.arrival import Arrivals
 from controlplane.status.ledger import Ledger
 from controlplane.translation.clusters.departed import Departures
 from controlplane.translation.translator import IstioTranslator
+from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
 from controlplane.xds.options import Debounce, Options
 from controlplane.xds.server import DiscoveryServer
@@ -90,7 +93,7 @@ class Control:
         self.world = World()
         self.authority = Holder(settings.state / "ca", domain)
         self.tokens = Tokens(settings.state / "tokens", domain)
-        self._registered = Registered(settings.state / "registered.json")
+        self._registered = Registered(settings.state / "registered.json", group=self._group_of)
         self._folder = Folder(str(settings.config), KINDS)
         self._source = Merged((self._folder, self._registered))
         self._discovered = Discovered()
@@ -258,6 +261,13 @@ class Control:
             __version__,
             self._registered.why_unhealthy,
         )
+
+    def _group_of(self, proxy: Proxy) -> WorkloadGroup | None:
+        """The WorkloadGroup of a sidecar. Raises ValueError for one that it cannot be in."""
+        view, name = self.world.view(), proxy.meta("AUTO_REGISTER_GROUP")
+        who = (proxy.namespace, proxy.service_account)
+        group = named(view, *who, name) if name else group_of(view, *who, proxy.labels)
+        return None if group is None else group.spec
 
     def _follow_mesh_config(self, *, force: bool = False) -> None:
         """MeshConfig from the file and the ConfigMap; what cannot be taken changes nothing."""

@@ -117,6 +117,8 @@ class Workload:
             "FASTMESH_APP_PORTS": ",".join(f"{outer}={inner}" for outer, inner in pairs),
             "FASTMESH_EGRESS": ",".join(f"127.0.0.1:{port}={to}" for port, to in plan.egress),
         }
+        if plan.group:
+            metadata["AUTO_REGISTER_GROUP"] = plan.group
         if self._held.own:
             metadata["PROXY_CONFIG"] = json.loads(self._held.own)
         workload = plan.workload or plan.name

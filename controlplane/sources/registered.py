@@ -2,8 +2,10 @@
 auto-registration, until it has been gone for a while.
 
 A sidecar asks for it by its node's metadata: `AUTO_REGISTER: "true"` at once, `"on-ready"` when its
-agent says that the application takes requests. Namespace and service account of the entry are
-those that it has proved. A workload whose agent finds its application unhealthy is no entry until
+agent says that the application takes requests; by a WorkloadGroup (`AUTO_REGISTER_GROUP`, as
+Istio's agents ask) at once, or when its agent says so where the group has a probe. Namespace and
+service account of the entry are those that it has proved; what it does not say of itself its
+group's template says. A workload whose agent finds its application unhealthy is no entry until
 it is well again: endpoints are those that take requests.
 
 What is registered is on disk before it is told, so that a restart of the control plane takes no
@@ -17,7 +19,7 @@ import json
 import logging
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeAlias
@@ -27,6 +29,8 @@ from controlplane.ca.names import is_name
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.rules.workloads import workload
 from controlplane.resources.workload_entry.schema import WorkloadEntry
+from controlplane.resources.workload_group.schema import WorkloadGroup
+from controlplane.resources.workload_group.select import claimed
 from controlplane.sources.history import History
 from controlplane.sources.source import Change, Listing
 from controlplane.world.proxy import Proxy
@@ -44,17 +48,29 @@ _MOST_EARLY, _MOST_EARLY_ACCOUNTS = 200, 1_000
 _LONGEST_REASON = 500
 _LOG = logging.getLogger(__name__)
 _MUTUAL_TLS = "security.istio.io/tlsMode"
+_GROUP = "AUTO_REGISTER_GROUP"
 #: Namespace and service account.
 _Account: TypeAlias = tuple[str, str]
+
+
+def _no_group(_: Proxy) -> None:
+    """Where nobody knows of groups."""
 
 
 class Registered:
     """The source. Of one event loop, which also calls `came` and `left`."""
 
-    def __init__(self, path: Path | None = None, grace: float = GRACE) -> None:
-        """`path`: where to keep it; None keeps nothing. Raises ValueError for a file that is none
-        of ours."""
+    def __init__(
+        self,
+        path: Path | None = None,
+        grace: float = GRACE,
+        group: Callable[[Proxy], WorkloadGroup | None] = _no_group,
+    ) -> None:
+        """`path`: where to keep it; None keeps nothing. `group`: that of a proxy, if it is in one;
+        raises ValueError for one that cannot be. Raises ValueError for a file that is none of
+        ours."""
         self._path = path
+        self._group = group
         self._grace = grace
         self._history = History()
         self._entries: dict[Key, Resource[WorkloadEntry]] = {}
@@ -97,8 +113,8 @@ class Registered:
 
     def came(self, proxy: Proxy) -> None:
         """A sidecar has connected."""
-        wish = proxy.meta("AUTO_REGISTER")
-        if wish not in {"true", "on-ready"} or not proxy.addresses:
+        wish = proxy.meta("AUTO_REGISTER") or ("group" if proxy.meta(_GROUP) else "")
+        if wish not in {"true", "on-ready", "group"} or not proxy.addresses:
             return
         key = _key(proxy.namespace, proxy.id)
         if self._account(key) not in {"", proxy.service_account}:
@@ -118,15 +134,24 @@ class Registered:
         if timer is not None:
             timer.cancel()
         early = self._early.take(_account(proxy), key)
-        if early or (wish == "true" and key not in self._unhealthy):
+        if early or (self._at_once(proxy, wish) and key not in self._unhealthy):
             self._ready.add(key)
         self._tell(key)
+
+    def _at_once(self, proxy: Proxy, wish: str) -> bool:
+        """Whether it need not be said that it is ready."""
+        group = self._group(proxy) if wish == "group" else None
+        return wish == "true" or (group is not None and group.probe is None)
 
     def _refusal(self, key: Key, proxy: Proxy) -> str:
         """Why it cannot be registered; "" if it can. What it says of itself goes to all others."""
         if why := _bad_name(key.name):
             return why
-        for problem in workload(_entry(proxy), "node", dns=False):
+        try:
+            entry = _entry(proxy, self._group(proxy))
+        except ValueError as error:
+            return str(error)
+        for problem in workload(entry, "node", dns=False):
             if not problem.warning:
                 return f"{problem.path} {problem.reason}"
         if key not in self._proxies and self._held[_account(proxy)] >= _MOST_OF_ACCOUNT:
@@ -218,7 +243,13 @@ class Registered:
         proxy = self._proxies.get(key)
         if proxy is None or key not in self._ready:
             return
-        entry = Resource(key, _entry(proxy), created=time.time())
+        try:
+            spec = _entry(proxy, self._group(proxy))
+        except ValueError as error:
+            # Its group has gone meanwhile.
+            _LOG.debug("%s/%s stays as it is: %s", key.namespace, key.name, error)
+            return
+        entry = Resource(key, spec, created=time.time())
         held = self._entries.get(key)
         if held is None or held.spec != entry.spec:
             self._entries[key] = entry
@@ -319,12 +350,22 @@ def _key(namespace: str, name: str) -> Key:
     return Key("WorkloadEntry", namespace, name.partition(".")[0])
 
 
-def _entry(proxy: Proxy) -> WorkloadEntry:
-    labels = {**dict(proxy.labels), _MUTUAL_TLS: "istio"}
+def _entry(proxy: Proxy, group: WorkloadGroup | None) -> WorkloadEntry:
+    template = WorkloadEntry() if group is None else group.template
+    labels = dict(proxy.labels)
+    if group is not None:
+        made = group.metadata.labels if group.metadata is not None else {}
+        own = {**made, **template.labels}
+        # Only where the group covers all that it claims: nobody is to have some of its token's
+        # labels and some of its group's.
+        if dict(claimed(proxy.labels)).items() <= own.items():
+            labels = {**own, **labels}
     return WorkloadEntry(
         address=proxy.addresses[0],
-        labels=labels,
-        network=proxy.network,
-        locality="/".join(filter(None, proxy.locality)),
+        ports=template.ports,
+        labels={**labels, _MUTUAL_TLS: "istio"},
+        network=proxy.network or template.network,
+        locality="/".join(filter(None, proxy.locality)) or template.locality,
+        weight=template.weight,
         service_account=proxy.service_account,
     )

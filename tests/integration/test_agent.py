@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -213,6 +214,32 @@ spec: {{serviceAccountName: configured}}
         assert mesh.command("delete", "-f", "-", text=text).returncode == 0
     with pytest.raises(OSError, match="refused"):
         get(status, "/healthz/ready", one["address"])
+
+
+def test_a_program_that_is_not_held_and_an_end_that_is_short(mesh: Mesh, tmp_path: Path) -> None:
+    """By the annotation of its WorkloadGroup: the sidecar here waits for the program."""
+    go = tmp_path / "go"
+    text = """
+apiVersion: networking.istio.io/v1
+kind: WorkloadGroup
+metadata:
+  name: eager
+  annotations:
+    proxy.istio.io/config: |
+      holdApplicationUntilProxyStarts: false
+      terminationDrainDuration: 0.5s
+spec: {template: {serviceAccount: eager, labels: {app: eager}}}
+"""
+    assert mesh.command("apply", "-f", "-", "--wait", text=text).returncode == 0
+    late = f"while [ ! -e {go} ]; do sleep 0.01; done; exec {sys.executable} -m mesh.cli proxy $@"
+    proxy = ["--proxy", shlex.join(["sh", "-c", late, "sh"])]
+    program = ["sh", "-c", f"trap '' TERM; touch {go}; sleep 600"]
+    process = begin(mesh, joined(mesh, "eager"), "eager", *proxy, "--", *program)
+    until(lambda: "is in the mesh" in mesh.log("eager"), "not ready", mesh.log)
+    process.terminate()
+    assert process.wait(60) == 0
+    assert "sh has not ended within 0.5 s after SIGTERM; it is killed" in mesh.log("eager")
+    assert "has left 1 processes behind" in mesh.log("eager")
 
 
 def test_replicas_are_numbered_and_a_name_that_was_asked_for_is_waited_for(mesh: Mesh) -> None:

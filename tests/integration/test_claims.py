@@ -140,6 +140,24 @@ async def test_no_service_lets_it_in_by_another_door(folder: Path) -> None:
         assert entries(running) == {}
 
 
+@played
+async def test_a_group_makes_the_entry_of_who_names_it(folder: Path) -> None:
+    """`AUTO_REGISTER_GROUP`, as Istio's agents say it: the template says what they do not."""
+    (folder / "config/group.yaml").write_text(
+        GROUP.replace("{serviceAccount: intern}", "{serviceAccount: intern, ports: {http: 8080}}")
+    )
+    async with controlled(folder) as running:
+        machine = await running.join("default", "intern")
+        async with running.channel(machine) as channel:
+            node = machine.node("machine-1", V1, AUTO_REGISTER_GROUP="machines")
+            await Sidecar(channel, node).ask(CLUSTER)
+            await registered(running, "machine-1")
+            other = machine.node("machine-2", V1, AUTO_REGISTER_GROUP="others")
+            await Sidecar(channel, other).ask(CLUSTER)
+        (entry,) = running.control.world.view().resources("WorkloadEntry")
+        assert (entry.name, dict(entry.spec.ports)) == ("machine-1", {"http": 8080})
+
+
 @pytest.mark.parametrize("delta", [True, False])
 def test_istios_agents_say_how_they_are(folder: Path, delta: bool) -> None:
     """`HealthInformation` on the stream of the sidecar, as istio-agent sends it."""

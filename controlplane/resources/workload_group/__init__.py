@@ -1,7 +1,6 @@
 """WorkloadGroup: what it is called, its shape and its rules."""
 
 from controlplane.resources.resource import Kind
-from controlplane.resources.workload_group import not_yet
 from controlplane.resources.workload_group.schema import WorkloadGroup
 from controlplane.resources.workload_group.validate import validate
 
@@ -15,5 +14,4 @@ KIND = Kind(
     short=("wg",),
     spec=WorkloadGroup,
     validate=validate,
-    not_yet=not_yet.TABLE,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from controlplane.registry import workloads
+from controlplane.registry.canonical import canonical
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Resource
 from controlplane.world.view import View
@@ -38,12 +39,19 @@ def group_of(view: View, namespace: str, account: str, labels: Labels) -> Resour
     """The group of a workload that names none: the oldest of its namespace and service account
     whose labels it has all, or which has all of its; None if it is in no group. No query: labels
     are many."""
+    said = claimed(labels)
     for one in view.resources("WorkloadGroup", namespace):
         template = one.spec.template
         if (template.service_account or _DEFAULT_ACCOUNT) != account:
             continue
         made = one.spec.metadata.labels if one.spec.metadata is not None else {}
         own = workloads.pairs({**made, **template.labels})
-        if workloads.matches(own, labels) or workloads.matches(labels, own):
+        if workloads.matches(own, labels) or workloads.matches(said, own):
             return one
     return None
+
+
+def claimed(labels: Labels) -> Labels:
+    """Labels without those that only say again what others say."""
+    again = canonical(dict(labels))
+    return tuple(pair for pair in labels if again.get(pair[0]) != pair[1])

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from controlplane.resources.common.probe import ReadinessProbe, TCPHealthCheckConfig
+from controlplane.resources.workload_entry.schema import WorkloadEntry
+from controlplane.resources.workload_group.schema import ObjectMeta, WorkloadGroup
 from controlplane.sources.registered import Registered
 from controlplane.world.proxy import Locality, Proxy
 from controlplane.xds.identity import Identity
@@ -306,5 +309,90 @@ def test_a_name_is_taken_while_a_sidecar_of_it_is_connected() -> None:
             source.connected(INTERN, "reviews-v1")
         source.left(PROXY)
         assert not source.connected(REVIEWS, "reviews-v1")
+
+    run(test())
+
+
+GROUP = WorkloadGroup(
+    template=WorkloadEntry(
+        ports={"http": 8080},
+        labels={"app": "reviews"},
+        network="vm",
+        locality="us/b",
+        weight=3,
+        service_account="reviews",
+    ),
+    metadata=ObjectMeta(labels={"version": "v1", "class": "vm"}),
+)
+BY_GROUP = replace(PROXY, metadata=(("AUTO_REGISTER_GROUP", "machines"),))
+
+
+def test_what_it_does_not_say_its_group_says() -> None:
+    async def test() -> None:
+        source = Registered(group=lambda _: GROUP)
+        source.came(replace(AT_ONCE, network="", locality=Locality()))
+        (entry,) = (await source.list()).resources
+        spec = entry.spec
+        assert (dict(spec.ports), spec.weight) == ({"http": 8080}, 3)
+        assert (spec.network, spec.locality, spec.address) == ("vm", "us/b", "127.64.0.1")
+        assert spec.labels["class"] == "vm"
+        source.came(replace(AT_ONCE, network="own"))
+        (entry,) = (await source.list()).resources
+        assert (entry.spec.network, entry.spec.locality) == ("own", "eu/a")
+
+    run(test())
+
+
+def test_nobody_has_some_labels_of_its_token_and_some_of_its_group() -> None:
+    async def test() -> None:
+        source = Registered(group=lambda _: GROUP)
+        source.came(replace(AT_ONCE, labels=(("app", "reviews"), ("version", "v2"))))
+        (entry,) = (await source.list()).resources
+        assert "class" not in entry.spec.labels
+        assert entry.spec.labels["version"] == "v2"
+        # What only says again what others say is no claim.
+        canonical = ("service.istio.io/canonical-name", "reviews")
+        source.came(replace(AT_ONCE, labels=(*PROXY.labels, canonical)))
+        (entry,) = (await source.list()).resources
+        assert entry.spec.labels["class"] == "vm"
+
+    run(test())
+
+
+def test_who_asks_by_a_group_counts_at_once_or_when_it_is_well() -> None:
+    async def test() -> None:
+        source = Registered(group=lambda _: GROUP)
+        source.came(BY_GROUP)
+        assert await names(source) == ["reviews-v1"]
+        probed = replace(GROUP, probe=ReadinessProbe(tcp_socket=TCPHealthCheckConfig(80)))
+        source = Registered(group=lambda _: probed)
+        source.came(BY_GROUP)
+        assert await names(source) == []
+        source.health(BY_GROUP, None)
+        assert await names(source) == ["reviews-v1"]
+
+    run(test())
+
+
+def test_a_group_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
+    groups: list[WorkloadGroup] = []
+
+    def group(_: Proxy) -> WorkloadGroup:
+        if not groups:
+            raise ValueError("there is no WorkloadGroup default/machines")
+        return groups[0]
+
+    async def test() -> None:
+        source = Registered(group=group)
+        source.came(BY_GROUP)
+        assert await names(source) == []
+        assert "is not registered: there is no WorkloadGroup default/machines" in caplog.text
+        groups.append(GROUP)
+        source.came(BY_GROUP)
+        assert await names(source) == ["reviews-v1"]
+        # One that goes later takes nobody out.
+        groups.clear()
+        source.ready(REVIEWS, "reviews-v1")
+        assert await names(source) == ["reviews-v1"]
 
     run(test())

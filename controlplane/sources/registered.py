@@ -126,8 +126,15 @@ class Registered:
         if why := self._refusal(key, proxy):
             _LOG.warning("%s: %r is not registered: %s", proxy.namespace, proxy.id[:300], why)
             return
-        if key not in self._proxies:
+        held = self._proxies.get(key)
+        if held is None:
             self._held[_account(proxy)] += 1
+        elif self._streams.get(key) and held.addresses != proxy.addresses:
+            _LOG.warning(
+                "%s/%s is connected from %s and from %s: the second gets its requests; each is to"
+                " have a name of its own",
+                key.namespace, key.name, held.addresses[0], proxy.addresses[0],
+            )  # fmt: skip
         self._proxies[key] = proxy
         self._streams.setdefault(key, []).append(proxy)
         timer = self._leaving.pop(key, None)

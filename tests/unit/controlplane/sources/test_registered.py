@@ -299,6 +299,20 @@ def test_istios_agents_say_it_on_their_stream() -> None:
     run(test())
 
 
+def test_one_name_at_two_addresses_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        source = Registered()
+        source.came(AT_ONCE)
+        source.came(AT_ONCE)
+        assert not caplog.text
+        source.came(replace(AT_ONCE, addresses=("127.64.0.2",)))
+        assert "default/reviews-v1 is connected from 127.64.0.1 and from 127.64.0.2" in caplog.text
+        (entry,) = (await source.list()).resources
+        assert entry.spec.address == "127.64.0.2"
+
+    run(test())
+
+
 def test_a_name_is_taken_while_a_sidecar_of_it_is_connected() -> None:
     async def test() -> None:
         source = Registered()

@@ -16,13 +16,13 @@ _FIRST, _SIZE = 64, 64 * 256 * 254
 _TRIES = 64
 
 
-def free_address(name: str, ports: tuple[int, ...], wish: int = 0) -> str:
+def free_address(name: str, ports: tuple[int, ...], wish: tuple[int, ...] = ()) -> str:
     """An address on which all these ports are free: by the name's hash, so that it stays the same
-    from run to run; taken ones are passed over. `wish`: one more, if that can be. Raises OSError,
-    saying why."""
+    from run to run; taken ones are passed over. `wish`: more of them, if that can be. Raises
+    OSError, saying why."""
     if wish:
         with contextlib.suppress(OSError):
-            return free_address(name, (*ports, wish))
+            return free_address(name, (*ports, *wish))
     start = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
     for step in range(_TRIES):
         slot = (start + step * 7919) % _SIZE

@@ -9,6 +9,8 @@ from typing import Any
 from controlplane.registry.canonical import canonical
 from controlplane.resources.mesh_config import MeshProxyConfig
 
+#: Where Istio's proxies themselves are asked whether they serve.
+_ENVOY_STATUS_PORT = 15021
 _DEFAULT = MeshProxyConfig()
 _META, _META_JSON = "ISTIO_META_", "ISTIO_METAJSON_"
 _PROVED = frozenset({"INSTANCE_IPS", "LABELS", "NAME", "NAMESPACE", "SERVICE_ACCOUNT"})
@@ -77,6 +79,11 @@ def admin_port(config: MeshProxyConfig) -> int:
     """0: any. Workloads that share a machine cannot all have Istio's."""
     port = config.proxy_admin_port
     return 0 if port == _DEFAULT.proxy_admin_port else port
+
+
+def status_ports(config: MeshProxyConfig) -> tuple[int, ...]:
+    """Where it is asked whether the sidecar serves, if that can be."""
+    return tuple(dict.fromkeys((config.status_port, _ENVOY_STATUS_PORT)))
 
 
 def status_port_is_chosen(config: MeshProxyConfig) -> bool:

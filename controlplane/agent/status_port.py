@@ -1,10 +1,10 @@
-"""The agent's port for whoever wants to know whether the sidecar serves: `GET /healthz/ready`, on
-`statusPort` of the workload's address, as on Istio's 15020 and 15021."""
+"""The agent's ports for whoever wants to know whether the sidecar serves: `GET /healthz/ready`, on
+`statusPort` of the workload's address, and on 15021, where load balancers ask Istio's gateways."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -18,24 +18,29 @@ _MOST: Final = 64
 class StatusPort:
     """As a context it serves."""
 
-    def __init__(self, address: str, port: int, why_not: Callable[[], Awaitable[str]]) -> None:
+    def __init__(
+        self, address: str, ports: Sequence[int], why_not: Callable[[], Awaitable[str]]
+    ) -> None:
         """`why_not` says why the sidecar does not serve, "" if it does."""
         self._address = address
-        self._port = port
+        self._ports = ports
         self._why_not = why_not
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._open = 0
 
     async def __aenter__(self) -> Self:
         """Raises OSError, saying which port."""
-        try:
-            self._server = await asyncio.start_server(
-                self._serve, self._address, self._port, limit=_LONGEST_LINE
-            )
-        except OSError as error:
-            raise OSError(
-                f"cannot listen on {self._address}:{self._port}, the status port: {error.strerror}"
-            ) from error
+        for port in self._ports:
+            try:
+                server = await asyncio.start_server(
+                    self._serve, self._address, port, limit=_LONGEST_LINE
+                )
+            except OSError as error:
+                self._close()
+                raise OSError(
+                    f"cannot listen on {self._address}:{port}, the status port: {error.strerror}"
+                ) from error
+            self._servers.append(server)
         return self
 
     async def __aexit__(
@@ -44,8 +49,11 @@ class StatusPort:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._close()
+
+    def _close(self) -> None:
+        for server in self._servers:
+            server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1

@@ -60,7 +60,9 @@ class Workload:
             self._drain_seconds = float(
                 config.drain_duration if idle else config.termination_drain_duration
             )
-        self._address = plan.address or free_address(plan.name, plan.ports, wish=config.status_port)
+        self._address = plan.address or free_address(
+            plan.name, plan.ports, wish=settings.status_ports(config)
+        )
         self._http_proxy = plan.http_proxy_port or free_port()
         self._admin = plan.admin_port or settings.admin_port(config) or free_port()
         self._sidecar_port = SidecarPort(self._admin, gateway=plan.type == "router")
@@ -90,15 +92,18 @@ class Workload:
                 await orphans.end(self._drain_seconds, ending.hurry)
                 await sidecar.end(self._drain_seconds, ending.hurry)
 
-    def _status_port(self) -> contextlib.AbstractAsyncContextManager[object]:
-        """Istio's own number may be done without, where several share an address."""
-        config = self._held.config
-        if not settings.status_port_is_chosen(config) and not is_free(
-            self._address, config.status_port
-        ):
-            _LOG.info("%s:%d is in use: no status port", self._address, config.status_port)
-            return contextlib.AsyncExitStack()
-        return StatusPort(self._address, config.status_port, self._why_not_ready)
+    def _status_port(self) -> StatusPort:
+        """Istio's own numbers may be done without, where several share an address."""
+        config, chosen = self._held.config, settings.status_port_is_chosen(self._held.config)
+        ports = [config.status_port] if chosen else []
+        for port in settings.status_ports(config):
+            if port in (*ports, *self._plan.ports):
+                continue
+            if is_free(self._address, port):
+                ports.append(port)
+            else:
+                _LOG.info("%s:%d is in use: no status port there", self._address, port)
+        return StatusPort(self._address, ports, self._why_not_ready)
 
     async def _why_not_ready(self) -> str:
         if self._ending:

@@ -207,7 +207,8 @@ spec: {{serviceAccountName: configured}}
         assert node["metadata"]["PROXY_CONFIG"]["concurrency"] == 2
         one = entries(mesh)["configured-v1.default"]
         assert one["admin"] == f"127.0.0.1:{admin}"
-        assert get(status, "/healthz/ready", one["address"])[0] == 200
+        for port in (status, 15021):
+            assert get(port, "/healthz/ready", one["address"])[0] == 200
     finally:
         process.terminate()
         process.wait(30)

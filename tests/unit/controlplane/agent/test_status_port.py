@@ -25,9 +25,10 @@ def test_it_says_whether_the_sidecar_serves() -> None:
         return why[0]
 
     async def test() -> None:
-        port = free_port()
+        port, other = free_port(), free_port()
         ready = b"GET /healthz/ready HTTP/1.1\r\nhost: x\r\n\r\n"
-        async with StatusPort("127.0.0.1", port, why_not):
+        async with StatusPort("127.0.0.1", [port, other], why_not):
+            assert (await ask(other, ready)).startswith(b"HTTP/1.1 503 ")
             answer = await ask(port, ready)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert answer.endswith(b"\r\n\r\nthe sidecar is not ready\n")
@@ -59,9 +60,9 @@ def test_a_port_that_is_taken_is_named() -> None:
 
     async def test() -> None:
         port = free_port()
-        async with StatusPort("127.0.0.1", port, why_not):
+        async with StatusPort("127.0.0.1", [port], why_not):
             with pytest.raises(OSError, match=rf"127.0.0.1:{port}, the status port: "):
-                async with StatusPort("127.0.0.1", port, why_not):
+                async with StatusPort("127.0.0.1", [port], why_not):
                     pass
 
     asyncio.run(test())

@@ -104,6 +104,9 @@ class Prober:
             return f"{self._what()} took longer than {seconds} s"
         except OSError as error:
             return f"{self._what()}: {error.strerror or error}"
+        except (ValueError, OverflowError) as error:
+            # A host that is none, for one.
+            return f"{self._what()} cannot be asked for: {error}"
         return None
 
     async def _check(self) -> None:

@@ -11,7 +11,7 @@ from controlplane.resources.mesh_config.proxy_config import (
     PrivateKeyProvider,
     Tracing,
 )
-from controlplane.resources.rules import addresses, names, numbers, tls
+from controlplane.resources.rules import addresses, names, numbers, probes, tls
 from controlplane.resources.schema import below
 
 _HOST_IP = "$(HOST_IP)"
@@ -46,6 +46,8 @@ def validate_proxy(spec: MeshProxyConfig, path: str) -> Iterator[Problem]:
         yield Problem(below(path, "controlPlaneAuthPolicy"), "must be NONE or MUTUAL_TLS")
     if spec.tracing is not None:
         yield from _tracing(spec.tracing, below(path, "tracing"))
+    if spec.readiness_probe is not None:
+        yield from probes.probe(spec.readiness_probe, below(path, "readinessProbe"))
     if spec.private_key_provider is not None:
         yield from _private_keys(spec.private_key_provider, below(path, "privateKeyProvider"))
     if spec.connection_settings is not None:

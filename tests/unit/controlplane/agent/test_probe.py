@@ -158,6 +158,15 @@ def test_nobody_listens_and_nobody_answers() -> None:
     asyncio.run(test())
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 300, "no.such.host.invalid", "a b"])
+def test_a_host_that_is_none(host: str) -> None:
+    """Is what is wrong with the program, and ends nothing."""
+    found = asyncio.run(once(probe(timeoutSeconds=20, tcpSocket={"port": 80, "host": host})))
+    assert found is not None
+    assert host in found
+    assert asyncio.run(once(http(99_999))) is not None
+
+
 def test_a_command() -> None:
     def command(code: str) -> ReadinessProbe:
         return probe(exec={"command": [sys.executable, "-c", code]})

@@ -134,6 +134,8 @@ def test_what_is_wrong_changes_nothing_and_is_told_with_its_place() -> None:
     assert result is None
     assert [one.reason for one in problems] == ["must be an object, is a list"]
     assert apply_proxy_config({"statusPort": 70000}, MeshProxyConfig())[0] is None
+    for probe in ({"exec": {"command": []}}, {"tcpSocket": {"port": 0}}, {"periodSeconds": 1}):
+        assert apply_proxy_config({"readinessProbe": probe}, MeshProxyConfig())[0] is None
 
 
 def test_warnings_come_with_the_result() -> None:

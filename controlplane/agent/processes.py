@@ -97,12 +97,15 @@ class Child:
         if self._group:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-        elif self.running:
+        else:
             self._send(signal.SIGKILL)
 
     def _send(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        # Not by the process's own method, which would look whether it has ended, and take its exit
+        # code from who waits for it.
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
 
 class Orphans:

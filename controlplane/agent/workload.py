@@ -30,6 +30,8 @@ from controlplane.resources.common.probe import ReadinessProbe
 
 _LOG = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.02
+#: What a program asks directly: itself, and what it has beside it.
+_OWN = "localhost,127.0.0.1,::1"
 #: How often the control plane is asked whether the program is to be probed in another way, and
 #: whether one that is not is to be.
 _ASK_SECONDS, _SELDOM_SECONDS = 15.0, 60.0
@@ -298,7 +300,7 @@ class Workload:
     def _of_program(self) -> dict[str, str]:
         """Its environment, beside ours."""
         proxy = f"http://127.0.0.1:{self._http_proxy}"
-        found = {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
+        found = {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": _OWN, "NO_PROXY": _OWN}
         if self._plan.application_ports:
             found["PORT"] = str(self._plan.application_ports[0])
         return found

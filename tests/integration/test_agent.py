@@ -379,6 +379,23 @@ def test_a_control_plane_that_dies_is_told_of_once(tmp_path: Path) -> None:
         assert "the sidecar has ended by itself, with 137" in mesh.log("reviews-v1")
 
 
+def test_a_program_reaches_its_own_machine_without_the_mesh(mesh: Mesh) -> None:
+    """`http_proxy` is for other programs: what listens beside it on loopback is asked itself."""
+    here = """
+import http.server, threading, urllib.request
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+for host in ("127.0.0.1", "localhost"):
+    with urllib.request.urlopen(f"http://{host}:{server.server_port}/") as answer:
+        print("asked", host, answer.status, flush=True)
+"""
+    flags = ["--", sys.executable, "-c", here]
+    process = begin(mesh, joined(mesh, "alone"), "alone", *flags)
+    assert process.wait(60) == 0, mesh.log("alone")
+    for host in ("127.0.0.1", "localhost"):
+        assert f"asked {host} 200" in mesh.log("alone")
+
+
 def test_a_program_in_the_mesh_starts_another(mesh: Mesh) -> None:
     """`mesh run -- sh`: the inner one does not look for the control plane through the sidecar of
     the outer one."""

@@ -11,7 +11,7 @@ import grpc
 from controlplane.ca import grants
 from controlplane.ca.authenticate import grants_of
 from controlplane.claims import Claims
-from controlplane.registry import workloads
+from controlplane.registry import proxies, workloads
 from controlplane.resources.encode import encode
 from controlplane.resources.proxy_config import select
 from controlplane.sources.registered import Registered
@@ -66,6 +66,10 @@ class RegistrationService:
         answer = registration.Struct()
         answer.update(
             {
+                "services": [
+                    {"host": one.host, "ports": [port.number for port in one.ports]}
+                    for one in proxies.selecting(view, subject.namespace, subject.labels)
+                ],
                 "taken": self._registered.connected(identity, name),
                 "effective": encode(select.effective(view, subject)),
                 "own": select.own(view, subject),

@@ -29,6 +29,8 @@ class Configuration:
     own: str = ""
     #: Whether another of this name is in the mesh.
     taken: bool = False
+    #: Host and ports of the services that select it; None if nobody knows.
+    services: tuple[tuple[str, tuple[int, ...]], ...] | None = None
 
 
 class Registrar:
@@ -68,6 +70,7 @@ class Registrar:
             config,
             json.dumps(_whole(own), sort_keys=True) if own else "",
             bool(answer.get("taken")),
+            _services(answer.get("services")),
         )
 
     async def ready(self) -> None:
@@ -92,6 +95,12 @@ class Registrar:
                 response_deserializer=answer.FromString,
             )
             return await call(registration.StringValue(value=text), timeout=_SECONDS)
+
+
+def _services(given: Any) -> tuple[tuple[str, tuple[int, ...]], ...] | None:
+    if given is None:
+        return None
+    return tuple((one["host"], tuple(map(int, one["ports"]))) for one in given)
 
 
 def _whole(value: Any) -> Any:

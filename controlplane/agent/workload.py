@@ -75,6 +75,7 @@ class Workload:
         """Until the program has ended, or this is to; the exit code. Raises Failed."""
         check_ports(self._plan, self._address, self._http_proxy, self._admin)
         plan, config, orphans = self._plan, self._held.config, Orphans()
+        _warn_of_services(plan, self._held.services)
         async with self._status_port():
             sidecar = await self._start_sidecar()
             program: Child | None = None
@@ -304,6 +305,25 @@ class Workload:
         if self._plan.application_ports:
             found["PORT"] = str(self._plan.application_ports[0])
         return found
+
+
+def _warn_of_services(plan: Plan, services: tuple[tuple[str, tuple[int, ...]], ...] | None) -> None:
+    """Nobody can call a workload without a service, or whose ports are none of the service's."""
+    if services is None or not plan.command or not plan.ports:
+        return
+    said = ",".join(f"{key}={value}" for key, value in plan.labels.items())
+    if not services:
+        _LOG.warning(
+            "no Service in %s selects %s: nobody can call it until one does"
+            " (spec: {selector: {app: %s}, ports: [{port: %d, name: http}]})",
+            plan.join.namespace, said, plan.labels["app"], plan.ports[0],
+        )  # fmt: skip
+    elif not any(port in ports for _, ports in services for port in plan.ports):
+        known = "; ".join(f"{host}: {', '.join(map(str, ports))}" for host, ports in services)
+        _LOG.warning(
+            "its services have other ports than --port says (%s): nobody gets to it, unless a"
+            " template says so", known,
+        )  # fmt: skip
 
 
 async def _sleep(seconds: float, ending: Ending) -> None:

@@ -40,6 +40,15 @@ def offers(
     return tuple(sorted(found, key=lambda one: (one.target, one.service.created, one.service.host)))
 
 
+def selecting(view: View, namespace: str, labels: Labels) -> tuple[Service, ...]:
+    """The services that select a workload. No query: labels are many."""
+    return tuple(
+        one
+        for one in _of_namespace(view, namespace)
+        if one.selector and workloads.matches(one.selector, labels)
+    )
+
+
 def _own(view: View, namespace: str, workload: str, selector: Labels) -> Workload | None:
     """The workload as the sources have it. Anybody of the namespace may register its name: who
     takes it must have the labels, too, which are granted."""

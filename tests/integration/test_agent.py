@@ -297,11 +297,12 @@ def test_what_is_under_way_is_answered_before_the_program_ends(
 
 
 def test_a_second_signal_ends_it_at_once(mesh: Mesh) -> None:
+    """The first may be that of a terminal that is closed."""
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on', flush=True)\n"
     program = [sys.executable, "-c", stubborn + "time.sleep(600)"]
     workload = mesh.run("stubborn", "--drain-seconds", "600", command=program)
     until(lambda: "\non\n" in mesh.log("stubborn-v1"), "not started", mesh.log)
-    workload.process.send_signal(signal.SIGINT)
+    workload.process.send_signal(signal.SIGHUP)
     until(lambda: "stubborn-v1 is leaving" in mesh.log("stubborn-v1"), "not ending", mesh.log)
     workload.process.send_signal(signal.SIGINT)
     assert workload.process.wait(60) == 0
@@ -316,6 +317,12 @@ def test_a_second_signal_ends_it_at_once(mesh: Mesh) -> None:
         ([], ["sh", "-c", "kill -9 $$"], 137, "is in the mesh"),
         (["--group", "nobody"], ["true"], 1, "there is no WorkloadGroup default/nobody"),
         (["--label", "app=bank"], ["true"], 1, "may not be app=bank"),
+        (
+            ["--port", "9080:auto"],
+            ["false"],
+            1,
+            "no Service in default selects app=wrong",
+        ),
         (["--proxy", "false"], ["true"], 1, "the sidecar has ended, with 1; what it has written"),
     ],
 )
@@ -327,6 +334,14 @@ def test_what_goes_wrong_is_said(
     assert process.wait(60) == code, mesh.log(log)
     assert why in mesh.log(log)
     assert "Traceback" not in mesh.log(log)
+
+
+def test_ports_that_no_service_has_are_told_of(mesh: Mesh) -> None:
+    flags = ["--port", "8080:auto", "--", "false"]
+    process = begin(mesh, joined(mesh, "reviews"), "reviews", *flags, log="ports")
+    assert process.wait(60) == 1
+    assert "its services have other ports than --port says" in mesh.log("ports")
+    assert "(reviews.default.svc.cluster.local: 9080)" in mesh.log("ports")
 
 
 def test_a_program_that_listens_elsewhere_is_told_where_to(mesh: Mesh) -> None:

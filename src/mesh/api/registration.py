@@ -12,8 +12,9 @@ Envoy; ours has none. Each method takes a `google.protobuf.StringValue`:
 
 `Configuration` is refused when the workload may not have its labels. Its answer has `effective`,
 the `istio.mesh.v1alpha1.ProxyConfig` of the workload as JSON; `own`, what of that is not the whole
-mesh's; and `taken`, whether a sidecar of this name is connected. Who may say what is known by the
-caller's certificate. Needs protobuf, so `mesh.api` itself does not import it.
+mesh's; `services`, host and ports of those that select it; and `taken`, whether a sidecar of this
+name is connected. Who may say what is known by the caller's certificate. Needs protobuf, so
+`mesh.api` itself does not import it.
 """
 
 from __future__ import annotations

@@ -64,7 +64,10 @@ impl Worker {
     /// In the next turn, so that hosts which fail at once do not hold up the others; or after as
     /// long as `backoff_options` say.
     pub(super) fn try_again(&mut self, mut t: Box<Tunnel>) {
-        if let Some((base, max)) = t.tcp.config.back_off {
+        let config = &t.tcp.config;
+        if let Some((base, max)) = config.back_off
+            && t.attempts < config.max_connect_attempts
+        {
             let interval = interval(t.attempts, millis(base), millis(max));
             let wait = self.rng.u64(..interval.max(1));
             t.retry_at = self.clock.now_ms().saturating_add(wait);

@@ -444,7 +444,7 @@ impl Worker {
     }
 }
 
-/// Tells each side that the other has ended, once it has all that came before. True: the tunnel is
+/// Tells each side that the other has ended, once it has all that came before. `Some`: the tunnel is
 /// over.
 fn hand_ends_on(t: &mut Tunnel) -> Option<By> {
     let is_held = t.is_held();

@@ -201,3 +201,18 @@ fn logging(message: &Message, problems: &mut Problems) -> Logging {
         on_connected: options.flush_access_log_on_connected,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::jitter;
+    use std::time::Duration;
+
+    #[test]
+    fn jitter_is_whole_milliseconds_if_there_is_any() {
+        let of = |millis, percentage| jitter(Duration::from_millis(millis), percentage);
+        assert_eq!(of(10_000, 50.0), Some(Duration::from_secs(5)));
+        assert_eq!(of(10, 12.5), Some(Duration::from_millis(2)));
+        assert_eq!(of(1, 0.1), Some(Duration::from_millis(1)));
+        assert_eq!(of(10_000, 0.0), None);
+    }
+}

@@ -194,7 +194,8 @@ _REQUESTS = 400
 def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Counter[str]]]]:
     """By proxy and cluster, how many requests went which way."""
     folder = tmp_path_factory.mktemp("retry_priorities")
-    with Refusing() as hosts:
+    hosts = Refusing()
+    with hosts:
         yield {kind: _run(kind, hosts, folder / kind) for kind in (ENVOY, OURS)}
 
 

@@ -110,7 +110,7 @@ class Lab:
             terminal = tls_config.tcp_proxy(to, stat_prefix=name, **logs, **options.get(name, {}))
             filters = (limit, terminal) if name == "limited" else (terminal,)
             chain = tls_config.chain(*filters, name=f"chain-{name}")
-            own = {"access_log": _log(self.log(kind, f"listener-{name}"))}
+            own: dict[str, Any] = {"access_log": _log(self.log(kind, f"listener-{name}"))}
             listeners.append(tls_config.listener(name, port, chain, **own))
         return config.bootstrap(self.admin_port, listeners, clusters)
 

@@ -57,7 +57,8 @@ spec:
 
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Moody]:
-    with Moody() as hosts:
+    hosts = Moody()
+    with hosts:
         yield hosts
 
 

@@ -7,7 +7,6 @@ timeout may be refused at once by ours: both are closed.
 from __future__ import annotations
 
 import re
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.differential.chains import CLOSED, ChainLab, Said, Scene, proxy_v2
+from tests.support.hello import EMPTY_RECORD, extension, hello, records, sni, u16
 from tests.support.proxies import ENVOY, OURS
 
 _SOON = "{listener_filters_timeout: 0.5s}"
@@ -63,76 +63,43 @@ BUT_ONE_PORT = Scene(
 )
 
 
-def _u16(number: int) -> bytes:
-    return struct.pack("!H", number)
-
-
-def _extension(kind: int, body: bytes) -> bytes:
-    return _u16(kind) + _u16(len(body)) + body
-
-
-def _sni(name: bytes) -> bytes:
-    return _extension(0, _u16(len(name) + 3) + b"\0" + _u16(len(name)) + name)
-
-
-def _hello(
-    *extensions: bytes,
-    version: int = 0x303,
-    suites: bytes = b"\x13\x01",
-    session: bytes = b"",
-    compressions: bytes = b"\0",
-) -> bytes:
-    body = _u16(version) + b"R" * 32 + bytes([len(session)]) + session
-    body += _u16(len(suites)) + suites + bytes([len(compressions)]) + compressions
-    if extensions:
-        listed = b"".join(extensions)
-        body += _u16(len(listed)) + listed
-    return b"\x01" + struct.pack("!I", len(body))[1:] + body
-
-
-def _records(message: bytes, size: int = 16384, version: bytes = b"\x03\x01") -> bytes:
-    parts = [message[at : at + size] for at in range(0, len(message), size)]
-    return b"".join(b"\x16" + version + _u16(len(part)) + part for part in parts)
-
-
 def _v2(command: int, family: int, body: bytes) -> bytes:
-    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family]) + _u16(len(body)) + body
+    return b"\r\n\r\n\0\r\nQUIT\n" + bytes([command, family]) + u16(len(body)) + body
 
 
-_IP4 = bytes([1, 1, 1, 1, 10, 0, 0, 1]) + _u16(5) + _u16(6)
+_IP4 = bytes([1, 1, 1, 1, 10, 0, 0, 1]) + u16(5) + u16(6)
 _V1 = b"PROXY TCP4 1.1.1.1 10.0.0.1 5 6\r\n"
-_EMPTY_RECORD = b"\x16\x03\x01\0\0"
 
 _TLS: dict[str, tuple[bytes, str]] = {
-    "name": (_records(_hello(_sni(b"a.b"))), "tls"),
-    "no_extensions": (_records(_hello()), "tls"),
-    "ssl3": (_records(_hello(version=0x300)), CLOSED),
-    "beyond_1_3": (_records(_hello(version=0x305)), CLOSED),
-    "supported_ssl3": (_records(_hello(_extension(43, b"\x02\x03\0"))), "tls"),
-    "record_3_99": (_records(_hello(), version=b"\x03\x63"), "tls"),
-    "record_2_1": (_records(_hello(), version=b"\x02\x01"), "any"),
-    "fragments_of_1": (_records(_hello(_sni(b"a.b")), 1), "tls"),
-    "fragments_of_7": (_records(_hello(_sni(b"a.b")), 7), "tls"),
-    "empty_record": (_EMPTY_RECORD + _records(_hello()), "tls"),
-    "many_empty_records": (_EMPTY_RECORD * 33 + _records(_hello()), "any"),
-    "name_with_nul": (_records(_hello(_sni(b"a\0b"))), "any"),
-    "name_empty": (_records(_hello(_sni(b""))), "any"),
-    "name_255": (_records(_hello(_sni(b"a" * 255))), "tls"),
-    "name_256": (_records(_hello(_sni(b"a" * 256))), "any"),
-    "name_twice": (_records(_hello(_sni(b"a"), _sni(b"b"))), "any"),
-    "unknown_twice": (_records(_hello(*[_extension(999, b"")] * 2)), "any"),
-    "alpn_malformed": (_records(_hello(_extension(16, b"\0\5"))), "tls"),
-    "no_suites": (_records(_hello(suites=b"")), "any"),
-    "odd_suites": (_records(_hello(suites=b"\x13\1\1")), "any"),
-    "no_null_compression": (_records(_hello(compressions=b"\1")), "tls"),
-    "no_compression": (_records(_hello(compressions=b"")), "any"),
-    "session_of_33": (_records(_hello(session=b"x" * 33)), "any"),
-    "server_hello": (_records(b"\x02" + _hello()[1:]), "any"),
-    "of_16000": (_records(_hello(_extension(999, bytes(15800)))), "tls"),
-    "of_20000": (_records(_hello(_extension(999, bytes(20000)))), CLOSED),
-    "claims_17000": (b"\x16\x03\1\0\4\1\0" + _u16(17000), "any"),
-    "record_of_17000": (b"\x16\x03\1" + _u16(17000) + b"\1\0\0\x80", "any"),
-    "cut": (_records(_hello())[:-1], CLOSED),
+    "name": (records(hello(sni(b"a.b"))), "tls"),
+    "no_extensions": (records(hello()), "tls"),
+    "ssl3": (records(hello(version=0x300)), CLOSED),
+    "beyond_1_3": (records(hello(version=0x305)), CLOSED),
+    "supported_ssl3": (records(hello(extension(43, b"\x02\x03\0"))), "tls"),
+    "record_3_99": (records(hello(), version=b"\x03\x63"), "tls"),
+    "record_2_1": (records(hello(), version=b"\x02\x01"), "any"),
+    "fragments_of_1": (records(hello(sni(b"a.b")), 1), "tls"),
+    "fragments_of_7": (records(hello(sni(b"a.b")), 7), "tls"),
+    "empty_record": (EMPTY_RECORD + records(hello()), "tls"),
+    "many_empty_records": (EMPTY_RECORD * 33 + records(hello()), "any"),
+    "name_with_nul": (records(hello(sni(b"a\0b"))), "any"),
+    "name_empty": (records(hello(sni(b""))), "any"),
+    "name_255": (records(hello(sni(b"a" * 255))), "tls"),
+    "name_256": (records(hello(sni(b"a" * 256))), "any"),
+    "name_twice": (records(hello(sni(b"a"), sni(b"b"))), "any"),
+    "unknown_twice": (records(hello(*[extension(999, b"")] * 2)), "any"),
+    "alpn_malformed": (records(hello(extension(16, b"\0\5"))), "tls"),
+    "no_suites": (records(hello(suites=b"")), "any"),
+    "odd_suites": (records(hello(suites=b"\x13\1\1")), "any"),
+    "no_null_compression": (records(hello(compressions=b"\1")), "tls"),
+    "no_compression": (records(hello(compressions=b"")), "any"),
+    "session_of_33": (records(hello(session=b"x" * 33)), "any"),
+    "server_hello": (records(b"\x02" + hello()[1:]), "any"),
+    "of_16000": (records(hello(extension(999, bytes(15800)))), "tls"),
+    "of_20000": (records(hello(extension(999, bytes(20000)))), CLOSED),
+    "claims_17000": (b"\x16\x03\1\0\4\1\0" + u16(17000), "any"),
+    "record_of_17000": (b"\x16\x03\1" + u16(17000) + b"\1\0\0\x80", "any"),
+    "cut": (records(hello())[:-1], CLOSED),
     "alert": (b"\x15\3\1\0\2\2\x28", "any"),
     "text": (b"GET / HTTP/1.1\r\n\r\n", "any"),
 }
@@ -205,11 +172,11 @@ CASES: list[_Case] = [
     (NOT_V1, "v1", (_V1,), CLOSED),
     (NOT_V1, "v2", (proxy_v2("1.1.1.1:5", "10.0.0.1:6"),), "ten"),
     (STRICT_TLS, "text", (b"GET / HTTP/1.1\r\n\r\n",), CLOSED),
-    (STRICT_TLS, "hello", (_records(_hello()),), "tls"),
-    (PATIENT, "cut", (_records(_hello())[:-1],), "any"),
-    (PATIENT, "hello", (_records(_hello()),), "tls"),
-    (BUT_ONE_PORT, "81", (proxy_v2("1.1.1.1:5", "10.0.0.1:81") + _records(_hello()),), "any"),
-    (BUT_ONE_PORT, "82", (proxy_v2("1.1.1.1:5", "10.0.0.1:82") + _records(_hello()),), "tls"),
+    (STRICT_TLS, "hello", (records(hello()),), "tls"),
+    (PATIENT, "cut", (records(hello())[:-1],), "any"),
+    (PATIENT, "hello", (records(hello()),), "tls"),
+    (BUT_ONE_PORT, "81", (proxy_v2("1.1.1.1:5", "10.0.0.1:81") + records(hello()),), "any"),
+    (BUT_ONE_PORT, "82", (proxy_v2("1.1.1.1:5", "10.0.0.1:82") + records(hello()),), "tls"),
 ]
 SCENES = [TLS, STRICT_TLS, HTTP, PROXIED, PERHAPS, NOT_V1, PATIENT, BUT_ONE_PORT]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,23 +33,43 @@ _FORMAT = " ".join(
 _STATS = re.compile(r"^(tcp|connection_limit|cluster\.\w+\.(upstream_|circuit_breakers))")
 
 
-def _log(path: Path) -> list[config.Tree]:
+#: Logs that have a line when a connection is accepted, and what they leave out.
+_STARTS: dict[str, config.Tree | None] = {
+    "start": None,
+    "only_start": {"log_type_filter": {"types": ["TcpConnectionStart"]}},
+    "but_start": {"log_type_filter": {"types": ["TcpConnectionStart"], "exclude": True}},
+}
+
+
+def _log(path: Path, only: config.Tree | None = None) -> list[config.Tree]:
     form = {"text_format_source": {"inline_string": _FORMAT + "\n"}}
-    return [
-        {"name": "file", "typed_config": {"@type": _LOG, "path": str(path), "log_format": form}}
-    ]
+    typed = {"@type": _LOG, "path": str(path), "log_format": form}
+    log: config.Tree = {"name": "file", "typed_config": typed}
+    return [{**log, "filter": only} if only else log]
+
+
+def _ends_first(conn: socket.socket) -> None:
+    """Says something and ends its side; hears what the client says until that ends, too."""
+    conn.sendall(b"bye")
+    conn.shutdown(socket.SHUT_WR)
+    while conn.recv(65536):
+        pass
 
 
 class Lab:
     """Both proxies in turn over one server and one dead port."""
 
-    names = ("echo", "dead", "empty", "idle", "longest", "again", "full", "pending", "limited")
+    names = (
+        *("echo", "dead", "empty", "idle", "longest", "again", "full", "pending", "limited"),
+        *("start", "only_start", "but_start", "first", "patient"),
+    )
 
     def __init__(self, folder: Path, server: TcpServer) -> None:
         self.folder = folder
         self.ports = {name: free_port() for name in self.names}
         self.dead = free_port()
         self.server = server
+        self.first = TcpServer(_ends_first)
         self.admin_port = free_port()
 
     def bootstrap(self, kind: str) -> str:
@@ -62,26 +83,34 @@ class Lab:
             config.cluster("dead", dead),
             empty,
             config.cluster("again", dead),
+            config.cluster("patient", dead),
+            config.cluster("first", self.first.port),
             config.cluster("full", up, circuit_breakers=one),
             config.cluster("pending", up, circuit_breakers=none),
         ]
         typed = {"@type": _LIMIT, "stat_prefix": "one", "max_connections": 1}
         limit = tls_config.network_filter("envoy.filters.network.connection_limit", typed)
+        always = {"flush_access_log_on_start": True, "flush_access_log_on_connected": True}
         options: dict[str, dict[str, Any]] = {
             "echo": {"access_log_options": {"flush_access_log_on_connected": True}},
             "idle": {"idle_timeout": "0.3s"},
             "longest": {"max_downstream_connection_duration": "0.3s"},
             "again": {"max_connect_attempts": 2},
+            "patient": {
+                "max_connect_attempts": 3,
+                "backoff_options": {"base_interval": "0.001s", "max_interval": "0.002s"},
+            },
+            **{name: {"access_log_options": always} for name in _STARTS},
         }
         listeners = []
         known = {each["name"] for each in clusters}
         for name, port in self.ports.items():
             to = name if name in known else "echo"
-            logs = {"access_log": _log(self.log(kind, name))}
+            logs = {"access_log": _log(self.log(kind, name), _STARTS.get(name))}
             terminal = tls_config.tcp_proxy(to, stat_prefix=name, **logs, **options.get(name, {}))
             filters = (limit, terminal) if name == "limited" else (terminal,)
             chain = tls_config.chain(*filters, name=f"chain-{name}")
-            own = {"access_log": _log(self.log(kind, f"listener-{name}"))}
+            own: dict[str, Any] = {"access_log": _log(self.log(kind, f"listener-{name}"))}
             listeners.append(tls_config.listener(name, port, chain, **own))
         return config.bootstrap(self.admin_port, listeners, clusters)
 
@@ -93,9 +122,9 @@ class Lab:
         """Lines of every log, and the statistics."""
         with Proxy(kind, self.bootstrap(kind), self.folder / kind, self.admin_port) as proxy:
             self.traffic(proxy)
-            # 13 tunnels' ends, and what was logged on connect.
-            wait_for(lambda: sum(map(len, self.lines(kind).values())) >= 29, "the logs")
-            proxy.wait_stat("cluster.echo.upstream_cx_destroy", 6)
+            # 18 tunnels' ends, and what was logged on connect and at the start.
+            wait_for(lambda: sum(map(len, self.lines(kind).values())) >= 42, "the logs")
+            proxy.wait_stat("cluster.echo.upstream_cx_destroy", 9)
             text = proxy.admin("GET", "/stats")[1]
         rows = [line for line in text.splitlines() if _STATS.match(line)]
         return self.lines(kind), rows
@@ -112,8 +141,14 @@ class Lab:
     def traffic(self, proxy: Proxy) -> None:
         """One thing after the other, so that both see the same."""
         port = self.ports
-        for name in ("dead", "empty", "again", "full", "pending", "echo"):
+        for name in ("dead", "empty", "again", "patient", "full", "pending", "echo", *_STARTS):
             ask(port[name], b"hello")
+        with connect(port["first"]) as conn:
+            assert read_all(conn) == b"bye"
+            conn.sendall(b"more")
+            proxy.wait_stat("tcp.first.downstream_cx_rx_bytes_total", 4)
+            conn.shutdown(socket.SHUT_WR)
+            proxy.wait_stat("cluster.first.upstream_cx_destroy", 1)
         for name in ("idle", "longest"):
             with connect(port[name]) as conn:
                 conn.sendall(b"hello")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hosts import Hosts
 from tests.support.mesh import Mesh, Workload, until
+from tests.support.moody import Moody
 from tests.support.proxies import ENVOY, OURS
 
 #: Where each host is, by the last part of its address. The client is in eu/a/r1.
@@ -56,14 +56,15 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def hosts() -> Iterator[Hosts]:
-    with Hosts() as hosts:
+def hosts() -> Iterator[Moody]:
+    hosts = Moody()
+    with hosts:
         yield hosts
 
 
 @pytest.fixture(scope="module", params=[OURS, ENVOY])
 def mesh(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, hosts: Hosts
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, hosts: Moody
 ) -> Iterator[Mesh]:
     folder: Path = tmp_path_factory.mktemp("mesh")
     with Mesh(folder, request.param) as running:
@@ -151,3 +152,29 @@ def test_a_rule_with_failover_by_label(mesh: Mesh) -> None:
     follow(mesh, "ruled:80", {"1", "3"})
     mesh.write("workloads.yaml", workloads("1 3"))
     follow(mesh, "ruled:80", {"2", "4"})
+
+
+def test_retries_go_to_other_localities(mesh: Mesh, hosts: Moody) -> None:
+    """Where the rule says so: two attempts in each, the nearest first."""
+    mesh.write("workloads.yaml", workloads(""))
+    follow(mesh, "near:80", {"1", "2"})
+    client = mesh.workloads["client-v1"]
+    plan = {"x-plan": ", ".join(f"127.0.1.{host}=503" for host in "123")}
+    for remote, expected in ((True, "200"), (False, "503")):
+        rule = (
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: near}\n"
+            "spec:\n  hosts: [near]\n  http:\n  - route: [{destination: {host: near}}]\n"
+            "    retries: {attempts: 4, retryOn: 5xx, "
+            f"retryRemoteLocalities: {str(remote).lower()}}}\n"
+        )
+        done = mesh.command("apply", "-f", "-", "--wait", text=rule)
+        assert done.returncode == 0, done.stderr
+        hosts.asked.clear()
+        status, body = client.get("near:80", headers=plan)
+        asked = {host.rpartition(".")[2]: count for host, count in hosts.asked.items()}
+        assert str(status) == expected, (body, asked)
+        if remote:
+            near = asked.pop("1", 0) + asked.pop("2", 0)
+            assert (near, asked) == (2, {"3": 2, "4": 1})
+        else:
+            assert set(asked) == {"1", "2"}, asked

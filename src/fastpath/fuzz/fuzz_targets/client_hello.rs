@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use proto::client_hello::{ClientHello, Finder, Found, MAX_BYTES};
+use proto::client_hello::{ClientHello, DEFAULT_BYTES, Finder, Found, MAX_BYTES};
 
 fn check(body: &[u8]) {
     let Ok(hello) = ClientHello::parse(body) else {
@@ -19,16 +19,17 @@ fn check(body: &[u8]) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let [cut, bytes @ ..] = input else { return };
+    let [cut, limit, bytes @ ..] = input else { return };
+    let limit = if limit % 2 == 0 { DEFAULT_BYTES } else { MAX_BYTES };
     check(bytes);
-    let whole = Finder::default().look(bytes, MAX_BYTES);
+    let whole = Finder::default().look(bytes, limit);
     if let Found::Message(message) = &whole {
         assert!(message.consumed <= bytes.len() && message.body.len() < message.consumed);
         check(&message.body);
     }
     let mut finder = Finder::default();
     for cut in [usize::from(*cut).min(bytes.len()), bytes.len()] {
-        let found = finder.look(&bytes[..cut], MAX_BYTES);
+        let found = finder.look(&bytes[..cut], limit);
         if found != Found::NeedMore {
             assert_eq!(found, whole);
             return;

@@ -36,11 +36,6 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_be_bytes)
     }
 
-    pub(crate) fn u24(&mut self) -> Option<u32> {
-        let [a, b, c] = self.array()?;
-        Some(u32::from_be_bytes([0, a, b, c]))
-    }
-
     /// What a length of one byte precedes.
     pub(crate) fn prefixed_u8(&mut self) -> Option<&'a [u8]> {
         let length = self.u8()?;

@@ -7,7 +7,7 @@
 )] // a test may panic
 
 use proptest::prelude::*;
-use proto::client_hello::{ClientHello, Finder, Found, Invalid, MAX_BYTES};
+use proto::client_hello::{ClientHello, DEFAULT_BYTES, Finder, Found, Invalid, MAX_BYTES};
 
 /// The parts of a ClientHello; the default is one that TLS 1.2 clients send.
 #[derive(Clone)]
@@ -100,7 +100,11 @@ fn versions(list: &[u16]) -> (u16, Vec<u8>) {
 
 /// The verdict in a word.
 fn verdict(bytes: &[u8]) -> &'static str {
-    match Finder::default().look(bytes, MAX_BYTES) {
+    verdict_within(bytes, DEFAULT_BYTES)
+}
+
+fn verdict_within(bytes: &[u8], limit: usize) -> &'static str {
+    match Finder::default().look(bytes, limit) {
         Found::NeedMore => "more",
         Found::NotTls => "not tls",
         Found::TooLarge => "too large",
@@ -225,6 +229,43 @@ fn sizes() {
     assert_eq!(found, Found::TooLarge);
     let found = Finder::default().look(&hello, hello.len());
     assert!(matches!(found, Found::Message(_)));
+}
+
+#[test]
+fn longer_ones_where_that_is_asked_for() {
+    let padded = |n: usize| Hello::with(&[(999, vec![0; n]), sni(b"a.b")]);
+    for (n, size, want) in [
+        (20_000, 16_384, "tls"),
+        (65_000, 16_384, "tls"),
+        (65_000, 1_000, "tls"),
+        (65_000, 500, "too large"),
+        (10_000, 1, "tls"),
+        (11_000, 1, "too large"),
+    ] {
+        let bytes = padded(n).records(size);
+        assert_eq!(verdict_within(&bytes, MAX_BYTES), want, "{n} in {size}");
+        let enough = verdict_within(&bytes, bytes.len());
+        assert_eq!(enough, "tls", "{n} in {size}");
+    }
+    let claims = |length: &[u8]| [&b"\x16\x03\x01\0\x04\x01"[..], length].concat();
+    assert_eq!(verdict_within(&claims(b"\x01\0\0"), MAX_BYTES), "more");
+    assert_eq!(verdict_within(&claims(b"\x01\0\x01"), MAX_BYTES), "not tls");
+}
+
+#[test]
+fn what_trickles_in_is_put_together() {
+    let hello = Hello::with(&[(999, vec![7; 60_000]), sni(b"a.b")]);
+    let bytes = hello.records(999);
+    let mut finder = Finder::default();
+    for end in (0..bytes.len()).step_by(7) {
+        assert_eq!(finder.look(&bytes[..end], MAX_BYTES), Found::NeedMore);
+    }
+    let more = [&bytes[..], b"what follows"].concat();
+    let Found::Message(message) = finder.look(&more, MAX_BYTES) else {
+        panic!("not found");
+    };
+    assert_eq!(&*message.body, hello.body());
+    assert_eq!(message.consumed, bytes.len());
 }
 
 #[test]
@@ -355,14 +396,14 @@ proptest! {
         cuts.sort_unstable();
         let mut finder = Finder::default();
         for cut in cuts {
-            if finder.look(&bytes[..cut], MAX_BYTES) != Found::NeedMore {
+            if finder.look(&bytes[..cut], DEFAULT_BYTES) != Found::NeedMore {
                 // Decided early: as for the whole.
                 prop_assert_eq!(verdict(&bytes[..cut]), whole);
                 return Ok(());
             }
         }
-        let found = finder.look(&bytes, MAX_BYTES);
-        prop_assert_eq!(found, Finder::default().look(&bytes, MAX_BYTES));
+        let found = finder.look(&bytes, DEFAULT_BYTES);
+        prop_assert_eq!(found, Finder::default().look(&bytes, DEFAULT_BYTES));
     }
 
     #[test]

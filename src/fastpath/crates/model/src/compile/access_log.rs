@@ -263,16 +263,23 @@ fn filter_of(message: &pb::AccessLogFilter, problems: &mut Problems) -> Option<F
                 .fold(0, |all, bit| all | bit),
         },
         FilterSpecifier::GrpcStatusFilter(filter) => Filter::GrpcStatus {
-            statuses: filter
-                .statuses
-                .iter()
-                .filter_map(|status| 1_u32.checked_shl(u32::try_from(*status).ok()?))
-                .fold(0, |all, bit| all | bit),
+            statuses: bits(&filter.statuses),
+            exclude: filter.exclude,
+        },
+        FilterSpecifier::LogTypeFilter(filter) => Filter::LogType {
+            types: bits(&filter.types),
             exclude: filter.exclude,
         },
         // Refused by name.
         _ => return None,
     })
+}
+
+/// Of values of an enum.
+fn bits(numbers: &[i32]) -> u32 {
+    let bit = |number: &i32| 1_u32.checked_shl(u32::try_from(*number).ok()?);
+    let bits = numbers.iter().filter_map(bit);
+    bits.fold(0, |all, bit| all | bit)
 }
 
 fn flag_bit(flag: &str) -> u64 {

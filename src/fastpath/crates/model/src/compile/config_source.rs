@@ -221,17 +221,24 @@ fn back_off(
         return (RETRY_BASE, RETRY_MAX);
     };
     let level = problems.enter("retry_policy");
-    let level_inside = problems.enter("retry_back_off");
-    let base = back_off.base_interval.as_ref();
+    let intervals = problems.within("retry_back_off", |p| strategy(back_off, p));
+    problems.leave(level);
+    intervals
+}
+
+/// The shortest and the longest interval of a `BackoffStrategy`.
+pub(super) fn strategy(
+    message: &pb::BackoffStrategy,
+    problems: &mut Problems,
+) -> (Duration, Duration) {
+    let base = message.base_interval.as_ref();
     let base = millis_or("base_interval", base, RETRY_BASE, problems);
     let default = base.saturating_mul(RETRY_FACTOR);
-    let max = back_off.max_interval.as_ref();
+    let max = message.max_interval.as_ref();
     let max = millis_or("max_interval", max, default, problems);
     if max < base {
         problems.report("max_interval must be greater than or equal to the base_interval");
     }
-    problems.leave(level_inside);
-    problems.leave(level);
     (base, max)
 }
 

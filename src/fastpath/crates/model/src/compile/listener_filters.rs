@@ -9,6 +9,7 @@ use filters::{original_src::v3 as src, proxy_protocol::v3 as proxy, tls_inspecto
 use pb::listener_filter::ConfigType;
 use pb::listener_filter_chain_match_predicate::Rule;
 use prost::Message as _;
+use proxy::proxy_protocol::key_value_pair::ValueStringEncoding;
 
 use super::Context;
 use crate::check::not_implemented;
@@ -27,7 +28,8 @@ const ORIGINAL_SRC: &str = "envoy.extensions.filters.listener.original_src.v3.Or
 
 /// Where `filter` keeps its TLVs by default.
 const PROXY_PROTOCOL_NAMESPACE: &str = "envoy.filters.listener.proxy_protocol";
-/// Envoy's default of `initial_read_buffer_size`, and of `max_client_hello_size`.
+/// Envoy's default of `initial_read_buffer_size`, and of `max_client_hello_size`; there it is the
+/// most, too.
 const CLIENT_HELLO: u32 = 16 * 1024;
 
 /// The filters given, and `original_dst` last where `use_original_dst` asks for it. (What chains
@@ -115,6 +117,7 @@ fn proxy_protocol(message: &proxy::ProxyProtocol, problems: &mut Problems) -> Pr
         let present = rule.on_tlv_present.as_ref()?;
         Some(TlvRule {
             tlv_type: u8::try_from(rule.tlv_type).ok()?,
+            base64: present.value_string_encoding() == ValueStringEncoding::Base64,
             namespace: match present.metadata_namespace.as_str() {
                 "" => PROXY_PROTOCOL_NAMESPACE,
                 given => given,

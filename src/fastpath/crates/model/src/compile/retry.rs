@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::config::route::v3 as pb;
+use envoy_types::pb::envoy::extensions::retry::priority::previous_priorities::v3 as priorities;
 use envoy_types::pb::google::protobuf::{UInt32Value, UInt64Value};
 use pb::retry_policy::{
-    RateLimitedRetryBackOff, ResetHeaderFormat, RetryBackOff, RetryHostPredicate,
-    retry_host_predicate,
+    RateLimitedRetryBackOff, ResetHeaderFormat, RetryBackOff, RetryHostPredicate, RetryPriority,
+    retry_host_predicate, retry_priority,
 };
+use prost::Message as _;
 
 use super::duration::{millis, timeout};
 use super::protocol_options::limit;
@@ -29,6 +31,8 @@ pub(super) struct Inherited {
 }
 
 const PREVIOUS_HOSTS: &str = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+const PREVIOUS_PRIORITIES: &str =
+    "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig";
 
 /// Milliseconds: Envoy's `upstream.base_retry_backoff_ms`, and how many of it are the most.
 const BASE_INTERVAL: u64 = 25;
@@ -73,6 +77,9 @@ pub(super) fn compile(message: &pb::RetryPolicy, problems: &mut Problems) -> Arc
         }),
         host_attempts: attempts.clamp(1, MAX_HOST_ATTEMPTS),
         avoids_previous_hosts: predicates(&message.retry_host_predicate, problems),
+        previous_priorities: message.retry_priority.as_ref().and_then(|message| {
+            problems.within("retry_priority", |p| previous_priorities(message, p))
+        }),
     })
 }
 
@@ -151,4 +158,18 @@ fn predicates(messages: &[RetryHostPredicate], problems: &mut Problems) -> bool 
         problems.leave(level);
     }
     !messages.is_empty()
+}
+
+/// After how many attempts it is looked again which priorities are left.
+fn previous_priorities(message: &RetryPriority, problems: &mut Problems) -> Option<u32> {
+    let config = message.config_type.as_ref();
+    let any = config.map(|retry_priority::ConfigType::TypedConfig(any)| any);
+    let type_name = any.and_then(|any| name_of_url(&any.type_url)).unwrap_or("");
+    let Some(any) = any.filter(|_| type_name == PREVIOUS_PRIORITIES) else {
+        let reason = not_implemented(Some(&message.name), type_name);
+        problems.report(format!("{reason} as a retry priority"));
+        return None;
+    };
+    let config = priorities::PreviousPrioritiesConfig::decode(any.value.as_slice()).ok()?;
+    u32::try_from(config.update_frequency).ok()
 }

@@ -9,6 +9,7 @@ pub(super) use pb::TcpProxy as Message;
 use pb::UpstreamConnectMode;
 use pb::tcp_proxy::{ClusterSpecifier, TunnelingConfig, WeightedCluster};
 
+use super::config_source::strategy;
 use super::duration::{millis, timeout};
 use super::protocol_options::{IDLE_TIMEOUT, count};
 use super::{Context, access_log, headers, metadata};
@@ -43,6 +44,8 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
             "max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE",
         );
     }
+    let back_off = message.backoff_options.as_ref();
+    let back_off = back_off.map(|b| problems.within("backoff_options", |p| strategy(b, p)));
     let logging = logging(message, problems);
     Some(TcpProxy {
         stat_prefix: message.stat_prefix.as_str().into(),
@@ -50,7 +53,12 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
         metadata_match,
         idle_timeout,
         max_connect_attempts: message.max_connect_attempts.as_ref().map_or(1, |v| v.value),
+        back_off,
         max_downstream_connection_duration,
+        duration_jitter: max_downstream_connection_duration.and_then(|longest| {
+            let percentage = message.max_downstream_connection_duration_jitter_percentage;
+            jitter(longest, percentage?.value)
+        }),
         hash_policy: hash_policy?,
         tunneling: match tunneling {
             Some(tunneling) => Some(tunneling?),
@@ -59,9 +67,17 @@ pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<TcpProxy> {
         max_early_data,
         connect_on_data: mode == UpstreamConnectMode::OnDownstreamData,
         access_logs: access_log::compile("access_log", &message.access_log, problems),
-        access_log_flush_interval: logging.0,
-        access_log_on_connected: logging.1,
+        access_log_flush_interval: logging.interval,
+        access_log_on_start: logging.on_start,
+        access_log_on_connected: logging.on_connected,
     })
+}
+
+/// As much longer as a connection may last. `percentage`: from 0 to 100.
+fn jitter(longest: Duration, percentage: f64) -> Option<Duration> {
+    let millis = (longest.as_secs_f64() * 1000.0 * percentage / 100.0).ceil();
+    let jitter = Duration::try_from_secs_f64(millis / 1000.0).ok()?;
+    Some(jitter).filter(|jitter| !jitter.is_zero())
 }
 
 fn cluster(
@@ -150,13 +166,22 @@ fn tunnel(message: &TunnelingConfig, problems: &mut Problems) -> Option<Tunnelin
     })
 }
 
-/// The interval of the access log, and whether it is written on connect.
-fn logging(message: &Message, problems: &mut Problems) -> (Option<Duration>, bool) {
+/// When the access log is written, besides at the end.
+struct Logging {
+    interval: Option<Duration>,
+    on_start: bool,
+    on_connected: bool,
+}
+
+fn logging(message: &Message, problems: &mut Problems) -> Logging {
     const INTERVAL: &str = "access_log_flush_interval";
     let deprecated = message.access_log_flush_interval.as_ref();
     let Some(options) = message.access_log_options.as_ref() else {
-        let interval = millis(INTERVAL, deprecated, problems);
-        return (interval, message.flush_access_log_on_connected);
+        return Logging {
+            interval: millis(INTERVAL, deprecated, problems),
+            on_start: false,
+            on_connected: message.flush_access_log_on_connected,
+        };
     };
     let twice = [
         (deprecated.is_some(), INTERVAL),
@@ -170,6 +195,24 @@ fn logging(message: &Message, problems: &mut Problems) -> (Option<Duration>, boo
         problems.report_at(field, reason);
     }
     let interval = options.access_log_flush_interval.as_ref();
-    let interval = problems.within("access_log_options", |p| millis(INTERVAL, interval, p));
-    (interval, options.flush_access_log_on_connected)
+    Logging {
+        interval: problems.within("access_log_options", |p| millis(INTERVAL, interval, p)),
+        on_start: options.flush_access_log_on_start,
+        on_connected: options.flush_access_log_on_connected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::jitter;
+    use std::time::Duration;
+
+    #[test]
+    fn jitter_is_whole_milliseconds_if_there_is_any() {
+        let of = |millis, percentage| jitter(Duration::from_millis(millis), percentage);
+        assert_eq!(of(10_000, 50.0), Some(Duration::from_secs(5)));
+        assert_eq!(of(10, 12.5), Some(Duration::from_millis(2)));
+        assert_eq!(of(1, 0.1), Some(Duration::from_millis(1)));
+        assert_eq!(of(10_000, 0.0), None);
+    }
 }

@@ -55,6 +55,11 @@ pub enum Filter {
         statuses: u32,
         exclude: bool,
     },
+    /// Why the line is written: numbers of `AccessLogType`, as bits.
+    LogType {
+        types: u32,
+        exclude: bool,
+    },
     /// Fraction of requests that are logged, in millionths.
     Runtime {
         millionths: u32,

@@ -137,6 +137,8 @@ pub struct ProxyProtocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlvRule {
     pub tlv_type: u8,
+    /// `value_string_encoding: BASE64`; else what is no UTF-8 becomes `!`.
+    pub base64: bool,
     pub namespace: Box<str>,
     pub key: Box<str>,
 }

@@ -29,6 +29,9 @@ pub struct RetryPolicy {
     pub host_attempts: u32,
     /// `previous_hosts`: not one that was tried before.
     pub avoids_previous_hosts: bool,
+    /// `previous_priorities`: not priorities that were tried before; looked at after every so
+    /// many attempts.
+    pub previous_priorities: Option<u32>,
 }
 
 /// `rate_limited_retry_back_off`.

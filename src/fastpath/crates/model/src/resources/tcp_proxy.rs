@@ -19,7 +19,11 @@ pub struct TcpProxy {
     pub idle_timeout: Option<Duration>,
     /// Default 1.
     pub max_connect_attempts: u32,
+    /// `backoff_options`: the shortest and the longest wait between two attempts; `None`: none.
+    pub back_off: Option<(Duration, Duration)>,
     pub max_downstream_connection_duration: Option<Duration>,
+    /// At random up to that much longer, at least a millisecond; `None`: exactly so long.
+    pub duration_jitter: Option<Duration>,
     pub hash_policy: TcpHashPolicy,
     pub tunneling: Option<Tunneling>,
     /// `max_early_data_bytes`: what is read of a client before its host is there. `None`: nothing.
@@ -29,6 +33,8 @@ pub struct TcpProxy {
     pub access_logs: Vec<Arc<AccessLog>>,
     /// `access_log_options.access_log_flush_interval`.
     pub access_log_flush_interval: Option<Duration>,
+    /// `access_log_options.flush_access_log_on_start`.
+    pub access_log_on_start: bool,
     /// `access_log_options.flush_access_log_on_connected`.
     pub access_log_on_connected: bool,
 }

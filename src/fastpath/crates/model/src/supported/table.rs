@@ -457,12 +457,10 @@ pub const TABLE: &[Entry] = &[
         "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.Rule",
         &["tlv_type", "on_tlv_present"],
     ),
-    Entry {
-        message: "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair",
-        implemented: &["metadata_namespace", "key"],
-        ignored: &[],
-        default_only: &["value_string_encoding"],
-    },
+    all(
+        "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.KeyValuePair",
+        &["metadata_namespace", "key", "value_string_encoding"],
+    ),
     all(
         "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
         &["bind_port", "mark"],
@@ -563,9 +561,11 @@ pub const TABLE: &[Entry] = &[
             "idle_timeout",
             "access_log",
             "max_connect_attempts",
+            "backoff_options",
             "hash_policy",
             "tunneling_config",
             "max_downstream_connection_duration",
+            "max_downstream_connection_duration_jitter_percentage",
             "access_log_flush_interval",
             "flush_access_log_on_connected",
             "access_log_options",
@@ -574,10 +574,7 @@ pub const TABLE: &[Entry] = &[
             "max_early_data_bytes",
         ],
         ignored: &[],
-        default_only: &[
-            "max_downstream_connection_duration_jitter_percentage",
-            "proxy_protocol_tlv_merge_policy",
-        ],
+        default_only: &["proxy_protocol_tlv_merge_policy"],
     },
     all(
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.WeightedCluster",
@@ -600,12 +597,14 @@ pub const TABLE: &[Entry] = &[
         ignored: &[],
         default_only: &[],
     },
-    Entry {
-        message: "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
-        implemented: &["access_log_flush_interval", "flush_access_log_on_connected"],
-        ignored: &[],
-        default_only: &["flush_access_log_on_start"],
-    },
+    all(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy.TcpAccessLogOptions",
+        &[
+            "access_log_flush_interval",
+            "flush_access_log_on_connected",
+            "flush_access_log_on_start",
+        ],
+    ),
     all("envoy.type.v3.HashPolicy", &["source_ip"]),
     all("envoy.type.v3.HashPolicy.SourceIp", &[]),
     Entry {
@@ -1562,6 +1561,7 @@ pub const TABLE: &[Entry] = &[
             "num_retries",
             "per_try_timeout",
             "per_try_idle_timeout",
+            "retry_priority",
             "retry_host_predicate",
             "host_selection_retry_max_attempts",
             "retriable_status_codes",
@@ -1588,6 +1588,14 @@ pub const TABLE: &[Entry] = &[
     all(
         "envoy.config.route.v3.RetryPolicy.ResetHeader",
         &["name", "format"],
+    ),
+    all(
+        "envoy.config.route.v3.RetryPolicy.RetryPriority",
+        &["name", "typed_config"],
+    ),
+    all(
+        "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        &["update_frequency"],
     ),
     all(
         "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
@@ -1712,7 +1720,12 @@ pub const TABLE: &[Entry] = &[
             "header_filter",
             "response_flag_filter",
             "grpc_status_filter",
+            "log_type_filter",
         ],
+    ),
+    all(
+        "envoy.config.accesslog.v3.LogTypeFilter",
+        &["types", "exclude"],
     ),
     all(
         "envoy.config.accesslog.v3.GrpcStatusFilter",

@@ -64,8 +64,24 @@ pub(crate) fn of_field(pool: &DescriptorPool, field: &FieldDescriptor) -> Option
         return None;
     };
     let rules: pb::FieldRules = message.transcode_to().ok()?;
-    Some(FieldRules::new(rules, field))
+    let mut rules = FieldRules::new(rules, field);
+    let is_field = |(message, name, _): &&(&str, &str, i128)| {
+        *name == field.name() && *message == field.parent_message().full_name()
+    };
+    if let (Some((_, _, most)), Kind::Integer(range)) =
+        (HIGHER.iter().find(is_field), &mut rules.kind)
+    {
+        range.at_most = Some(*most);
+    }
+    Some(rules)
 }
+
+/// Fields whose values may be higher than Envoy lets them be, and how high.
+const HIGHER: &[(&str, &str, i128)] = &[(
+    "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+    "max_client_hello_size",
+    64 * 1024,
+)];
 
 impl FieldRules {
     fn new(rules: pb::FieldRules, field: &FieldDescriptor) -> Self {

@@ -2,6 +2,7 @@
 //! a host by turns (`turns`) or by a table (`hash_table`). Who can be chosen is worked out before
 //! (`levels`): with one priority, one comparison is all that is done for it here.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use proto::HeaderMap;
 use super::edf::Schedule;
 use super::host::Host;
 use super::levels::{Group, Levels};
+use super::previous_priorities::PreviousPriorities;
 use super::slow_start::Warmup;
 use super::turns::Turns;
 use crate::listener::ConnectionFacts;
@@ -28,6 +30,8 @@ pub struct LbContext<'a> {
     pub metadata_match: Option<&'a Metadata>,
     /// Of a retry: which hosts are passed over.
     pub selection: Option<Selection<'a>>,
+    /// Of a retry: which priorities are passed over.
+    pub priorities: Option<&'a RefCell<PreviousPriorities>>,
     /// Of the client's connection, for ORIGINAL_DST.
     pub facts: Option<&'a ConnectionFacts>,
     /// Of the request, for the same.
@@ -155,7 +159,7 @@ impl LoadBalancer {
     /// `nth`: the answers before were of no use; a table has others for one hash. Counts panic.
     pub fn choose(
         &mut self,
-        hash: Option<u64>,
+        cx: LbContext<'_>,
         nth: u32,
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
@@ -164,10 +168,14 @@ impl LoadBalancer {
         let mut drawn = None;
         if is_hash {
             // Without a hash any host, as in Envoy.
-            drawn = Some(hash.unwrap_or_else(|| random.u64(..)));
+            drawn = Some(cx.hash.unwrap_or_else(|| random.u64(..)));
         }
         let draw = || *drawn.get_or_insert_with(|| random.u64(..));
-        let pick = self.set.picks.choose(draw);
+        let pick = match cx.priorities {
+            // Tables know nothing of retries, as in Envoy.
+            Some(previous) if !is_hash => previous.borrow_mut().picks(&self.set).choose(draw),
+            Some(_) | None => self.set.picks.choose(draw),
+        };
         let level = self.set.list.get(pick.priority)?;
         if level.panic {
             if !is_hash || nth == 0 {
@@ -264,7 +272,15 @@ mod tests {
         }
 
         fn port(&mut self, hash: Option<u64>) -> Option<u16> {
-            let host = self.lb.choose(hash, 0, &mut self.rng, &self.stats);
+            let cx = LbContext {
+                hash,
+                ..LbContext::default()
+            };
+            self.port_for(cx)
+        }
+
+        fn port_for(&mut self, cx: LbContext<'_>) -> Option<u16> {
+            let host = self.lb.choose(cx, 0, &mut self.rng, &self.stats);
             host?.address.port()
         }
 
@@ -347,6 +363,34 @@ mod tests {
             let got = Lab::of(policy, hosts()).counts(2000);
             assert_eq!(got.len(), 2, "{policy:?} {got:?}");
             assert!(got[&1] > 1300 && got[&1] < 1500, "{policy:?} {got:?}");
+        }
+    }
+
+    #[test]
+    fn retries_go_to_other_priorities_unless_a_table_says_where() {
+        let hosts = || vec![endpoint(1, 1, Healthy), at(1, endpoint(2, 1, Healthy))];
+        let maglev = LbPolicy::Maglev(Maglev {
+            table_size: 7,
+            use_hostname: false,
+        });
+        for (policy, expected) in [
+            (LbPolicy::RoundRobin, [1, 2, 1, 2]),
+            (LbPolicy::Random, [1, 2, 1, 2]),
+            (LEAST, [1, 2, 1, 2]),
+            (maglev, [1, 1, 1, 1]),
+        ] {
+            let mut lab = Lab::of(policy, hosts());
+            let previous = RefCell::new(PreviousPriorities::new(1));
+            let found = [0; 4].map(|_| {
+                let cx = LbContext {
+                    priorities: Some(&previous),
+                    ..LbContext::default()
+                };
+                let port = lab.port_for(cx).unwrap();
+                previous.borrow_mut().attempted(u8::from(port == 2));
+                port
+            });
+            assert_eq!(found, expected, "{policy:?}");
         }
     }
 

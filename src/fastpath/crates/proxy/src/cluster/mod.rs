@@ -12,7 +12,8 @@ pub mod lb;
 pub mod levels;
 pub mod original_dst;
 pub mod outlier;
-pub mod priority;
+pub mod previous_priorities;
+mod priority;
 pub mod report;
 mod slow_start;
 mod subset;
@@ -305,7 +306,7 @@ impl ClusterRuntime {
         }
         let mut any = self.lb.borrow_mut();
         let mut choose = |nth: u32| match &self.subsets {
-            None => any.choose(cx.hash, nth, random, self.stats()),
+            None => any.choose(cx, nth, random, self.stats()),
             Some(subsets) => subsets
                 .borrow_mut()
                 .choose(cx, nth, &mut any, random, self.stats()),

@@ -77,6 +77,9 @@ pub struct PriorityLoads {
     pub degraded: PerPriority,
     /// Where all hosts are used, whatever their health.
     pub panic: Vec<bool>,
+    /// What each could take, by its healthy hosts and by its degraded ones: loads among some of
+    /// them are worked out of it.
+    available: [PerPriority; 2],
 }
 
 impl PriorityLoads {
@@ -100,7 +103,7 @@ impl PriorityLoads {
                 .iter()
                 .map(|count| total != 100 && count.is_below(panic_threshold))
                 .collect(),
-            ..distribute(&availability)
+            ..distribute(availability)
         };
         if total == 0 && panic_threshold == 0.0 {
             // Nobody is there: the first priority says so.
@@ -109,6 +112,20 @@ impl PriorityLoads {
             this.total_panic(counts);
         }
         this
+    }
+
+    /// All of the load to the priorities that are not among these; `None`: nobody is left who
+    /// could take any.
+    pub fn without(&self, excluded: &[bool]) -> Option<Self> {
+        let is_excluded = |priority| excluded.get(priority).copied().unwrap_or(false);
+        let left = self.available.each_ref().map(|available| -> PerPriority {
+            let each = |(priority, can): (usize, &u32)| match is_excluded(priority) {
+                true => 0,
+                false => *can,
+            };
+            available.iter().enumerate().map(each).collect()
+        });
+        (total(&left) > 0).then(|| distribute(left))
     }
 
     /// Every priority by how many hosts it has.
@@ -152,8 +169,8 @@ fn total(availability: &[PerPriority; 2]) -> u32 {
 
 /// All of the load, to the healthy hosts of the first priorities as far as they can, the rest to
 /// degraded ones; nothing if nobody can take any.
-fn distribute(availability: &[PerPriority; 2]) -> PriorityLoads {
-    let total = total(availability);
+fn distribute(availability: [PerPriority; 2]) -> PriorityLoads {
+    let total = total(&availability);
     let mut left = 100_u32;
     let [mut healthy, mut degraded] = availability.each_ref().map(|availability| -> PerPriority {
         let mut take = |can: &u32| {
@@ -181,6 +198,7 @@ fn distribute(availability: &[PerPriority; 2]) -> PriorityLoads {
         healthy,
         degraded,
         panic: Vec::new(),
+        available: availability,
     }
 }
 
@@ -389,6 +407,25 @@ mod tests {
         let loads = loads(&[(0, 0, 0), (0, 0, 1), (0, 0, 2)], 140, 50.0);
         assert_eq!(loads.healthy, [0, 34, 66]);
         assert_eq!(loads.panic, [true, true, true]);
+    }
+
+    #[test]
+    fn without_some_the_others_have_all_of_the_load() {
+        let of = |hosts: &[Hosts], excluded: &[bool]| {
+            let loads = loads(hosts, 140, 50.0).without(excluded)?;
+            Some((loads.healthy, loads.degraded))
+        };
+        let three = healthy(&[100, 100, 50]);
+        assert_eq!(of(&three, &[]), Some((vec![100, 0, 0], vec![0, 0, 0])));
+        assert_eq!(of(&three, &[true]), Some((vec![0, 100, 0], vec![0, 0, 0])));
+        let last = of(&three, &[true, true]);
+        assert_eq!(last, Some((vec![0, 0, 100], vec![0, 0, 0])));
+        assert_eq!(of(&three, &[true; 3]), None);
+        // Healthy hosts anywhere come before degraded ones.
+        let mixed = [(1, 0, 0), (0, 1, 3), (1, 0, 3)];
+        let rest = of(&mixed, &[true]);
+        assert_eq!(rest, Some((vec![0, 0, 50], vec![0, 50, 0])));
+        assert_eq!(of(&[(0, 0, 2), (0, 0, 1)], &[]), None, "total panic");
     }
 
     #[test]

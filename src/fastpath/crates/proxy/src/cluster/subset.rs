@@ -101,9 +101,8 @@ impl SubsetLoadBalancer {
         random: &mut fastrand::Rng,
         stats: &ClusterShard,
     ) -> Option<Rc<Host>> {
-        let mut choose_of = |lb: Option<&mut LoadBalancer>| {
-            lb.and_then(|lb| lb.choose(cx.hash, nth, random, stats))
-        };
+        let mut choose_of =
+            |lb: Option<&mut LoadBalancer>| lb.and_then(|lb| lb.choose(cx, nth, random, stats));
         match next(self.set.subset_list(), &self.config, cx.metadata_match) {
             Next::Subset(at) => {
                 stats.inc(ClusterCounter::LbSubsetsSelected);

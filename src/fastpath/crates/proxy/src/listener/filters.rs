@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use model::jwt::base64;
 use model::resources::listener::{
     ConditionalFilter, ListenerFilter, ListenerPredicate, OriginalSrc, ProxyProtocol, TlsInspector,
 };
@@ -239,11 +240,22 @@ fn no_hello(
 ) -> Verdict {
     // A record's header is what Envoy's parser takes before it knows.
     stats.tls_bytes(unread.len().min(5));
-    stats.tls(TlsInspectorCounter::TlsNotFound);
+    // Envoy cannot tell a long text from a long ClientHello, if the first read is as long as can be.
+    let first = usize::try_from(config.initial_read_bytes).unwrap_or(usize::MAX);
+    let (failure, counter) =
+        if config.close_on_errors && unread.len().min(first) >= hello_limit(config) {
+            (
+                TlsFailure::TooLarge,
+                TlsInspectorCounter::ClientHelloTooLarge,
+            )
+        } else {
+            (TlsFailure::NotDetected, TlsInspectorCounter::TlsNotFound)
+        };
+    facts.tls_failure = Some(failure);
+    stats.tls(counter);
     if config.close_on_errors {
         return Verdict::Reject(Rejection::ClientHelloInvalid);
     }
-    facts.tls_failure = Some(TlsFailure::NotDetected);
     Verdict::Next(0)
 }
 
@@ -359,7 +371,9 @@ fn take_header(
         // Of several rules for one type Envoy keeps the last.
         let mut rules = config.rules.iter().rev();
         if let Some(rule) = rules.find(|rule| rule.tlv_type == tlv.kind) {
-            facts.add_metadata(&rule.namespace, &rule.key, tlv.value);
+            let encoded = rule.base64.then(|| base64(tlv.value));
+            let value = encoded.as_ref().map_or(tlv.value, String::as_bytes);
+            facts.add_metadata(&rule.namespace, &rule.key, value);
         }
     }
     Ok(())

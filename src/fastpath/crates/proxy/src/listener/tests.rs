@@ -163,6 +163,58 @@ fn a_hello_is_found_byte_by_byte() {
 }
 
 #[test]
+fn a_long_hello_is_found_where_that_is_asked_for() {
+    let record = |body: &[u8]| {
+        let length = (body.len() as u16).to_be_bytes();
+        [&[22, 3, 1][..], &length, body].concat()
+    };
+    // A ClientHello of TLS 1.2 whose only extension takes the rest.
+    let hello = |length: u16| {
+        let rest = vec![0; usize::from(length - 47)];
+        let fields = [&[3, 3][..], &[7; 32], b"\0\0\x02\x13\x01\x01\0"].concat();
+        let list = (length - 43).to_be_bytes();
+        let extension = (length - 47).to_be_bytes();
+        let (head, length) = ([1, 0], length.to_be_bytes());
+        let message = [
+            &head[..],
+            &length,
+            &fields,
+            &list,
+            &[9, 9],
+            &extension,
+            &rest,
+        ]
+        .concat();
+        message.chunks(16_384).flat_map(record).collect::<Vec<u8>>()
+    };
+    let inspector = |bytes| {
+        let inspector = TlsInspector {
+            max_client_hello_bytes: bytes,
+            ja3: true,
+            ja4: true,
+            ..tls_inspector()
+        };
+        Bench::new(vec![ListenerFilter::TlsInspector(inspector)])
+    };
+    let long = hello(65_000);
+    let mut asked = inspector(65_536);
+    for end in (0..long.len()).step_by(1_448) {
+        assert_eq!(asked.step(&long[..end]), Step::NeedMore);
+    }
+    assert_eq!(asked.step(&long), done(0));
+    assert_eq!(asked.facts.transport, Transport::Tls);
+    assert!(asked.facts.ja3.is_some() && asked.facts.ja4.is_some());
+    let too_large = Step::Reject(Rejection::ClientHelloTooLarge);
+    for (limit, length) in [(65_536, 65_517), (16_384, 16_376)] {
+        let mut bench = inspector(limit);
+        assert_eq!(bench.step(&hello(length)), too_large, "{limit}");
+        assert_eq!(bench.counted(), "tls_inspector.client_hello_too_large=1");
+    }
+    assert_eq!(inspector(65_536).step(&hello(65_512)), done(0));
+    assert_eq!(inspector(16_384).step(&hello(16_375)), done(0));
+}
+
+#[test]
 fn plain_text_is_no_tls() {
     let mut bench = Bench::new(vec![ListenerFilter::TlsInspector(tls_inspector())]);
     assert_eq!(bench.step(b"GET / HTTP/1.1\r\n"), done(0));
@@ -275,6 +327,7 @@ fn a_local_header_changes_nothing() {
 #[test]
 fn tlvs_become_metadata() {
     let rule = |tlv_type, namespace: &str, key: &str| TlvRule {
+        base64: false,
         tlv_type,
         namespace: namespace.into(),
         key: key.into(),

@@ -241,6 +241,7 @@ impl Worker {
             hash,
             metadata_match: metadata_match(forward, s.weighted),
             selection: None,
+            priorities: None,
             facts: d.client.known_facts(),
             headers: Some(&s.request.headers),
         };

@@ -7,6 +7,7 @@
 //! limit is let go, and with it the retry. An attempt that fails ends like one without retries,
 //! except that the stream stays, without an upstream and with a deadline at which the next begins.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::timeouts;
 use crate::cluster::Limit;
 use crate::cluster::breaker::Taken;
 use crate::cluster::lb::{LbContext, Selection};
+use crate::cluster::previous_priorities::PreviousPriorities;
 use crate::http::deadlines::millis;
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::{Failure, Reset};
@@ -66,6 +68,8 @@ struct More {
     interval_ms: u64,
     /// Hosts that were tried.
     tried: HashSet<Address>,
+    /// And their priorities.
+    priorities: Option<RefCell<PreviousPriorities>>,
     /// What the request's own headers add to the policy.
     status_codes: Vec<u32>,
     headers: Vec<HeaderName>,
@@ -312,13 +316,7 @@ impl Worker {
         s.interim_responses = 0;
         s.try_deadline = NEVER;
         s.try_idle_ms = NEVER;
-        if let Some(host) = &s.host
-            && policy_of(&s).is_some_and(|policy| policy.avoids_previous_hosts)
-        {
-            let address = host.address.clone();
-            let more = s.retry.more.get_or_insert_default();
-            more.tried.insert(address);
-        }
+        remember_host(&mut s);
         s.retry.at = self.clock.now_ms().saturating_add(wait);
         let deadline = s.deadline();
         self.arm_downstream(d, deadline);
@@ -377,14 +375,15 @@ impl Worker {
         let host = cluster.as_ref().and_then(|cluster| {
             let of_weighted = s.weighted;
             let policy = forward.retry.as_deref();
-            let tried = s.retry.more.as_ref().map(|more| &more.tried);
+            let more = s.retry.more.as_deref();
             let cx = LbContext {
                 hash: s.retry.hash,
                 metadata_match: super::metadata_match(forward, of_weighted),
-                selection: tried.map(|tried| Selection {
-                    tried,
+                selection: more.map(|more| Selection {
+                    tried: &more.tried,
                     attempts: policy.map_or(1, |policy| policy.host_attempts),
                 }),
+                priorities: more.and_then(|more| more.priorities.as_ref()),
                 facts: d.client.known_facts(),
                 headers: Some(&s.request.headers),
             };
@@ -473,6 +472,26 @@ fn policy_of(s: &Stream) -> Option<&RetryPolicy> {
     match &s.route.as_ref()?.route()?.action {
         Action::Forward(forward) => forward.retry.as_deref(),
         Action::Redirect(_) | Action::DirectResponse(_) | Action::NonForwarding => None,
+    }
+}
+
+/// What the policy avoids the next time.
+fn remember_host(s: &mut Stream) {
+    let (Some(host), Some(policy)) = (s.host.clone(), policy_of(s)) else {
+        return;
+    };
+    let (avoids_hosts, frequency) = (policy.avoids_previous_hosts, policy.previous_priorities);
+    if !avoids_hosts && frequency.is_none() {
+        return;
+    }
+    let more = s.retry.more.get_or_insert_default();
+    if avoids_hosts {
+        more.tried.insert(host.address.clone());
+    }
+    if let Some(frequency) = frequency {
+        let fresh = || RefCell::new(PreviousPriorities::new(frequency));
+        let previous = more.priorities.get_or_insert_with(fresh);
+        previous.get_mut().attempted(host.priority);
     }
 }
 

@@ -61,9 +61,20 @@ impl Worker {
         }
     }
 
-    /// In the next turn, so that hosts which fail at once do not hold up the others.
-    pub(super) fn try_again(&mut self, t: Box<Tunnel>) {
-        self.ready_tunnels.push(t.key);
+    /// In the next turn, so that hosts which fail at once do not hold up the others; or after as
+    /// long as `backoff_options` say.
+    pub(super) fn try_again(&mut self, mut t: Box<Tunnel>) {
+        let config = &t.tcp.config;
+        if let Some((base, max)) = config.back_off
+            && t.attempts < config.max_connect_attempts
+        {
+            let interval = interval(t.attempts, millis(base), millis(max));
+            let wait = self.rng.u64(..interval.max(1));
+            t.retry_at = self.clock.now_ms().saturating_add(wait);
+            self.arm_tunnel(&t);
+        } else {
+            self.ready_tunnels.push(t.key);
+        }
         self.tunnels.put(t.key, t);
     }
 
@@ -99,6 +110,7 @@ impl Worker {
             hash: t.hash(&cluster),
             metadata_match: subset,
             selection: None,
+            priorities: None,
             facts: Some(&t.facts),
             headers: None,
         };
@@ -341,8 +353,17 @@ impl Worker {
             }
             self.count_server_closed(&server);
         }
+        if t.tcp.config.back_off.is_some() {
+            return self.try_again(t);
+        }
         self.connect_tunnel(t);
     }
+}
+
+/// What the wait after so many attempts is below: it doubles up to `max`.
+fn interval(attempts: u32, base: u64, max: u64) -> u64 {
+    let times = 1_u64.checked_shl(attempts.saturating_sub(1));
+    times.map_or(max, |times| base.saturating_mul(times).min(max))
 }
 
 impl Tunnel {
@@ -400,5 +421,16 @@ impl Server {
         stats.gauge_dec(ClusterGauge::UpstreamRqPendingActive);
         let unit = std::mem::replace(&mut self.pending_unit, Taken::Unlimited);
         give_back(&self.cluster, Limit::Pending, unit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::interval;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let waits = [0, 1, 2, 3, 4, 5, 64, 65, u32::MAX].map(|n| interval(n, 20, 150));
+        assert_eq!(waits, [20, 20, 40, 80, 150, 150, 150, 150, 150]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::end::By;
 use super::{Stage, Tunnel};
-use crate::http::deadlines::after;
+use crate::http::deadlines::{after, millis};
 use crate::http::failure::Failure;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::TcpCounter;
@@ -19,6 +19,12 @@ impl Worker {
             t.next_log_ms = after(self.clock.now_ms(), config.access_log_flush_interval);
         }
         t.drain_end = t.tcp.drain_end.get();
+        let longest = config.max_downstream_connection_duration;
+        t.duration_end = after(t.opened_ns / 1_000_000, longest).saturating_add(
+            config
+                .duration_jitter
+                .map_or(0, |jitter| self.rng.u64(..millis(jitter).max(1))),
+        );
         self.arm_tunnel(t);
     }
 
@@ -38,7 +44,7 @@ impl Worker {
             return self.end_tunnel(t, By::Us);
         }
         let config = &t.tcp.config;
-        if now >= duration_end(&t) {
+        if now >= t.duration_end {
             let stats = t.tcp.stats();
             stats.inc(TcpCounter::MaxDownstreamConnectionDuration);
             t.seen.flags.insert(ResponseFlags::DURATION_TIMEOUT);
@@ -57,6 +63,11 @@ impl Worker {
             self.arm_tunnel(&t);
             return self.attempt_failed(t, Failure::ConnectTimeout);
         }
+        if now >= t.retry_at {
+            t.retry_at = NEVER;
+            self.arm_tunnel(&t);
+            return self.connect_tunnel(t);
+        }
         self.arm_tunnel(&t);
         self.tunnels.put(key, t);
     }
@@ -64,17 +75,13 @@ impl Worker {
 
 fn next_deadline(t: &Tunnel) -> u64 {
     after(t.active_ms, t.tcp.config.idle_timeout)
-        .min(duration_end(t))
+        .min(t.duration_end)
         .min(connect_end(t))
+        .min(t.retry_at)
         .min(t.next_log_ms)
         .min(t.drain_end)
         .min(t.report_deadline())
         .min(t.gate.deadline())
-}
-
-fn duration_end(t: &Tunnel) -> u64 {
-    let longest = t.tcp.config.max_downstream_connection_duration;
-    after(t.opened_ns / 1_000_000, longest)
 }
 
 fn connect_end(t: &Tunnel) -> u64 {

@@ -7,6 +7,7 @@ use super::filters::{Gate, Passage};
 use crate::net::io::{Input, Scratch};
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
 use crate::worker::Worker;
+use crate::worker::timers::NEVER;
 
 /// What came of a look at a client.
 enum Heard {
@@ -25,7 +26,8 @@ impl Worker {
             Heard::Over(by) => return self.end_tunnel(t, by),
             Heard::Broken => return self.client_lost(t),
         }
-        let is_on_its_way = t.stage().is_some() || t.queued.is_some();
+        let waits = t.queued.is_some() || t.retry_at != NEVER;
+        let is_on_its_way = t.stage().is_some() || waits;
         if is_on_its_way || t.is_awaited() {
             self.tunnels.put(t.key, t);
         } else {

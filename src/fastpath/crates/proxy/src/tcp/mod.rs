@@ -37,6 +37,7 @@ use crate::listener::ConnectionFacts;
 use crate::net::io::Io;
 use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{TcpCounter, TcpGauge};
+use crate::telemetry::stream_info::AccessLogType;
 use crate::upstream::queued::Queued;
 use crate::worker::admission::Admission;
 use crate::worker::chain::{ChainRuntime, TcpRuntime};
@@ -79,6 +80,8 @@ pub struct Tunnel {
     pub down: Flow,
     /// Connections tried.
     pub attempts: u32,
+    /// When the next is (ms); `NEVER`: none is waited for.
+    pub retry_at: u64,
     /// The other peer is gone; this one still gets what is left.
     pub flushing: Option<To>,
     /// The host did not end but reset: the client is to see that.
@@ -88,6 +91,8 @@ pub struct Tunnel {
     /// When bytes last moved, or the host was there.
     pub active_ms: u64,
     pub next_log_ms: u64,
+    /// `max_downstream_connection_duration`, its jitter included.
+    pub duration_end: u64,
     /// When its drained chain cuts it.
     pub drain_end: u64,
 
@@ -281,11 +286,13 @@ impl Worker {
             up: Flow::default(),
             down: Flow::default(),
             attempts: 0,
+            retry_at: NEVER,
             flushing: None,
             is_cut: false,
             opened_ns: self.clock.now_ns(),
             active_ms: self.clock.now_ms(),
             next_log_ms: NEVER,
+            duration_end: NEVER,
             drain_end: NEVER,
             seen: Seen {
                 client_peer: arrival.workload,
@@ -298,6 +305,9 @@ impl Worker {
         self.set_deadlines(&mut t);
         if t.has_logs() {
             t.seen.stream_id = self.rng.u128(..);
+        }
+        if t.tcp.config.access_log_on_start {
+            self.log_tunnel(&t, AccessLogType::TcpConnectionStart);
         }
         self.drive_early(t);
     }

@@ -317,8 +317,8 @@ impl Worker {
             (Some(Lost::Receiver), _) | (_, Some(Lost::Sender)) => return self.server_lost(t),
             (None, None) => {}
         }
-        if hand_ends_on(&mut t) {
-            return self.end_tunnel(t, By::Peer);
+        if let Some(by) = hand_ends_on(&mut t) {
+            return self.end_tunnel(t, by);
         }
         if up.more || down.more || t.has_more_to_filter() {
             self.ready_tunnels.push(t.key);
@@ -444,21 +444,21 @@ impl Worker {
     }
 }
 
-/// Tells each side that the other has ended, once it has all that came before. True: the tunnel is
+/// Tells each side that the other has ended, once it has all that came before. `Some`: the tunnel is
 /// over.
-fn hand_ends_on(t: &mut Tunnel) -> bool {
+fn hand_ends_on(t: &mut Tunnel) -> Option<By> {
     let is_held = t.is_held();
-    let Some(server) = &mut t.server else {
-        return false;
-    };
+    let server = t.server.as_mut()?;
     let cluster = &server.cluster;
     let (client, server) = (&mut t.client, &mut server.side);
     let up = client.ended && !is_held && t.up.held() == 0 && server.io.backlog() == 0;
     let down = server.ended && t.down.held() == 0 && client.io.backlog() == 0;
     match t.flushing {
-        Some(To::Host) => return up,
-        Some(To::Client) => return down,
-        None if up && down => return true,
+        Some(To::Host) => return up.then_some(By::Peer),
+        Some(To::Client) => return down.then_some(By::Peer),
+        // A host that ended before its client did is closed by us.
+        None if up && down && client.shut && !server.shut => return Some(By::Us),
+        None if up && down => return Some(By::Peer),
         None => {}
     }
     // Whether a side is there to hear it, its next event tells.
@@ -478,5 +478,5 @@ fn hand_ends_on(t: &mut Tunnel) -> bool {
         client.shut = true;
         client.io.shutdown();
     }
-    false
+    None
 }

@@ -18,6 +18,7 @@ use crate::listener::ConnectionFacts;
 pub enum AccessLogType {
     #[default]
     DownstreamEnd,
+    TcpConnectionStart,
     TcpUpstreamConnected,
     TcpPeriodic,
     TcpConnectionEnd,
@@ -31,10 +32,24 @@ impl AccessLogType {
     pub fn name(self) -> &'static str {
         match self {
             Self::DownstreamEnd => "DownstreamEnd",
+            Self::TcpConnectionStart => "TcpConnectionStart",
             Self::TcpUpstreamConnected => "TcpUpstreamConnected",
             Self::TcpPeriodic => "TcpPeriodic",
             Self::TcpConnectionEnd => "TcpConnectionEnd",
             Self::NotSet => "NotSet",
+        }
+    }
+
+    /// Of the enum in Envoy's API, which filters name.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        match self {
+            Self::NotSet => 0,
+            Self::TcpUpstreamConnected => 1,
+            Self::TcpPeriodic => 2,
+            Self::TcpConnectionEnd => 3,
+            Self::DownstreamEnd => 6,
+            Self::TcpConnectionStart => 14,
         }
     }
 }

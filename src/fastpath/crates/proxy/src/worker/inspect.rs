@@ -281,7 +281,12 @@ fn step(inspection: &mut Inspection, accepted: &mut Accepted) -> Step {
 /// Reads until the filters know.
 fn read_on(i: &mut Inspecting, scratch: &mut Scratch) -> Progress {
     while i.accepted.readable {
-        match i.accepted.io.read(scratch) {
+        // What no filter looks at waits in the socket.
+        let enough = i
+            .inspection
+            .read_at_most(&i.accepted.listener.config.filters);
+        let missing = enough.saturating_sub(i.accepted.bytes.len()).max(1);
+        match i.accepted.io.read_at_most(missing, scratch) {
             Input::Data { bytes, drained } => {
                 i.accepted.bytes.extend_from_slice(bytes);
                 if drained && !i.accepted.peer_closed {

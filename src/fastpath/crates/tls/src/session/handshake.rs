@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use proto::client_hello::{ClientHello, Finder, Found, MAX_BYTES};
+use proto::client_hello::{ClientHello, Finder, Found};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 use rustls::server::UnbufferedServerConnection;
@@ -30,6 +30,8 @@ const MAX_PENDING: usize = (1 << 16) + 2 * (HEADER + MAX_BODY);
 const HANDSHAKE_RECORD: u8 = 22;
 /// A fatal `handshake_failure` before anything is encrypted (RFC 8446 §5.1, §6).
 const HANDSHAKE_FAILURE: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+/// A fatal `illegal_parameter`, which is what BoringSSL says of messages that are too long.
+const ILLEGAL_PARAMETER: &[u8] = &[21, 3, 3, 0, 2, 2, 47];
 const SERVER_HELLO: u8 = 2;
 
 pub(super) struct Handshake {
@@ -215,11 +217,15 @@ impl Handshake {
         if self.pending.len() < HEADER {
             return Ok(false);
         }
-        let message = match finder.look(&self.pending, MAX_BYTES) {
+        let message = match finder.look(&self.pending, MAX_PENDING) {
             Found::NeedMore => return Ok(false),
             Found::Message(message) => Some(message),
+            Found::TooLarge => {
+                out.extend_from_slice(ILLEGAL_PARAMETER);
+                return Err(TlsError::protocol(reason::EXCESSIVE_MESSAGE_SIZE));
+            }
             // What cannot be read goes to rustls, whose error it is.
-            Found::TooLarge | Found::NotTls => None,
+            Found::NotTls => None,
         };
         if let Some(reason) = plaintext_http(&self.pending) {
             return Err(TlsError::protocol(reason));

@@ -131,6 +131,27 @@ fn floods_are_cut() {
     assert!(error.reason().contains("TOO_MANY_KEY_UPDATES"), "{error}");
 }
 
+/// In records of a byte each, of which BoringSSL takes any number: memory has an end.
+#[test]
+fn a_client_hello_without_end_is_cut() {
+    let ca = Ca::new("ca");
+    let mut session = server(&downstream(&[&ca.leaf(&["a.test"])])).session(None, None);
+    let message = [&[1, 0, 0xff, 0xff][..], &[3; 0xffff]].concat();
+    let (mut plain, mut out) = (Vec::new(), Vec::new());
+    let mut taken = 0;
+    let error = loop {
+        let byte = message[taken];
+        let result = session.receive(&mut [22, 3, 1, 0, 1, byte], &mut plain, &mut out);
+        match result {
+            Ok(_) => taken += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.reason().contains("EXCESSIVE_MESSAGE_SIZE"), "{error}");
+    assert!(taken > 16_384 && taken < 17_500, "{taken}");
+    assert_eq!(out, [21, 3, 3, 0, 2, 2, 47]);
+}
+
 #[test]
 fn messages_that_have_no_place() {
     use TlsVersion::{V1_2, V1_3};

@@ -27,6 +27,10 @@ pub(super) fn passes(filter: &Filter, ctx: &LogContext<'_>, random: &mut u64) ->
             let bit = 1_u32.checked_shl(u32::try_from(grpc_status(ctx)).unwrap_or(u32::MAX));
             (statuses & bit.unwrap_or(0) != 0) != *exclude
         }
+        Filter::LogType { types, exclude } => {
+            let bit = 1_u32.checked_shl(info.log_type.number());
+            (types & bit.unwrap_or(0) != 0) != *exclude
+        }
         Filter::Header(matcher) => header_matches(matcher, ctx.request),
         Filter::Runtime { millionths } => next(random) % 1_000_000 < u64::from(*millionths),
         Filter::And(all) => all.iter().all(|filter| passes(filter, ctx, random)),

@@ -245,6 +245,15 @@ fn filters_choose() {
         }
     ));
     assert!(passes(200, &Filter::NotHealthCheck));
+    for (types, exclude, expected) in [
+        (1 << 6, false, true),
+        (1 << 3, false, false),
+        (1 << 3 | 1 << 6, true, false),
+        (0, true, true),
+    ] {
+        let filter = Filter::LogType { types, exclude };
+        assert_eq!(passes(200, &filter), expected, "{filter:?}");
+    }
     assert!(passes(200, &Filter::ResponseFlag { flags: 0 }));
     assert!(passes(
         200,

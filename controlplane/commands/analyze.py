@@ -19,7 +19,8 @@ from controlplane.analysis.codes import Level
 from controlplane.analysis.finding import Finding
 from controlplane.analysis.load import Loaded, load
 from controlplane.commands import common, inputs
-from controlplane.commands.common import CommandError, Parser
+from controlplane.commands.arguments import Parser
+from controlplane.commands.common import CommandError
 from controlplane.resources.mesh_config import MeshConfig, apply
 from controlplane.sources import document, text
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
@@ -97,7 +98,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
         const=True,
         help="else on a terminal",
     )
-    add("--use-kube", metavar="false", type=_no_cluster, help="as with istioctl: files only")
+    add("-R", "--recursive", action="store_true", help="as with istioctl; folders always are")
+    add("-k", "--use-kube", metavar="false", type=_no_cluster, help="as with istioctl: files only")
     options = parser.parse_args(argv)
     if not options.files and not options.list_analyzers:
         parser.error("no files; name a file or a folder (- is the standard input)")
@@ -181,7 +183,7 @@ def _files(names: Iterable[str]) -> Iterator[document.Contents]:
 def _mesh(file: str | None) -> MeshConfig | None:
     if file is None:
         return None
-    ((path, data),) = inputs.files(file, recursive=False)
+    path, data = inputs.one_file(file)
     found = text.read(data.decode(errors="replace"), path)
     if isinstance(found, str):
         raise CommandError(f"{path}: MeshConfig: {found}")
@@ -223,7 +225,8 @@ def _write(findings: list[Finding], loaded: Loaded, options: argparse.Namespace)
     elif shown:
         colour = options.color
         if colour is None:
-            colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+            terminal = sys.stdout is not None and sys.stdout.isatty()
+            colour = terminal and os.environ.get("TERM") != "dumb"
         common.tell(report.lines(shown, place, colour=colour))
     if not shown:
         common.say(_nothing_found(loaded, ", ".join(options.files)))

@@ -25,7 +25,9 @@ def main(argv: list[str], kinds: Kinds | None = None) -> int:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = common.parser("get", "Show the objects in the folder of configuration.")
-    parser.add_argument("what", nargs="+", metavar="KIND [NAME]", help="or KIND,KIND or KIND/NAME")
+    parser.add_argument(
+        "what", nargs="+", metavar="KIND [NAME]", help="or KIND,KIND or KIND/NAME or all"
+    )
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
     parser.add_argument(
         "-o",

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from controlplane.commands import client, common, output
 from controlplane.commands.aligned import aligned, one_line, said
+from controlplane.commands.arguments import Parser
 from controlplane.commands.common import CommandError
 from controlplane.commands.table import age
 
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = common.Parser(
+    parser = Parser(
         prog="mesh status",
         description="Who is connected, and what each has acknowledged or refused.",
         allow_abbrev=False,

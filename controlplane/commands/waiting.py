@@ -64,7 +64,14 @@ class Wait:
             left = max(0.0, deadline - time.monotonic())
             version = "" if one.outcome == "deleted" else one.version
             query = {"key": "/".join(one.key), "version": version, "timeout": f"{left:.3f}"}
-            answer = self._control.ask("/api/v1/wait", query, left + _SLACK)
+            try:
+                answer = self._control.ask("/api/v1/wait", query, left + _SLACK)
+            except KeyboardInterrupt:
+                common.say(
+                    "interrupted: what is written stays and goes on its way; `mesh status` says how"
+                    " far it is"
+                )
+                raise
             code |= self._say(one, answer, folder)
         return code
 

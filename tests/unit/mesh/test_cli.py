@@ -20,10 +20,25 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "proxy" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("argv", "says"), [([], "no command"), (["x"], "no command 'x'")])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "no command"),
+        (["x"], "there is no command 'x'\n"),
+        (["aply"], "there is no command 'aply'; did you mean apply?\n"),
+        (["help", "aply"], "there is no command 'aply'; did you mean apply?\n"),
+    ],
+)
 def test_a_wrong_command(capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
     assert cli.main(argv) == 1
     assert says in capsys.readouterr().err
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["help", "apply"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("usage: mesh apply ")
 
 
 def test_proxy_gets_the_rest(capsys: pytest.CaptureFixture[str]) -> None:

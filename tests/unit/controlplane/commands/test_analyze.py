@@ -173,4 +173,4 @@ def test_wrong_flags(argv: list[str], reason: str, capsys: pytest.CaptureFixture
 
 
 def test_istioctls_flag_for_files_is_taken() -> None:
-    assert main(["--use-kube=false", "--color=false", "good.yaml"]) == 0
+    assert main(["-k=false", "-R", "--color=false", "good.yaml"]) == 0

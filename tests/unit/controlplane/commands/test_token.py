@@ -67,7 +67,8 @@ def test_a_file_that_is_there_costs_no_token(
         (("--label", "x"), "--service, --version, --label: 'x' is no label; write KEY=VALUE"),
         (("--label", "x=a,b"), "is no value of a label"),
         (("--service", "a/b"), "is no value of a label"),
-        (("-n", "A B"), "A B/default is no namespace and service account"),
+        (("--service-account", "A B"), "--service-account 'A B': is no name: a-z, 0-9"),
+        (("-n", "A B"), "--namespace 'A B': is no name: a-z, 0-9"),
     ],
 )
 def test_what_is_wrong(

@@ -82,7 +82,10 @@ class Wait:
             end = "it is gone from all" if one.outcome == "deleted" else "all have it"
             meanwhile = f"; {text}" if text else ""
             told, proxies = answer["told"], answer["proxies"]
-            common.tell(f"{name}: {told} of {proxies} proxies concerned, {end}{meanwhile}")
+            whom = f"{told} of {proxies} proxies concerned, {end}"
+            if not proxies:
+                whom = "no proxy is connected"
+            common.tell(f"{name}: {whom}{meanwhile}")
             return 0
         if state == "REFUSED":
             common.say(f"{name}: the control plane refuses it:\n{text}")

@@ -103,15 +103,16 @@ def _state(kind: Any) -> str:
 
 
 def _say_errors(proxies: list[Any]) -> None:
-    lines = [
-        f"{one['proxy']} {name.upper()}: {said(kind['text'])}"
-        for one in proxies
-        for name, kind in one["types"].items()
-        if kind["state"] == "ERROR"
-    ]
-    if lines:
-        print("\nRefused by proxies:")
-        print("\n".join(f"  {line}" for line in lines))
+    for state, title in (("ERROR", "Refused by proxies:"), ("STALE", "Late:")):
+        lines = [
+            f"{one['proxy']} {name.upper()}: {said(kind['text'])}"
+            for one in proxies
+            for name, kind in one["types"].items()
+            if kind["state"] == state and kind["subscribed"]
+        ]
+        if lines:
+            print(f"\n{title}")
+            print("\n".join(f"  {line}" for line in lines))
 
 
 def _say_unhealthy(proxies: list[Any]) -> None:

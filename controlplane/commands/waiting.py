@@ -45,15 +45,17 @@ def of(options: argparse.Namespace, *, dry: bool) -> Wait | None:
         raise CommandError(f"--timeout {text}: must be a duration up to 10m: 30s, 1m30s")
     control = client.Control(options.control)
     # Before anything is written: is there somebody to wait for?
-    control.ask("/api/v1/version")
-    return Wait(control, float(seconds))
+    now = control.ask("/api/v1/version")
+    return Wait(control, float(seconds), now.get("revision", -1))
 
 
 class Wait:
     """One wait, for all that a command has done."""
 
-    def __init__(self, control: client.Control, seconds: float) -> None:
+    def __init__(self, control: client.Control, seconds: float, since: int) -> None:
+        """`since`: the control plane's revision before anything was written."""
         self._control = control
+        self._since = since
         self._seconds = seconds
 
     def until(self, done: Sequence[Result], folder: str) -> int:
@@ -63,7 +65,12 @@ class Wait:
         for one in done:
             left = max(0.0, deadline - time.monotonic())
             version = "" if one.outcome == "deleted" else one.version
-            query = {"key": "/".join(one.key), "version": version, "timeout": f"{left:.3f}"}
+            query = {
+                "key": "/".join(one.key),
+                "version": version,
+                "since": str(self._since),
+                "timeout": f"{left:.3f}",
+            }
             try:
                 answer = self._control.ask("/api/v1/wait", query, left + _SLACK)
             except KeyboardInterrupt:

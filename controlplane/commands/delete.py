@@ -76,6 +76,8 @@ def _delete(options: argparse.Namespace, kinds: Kinds) -> int:
 def _named(options: argparse.Namespace, kinds: Kinds) -> list[tuple[Key, Kind]]:
     namespace = options.namespace or DEFAULT_NAMESPACE
     found: list[tuple[Key, Kind]] = []
+    if options.what == ["all"]:
+        raise CommandError("all is too much to delete; name the objects, or give -f FILE")
     for kind, names in naming.asked(options.what, kinds):
         if not names:
             raise CommandError(f"name the {kind.plural} to delete, or give -f FILE with them")

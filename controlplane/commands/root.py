@@ -28,6 +28,9 @@ def main(argv: list[str]) -> int:
             print(f"{one.subject.rfc4514_string()}: {what}, until {one.not_valid_after_utc:%FT%TZ}")
         if (done := stepped(directory)) is not None:
             print(f"A new root is under way: the next step (mesh root roll) {_from(done)}.")
+    except OSError as error:
+        print(f"mesh root: {error.filename or directory}: {error.strerror}", file=sys.stderr)
+        return 1
     except Unusable as error:
         print(f"mesh root: {error}", file=sys.stderr)
         return 1

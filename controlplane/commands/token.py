@@ -37,8 +37,8 @@ def main(argv: list[str]) -> int:
                 " and '.', 253 characters at most"
             )
     state = state_folder(options.state)
-    is_new = not (state / "ca").exists()
     try:
+        is_new = not (state / "ca").exists()
         # Before there is a token that nobody would have.
         if options.output != "-" and os.path.lexists(options.output):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)

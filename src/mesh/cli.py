@@ -52,8 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_output()
         return 1
     except OSError as error:
-        # Of a file that a command works with, the command has said it.
-        if error.filename is not None or error.errno not in _UNWRITABLE:
+        if error.filename is not None:
+            # Whatever a command has not foreseen of its files is nobody's mistake but theirs.
+            print(f"mesh: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 1
+        if error.errno not in _UNWRITABLE:
             raise
         _give_up_output()
         print(f"mesh: the output cannot be written: {error.strerror}", file=sys.stderr)

@@ -77,6 +77,13 @@ def test_files_that_a_shell_has_listed(config: Config, tmp_path: Path) -> None:
     assert said == 'route.test.mesh "one" deleted\nzone.test.mesh "z" deleted\n'
 
 
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(config: Config) -> None:
+    config.root.write_text("")
+    said, error = config.mesh("get", "all", code=1)
+    assert said == ""
+    assert f"Warning: {config.root}:1: folder: cannot be read: Not a directory" in error
+
+
 def test_nothing_is_written_if_one_is_wrong(config: Config) -> None:
     bad = route("two") + "  hots: [x]\n"
     said, error = config.mesh("apply", "-f", "-", text=route("one") + "---\n" + bad, code=1)
@@ -103,6 +110,7 @@ def test_nothing_is_written_if_one_is_wrong(config: Config) -> None:
         (["get", "routes", "one", "-A"], "", "-A shows all; give no names with it"),
         (["get", ","], "", "name a kind"),
         (["delete", "routes"], "", "name the routes to delete"),
+        (["delete", "all"], "", "all is too much to delete; name the objects, or give -f FILE"),
         (["delete"], "", "give KIND NAME, or -f FILE\nusage: mesh delete"),
         (["delete", "rt", "one", "-f", "-"], "", "give KIND NAME, or -f FILE"),
         (["delete", "rt", "one"], "", 'routes.test.mesh "one" not found in namespace default ('),

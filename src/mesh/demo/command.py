@@ -34,7 +34,7 @@ _PORTS = {
 
 def main(argv: list[str]) -> int:
     """Exit code 0 if every check was good."""
-    parser = argparse.ArgumentParser(prog="mesh demo", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="mesh demo", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--once", action="store_true", help="end after the last check")
     parser.add_argument(
         "--examples", type=Path, default=Path("examples"), help="the folder (default: ./examples)"

@@ -56,6 +56,17 @@ def test_commands_of_the_control_plane_get_the_rest(
     assert f"usage: mesh {command}" in capsys.readouterr().err
 
 
+def test_files_that_nobody_thought_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> int:
+        raise PermissionError(13, "Permission denied", "/x")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["get", "vs"]) == 1
+    assert capsys.readouterr().err == "mesh: /x: Permission denied\n"
+
+
 #: Each of these costs the sidecar between 0.3 and 30 MB.
 HEAVY = {
     "argparse",

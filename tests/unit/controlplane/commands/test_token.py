@@ -78,6 +78,14 @@ def test_what_is_wrong(
     assert why in capsys.readouterr().err
 
 
+def test_a_state_that_cannot_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = "x" * 300
+    assert token.main(["create", "--state", state, "-o", str(tmp_path / "a.join")]) == 1
+    assert capsys.readouterr().err.endswith(f"/{state}/ca: File name too long\n")
+
+
 def test_a_place_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "state").write_text("")
     assert made(tmp_path) == 1

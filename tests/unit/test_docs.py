@@ -86,6 +86,31 @@ def test_make_targets_that_are_named_exist(name: str) -> None:
     assert used <= targets
 
 
+def test_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    """Where both have them in the same unit."""
+    table = (ROOT / "README.md").read_text().partition("The other protocols, measured")[2]
+    rows = [
+        line for line in table.partition("\n\nThe control plane")[0].splitlines() if "|" in line
+    ]
+    rows = [line.partition(" | ")[2] for line in rows if "idle connection" not in line]
+    figures = {one for line in rows for one in re.findall(r"\d[\d,.]*\d", line)}
+    measured = set(re.findall(r"\d[\d,.]*\d", (ROOT / "docs/benchmarks.md").read_text()))
+    assert len(figures) > 20
+    assert figures - measured == set()
+
+
+def test_the_demo_prints_what_the_readme_shows() -> None:
+    shown = (ROOT / "README.md").read_text().partition("What `make demo` prints")[2]
+    shown = shown.split("```")[1]
+    tour = (ROOT / "src/mesh/demo/tour.py").read_text()
+    steps = re.findall(r"(?m)^\d+\. (.+)$", shown)
+    assert len(steps) == 6
+    assert [one for one in steps if f'step("{one}")' not in tour] == []
+    files = re.findall(r"mesh apply -f bookinfo/(\S+)", shown)
+    assert files
+    assert [one for one in files if f'"{one}"' not in tour] == []
+
+
 def _sections(text: str) -> set[str]:
     """The anchors that GitHub gives to headings."""
     headings = re.findall(r"(?m)^#+ (.+)$", text)

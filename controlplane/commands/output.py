@@ -16,7 +16,7 @@ def add_flag(parser: argparse.ArgumentParser, default: str = "table") -> None:
         default=default,
         type=_without_other_names,
         choices=("table", "json", "yaml"),
-        help=f"how ({default})",
+        help=f"how ({default}; short is table)",
     )
 
 

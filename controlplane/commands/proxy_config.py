@@ -73,9 +73,12 @@ _PLAIN_FILTERS: Final = {
     "cluster": "of this cluster",
 }
 _CHOICES: Final = {
-    "direction": ("inbound", "outbound"),
-    "status": ("healthy", "unhealthy", "draining", "timeout", "degraded", "unknown"),
-    "type": ("http", "tcp", "http+tcp", "unknown"),
+    "direction": (("inbound", "outbound"), "of traffic"),
+    "status": (
+        ("healthy", "unhealthy", "draining", "timeout", "degraded", "unknown"),
+        "endpoints of this health",
+    ),
+    "type": (("http", "tcp", "http+tcp", "unknown"), "listeners for this"),
 }
 _FILTERS: Final = ("address", "port", "fqdn", "subset", "name", "cluster", *_CHOICES)
 
@@ -106,8 +109,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
     for flag, what in _PLAIN_FILTERS.items():
         parser.add_argument(f"--{flag}", metavar="X", default="", help=what)
     parser.add_argument("--port", metavar="N", type=_port, help="of this port")
-    for flag, choices in _CHOICES.items():
-        parser.add_argument(f"--{flag}", type=str.lower, choices=choices, default="")
+    for flag, (choices, what) in _CHOICES.items():
+        parser.add_argument(f"--{flag}", type=str.lower, choices=choices, default="", help=what)
     output.add_flag(parser)
     client.add_flag(parser)
     options = parser.parse_args(argv)

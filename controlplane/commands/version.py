@@ -27,7 +27,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--remote", action="store_true", help="of the control plane and the proxies too"
     )
-    parser.add_argument("-s", "--short", action="store_true", help="numbers only")
+    parser.add_argument("-s", "--short", action="store_true", help="without the program's name")
     output.add_flag(parser)
     client.add_flag(parser)
     return parser.parse_args(argv)

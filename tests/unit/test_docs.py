@@ -56,6 +56,16 @@ def test_files_that_are_named_are_there(name: str) -> None:
     assert lost == []
 
 
+def test_the_map_is_of_this_country() -> None:
+    """In ARCHITECTURE.md a name with a slash in it is a module, a folder or a file."""
+    text = re.sub(r"(?ms)^```.*?^```", "", (ROOT / "ARCHITECTURE.md").read_text())
+    places = {f"/{one}" for path in _files() for one in (path, *map(str, Path(path).parents))}
+    places |= {str(Path(one).with_suffix("")) for one in places if Path(one).suffix}
+    named = [one.rstrip("/") for one in re.findall(r"`(\w[\w./-]*/[\w./-]*)`", text)]
+    assert len(named) > 30
+    assert [one for one in named if not any(at.endswith(f"/{one}") for at in places)] == []
+
+
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md"])
 def test_lists_are_counted_without_a_gap(name: str) -> None:
     before = 0

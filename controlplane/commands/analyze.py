@@ -1,4 +1,5 @@
-"""`mesh analyze FILE...`: what is wrong between resources, without a mesh that runs.
+"""`mesh analyze [FILE...]`: what is wrong between resources, in files or in the folder of
+configuration; no mesh needs to run.
 
 Flags, output and exit codes are istioctl's.
 """
@@ -21,6 +22,7 @@ from controlplane.analysis.load import Loaded, load
 from controlplane.commands import common, inputs
 from controlplane.commands.arguments import Parser
 from controlplane.commands.common import CommandError
+from controlplane.commands.flags import DEFAULT_CONFIG, config_folder
 from controlplane.resources.mesh_config import MeshConfig, apply
 from controlplane.sources import document, text
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
@@ -41,12 +43,22 @@ def main(argv: list[str], kinds: Kinds | None = None) -> int:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="mesh analyze",
-        description="Find what is wrong between resources, offline.",
+        description="Find what is wrong between resources: in files, or in what was applied.",
         epilog=f"Exit code: 0, {FOUND} (found), {UNREADABLE} (a file cannot be read), 1.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("files", metavar="FILE", nargs="*", help="a file, a folder (with those below), or -")
+    add(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a file, a folder (with those below), or -; else the folder of configuration",
+    )
+    add(
+        "--config",
+        metavar="DIR",
+        help=f"the folder of configuration (else $MESH_CONFIG, else {DEFAULT_CONFIG})",
+    )
     add("-o", "--output", choices=("log", "json", "yaml"), default="log", help="how it is written")
     levels = "|".join(_LEVELS)
     add(
@@ -101,8 +113,10 @@ def _options(argv: list[str]) -> argparse.Namespace:
     add("-R", "--recursive", action="store_true", help="as with istioctl; folders always are")
     add("-k", "--use-kube", metavar="false", type=_no_cluster, help="as with istioctl: files only")
     options = parser.parse_args(argv)
-    if not options.files and not options.list_analyzers:
-        parser.error("no files; name a file or a folder (- is the standard input)")
+    if options.files and options.config is not None:
+        parser.error("--config is a folder that is analyzed where no files are named")
+    if not options.files:
+        options.files = [str(config_folder(options.config))]
     return options
 
 

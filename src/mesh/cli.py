@@ -19,7 +19,7 @@ USAGE = """usage: mesh COMMAND [flags]
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
   apply     write configuration: mesh apply -f FILE (- is the standard input)
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
-  analyze   find what is wrong in files of configuration: mesh analyze FILE|FOLDER
+  analyze   find what is wrong in what was applied, or in files: mesh analyze [FILE]
   delete    remove configuration: mesh delete virtualservice NAME
   status    who is connected, and what each has acknowledged or refused
   pc        what a sidecar holds: mesh proxy-config routes NAME (-o json, -f DUMP)

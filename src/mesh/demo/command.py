@@ -116,7 +116,7 @@ def _stay(stage: Stage, town: Town) -> None:
             "   mesh apply -f bookinfo/reviews-v1.yaml --wait\n"
             "   mesh status\n"
             "   mesh proxy-config routes productpage-v1 --fqdn reviews\n"
-            "   mesh analyze config\n"
+            "   mesh analyze\n"
             f"   curl -x http://127.0.0.1:{port['intern proxy']} http://ratings:9080/ratings/0\n"
             f"Logs of all programs and their sidecars: {folder}/*.log"
         )

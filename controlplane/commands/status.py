@@ -9,6 +9,8 @@ from controlplane.commands import client, common, output
 from controlplane.commands.aligned import aligned, one_line, said
 from controlplane.commands.arguments import Parser
 from controlplane.commands.common import CommandError
+from controlplane.commands.dumped.compare import compared
+from controlplane.commands.dumped.dump import DUMP, Dump
 from controlplane.commands.table import age
 
 #: In istioctl's order.
@@ -155,7 +157,20 @@ def _one(control: client.Control, options: argparse.Namespace) -> int:
         print(aligned(rows), end="")
         for kind in _ordered(one):
             _say_type(kind, one["types"][kind], answer["resources"].get(kind, {}))
+        _compare(one, answer["resources"])
     return 0
+
+
+def _compare(one: Any, sent: Any) -> None:
+    """Whether it holds what it was sent, by its own word."""
+    if not one["admin"]:
+        return
+    try:
+        dump = Dump(client.admin(one["admin"], DUMP, one["proxy"]), one["proxy"])
+    except CommandError as error:
+        common.say(f"\nWhat it holds is not known: {error}")
+        return
+    print("".join(f"\n{one_line(line)}" for line in compared(sent, dump)))
 
 
 def _say_type(name: str, kind: Any, resources: dict[str, str]) -> None:

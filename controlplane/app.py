@@ -15,7 +15,8 @@ from controlplane import garbage
 from controlplane.ca.authority import Unusable
 from controlplane.ca.proofs import Invalid
 from controlplane.ca.rejoin import GRACE
-from controlplane.commands.flags import DEFAULT_STATE, config_folder, state_folder
+from controlplane.commands.arguments import Parser
+from controlplane.commands.flags import DEFAULT_CONFIG, DEFAULT_STATE, config_folder, state_folder
 from controlplane.control import Control, Settings
 from controlplane.resources.schema import parse_duration
 from controlplane.xds.options import Debounce
@@ -34,6 +35,8 @@ def main(argv: list[str]) -> int:
         stream=sys.stderr,
     )
     try:
+        for flag in ("secure", "join", "debug", "plaintext"):
+            _check_address(f"--{flag}-address", getattr(options, f"{flag}_address"))
         settings = Settings(
             config=config_folder(options.config),
             state=state_folder(options.state),
@@ -49,10 +52,22 @@ def main(argv: list[str]) -> int:
         )
         garbage.look_rarely()
         asyncio.run(_serve(settings))
-    except (OSError, RuntimeError, ValueError, Unusable, Invalid) as error:
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"mesh control: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except (RuntimeError, ValueError, Unusable, Invalid) as error:
         print(f"mesh control: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _check_address(flag: str, text: str) -> None:
+    """`HOST:PORT`, a unix socket, or "" for none. Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else -1
+    if text and not text.startswith("unix:") and not (host and 0 <= number <= 65535):
+        raise ValueError(f"{flag} {text}: write HOST:PORT, as in 127.0.0.1:15012")
 
 
 async def _serve(settings: Settings) -> None:
@@ -93,14 +108,20 @@ def _debounce(after: str, most: str) -> Debounce:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mesh control",
         description="The control plane: Istio's configuration in, xDS and certificates out.",
         allow_abbrev=False,
     )
-    parser.add_argument("--config", metavar="DIR", help="the folder of configuration")
     parser.add_argument(
-        "--state", metavar="DIR", help=f"keys, tokens, audit log (else {DEFAULT_STATE})"
+        "--config",
+        metavar="DIR",
+        help=f"the folder of configuration (else $MESH_CONFIG, else {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        help=f"keys, tokens, audit log (else $MESH_STATE, else {DEFAULT_STATE})",
     )
     parser.add_argument(
         "--secure-address",
@@ -156,6 +177,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
         help="but no later than this after the first (%(default)s)",
     )
     parser.add_argument(
-        "--log-level", default="info", choices=("debug", "info", "warning", "error")
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="how much is logged, on stderr (%(default)s)",
     )
     return parser.parse_args(argv)

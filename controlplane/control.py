@@ -296,12 +296,22 @@ def _lines(before: str, complaints: tuple[Refused, ...]) -> dict[str, None]:
 
 
 def _file(path: Path | None) -> MeshConfig:
+    """Raises OSError, ValueError."""
     if path is None:
         return MeshConfig()
-    found = _overlaid(path.read_text(encoding="utf-8"), MeshConfig(), str(path))
-    if found is None:
-        raise ValueError(f"{path}: is no MeshConfig (the log says why)")
-    return found
+    inner = read_inside(path.read_text(encoding="utf-8", errors="surrogateescape"), str(path))
+    if isinstance(inner, str):
+        raise ValueError(f"{path}: is no MeshConfig: {inner}")
+    chosen, problems = mesh_config.apply({} if inner is None else inner.value)
+    lines = [
+        f"{path}:{inner.line_of(one.path) if inner is not None else 1}: {one.path}: {one.reason}"
+        for one in problems
+    ]
+    if chosen is None:
+        raise ValueError("\n".join(lines))
+    for line in lines:
+        _LOG.warning("%s", line)
+    return chosen
 
 
 def _warned_of(path: Path | None) -> tuple[Refused, ...]:

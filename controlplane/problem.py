@@ -32,10 +32,10 @@ class Problem:
     lines_below: int = 0
 
 
-def shown(value: object) -> str:
+def shown(value: object, most: int = 60) -> str:
     """A value of the user's, short enough for a message."""
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 class Refused(Exception):

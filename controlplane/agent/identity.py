@@ -173,6 +173,8 @@ class Identity:
             return (
                 f"the control plane's certificate is not good now; look at the clocks ({details})"
             )
+        if _NOBODY in details:
+            return f"nobody answers; is `mesh control` running? It is waited for ({details})"
         return details
 
     def _way_out(self) -> str:
@@ -267,6 +269,8 @@ class Identity:
         return _credentials(private, list(response.cert_chain))
 
 
+#: What gRPC says where no port is open.
+_NOBODY = "Connection refused"
 #: What BoringSSL calls it when a certificate is of none of the roots, or of another time.
 _OTHER_ROOT = (
     "unable to get local issuer certificate",

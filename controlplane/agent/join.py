@@ -53,7 +53,7 @@ def read(path: Path) -> Join:
         fields = json.loads(path.read_bytes())
     except OSError as error:
         raise BadJoin(f"{path}: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadJoin(f"{path}: is no JSON; make a join file with `mesh token create`") from None
     names = set(Join.__dataclass_fields__)
     if not isinstance(fields, dict) or set(fields) != names:

@@ -38,7 +38,7 @@ _E, _W, _I = Level.ERROR, Level.WARNING, Level.INFO
 INTERNAL_ERROR = Code("IST0001", "InternalError", _E, "Internal error: {detail}")
 DEPRECATED = Code("IST0002", "Deprecated", _W, "Deprecated: {detail}")
 REFERENCED_RESOURCE_NOT_FOUND = Code(
-    "IST0101", "ReferencedResourceNotFound", _E, 'Referenced {what} not found: "{name}"'
+    "IST0101", "ReferencedResourceNotFound", _E, 'Referenced {what} not found: "{name}"{hint}'
 )
 NAMESPACE_NOT_INJECTED = Code(
     "IST0102",

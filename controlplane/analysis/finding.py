@@ -21,7 +21,7 @@ class Finding:
 
     @property
     def message(self) -> str:
-        return self.code.text.format_map(self.arguments)
+        return self.code.text.format_map({"hint": "", **self.arguments})
 
     @property
     def origin(self) -> str:

@@ -81,6 +81,12 @@ class Hosts:
                 return service
         return None
 
+    def names(self, namespace: str) -> Iterator[str]:
+        """What there is for a resource of the namespace, in as few words as it takes."""
+        for scope, name in self._exact:
+            if scope in {ALL, namespace}:
+                yield name.removesuffix(f".{namespace}.{_DOMAIN}")
+
 
 def _all(collection: Collection) -> Iterator[tuple[str, str, Host]]:
     for one in collection.of("ServiceEntry"):

@@ -150,6 +150,8 @@ class Tokens:
                 options={"require": ["exp", "aud", "sub", "iss"]},
             )
         except jwt.PyJWTError as error:
+            if token.count(".") != 2:
+                raise Invalid(f"this is no token; {_ANOTHER}") from None
             raise Invalid(f"the service token is not valid: {error}") from None
         parts = str(claims["sub"]).split(":")
         if len(parts) != 4 or parts[:2] != ["system", "serviceaccount"]:

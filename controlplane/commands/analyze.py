@@ -1,4 +1,5 @@
-"""`mesh analyze FILE...`: what is wrong between resources, without a mesh that runs.
+"""`mesh analyze [FILE...]`: what is wrong between resources, in files or in the folder of
+configuration; no mesh needs to run.
 
 Flags, output and exit codes are istioctl's.
 """
@@ -19,7 +20,9 @@ from controlplane.analysis.codes import Level
 from controlplane.analysis.finding import Finding
 from controlplane.analysis.load import Loaded, load
 from controlplane.commands import common, inputs
-from controlplane.commands.common import CommandError, Parser
+from controlplane.commands.arguments import Parser
+from controlplane.commands.common import CommandError
+from controlplane.commands.flags import DEFAULT_CONFIG, config_folder
 from controlplane.resources.mesh_config import MeshConfig, apply
 from controlplane.sources import document, text
 from controlplane.sources.reader import DEFAULT_NAMESPACE, Kinds
@@ -40,12 +43,22 @@ def main(argv: list[str], kinds: Kinds | None = None) -> int:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="mesh analyze",
-        description="Find what is wrong between resources, offline.",
+        description="Find what is wrong between resources: in files, or in what was applied.",
         epilog=f"Exit code: 0, {FOUND} (found), {UNREADABLE} (a file cannot be read), 1.",
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("files", metavar="FILE", nargs="*", help="a file, a folder (with those below), or -")
+    add(
+        "files",
+        metavar="FILE",
+        nargs="*",
+        help="a file, a folder (with those below), or -; else the folder of configuration",
+    )
+    add(
+        "--config",
+        metavar="DIR",
+        help=f"the folder of configuration (else $MESH_CONFIG, else {DEFAULT_CONFIG})",
+    )
     add("-o", "--output", choices=("log", "json", "yaml"), default="log", help="how it is written")
     levels = "|".join(_LEVELS)
     add(
@@ -97,10 +110,13 @@ def _options(argv: list[str]) -> argparse.Namespace:
         const=True,
         help="else on a terminal",
     )
-    add("--use-kube", metavar="false", type=_no_cluster, help="as with istioctl: files only")
+    add("-R", "--recursive", action="store_true", help="as with istioctl; folders always are")
+    add("-k", "--use-kube", metavar="false", type=_no_cluster, help="as with istioctl: files only")
     options = parser.parse_args(argv)
-    if not options.files and not options.list_analyzers:
-        parser.error("no files; name a file or a folder (- is the standard input)")
+    if options.files and options.config is not None:
+        parser.error("--config is a folder that is analyzed where no files are named")
+    if not options.files:
+        options.files = [str(config_folder(options.config))]
     return options
 
 
@@ -181,7 +197,7 @@ def _files(names: Iterable[str]) -> Iterator[document.Contents]:
 def _mesh(file: str | None) -> MeshConfig | None:
     if file is None:
         return None
-    ((path, data),) = inputs.files(file, recursive=False)
+    path, data = inputs.one_file(file)
     found = text.read(data.decode(errors="replace"), path)
     if isinstance(found, str):
         raise CommandError(f"{path}: MeshConfig: {found}")
@@ -223,7 +239,8 @@ def _write(findings: list[Finding], loaded: Loaded, options: argparse.Namespace)
     elif shown:
         colour = options.color
         if colour is None:
-            colour = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+            terminal = sys.stdout is not None and sys.stdout.isatty()
+            colour = terminal and os.environ.get("TERM") != "dumb"
         common.tell(report.lines(shown, place, colour=colour))
     if not shown:
         common.say(_nothing_found(loaded, ", ".join(options.files)))

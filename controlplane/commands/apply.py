@@ -31,7 +31,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
         "-f",
         "--filename",
         metavar="FILE",
-        action="append",
+        nargs="+",
+        action="extend",
         required=True,
         help="a file, a folder of files, or - for the standard input; may be given again",
     )

@@ -51,7 +51,7 @@ class Control:
         """A value. Raises CommandError."""
         target = f"{path}?{urlencode(query)}" if query else path
         try:
-            status, body = _get(self._host, self._port, target, seconds)
+            status, body = _exchange("GET", self._host, self._port, target, seconds)
         except (OSError, http.client.HTTPException) as error:
             raise CommandError(
                 f"the control plane does not answer at {self.url} ({_why(error)}); is"
@@ -67,6 +67,23 @@ class Control:
 
 def admin(address: str, path: str, whose: str) -> Any:
     """What a sidecar's admin port answers, `HOST:PORT` on this machine. Raises CommandError."""
+    status, body = _admin("GET", address, path, whose)
+    if status != 200:
+        raise CommandError(f"the admin port of {whose} ({address}) answers {status} to {path}")
+    return _parsed(body, f"the admin port of {whose} ({address})")
+
+
+def post(address: str, path: str, whose: str) -> str:
+    """Has a sidecar's admin port do something; what it says of it. Raises CommandError."""
+    status, body = _admin("POST", address, path, whose)
+    said = body.decode(errors="replace")
+    if status != 200:
+        first = said.partition("\n")[0].strip()[:500] or f"answers {status}"
+        raise CommandError(f"the admin port of {whose} ({address}): {first}")
+    return said
+
+
+def _admin(method: str, address: str, path: str, whose: str) -> tuple[int, bytes]:
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not _is_loopback(host) or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -76,20 +93,17 @@ def admin(address: str, path: str, whose: str) -> Any:
             " asked: use -f with a dump"
         )
     try:
-        status, body = _get(host, int(port), path, _SECONDS)
+        return _exchange(method, host, int(port), path, _SECONDS)
     except (OSError, http.client.HTTPException) as error:
         raise CommandError(
             f"the admin port of {whose} ({address}) does not answer: {_why(error)}"
         ) from None
-    if status != 200:
-        raise CommandError(f"the admin port of {whose} ({address}) answers {status} to {path}")
-    return _parsed(body, f"the admin port of {whose} ({address})")
 
 
-def _get(host: str, port: int, target: str, seconds: float) -> tuple[int, bytes]:
+def _exchange(method: str, host: str, port: int, target: str, seconds: float) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(host, port, timeout=seconds)
     with contextlib.closing(connection):
-        connection.request("GET", target)
+        connection.request(method, target)
         response = connection.getresponse()
         body = response.read(MOST + 1)
     if len(body) > MOST:

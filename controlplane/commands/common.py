@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
 
+from controlplane.commands.arguments import Parser
 from controlplane.commands.flags import DEFAULT_CONFIG, config_folder
 from controlplane.problem import Refused
 from controlplane.resources.resource import Key, Kind
@@ -17,14 +15,6 @@ from controlplane.sources.store import Store, StoreError
 
 class CommandError(Exception):
     """The command cannot go on; `str()` says why."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Wrong flags are exit code 1, as with kubectl."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}\n{self.format_usage()}", end="", file=sys.stderr)
-        raise SystemExit(1)
 
 
 def parser(name: str, description: str) -> Parser:
@@ -56,15 +46,14 @@ def run(command: Callable[[], int]) -> int:
             raise
         for one in refused.exceptions if refused is not None else ():
             say(str(one))
-    except BrokenPipeError:
-        # Whoever reads has had enough; Python would complain again when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
 
 
 def say(message: str) -> None:
     """Tells what went wrong."""
-    print(message, file=sys.stderr)
+    # Without it `print` takes the output, which is for somebody else.
+    if sys.stderr is not None:
+        print(message, file=sys.stderr)
 
 
 def tell(message: str) -> None:

@@ -27,7 +27,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
         "-f",
         "--filename",
         metavar="FILE",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         help="the objects that are in a file, a folder of files, or - for the standard input",
     )
@@ -75,9 +76,11 @@ def _delete(options: argparse.Namespace, kinds: Kinds) -> int:
 def _named(options: argparse.Namespace, kinds: Kinds) -> list[tuple[Key, Kind]]:
     namespace = options.namespace or DEFAULT_NAMESPACE
     found: list[tuple[Key, Kind]] = []
+    if options.what == ["all"]:
+        raise CommandError("all is too much to delete; name the objects, or give -f FILE")
     for kind, names in naming.asked(options.what, kinds):
         if not names:
-            raise CommandError(f"name the {kind.plural} to delete")
+            raise CommandError(f"name the {kind.plural} to delete, or give -f FILE with them")
         where = namespace if kind.namespaced else ""
         found += [(Key(kind.name, where, name), kind) for name in names]
     return found

@@ -25,7 +25,9 @@ def main(argv: list[str], kinds: Kinds | None = None) -> int:
 
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = common.parser("get", "Show the objects in the folder of configuration.")
-    parser.add_argument("what", nargs="+", metavar="KIND [NAME]", help="or KIND,KIND or KIND/NAME")
+    parser.add_argument(
+        "what", nargs="+", metavar="KIND [NAME]", help="or KIND,KIND or KIND/NAME or all"
+    )
     parser.add_argument("-A", "--all-namespaces", action="store_true", help="of every namespace")
     parser.add_argument(
         "-o",
@@ -65,10 +67,9 @@ def _get(options: argparse.Namespace, kinds: Kinds) -> int:
     if found:
         _show(found, options, one_object=one_object)
     elif not code:
-        where = "" if options.all_namespaces else f" in {namespace} namespace"
-        common.say(f"No resources found{where}.")
-    _warn(store, {one.kind.name for one in asked})
-    return code
+        whole = options.all_namespaces or not any(one.kind.namespaced for one in asked)
+        common.say(f"No resources found{'' if whole else f' in {namespace} namespace'}.")
+    return code | _warn(store, {one.kind.name for one in asked})
 
 
 def _show(found: list[Stored], options: argparse.Namespace, *, one_object: bool) -> None:
@@ -92,8 +93,11 @@ def _show(found: list[Stored], options: argparse.Namespace, *, one_object: bool)
         print(text, end="", flush=True)
 
 
-def _warn(store: Store, kinds: set[str]) -> None:
-    """Of what is refused: what was asked for, and what nobody can tell."""
-    for one in store.refused():
+def _warn(store: Store, kinds: set[str]) -> int:
+    """Of what is refused: what was asked for, and what nobody can tell. Exit code 1 where a folder
+    could not be looked into: more may be there."""
+    refused = store.refused()
+    for one in refused:
         if one.kind in kinds or one.kind in {"document", "file", "folder"}:
             common.say(f"Warning: {one}")
+    return int(any(one.kind == "folder" for one in refused))

@@ -30,22 +30,40 @@ def documents(names: Iterable[str], *, recursive: bool) -> list[document.Documen
 
 
 def files(name: str, recursive: bool) -> Iterator[tuple[str, bytes]]:
-    """Names and contents of what one name stands for. Raises CommandError."""
-    most = document.Limits().bytes
-    if name == "-":
-        yield "standard input", sys.stdin.buffer.read(most + 1)
-    elif "://" in name:
-        raise CommandError(f"{name}: nothing is fetched; save it to a file, or pipe it to -f -")
-    elif os.path.isdir(name):
+    """Names and contents of what one name stands for. Raises CommandError, and ExceptionGroup of
+    Refused for folders that cannot be looked into."""
+    if name != "-" and os.path.isdir(name):
+        most = document.Limits().bytes
         for path in sorted(_below(name, recursive)):
             yield path, _read(path, most)
     else:
-        yield name, _read(name, most)
+        yield one_file(name)
+
+
+def one_file(name: str, most: int = document.Limits().bytes) -> tuple[str, bytes]:
+    """Name and contents of what is no folder, one byte more than `most` at most. Raises
+    CommandError."""
+    if name == "-":
+        if sys.stdin is None:
+            raise CommandError("standard input: is closed")
+        return "standard input", sys.stdin.buffer.read(most + 1)
+    if "://" in name:
+        raise CommandError(f"{name}: nothing is fetched; save it to a file, or pipe it to -f -")
+    try:
+        # Whatever somebody has named, a shell's `<(...)` for one.
+        with open(name, "rb") as file:
+            return name, file.read(most + 1)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}") from error
 
 
 def _below(folder: str, recursive: bool) -> Iterator[str]:
     if recursive:
-        for path in tree.walk(folder).files:
+        found = tree.walk(folder)
+        if found.unreadable:
+            # What was left out is not to be taken for what is not there.
+            raise ExceptionGroup("unreadable", list(found.unreadable.values()))
+        for path in found.files:
             yield os.path.join(folder, path)
         return
     try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from controlplane.commands.common import CommandError
 from controlplane.problem import shown
 from controlplane.resources.kinds import names
 from controlplane.resources.resource import Kind
 from controlplane.sources.reader import Kinds
+
+#: Every kind there is.
+_ALL: Final = "all"
 
 
 class Named(NamedTuple):
@@ -27,13 +30,13 @@ def find_kind(word: str, kinds: Kinds) -> Kind:
     if kind is not None:
         return kind
     near = difflib.get_close_matches(word.lower()[:100], by_word, n=1)
-    guess = f"; did you mean {near[0]}?" if near else ""
+    guess = f"did you mean {near[0]}? " if near else ""
     known = ", ".join(sorted({one.plural for one in kinds.values()}))
-    raise CommandError(f"there is no kind {shown(word)}{guess}; known are {known}")
+    raise CommandError(f"there is no kind {shown(word)}; {guess}known are {known}")
 
 
 def asked(words: list[str], kinds: Kinds) -> list[Named]:
-    """`KIND`, `KIND,KIND`, `KIND NAME...` or `KIND/NAME...`. Raises CommandError."""
+    """`KIND`, `KIND,KIND`, `KIND NAME...`, `KIND/NAME...` or `all`. Raises CommandError."""
     if any("/" in word for word in words):
         found: list[Named] = []
         for word in words:
@@ -43,6 +46,11 @@ def asked(words: list[str], kinds: Kinds) -> list[Named]:
             found.append(Named(find_kind(kind, kinds), (name,)))
         return found
     first, *objects = words
+    if first.lower() == _ALL:
+        if objects:
+            raise CommandError(f"{_ALL} is of every kind; give no names with it")
+        every = {kind.name: kind for kind in kinds.values()}
+        return [Named(kind, ()) for kind in every.values()]
     several = [find_kind(word, kinds) for word in first.split(",") if word]
     if not several:
         raise CommandError("name a kind")

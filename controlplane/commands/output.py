@@ -14,9 +14,15 @@ def add_flag(parser: argparse.ArgumentParser, default: str = "table") -> None:
         "-o",
         "--output",
         default=default,
+        type=_without_other_names,
         choices=("table", "json", "yaml"),
-        help=f"how ({default})",
+        help=f"how ({default}; short is table)",
     )
+
+
+def _without_other_names(how: str) -> str:
+    # istioctl's word.
+    return "table" if how == "short" else how
 
 
 def show(value: Any, how: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from controlplane.ca.authority import Unusable, load, roll, stepped
 from controlplane.ca.signing import DEFAULT_LIFE
+from controlplane.commands.arguments import Parser
 from controlplane.commands.flags import DEFAULT_STATE, state_folder
 
 
@@ -27,6 +28,9 @@ def main(argv: list[str]) -> int:
             print(f"{one.subject.rfc4514_string()}: {what}, until {one.not_valid_after_utc:%FT%TZ}")
         if (done := stepped(directory)) is not None:
             print(f"A new root is under way: the next step (mesh root roll) {_from(done)}.")
+    except OSError as error:
+        print(f"mesh root: {error.filename or directory}: {error.strerror}", file=sys.stderr)
+        return 1
     except Unusable as error:
         print(f"mesh root: {error}", file=sys.stderr)
         return 1
@@ -47,7 +51,7 @@ def _from(done: datetime) -> str:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mesh root",
         description="The roots that the mesh trusts. `mesh root roll` takes the next of three"
         " steps to a new one: it is trusted; it signs; the old one is trusted no more. Between"
@@ -59,7 +63,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
         "--now", action="store_true", help="do not wait until all have heard of the last step"
     )
     parser.add_argument(
-        "--state", metavar="DIR", help=f"the control plane's state folder (else {DEFAULT_STATE})"
+        "--state",
+        metavar="DIR",
+        help=f"the control plane's state folder (else $MESH_STATE, else {DEFAULT_STATE})",
     )
     parser.add_argument("--trust-domain", default="cluster.local", help="names a new root")
     return parser.parse_args(argv)

@@ -20,6 +20,7 @@ from controlplane.agent.ports import reserve
 from controlplane.agent.run import run
 from controlplane.ca import grants
 from controlplane.ca.names import is_name
+from controlplane.commands.arguments import Parser
 from controlplane.resources.rules.addresses import is_ip
 from controlplane.translation.names import parse_port
 
@@ -181,7 +182,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     if "--" in argv:
         place = argv.index("--")
         own, command = argv[:place], argv[place + 1 :]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mesh run",
         usage=_USAGE,
         description="Run a program with a sidecar. Its requests go through the HTTP proxy that"

@@ -7,7 +7,10 @@ from typing import Any, Final
 
 from controlplane.commands import client, common, output
 from controlplane.commands.aligned import aligned, one_line, said
+from controlplane.commands.arguments import Parser
 from controlplane.commands.common import CommandError
+from controlplane.commands.dumped.compare import compared
+from controlplane.commands.dumped.dump import DUMP, Dump
 from controlplane.commands.table import age
 
 #: In istioctl's order.
@@ -21,7 +24,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = common.Parser(
+    parser = Parser(
         prog="mesh status",
         description="Who is connected, and what each has acknowledged or refused.",
         allow_abbrev=False,
@@ -102,15 +105,16 @@ def _state(kind: Any) -> str:
 
 
 def _say_errors(proxies: list[Any]) -> None:
-    lines = [
-        f"{one['proxy']} {name.upper()}: {said(kind['text'])}"
-        for one in proxies
-        for name, kind in one["types"].items()
-        if kind["state"] == "ERROR"
-    ]
-    if lines:
-        print("\nRefused by proxies:")
-        print("\n".join(f"  {line}" for line in lines))
+    for state, title in (("ERROR", "Refused by proxies:"), ("STALE", "Late:")):
+        lines = [
+            f"{one['proxy']} {name.upper()}: {said(kind['text'])}"
+            for one in proxies
+            for name, kind in one["types"].items()
+            if kind["state"] == state and kind["subscribed"]
+        ]
+        if lines:
+            print(f"\n{title}")
+            print("\n".join(f"  {line}" for line in lines))
 
 
 def _say_unhealthy(proxies: list[Any]) -> None:
@@ -153,7 +157,20 @@ def _one(control: client.Control, options: argparse.Namespace) -> int:
         print(aligned(rows), end="")
         for kind in _ordered(one):
             _say_type(kind, one["types"][kind], answer["resources"].get(kind, {}))
+        _compare(one, answer["resources"])
     return 0
+
+
+def _compare(one: Any, sent: Any) -> None:
+    """Whether it holds what it was sent, by its own word."""
+    if not one["admin"]:
+        return
+    try:
+        dump = Dump(client.admin(one["admin"], DUMP, one["proxy"]), one["proxy"])
+    except CommandError as error:
+        common.say(f"\nWhat it holds is not known: {error}")
+        return
+    print("".join(f"\n{one_line(line)}" for line in compared(sent, dump)))
 
 
 def _say_type(name: str, kind: Any, resources: dict[str, str]) -> None:

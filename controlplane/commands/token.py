@@ -12,9 +12,11 @@ from pathlib import Path
 from controlplane.agent.join import Join
 from controlplane.ca import grants
 from controlplane.ca.authority import Unusable, load
+from controlplane.ca.names import is_name
 from controlplane.ca.proofs import Invalid
 from controlplane.ca.tokens import JOIN_LIFE, Tokens
-from controlplane.commands.flags import state_folder
+from controlplane.commands.arguments import Parser
+from controlplane.commands.flags import DEFAULT_STATE, state_folder
 from controlplane.resources.schema import parse_duration
 from controlplane.translation.names import parse_port
 
@@ -28,9 +30,15 @@ def main(argv: list[str]) -> int:
     for flag in ("control", "join"):
         if not _is_address(getattr(options, flag)):
             return _refuse(f"--{flag} {getattr(options, flag)}: write HOST:PORT")
+    for flag in ("namespace", "service_account"):
+        if not is_name(getattr(options, flag)):
+            return _refuse(
+                f"--{flag.replace('_', '-')} {getattr(options, flag)!r}: is no name: a-z, 0-9, '-'"
+                " and '.', 253 characters at most"
+            )
     state = state_folder(options.state)
-    is_new = not (state / "ca").exists()
     try:
+        is_new = not (state / "ca").exists()
         # Before there is a token that nobody would have.
         if options.output != "-" and os.path.lexists(options.output):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)
@@ -99,14 +107,21 @@ def _write(output: str, body: bytes) -> None:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mesh token",
         description="Make a join file for one workload. It can be used once: keep it as a secret.",
         allow_abbrev=False,
     )
-    parser.add_argument("action", choices=("create",))
-    parser.add_argument("-n", "--namespace", default="default")
-    parser.add_argument("--service-account", metavar="NAME", default="default")
+    parser.add_argument("action", choices=("create",), metavar="create", help="makes one")
+    parser.add_argument(
+        "-n", "--namespace", metavar="NS", default="default", help="of the workload (%(default)s)"
+    )
+    parser.add_argument(
+        "--service-account",
+        metavar="NAME",
+        default="default",
+        help="as which it joins: what policies know it by (%(default)s)",
+    )
     parser.add_argument(
         "--service",
         metavar="NAME",
@@ -124,11 +139,35 @@ def _options(argv: list[str]) -> argparse.Namespace:
         default=[],
         help="another label that it may have, KEY=* for any value; may be given again",
     )
-    parser.add_argument("--life", metavar="DURATION", default=f"{int(JOIN_LIFE)}s")
-    parser.add_argument("--state", metavar="DIR", help="the control plane's state folder")
-    parser.add_argument("--control", metavar="HOST:PORT", default="127.0.0.1:15012")
-    parser.add_argument("--join", metavar="HOST:PORT", default="127.0.0.1:15011")
-    parser.add_argument("--trust-domain", default="cluster.local")
+    parser.add_argument(
+        "--life",
+        metavar="DURATION",
+        default=f"{int(JOIN_LIFE)}s",
+        help="how long it can be used (%(default)s)",
+    )
+    parser.add_argument(
+        "--state",
+        metavar="DIR",
+        help=f"the control plane's state folder (else $MESH_STATE, else {DEFAULT_STATE})",
+    )
+    parser.add_argument(
+        "--control",
+        metavar="HOST:PORT",
+        default="127.0.0.1:15012",
+        help="mesh control's --secure-address, as the workload reaches it (%(default)s)",
+    )
+    parser.add_argument(
+        "--join",
+        metavar="HOST:PORT",
+        default="127.0.0.1:15011",
+        help="mesh control's --join-address, as the workload reaches it (%(default)s)",
+    )
+    parser.add_argument(
+        "--trust-domain",
+        metavar="NAME",
+        default="cluster.local",
+        help="of the mesh, as its MeshConfig says (%(default)s)",
+    )
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="- is standard output")
     return parser.parse_args(argv)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from controlplane.commands import client, common, output
+from controlplane.commands.arguments import Parser
 from controlplane.commands.status import version
 from mesh import __version__
 
@@ -18,7 +19,7 @@ def main(argv: list[str]) -> int:
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
-    parser = common.Parser(
+    parser = Parser(
         prog="mesh version",
         description="The version of this program and, with --remote, of the mesh.",
         allow_abbrev=False,
@@ -26,7 +27,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--remote", action="store_true", help="of the control plane and the proxies too"
     )
-    parser.add_argument("-s", "--short", action="store_true", help="numbers only")
+    parser.add_argument("-s", "--short", action="store_true", help="without the program's name")
     output.add_flag(parser)
     client.add_flag(parser)
     return parser.parse_args(argv)

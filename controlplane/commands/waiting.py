@@ -45,15 +45,17 @@ def of(options: argparse.Namespace, *, dry: bool) -> Wait | None:
         raise CommandError(f"--timeout {text}: must be a duration up to 10m: 30s, 1m30s")
     control = client.Control(options.control)
     # Before anything is written: is there somebody to wait for?
-    control.ask("/api/v1/version")
-    return Wait(control, float(seconds))
+    now = control.ask("/api/v1/version")
+    return Wait(control, float(seconds), now.get("revision", -1))
 
 
 class Wait:
     """One wait, for all that a command has done."""
 
-    def __init__(self, control: client.Control, seconds: float) -> None:
+    def __init__(self, control: client.Control, seconds: float, since: int) -> None:
+        """`since`: the control plane's revision before anything was written."""
         self._control = control
+        self._since = since
         self._seconds = seconds
 
     def until(self, done: Sequence[Result], folder: str) -> int:
@@ -63,8 +65,20 @@ class Wait:
         for one in done:
             left = max(0.0, deadline - time.monotonic())
             version = "" if one.outcome == "deleted" else one.version
-            query = {"key": "/".join(one.key), "version": version, "timeout": f"{left:.3f}"}
-            answer = self._control.ask("/api/v1/wait", query, left + _SLACK)
+            query = {
+                "key": "/".join(one.key),
+                "version": version,
+                "since": str(self._since),
+                "timeout": f"{left:.3f}",
+            }
+            try:
+                answer = self._control.ask("/api/v1/wait", query, left + _SLACK)
+            except KeyboardInterrupt:
+                common.say(
+                    "interrupted: what is written stays and goes on its way; `mesh status` says how"
+                    " far it is"
+                )
+                raise
             code |= self._say(one, answer, folder)
         return code
 
@@ -75,7 +89,10 @@ class Wait:
             end = "it is gone from all" if one.outcome == "deleted" else "all have it"
             meanwhile = f"; {text}" if text else ""
             told, proxies = answer["told"], answer["proxies"]
-            common.tell(f"{name}: {told} of {proxies} proxies concerned, {end}{meanwhile}")
+            whom = f"{told} of {proxies} proxies concerned, {end}"
+            if not proxies:
+                whom = "no proxy is connected"
+            common.tell(f"{name}: {whom}{meanwhile}")
             return 0
         if state == "REFUSED":
             common.say(f"{name}: the control plane refuses it:\n{text}")

@@ -36,7 +36,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Union, get_args, get_origin
 
 from controlplane.problem import Problem, shown
 from controlplane.resources.hidden import Hidden
@@ -434,8 +434,16 @@ def below(path: str, name: object) -> str:
 
 
 def _unknown(name: object, fields: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(str(name), list(fields), n=1)
-    return "there is no such field" + (f"; did you mean {near[0]}?" if near else "")
+    reason = "there is no such field"
+    near = difflib.get_close_matches(str(name)[:100], list(fields), n=1)
+    if near:
+        return f"{reason}; did you mean {near[0]}?"
+    few = 0 < len(fields) <= _FEW
+    return f"{reason}; there are {', '.join(fields)}" if few else reason
+
+
+#: So many fields are told when none is near.
+_FEW: Final = 16
 
 
 def _what(value: Any) -> str:

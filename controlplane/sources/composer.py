@@ -8,6 +8,7 @@ objects above all, are refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,10 +64,7 @@ def compose(text: str, budget: Budget) -> tuple[Any, int]:
     try:
         return _Composer(text, budget).compose()
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        reason = ", ".join(part for part in (error.context, error.problem) if part)
-        # What is missed at the end is missed on the last line.
-        raise Malformed(min(mark.index, len(text.rstrip())) if mark else 0, reason) from None
+        raise _explained(error, text) from None
     except ReaderError as error:
         # A character that YAML does not allow, at that byte.
         before = text.encode()[: error.position].decode(errors="ignore")
@@ -75,6 +73,30 @@ def compose(text: str, budget: Budget) -> tuple[Any, int]:
 
 _PREFIX: Final = "tag:yaml.org,2002:"
 _CONTAINERS: Final = {MappingStartEvent: _PREFIX + "map", SequenceStartEvent: _PREFIX + "seq"}
+
+
+def _explained(error: MarkedYAMLError, text: str) -> Malformed:
+    """What libyaml says, and what people usually have done where it says so."""
+    mark = error.problem_mark or error.context_mark
+    # What is missed at the end is missed on the last line.
+    at = min(mark.index, len(text.rstrip())) if mark else 0
+    if error.context == "while scanning a quoted scalar" and error.context_mark:
+        return Malformed(error.context_mark.index, "a quote begins here and does not end")
+    if text[at : at + 1] == "\t" or _INDENTED_BY_TAB.search(text, 0, at):
+        return Malformed(at, "a tab stands here; YAML is indented with spaces")
+    reason = ", ".join(part for part in (error.context, error.problem) if part)
+    return Malformed(at, f"{reason}{_HINTS.get(error.problem or '', '')}")
+
+
+#: A tab before the first word of the line that the text ends in.
+_INDENTED_BY_TAB: Final = re.compile(r"^ *\t[^\n]*\Z", re.MULTILINE)
+_HINTS: Final = {
+    "did not find expected key": "; is it indented as the lines above?",
+    "did not find expected '-' indicator": "; is it indented as the items above?",
+    "mapping values are not allowed in this context": (
+        "; is it indented as the lines above? A text with ': ' in it needs quotes"
+    ),
+}
 
 
 class _Frame:
@@ -96,6 +118,7 @@ class _Frame:
 class _Composer:
     def __init__(self, text: str, budget: Budget) -> None:
         self._next: Callable[[], Any] = CParser(text).get_event
+        self._text = text
         self._budget = budget
         #: Finished values by anchor, with what each cost.
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -153,6 +176,8 @@ class _Composer:
         if len(stack) >= self._budget.depth:
             raise Malformed(at, f"nested deeper than {self._budget.depth}")
         if stack and stack[-1].mapping and stack[-1].key is None:
+            if mapping and self._text.startswith("{{", at - 1):
+                raise Malformed(at, "{{ belongs to a template; apply what it makes (helm template)")
             raise Malformed(at, "a key must be a string, is an object or a list")
         if event.tag and event.tag not in {"!", _CONTAINERS[type(event)]}:
             raise Malformed(at, f"the tag {_shown(event.tag)} is not taken; leave it out")

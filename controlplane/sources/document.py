@@ -22,6 +22,10 @@ from controlplane.sources.lines import Lines
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
+#: What is said of a list, or of a text.
+NO_OBJECT: Final = "must be an object with apiVersion, kind and metadata"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one file may cost. A List of 10,000 VirtualServices is some 4 MB and 500,000 values;
@@ -89,7 +93,9 @@ def read(data: bytes, file: str, limits: Limits | None = None) -> Contents:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return Contents(refused=(_refused(file, line, "is not UTF-8"),))
+        utf16 = data[:2] in {b"\xff\xfe", b"\xfe\xff"}
+        reason = "is UTF-16; save it as UTF-8" if utf16 else "is not UTF-8"
+        return Contents(refused=(_refused(file, 1 if utf16 else line, reason),))
     found: Iterator[Document | Refused] | None = None
     if text.lstrip()[:1] == "{":
         objects = _json_objects(text, limits)
@@ -154,8 +160,7 @@ def _yaml(text: str, file: str, limits: Limits) -> Iterator[Document | Refused]:
         if isinstance(value, dict):
             yield from _unrolled(value, file, chunk, _line(chunk, at))
         elif value is not None:
-            reason = "must be an object with apiVersion, kind and metadata"
-            yield _refused(file, _line(chunk, at), reason)
+            yield _refused(file, _line(chunk, at), NO_OBJECT)
 
 
 def _line(chunk: Chunk, at: int) -> int:

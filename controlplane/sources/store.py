@@ -211,7 +211,7 @@ class Store:
     def _refresh(self) -> None:
         """Reads what has changed since the last time."""
         found = tree.walk(self._root)
-        self._refused = list(found.unreadable.values()) if os.path.isdir(self._root) else []
+        self._refused = list(found.unreadable.values()) if os.path.exists(self._root) else []
         files = self._index.files
         for path in files.keys() - found.files.keys():
             self._forget(path)

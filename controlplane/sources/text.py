@@ -12,7 +12,8 @@ def read(text: str, what: str) -> Document | str | None:
     """The object; None where there is nothing; or why it is none."""
     contents = document.read(text.encode(errors="surrogatepass"), what)
     if contents.refused:
-        return contents.refused[0].problems[0].reason
+        reason = contents.refused[0].problems[0].reason
+        return "must be an object" if reason == document.NO_OBJECT else reason
     if len(contents.documents) > 1:
         return "holds more than one document"
     return contents.documents[0] if contents.documents else None

@@ -50,7 +50,8 @@ def walk(root: str) -> Tree:
             with os.scandir(os.path.join(root, below)) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            tree.unreadable[below] = _refused(root, below, f"cannot be read: {error.strerror}")
+            reason = f"cannot be read: {error.strerror}"
+            tree.unreadable[below] = _refused(root, below, reason, "folder")
             continue
         tree.directories.add(below)
         for entry in found:
@@ -112,6 +113,7 @@ def _inside(real: str, real_root: str) -> bool:
     return real == real_root or real.startswith(real_root.rstrip(os.sep) + os.sep)
 
 
-def _refused(root: str, path: str, reason: str) -> Refused:
+def _refused(root: str, path: str, reason: str, what: str = "") -> Refused:
     full = os.path.join(root, path) if path else root
-    return Refused("file" if path else "folder", "", "", [Problem("", reason)], Origin(full, 1))
+    what = what or ("file" if path else "folder")
+    return Refused(what, "", "", [Problem("", reason)], Origin(full, 1))

@@ -62,7 +62,12 @@ class Api:
         }
 
     async def _say_version(self, _: Mapping[str, str]) -> Any:
-        return {"version": self._version, "name": socket.gethostname(), "source": self._source()}
+        return {
+            "version": self._version,
+            "name": socket.gethostname(),
+            "source": self._source(),
+            "revision": self._arrivals.latest,
+        }
 
     async def _say_refused(self, _: Mapping[str, str]) -> Any:
         refused, warnings = self._refused()
@@ -96,11 +101,12 @@ class Api:
         key = _key(query.get("key", ""))
         timeout = _seconds(query.get("timeout", str(_PLAIN_TIMEOUT)))
         version = query.get("version", "")
+        since = _revision(query.get("since", "-1"))
         if self._waiting >= _WAITING:
             raise Busy(f"{_WAITING} requests wait already; try again")
         self._waiting += 1
         try:
-            arrival = await self._arrivals.of(key, version, timeout)
+            arrival = await self._arrivals.of(key, version, timeout, since)
         finally:
             self._waiting -= 1
         return {"key": "/".join(key), "version": version, "source": self._source()} | _said(arrival)
@@ -124,6 +130,15 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= LONGEST:
         raise BadQuery(f"timeout={text[:40]}: must be seconds from 0 to {LONGEST:g}")
     return seconds
+
+
+def _revision(text: str) -> int:
+    try:
+        return int(text[:20])
+    except ValueError:
+        raise BadQuery(
+            f"since={text[:40]}: must be a revision, as /api/v1/version says it"
+        ) from None
 
 
 def _said(arrival: Arrival) -> dict[str, Any]:

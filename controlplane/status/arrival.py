@@ -67,12 +67,18 @@ class Arrivals:
         self._told = told
         self._settle = settle
 
-    async def of(self, key: Key, version: str, timeout: float) -> Arrival:
+    @property
+    def latest(self) -> int:
+        """The revision of now: what is written from here on comes with a later one."""
+        return self._ledger.latest
+
+    async def of(self, key: Key, version: str, timeout: float, since: int = -1) -> Arrival:
         """Until the object is everywhere at this version (ABSENT: gone from everywhere), or it is
-        clear that it will not be, at most `timeout` seconds."""
+        clear that it will not be, at most `timeout` seconds. `since`: `latest`, before the object
+        was written; that it had this version before then does not count."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        revision = await self._in_sources(key, version, loop.time(), deadline)
+        revision = await self._in_sources(key, version, since, loop.time(), deadline)
         if revision is None:
             return self._lacking(key, version)
         verdicts = await self._wait(revision, max(0.0, deadline - loop.time()))
@@ -87,10 +93,10 @@ class Arrivals:
         return Arrival(outcome, text, revision, len(verdicts), told, lacking)
 
     async def _in_sources(
-        self, key: Key, version: str, began: float, deadline: float
+        self, key: Key, version: str, since: int, began: float, deadline: float
     ) -> int | None:
         loop = asyncio.get_running_loop()
-        while (revision := self._ledger.revision(key, version)) is None:
+        while (revision := self._ledger.revision(key, version, since)) is None:
             left = deadline - loop.time()
             # What is refused may be what was there before, and will be read in a moment.
             if self._reasons(key):

@@ -32,6 +32,8 @@ class Ledger:
         self._now: dict[Key, Entry] = {}
         self._past: OrderedDict[tuple[Key, str], int] = OrderedDict()
         self._changed = asyncio.Event()
+        #: The last revision that was noted.
+        self.latest = 0
 
     def note(self, updated: Iterable[Resource[Any]], removed: Iterable[Key], revision: int) -> None:
         """The world holds this from `revision` on."""
@@ -44,6 +46,7 @@ class Ledger:
             if held is None or held.version != one.version:
                 self._retire(one.key)
                 self._now[one.key] = Entry(one.version, revision)
+        self.latest = max(self.latest, revision)
         before, self._changed = self._changed, asyncio.Event()
         before.set()
 
@@ -51,11 +54,17 @@ class Ledger:
         """What is there now."""
         return self._now.get(key) or Entry(ABSENT, self._past.get((key, ABSENT), 0))
 
-    def revision(self, key: Key, version: str) -> int | None:
-        """The revision that brought a version, also one that has been replaced; None if it has not
-        come, or is long gone."""
+    def revision(self, key: Key, version: str, since: int = -1) -> int | None:
+        """The revision that brought a version, also one that came after the revision `since` and
+        has been replaced; None if it has not come, or is long gone.
+
+        An object may get a version that it had before: that it came then says nothing.
+        """
         held = self.held(key)
-        return held.revision if held.version == version else self._past.get((key, version))
+        if held.version == version:
+            return held.revision
+        past = self._past.get((key, version))
+        return past if past is not None and past > since else None
 
     async def changed(self) -> None:
         """Until the next `note`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 TYPE_CHECKING = False
@@ -17,7 +19,7 @@ USAGE = """usage: mesh COMMAND [flags]
   proxy     the sidecar: mesh proxy -c envoy.yaml (mesh proxy --help lists the flags)
   apply     write configuration: mesh apply -f FILE (- is the standard input)
   get       show configuration: mesh get virtualservices [NAME] [-o yaml]
-  analyze   find what is wrong in files of configuration: mesh analyze FILE|FOLDER
+  analyze   find what is wrong in what was applied, or in files: mesh analyze [FILE]
   delete    remove configuration: mesh delete virtualservice NAME
   status    who is connected, and what each has acknowledged or refused
   pc        what a sidecar holds: mesh proxy-config routes NAME (-o json, -f DUMP)
@@ -26,8 +28,55 @@ USAGE = """usage: mesh COMMAND [flags]
   version   of this program; --remote: of the mesh"""
 
 
+#: What shells say of a program that Ctrl-C has ended.
+_INTERRUPTED = 130
+#: What becomes of the output where it cannot be kept.
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a subcommand; returns its exit code."""
+    _speak_any_encoding()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            # What is left in the buffer is told here: at the interpreter's end nobody could say
+            # what became of it.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has had enough.
+        _give_up_output()
+        return 1
+    except OSError as error:
+        if error.filename is not None:
+            # Whatever a command has not foreseen of its files is nobody's mistake but theirs.
+            print(f"mesh: {error.filename}: {error.strerror}", file=sys.stderr)
+            return 1
+        if error.errno not in _UNWRITABLE:
+            raise
+        _give_up_output()
+        print(f"mesh: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _speak_any_encoding() -> None:
+    """A name that the terminal's encoding lacks is written with escapes, and is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Python would complain of it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     command, *rest = list(sys.argv[1:] if argv is None else argv) or [""]
     if command == "proxy":
         from mesh.app import main as proxy
@@ -63,11 +112,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mesh {__version__}")
         return 0
     if command in {"help", "--help", "-h"}:
+        if rest and not rest[0].startswith("-"):
+            return _run([rest[0], "--help"])
         print(USAGE)
         return 0
-    problem = f"there is no command '{command}'" if command else "no command"
+    problem = f"there is no command '{command}'{_guess(command)}" if command else "no command"
     print(f"mesh: {problem}\n{USAGE}", file=sys.stderr)
     return 1
+
+
+def _guess(command: str) -> str:
+    from difflib import get_close_matches
+
+    known = [line.split()[0] for line in USAGE.splitlines()[2:]]
+    near = get_close_matches(command, [*known, "proxy-config", "proxy-status"], n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _bench(rest: list[str]) -> int:

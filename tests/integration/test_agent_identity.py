@@ -19,6 +19,7 @@ from controlplane.ca.authority import new_root, pem
 from controlplane.ca.grants import parse
 from tests.integration.test_claims import played
 from tests.support.control import Running, controlled
+from tests.support.ports import free_port
 
 GRANTS = "app=reviews,version=*"
 
@@ -194,6 +195,19 @@ async def test_a_control_plane_of_another_root_is_said_so_and_the_next_file_take
         assert "CERTIFICATE_VERIFY_FAILED" in why
         path.write_bytes(right.to_json())
         assert (await obtaining).serial
+
+
+@played
+async def test_a_control_plane_that_does_not_run_is_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.join"
+    async with controlled(tmp_path) as running:
+        joined = replace(joining(running, path), join=f"127.0.0.1:{free_port()}")
+    obtaining = asyncio.create_task(Identity(joined, lambda _: None, path).obtain())
+    why = await said(caplog, "no certificate yet")
+    assert f"({joined.join}): nobody answers; is `mesh control` running? It is waited for" in why
+    obtaining.cancel()
 
 
 @played

@@ -63,6 +63,27 @@ def test_folders_below_are_taken_with_r(config: Config, tmp_path: Path) -> None:
     assert said == "route.test.mesh/one created\n"
 
 
+def test_files_that_a_shell_has_listed(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(route("one"))
+    (tmp_path / "b.yaml").write_text(ZONE)
+    files = [str(tmp_path / name) for name in ("a.yaml", "b.yaml")]
+    said, _ = config.mesh("apply", "-f", *files)
+    assert said == "route.test.mesh/one created\nzone.test.mesh/z created\n"
+    said, _ = config.mesh("get", "all")
+    assert [line.split()[0] for line in said.splitlines() if line] == [
+        "NAME", "route.test.mesh/one", "NAME", "zone.test.mesh/z",
+    ]  # fmt: skip
+    said, _ = config.mesh("delete", "-f", *files)
+    assert said == 'route.test.mesh "one" deleted\nzone.test.mesh "z" deleted\n'
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(config: Config) -> None:
+    config.root.write_text("")
+    said, error = config.mesh("get", "all", code=1)
+    assert said == ""
+    assert f"Warning: {config.root}:1: folder: cannot be read: Not a directory" in error
+
+
 def test_nothing_is_written_if_one_is_wrong(config: Config) -> None:
     bad = route("two") + "  hots: [x]\n"
     said, error = config.mesh("apply", "-f", "-", text=route("one") + "---\n" + bad, code=1)
@@ -83,12 +104,13 @@ def test_nothing_is_written_if_one_is_wrong(config: Config) -> None:
         (["apply", "-f", "https://x.org/a.yaml"], "", "nothing is fetched; save it to a file"),
         (["apply"], "", "the following arguments are required: -f/--filename\nusage: mesh apply"),
         (["apply", "-f", "-", "-n", "b"], route("one", namespace="a"), "standard input:5: the obj"),
-        (["get", "rout"], "", "there is no kind 'rout'; did you mean route?; known are routes, se"),
+        (["get", "rout"], "", "there is no kind 'rout'; did you mean route? known are routes, se"),
         (["get", "routes", "one"], "", 'routes.test.mesh "one" not found in namespace default ('),
         (["get", "routes/one", "two"], "", "'two' is not KIND/NAME, as the others are"),
         (["get", "routes", "one", "-A"], "", "-A shows all; give no names with it"),
         (["get", ","], "", "name a kind"),
         (["delete", "routes"], "", "name the routes to delete"),
+        (["delete", "all"], "", "all is too much to delete; name the objects, or give -f FILE"),
         (["delete"], "", "give KIND NAME, or -f FILE\nusage: mesh delete"),
         (["delete", "rt", "one", "-f", "-"], "", "give KIND NAME, or -f FILE"),
         (["delete", "rt", "one"], "", 'routes.test.mesh "one" not found in namespace default ('),

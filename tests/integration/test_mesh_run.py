@@ -297,6 +297,15 @@ def test_what_a_sidecar_holds(mesh: Mesh) -> None:
     dumped = mesh.directory / "dump.json"
     dumped.write_text(mesh.mesh("pc", "all", "reviews-v1", "-o", "json"))
     assert mesh.mesh("pc", "s", "-f", str(dumped)) == secrets
+    detail = mesh.mesh("status", "productpage-v1")
+    assert detail.splitlines()[-4:] == [
+        "Clusters match", "Listeners match", "Endpoints match", "Routes match",
+    ]  # fmt: skip
+    levels = mesh.mesh("pc", "log", "reviews-v1", "--level", "upstream:debug")
+    assert levels.startswith("reviews-v1.default:\nactive loggers:\n")
+    assert "  upstream: debug\n" in levels
+    same = mesh.mesh("pc", "rootca-compare", "reviews-v1", "productpage-v1")
+    assert same.startswith("reviews-v1.default and productpage-v1.default have the same roots: CN=")
     version = mesh.mesh("version", "--remote")
     own = "envoy/" if mesh.kind == ENVOY else "fastmesh/"
     assert f"data plane version: {own}" in version

@@ -25,6 +25,7 @@ def dump(chain: bytes = b"", key: str = "W3JlZGFjdGVkXQ==") -> dict[str, Any]:
         "configs": [
             {"@type": f"{_V}BootstrapConfigDump", "bootstrap": bootstrap},
             {"@type": f"{_V}ClustersConfigDump", **_clusters()},
+            {"@type": f"{_V}EcdsConfigDump", "ecds_filters": _extensions()},
             {"@type": f"{_V}EndpointsConfigDump", **_endpoints()},
             {"@type": f"{_V}ListenersConfigDump", "dynamic_listeners": _listeners()},
             {"@type": f"{_V}RoutesConfigDump", "dynamic_route_configs": _routes()},
@@ -46,6 +47,11 @@ def _clusters() -> dict[str, Any]:
         "static_clusters": [{"cluster": {"name": "xds-grpc", "type": "STRICT_DNS"}}],
         "dynamic_active_clusters": [{"cluster": one} for one in found],
     }
+
+
+def _extensions() -> list[dict[str, Any]]:
+    kind = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
+    return [{"ecds_filter": {"name": "shop.mark", "typed_config": {"@type": kind}}}]
 
 
 def _endpoints() -> dict[str, Any]:

@@ -19,7 +19,13 @@ class StatusPort:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:  # http.server's name
-                outer.asked.append(self.path)
+                self._answer(self.path)
+
+            def do_POST(self) -> None:  # http.server's name
+                self._answer(f"POST {self.path}")
+
+            def _answer(self, asked: str) -> None:
+                outer.asked.append(asked)
                 found = outer.answers.get(self.path.partition("?")[0], (404, "no such path"))
                 status, body = found if isinstance(found, tuple) else (200, json.dumps(found))
                 self.send_response(status)

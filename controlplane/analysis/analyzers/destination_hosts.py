@@ -10,6 +10,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.destinations import Place, destinations
 from controlplane.analysis.finding import Finding, found, full_name
+from controlplane.analysis.hints import meant, there_are
 from controlplane.analysis.hosts import Hosts
 from controlplane.resources.resource import Key, Resource
 
@@ -36,6 +37,7 @@ def _destination(one: Resource[Any], place: Place, hosts: Hosts) -> Iterator[Fin
             f"{place.path}.host",
             what="mirror host" if place.mirror else "host",
             name=destination.host,
+            hint=meant(destination.host, hosts.names(one.namespace)),
         )
     elif host.ports is not None:
         yield from _port(one.key, place, host.ports)
@@ -59,6 +61,7 @@ def _port(key: Key, place: Place, ports: tuple[int, ...]) -> Iterator[Finding]:
             f"{place.path}.port.number",
             what="host:port",
             name=f"{destination.host}:{destination.port.number}",
+            hint=there_are(ports, "ports"),
         )
 
 

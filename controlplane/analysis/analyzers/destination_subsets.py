@@ -9,6 +9,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.destinations import destinations
 from controlplane.analysis.finding import Finding, found
+from controlplane.analysis.hints import there_are
 from controlplane.analysis.hosts import fqdn
 
 
@@ -18,6 +19,9 @@ def _run(collection: Collection) -> Iterator[Finding]:
         for one in collection.of("DestinationRule")
         for subset in one.spec.subsets
     }
+    names: dict[str, list[str]] = {}
+    for host, name in sorted(defined):
+        names.setdefault(host, []).append(name)
     for one in collection.of("VirtualService"):
         for place in destinations(one.spec):
             destination = place.destination
@@ -30,6 +34,7 @@ def _run(collection: Collection) -> Iterator[Finding]:
                     f"{place.path}.subset",
                     what=f"{what} in destinationrule",
                     name=f"{destination.host}+{destination.subset}",
+                    hint=there_are(names.get(wanted[0], ()), "subsets"),
                 )
 
 

@@ -9,6 +9,7 @@ from controlplane.analysis.analyzer import Analyzer
 from controlplane.analysis.collection import Collection
 from controlplane.analysis.finding import Finding, found, full_name
 from controlplane.analysis.gateway_hosts import reference, serves
+from controlplane.analysis.hints import meant
 
 _MESH = "mesh"
 #: Istio makes Gateways of this name for those of Kubernetes' Gateway API.
@@ -28,7 +29,8 @@ def _run(collection: Collection) -> Iterator[Finding]:
             namespace, short = reference(name, one.namespace)
             if not collection.exists("Gateway", namespace, short):
                 code = codes.REFERENCED_RESOURCE_NOT_FOUND
-                yield found(code, one.key, path, what="gateway", name=name)
+                hint = meant(name, _names(collection, one.namespace))
+                yield found(code, one.key, path, what="gateway", name=name, hint=hint)
                 continue
             gateway = collection.find("Gateway", namespace, short)
             if gateway is None or not one.spec.hosts:
@@ -42,6 +44,12 @@ def _run(collection: Collection) -> Iterator[Finding]:
                     name=full_name(one.key),
                     gateway=full_name(gateway.key),
                 )
+
+
+def _names(collection: Collection, namespace: str) -> Iterator[str]:
+    """Of all gateways, as a VirtualService of the namespace has to write them."""
+    for each in collection.of("Gateway"):
+        yield each.name if each.namespace == namespace else full_name(each.key)
 
 
 ANALYZER = Analyzer(

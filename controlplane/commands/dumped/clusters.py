@@ -39,15 +39,16 @@ def rows(found: Iterable[Held]) -> Iterator[list[str]]:
 def chosen(
     found: Iterable[Held], *, fqdn: str = "", port: str = "", direction: str = "", of: str = ""
 ) -> list[Held]:
-    """Those that the flags ask for; `of` is the subset."""
+    """Those that the flags ask for; `of` is the subset. Of `fqdn` and `of` a part will do, as with
+    istioctl."""
     kept = []
     for one in found:
         name = subset(one.name) or Subset("", "", "", one.name)
         if (
-            (not fqdn or fqdn in {name.fqdn, one.name})
+            fqdn in name.fqdn
             and port in {"", name.port}
             and direction.lower() in {"", name.direction}
-            and of in {"", name.subset}
+            and of in name.subset
         ):
             kept.append(one)
     return kept

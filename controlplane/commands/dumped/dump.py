@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from controlplane.commands.common import CommandError
 
+#: Where a proxy's admin port has it.
+DUMP: Final = "/config_dump?include_eds"
 _REDACTED: Final = "[redacted]"
 #: Fields of `Secret` messages that are shown to nobody, wherever they stand.
 _SECRET: Final = frozenset({
@@ -37,7 +39,7 @@ class Dump:
         """Raises CommandError for what is none."""
         configs = items(obj(value), "configs")
         if not configs:
-            raise CommandError(f"{where}: is no configuration dump (GET /config_dump?include_eds)")
+            raise CommandError(f"{where}: is no configuration dump (GET {DUMP})")
         try:
             self.whole: dict[str, Any] = redacted(value)
         except RecursionError:
@@ -92,6 +94,9 @@ class Dump:
             *_held(section, "dynamic_active_secrets", "secret", "ACTIVE"),
             *_held(section, "dynamic_warming_secrets", "secret", "WARMING"),
         ]
+
+    def extensions(self) -> list[Held]:
+        return list(_held(self._section("EcdsConfigDump"), "ecds_filters", "ecds_filter", "ACTIVE"))
 
     def _section(self, name: str) -> dict[str, Any]:
         return self._sections.get(name, {})

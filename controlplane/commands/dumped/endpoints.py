@@ -81,8 +81,8 @@ def chosen(
             and port in {"", str(one.port)}
             and cluster in {"", one.cluster}
             and status.upper() in {"", one.status}
-            and fqdn in {"", name.fqdn}
-            and of in {"", name.subset}
+            and fqdn in name.fqdn
+            and of in name.subset
             and direction.lower() in {"", name.direction}
         ):
             kept.append(one)

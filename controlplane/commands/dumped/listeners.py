@@ -11,6 +11,7 @@ from controlplane.commands.dumped.routes import matched
 
 _HTTP: Final = "HttpConnectionManager"
 _TCP: Final = "TcpProxy"
+_BLACK_HOLE: Final = "BlackHoleCluster"
 
 
 def rows(found: Iterable[Held]) -> Iterator[list[str]]:
@@ -23,17 +24,38 @@ def rows(found: Iterable[Held]) -> Iterator[list[str]]:
 
 
 def chosen(
-    found: Iterable[Held], *, where: str = "", port: str = "", direction: str = "", name: str = ""
+    found: Iterable[Held],
+    *,
+    where: str = "",
+    port: str = "",
+    direction: str = "",
+    name: str = "",
+    kind: str = "",
 ) -> list[Held]:
-    """Those that the flags ask for; `where` is the address."""
+    """Those that the flags ask for; `where` is the address, `kind` what `kind_of` says."""
     return [
         one
         for one in found
         if (not where or where in _addresses(one.value))
+        and kind.upper() in {"", kind_of(one.value)}
         and port in {"", str(_port(one.value))}
         and direction.upper() in {"", text(one.value, "traffic_direction")}
         and name in {"", one.name}
     ]
+
+
+def kind_of(listener: dict[str, Any]) -> str:
+    """HTTP, TCP, HTTP+TCP or UNKNOWN, by what its chains lead to; a black hole is no TCP."""
+    found = set()
+    for chain, _ in _chains(listener):
+        for one in items(chain, "filters"):
+            config = obj(one.get("typed_config"))
+            kind = text(config, "@type").rpartition(".")[2]
+            if kind == _HTTP:
+                found.add("HTTP")
+            elif kind == _TCP and text(config, "cluster") != _BLACK_HOLE:
+                found.add("TCP")
+    return "+".join(sorted(found)) or "UNKNOWN"
 
 
 def _addresses(listener: dict[str, Any]) -> list[str]:

@@ -26,7 +26,8 @@ def rows(found: Iterable[Held]) -> Iterator[list[str]]:
 
 
 def chosen(found: Iterable[Held], *, name: str = "", fqdn: str = "") -> list[Held]:
-    """Those that the flags ask for; of one with `fqdn`, the virtual hosts of that name."""
+    """Those that the flags ask for; of one with `fqdn`, the virtual hosts of which it
+    is a part of a domain."""
     kept = [one for one in found if name in {"", one.name}]
     if not fqdn:
         return kept
@@ -71,4 +72,4 @@ def _refuses(route: dict[str, Any]) -> bool:
 
 
 def _is_of(host: dict[str, Any], fqdn: str) -> bool:
-    return any(one.rpartition(":")[0] == fqdn or one == fqdn for one in words(host, "domains"))
+    return any(fqdn in one for one in words(host, "domains"))

@@ -21,8 +21,8 @@ def rows(found: Iterable[Held], now: datetime) -> Iterator[list[str]]:
     """The titles first; a row for each certificate."""
     yield _TITLES
     for one in sorted(found, key=lambda held: held.name):
-        kind, data = _certificates(one.value)
-        held = _read(data)
+        kind, _ = _certificates(one.value)
+        held = certificates(one)
         for certificate in held:
             begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
             good = str(begin <= now <= end).lower()
@@ -35,6 +35,11 @@ def rows(found: Iterable[Held], now: datetime) -> Iterator[list[str]]:
 def chosen(found: Iterable[Held], *, name: str = "") -> list[Held]:
     """Those that the flags ask for."""
     return [one for one in found if name in {"", one.name}]
+
+
+def certificates(one: Held) -> list[x509.Certificate]:
+    """Those that are in it."""
+    return _read(_certificates(one.value)[1])
 
 
 def _certificates(secret: dict[str, Any]) -> tuple[str, bytes]:

@@ -50,10 +50,12 @@ def build(apply_to: str, value: Mapping[str, Any]) -> message.Message:
     """The message that `applyTo` patches, with the fields of the value. Raises Unreadable."""
     for path, url in type_urls(value):
         if _VERSION_2.search(url):
-            reason = f"the type {shown(url)} is of version 2 of Envoy's API, which is gone; "
+            reason = f"the type {shown(url, 200)} is of version 2 of Envoy's API, which is gone; "
             raise Unreadable(path, reason + "use the v3 type")
         if not _load(url.rpartition("/")[2]):
-            reason = f"the type {shown(url)} is not among Envoy's protobufs that this release has"
+            reason = (
+                f"the type {shown(url, 200)} is not among Envoy's protobufs that this release has"
+            )
             raise Unreadable(path, reason)
     name = MESSAGES[apply_to]
     _load(name)

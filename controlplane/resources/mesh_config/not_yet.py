@@ -14,7 +14,10 @@ _LOCALITIES = "localities count as localityLbSetting says"
 _DEFAULT_CONFIG = (
     ("configPath", _NO_INJECTION),
     ("binaryPath", _NO_INJECTION),
-    ("discoveryAddress", "`mesh run --control` says where the control plane is"),
+    (
+        "discoveryAddress",
+        "a join file (`mesh token create --control`) says where the control plane is",
+    ),
     ("discoveryRefreshDelay", _NEVER),
     ("controlPlaneAuthPolicy", "sidecars and the control plane speak mutual TLS always"),
     ("zipkinAddress", _NO_SPANS),

@@ -12,4 +12,5 @@ from controlplane.resources.rules import names
 
 def validate(given: Namespace, meta: Metadata) -> Iterator[Problem]:
     """All rules that need no other resource."""
-    yield from names.dns_label(meta.name, "metadata.name", "a namespace")
+    if meta.name:  # else it has been said already
+        yield from names.dns_label(meta.name, "metadata.name", "a namespace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,7 +34,7 @@ _PORTS = {
 
 def main(argv: list[str]) -> int:
     """Exit code 0 if every check was good."""
-    parser = argparse.ArgumentParser(prog="mesh demo", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="mesh demo", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--once", action="store_true", help="end after the last check")
     parser.add_argument(
         "--examples", type=Path, default=Path("examples"), help="the folder (default: ./examples)"
@@ -106,13 +107,16 @@ def _stay(stage: Stage, town: Town) -> None:
     if town.programs:
         port, folder = town.port, town.directory
         base = f"http://127.0.0.1:{port['gateway']}"
-        control = f"http://127.0.0.1:{port['debug']}"
+        for line in _shell(town):
+            stage.show.say(f"   {line}")
         stage.show.say(
             f"   curl {base}/productpage\n"
             f"   curl {base}/api/v1/products/0/reviews -H 'end-user: jason'\n"
-            f"   mesh get all --config {town.config}\n"
-            f"   mesh apply --config {town.config} -f {folder}/bookinfo/reviews-v1.yaml\n"
-            f"   mesh status --control {control}\n"
+            "   mesh get all\n"
+            "   mesh apply -f bookinfo/reviews-v1.yaml --wait\n"
+            "   mesh status\n"
+            "   mesh proxy-config routes productpage-v1 --fqdn reviews\n"
+            "   mesh analyze\n"
             f"   curl -x http://127.0.0.1:{port['intern proxy']} http://ratings:9080/ratings/0\n"
             f"Logs of all programs and their sidecars: {folder}/*.log"
         )
@@ -135,6 +139,17 @@ def _stay(stage: Stage, town: Town) -> None:
             if program.process.poll() is not None:
                 raise Failed(f"{program.name} has ended; see {program.log}")
         time.sleep(0.2)
+
+
+def _shell(town: Town) -> list[str]:
+    """What another shell needs so that all commands work there as they are printed."""
+    control = f"http://127.0.0.1:{town.port['debug']}"
+    folders = f"MESH_CONFIG={town.config} MESH_STATE={town.state}"
+    lines = [f"cd {town.directory}", f"export {folders} MESH_CONTROL={control}"]
+    here = os.path.dirname(os.path.abspath(sys.executable))
+    if shutil.which("mesh") is None and os.access(f"{here}/mesh", os.X_OK):
+        lines.append(f"export PATH={here}:$PATH")
+    return lines
 
 
 def _interrupt(_signum: int, _frame: FrameType | None) -> None:

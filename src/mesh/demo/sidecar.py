@@ -27,7 +27,7 @@ class Sidecar:
                     self.command, cwd=directory, stdout=out, stderr=err, start_new_session=True
                 )
             except OSError as error:
-                raise Failed(f"cannot start {name}: {error}") from None
+                raise Failed(f"cannot start {name}: {error.filename}: {error.strerror}") from None
 
     def wait_ready(self) -> None:
         """Raises Failed, with what it said, if it ends."""

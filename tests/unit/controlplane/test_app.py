@@ -45,3 +45,37 @@ def test_a_debounce_is_a_duration_of_a_minute_at_most(
     assert app.main([*folders, f"{flag}={value}"]) == 1
     said = capsys.readouterr().err
     assert said == f"mesh control: {flag} {value}: must be a duration from 0s to 1m: 100ms, 1s\n"
+
+
+@pytest.mark.parametrize("flag", ["--secure-address", "--join-address", "--debug-address"])
+@pytest.mark.parametrize("value", ["x", ":15012", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:70000"])
+def test_an_address_is_host_and_port(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, value: str
+) -> None:
+    folders = ["--config", str(tmp_path), "--state", str(tmp_path / "state")]
+    assert app.main([*folders, f"{flag}={value}"]) == 1
+    said = capsys.readouterr().err
+    assert said == f"mesh control: {flag} {value}: write HOST:PORT, as in 127.0.0.1:15012\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "mesh control: {file}: No such file or directory\n"),
+        (b"a: 1\nb: \xff\n", "mesh control: {file}: is no MeshConfig: is not UTF-8\n"),
+        (b"- a\n", "mesh control: {file}: is no MeshConfig: must be an object\n"),
+        (
+            b"accessLogFile: /dev/stdout\ntrustDomian: x\n",
+            "mesh control: {file}:2: trustDomian: there is no such field; did you mean trustDomain",
+        ),
+    ],
+)
+def test_a_mesh_config_that_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes | None, says: str
+) -> None:
+    file = tmp_path / "mesh.yaml"
+    if text is not None:
+        file.write_bytes(text)
+    folders = ["--config", str(tmp_path / "config"), "--state", str(tmp_path / "state")]
+    assert app.main([*folders, "--mesh-config", str(file)]) == 1
+    assert capsys.readouterr().err.startswith(says.format(file=file))

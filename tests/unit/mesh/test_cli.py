@@ -20,10 +20,25 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert "proxy" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("argv", "says"), [([], "no command"), (["x"], "no command 'x'")])
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "no command"),
+        (["x"], "there is no command 'x'\n"),
+        (["aply"], "there is no command 'aply'; did you mean apply?\n"),
+        (["help", "aply"], "there is no command 'aply'; did you mean apply?\n"),
+    ],
+)
 def test_a_wrong_command(capsys: pytest.CaptureFixture[str], argv: list[str], says: str) -> None:
     assert cli.main(argv) == 1
     assert says in capsys.readouterr().err
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["help", "apply"])
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("usage: mesh apply ")
 
 
 def test_proxy_gets_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,6 +54,17 @@ def test_commands_of_the_control_plane_get_the_rest(
         cli.main([command, "--bogus"])
     assert ended.value.code
     assert f"usage: mesh {command}" in capsys.readouterr().err
+
+
+def test_files_that_nobody_thought_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> int:
+        raise PermissionError(13, "Permission denied", "/x")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["get", "vs"]) == 1
+    assert capsys.readouterr().err == "mesh: /x: Permission denied\n"
 
 
 #: Each of these costs the sidecar between 0.3 and 30 MB.

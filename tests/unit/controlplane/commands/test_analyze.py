@@ -158,7 +158,7 @@ def test_a_mesh_config(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "reason"),
     [
-        ([], "no files"),
+        (["--config", "x", "a"], "--config is a folder that is analyzed where no files are named"),
         (["--failure-threshold", "Fatal", "a"], "must be one of Error, Warning, Info"),
         (["-S", "IST0101", "a"], "must be CODE=RESOURCE"),
         (["--use-kube=true", "a"], "is not possible"),
@@ -172,5 +172,19 @@ def test_wrong_flags(argv: list[str], reason: str, capsys: pytest.CaptureFixture
     assert reason in capsys.readouterr().err
 
 
+def test_without_files_it_is_about_what_was_applied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config/default").mkdir(parents=True)
+    (tmp_path / "config/default/x.yaml").write_text(BAD)
+    assert main(["--config", "config"]) == FOUND
+    assert f"default/x {tmp_path}/config/default/x.yaml:8)" in capsys.readouterr().out
+    monkeypatch.setenv("MESH_CONFIG", str(tmp_path / "config"))
+    assert main([]) == FOUND
+    monkeypatch.setenv("MESH_CONFIG", str(tmp_path / "none"))
+    assert main([]) == 1
+    assert capsys.readouterr().err == f"{tmp_path}/none: No such file or directory\n"
+
+
 def test_istioctls_flag_for_files_is_taken() -> None:
-    assert main(["--use-kube=false", "--color=false", "good.yaml"]) == 0
+    assert main(["-k=false", "-R", "--color=false", "good.yaml"]) == 0

@@ -37,6 +37,7 @@ def test_what_is_no_kind(word: str) -> None:
         (["rt"], [Named(ROUTE, ())]),
         (["rt", "a", "b"], [Named(ROUTE, ("a", "b"))]),
         (["rt,zone,secrets"], [Named(ROUTE, ()), Named(ZONE, ()), Named(SECRET, ())]),
+        (["all"], [Named(ROUTE, ()), Named(ZONE, ()), Named(SECRET, ())]),
         (["rt/a", "zone/z"], [Named(ROUTE, ("a",)), Named(ZONE, ("z",))]),
     ],
 )
@@ -44,7 +45,7 @@ def test_what_is_asked_for(words: list[str], expected: list[Named]) -> None:
     assert asked(words, KINDS) == expected
 
 
-@pytest.mark.parametrize("words", [["rt/a", "b"], ["rt/"], ["/a"], ["rt/a/b"], [","]])
+@pytest.mark.parametrize("words", [["rt/a", "b"], ["rt/"], ["/a"], ["rt/a/b"], [","], ["all", "a"]])
 def test_what_cannot_be_asked_for(words: list[str]) -> None:
     with pytest.raises(CommandError):
         asked(words, KINDS)

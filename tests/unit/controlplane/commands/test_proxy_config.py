@@ -53,6 +53,7 @@ def shown(capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, st
         (("endpoint", "endpoints", "ep"), "ENDPOINT"),
         (("eds",), "NAME"),
         (("secret", "secrets", "s"), "RESOURCE NAME"),
+        (("ecds", "ec"), "ECDS NAME"),
         (("bootstrap", "b"), "{"),
         (("all", "a"), "SERVICE FQDN"),
     ],
@@ -67,7 +68,7 @@ def test_each_by_its_names(
         texts.add(out)
     (text,) = texts
     assert text.startswith(first)
-    assert len(text.splitlines()) > 3
+    assert len(text.splitlines()) > (1 if "ec" in words else 3)
 
 
 @pytest.mark.parametrize("what", ["all", "secret", "bootstrap"])
@@ -133,8 +134,42 @@ def test_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    "flags", [("c",), ("c", "one", "-f", "x"), ("x", "one"), ("r", "one", "--port", "1")]
+    ("flags", "why"),
+    [
+        (("c",), "give WORKLOAD[.NAMESPACE], or -f DUMP"),
+        (("c", "one", "-f", "x"), "give WORKLOAD[.NAMESPACE], or -f DUMP"),
+        (("x", "one"), "invalid choice: 'x'"),
+        (("r", "one", "--port", "1"), "--port does not narrow route"),
+        (("l", "one", "--port", "http"), "'http' is no port: write a number from 1 to 65535"),
+        (("c", "one", "--direction", "in"), "invalid choice: 'in' (choose from 'inbound', 'outb"),
+        (("ep", "one", "--status", "bad"), "invalid choice: 'bad'"),
+        (("l", "one", "--type", "udp"), "invalid choice: 'udp'"),
+        (("a", "one", "--name", "x", "-o", "json"), "--name narrows tables; -o json of all is the"),
+        (("-n", "shop", "log", "one"), "write log first: mesh proxy-config log ..."),
+    ],
 )
-def test_flags_that_mean_nothing(flags: tuple[str, ...]) -> None:
-    with pytest.raises(SystemExit):
+def test_flags_that_mean_nothing(
+    capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], why: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
         proxy_config.main(list(flags))
+    assert ended.value.code == 1
+    assert why in capsys.readouterr().err
+
+
+def test_all_is_asked_once_and_narrowed_as_its_tables_are(
+    admin: StatusPort, control: StatusPort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--name", "9080", "--subset", "v1", "-o", "short", "--control", control.url)
+    code, out, _ = shown(capsys, "all", "one", *flags)
+    tables = [table.splitlines() for table in out.split("\n\n")]
+    # Clusters, listeners, routes, endpoints, secrets, each with its titles.
+    assert (code, [len(one) for one in tables]) == (0, [2, 6, 7, 1, 4])
+    assert admin.asked == ["/config_dump?include_eds", "/clusters?format=json"]
+
+
+def test_listeners_by_type(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = shown(capsys, "l", "-f", file, "--type", "HTTP+TCP")
+    assert (code, len(out.splitlines())) == (0, 6)
+    code, out, _ = shown(capsys, "l", "-f", file, "--type", "http")
+    assert (code, len(out.splitlines())) == (0, 1)

@@ -61,3 +61,11 @@ def test_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert called(tmp_path) == called(tmp_path, "roll") == 1
     assert "ca: is not there; `mesh control` makes it" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
+
+
+def test_a_state_that_cannot_be_looked_at(capsys: pytest.CaptureFixture[str]) -> None:
+    state = "x" * 300
+    assert root.main(["--state", state]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("mesh root: /")
+    assert error.endswith(f"/{state}/ca: File name too long\n")

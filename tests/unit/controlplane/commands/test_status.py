@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from controlplane.commands import status
+from tests.support.dumps import FQDN, dump
 from tests.support.status_port import StatusPort
 
 
@@ -30,6 +31,9 @@ def proxy(name: str, agent: str = "envoy/1.40.0", **types: dict[str, Any]) -> di
     }  # fmt: skip
 
 
+HELD = "PassthroughCluster, dynamic, inbound|9080||, " + ", ".join(
+    [f"outbound|9080|v1|{FQDN}", f"outbound|9080||{FQDN}"]
+)
 BAD = kind("ERROR", "9080: no\nsuch", refused={"9080": "v1"}, answered_seconds_ago=1.0)
 PROXIES = [
     proxy("one", cds=kind("SYNCED"), lds=kind("STALE", "sent, not answered yet"), rds=BAD),
@@ -71,6 +75,9 @@ def test_all(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
         "",
         "Refused by proxies:",
         "  one.default RDS: 9080: no; such",
+        "",
+        "Late:",
+        "  one.default LDS: sent, not answered yet",
         "",
         "The control plane refuses:",
         "  a.yaml:1: no",
@@ -116,6 +123,22 @@ def test_the_unhealthy(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> 
     _, out, _ = said(capsys, "--control", port.url, "ill")
     assert "Health:   " in out
     assert "\x1b" not in out
+
+
+def test_one_is_compared_with_what_it_holds(
+    port: StatusPort, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with StatusPort({"/config_dump": dump()}) as admin:
+        held = PROXIES[0] | {"admin": admin.address}
+        port.answers["/api/v1/proxies"]["proxies"] = [held]
+        code, out, error = said(capsys, "--control", port.url, "one")
+    assert (code, error) == (0, "")
+    differ = f"Clusters differ; sent and not held: a; held and not sent: {HELD}"
+    assert out.splitlines()[-1] == differ
+    assert admin.asked == ["/config_dump?include_eds"]
+    code, _, error = said(capsys, "--control", port.url, "one")
+    assert code == 0
+    assert error.startswith("\nWhat it holds is not known: the admin port of one.default (127.0")
 
 
 def test_one_that_is_not_there(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,7 +67,8 @@ def test_a_file_that_is_there_costs_no_token(
         (("--label", "x"), "--service, --version, --label: 'x' is no label; write KEY=VALUE"),
         (("--label", "x=a,b"), "is no value of a label"),
         (("--service", "a/b"), "is no value of a label"),
-        (("-n", "A B"), "A B/default is no namespace and service account"),
+        (("--service-account", "A B"), "--service-account 'A B': is no name: a-z, 0-9"),
+        (("-n", "A B"), "--namespace 'A B': is no name: a-z, 0-9"),
     ],
 )
 def test_what_is_wrong(
@@ -75,6 +76,14 @@ def test_what_is_wrong(
 ) -> None:
     assert made(tmp_path, *flags) == 1
     assert why in capsys.readouterr().err
+
+
+def test_a_state_that_cannot_be_looked_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = "x" * 300
+    assert token.main(["create", "--state", state, "-o", str(tmp_path / "a.join")]) == 1
+    assert capsys.readouterr().err.endswith(f"/{state}/ca: File name too long\n")
 
 
 def test_a_place_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

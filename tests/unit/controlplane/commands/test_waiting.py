@@ -39,7 +39,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    with StatusPort({"/api/v1/version": {}, "/api/v1/wait": SYNCED}) as port:
+    with StatusPort({"/api/v1/version": {"revision": 7}, "/api/v1/wait": SYNCED}) as port:
         yield Place(tmp_path, port, capsys)
 
 
@@ -53,6 +53,7 @@ def test_all_have_it(place: Place) -> None:
     version, asked = place.port.asked
     assert version == "/api/v1/version"
     assert asked.startswith("/api/v1/wait?key=Route%2Fdefault%2Fone&version=")
+    assert "&since=7&" in asked
     seconds = float(asked.rpartition("timeout=")[2])
     assert 0 < seconds <= 5
     code, out, _ = place.delete("--wait")

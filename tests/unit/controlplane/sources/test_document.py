@@ -78,6 +78,16 @@ def test_anchors_and_merges() -> None:
         ("a:\n  1.5: x\n", "f:2: document: the key 1.5 must be a string; write it in quotes"),
         ("~: x\n", "f:1: document: the key null must be a string; write it in quotes"),
         ("? [a]\n: x\n", "f:1: document: a key must be a string, is an object or a list"),
+        ("a: 1\n\tb: 2\n", "f:2: document: a tab stands here; YAML is indented with spaces"),
+        ("a:\n  b: [\n\t1\n\t}\n", "f:4: document: a tab stands here; YAML is indented with"),
+        ("a: 1\nb: 'x\nc: 2\n", "f:2: document: a quote begins here and does not end"),
+        (
+            "a: 1\n b: 2\n",
+            "f:2: document: mapping values are not allowed in this context; is it ind",
+        ),
+        ("a: {b: 1}\n c: 1\n", "did not find expected key; is it indented as the lines above?"),
+        ("{{ if .Values.x }}\n", "f:1: document: {{ belongs to a template; apply what it makes"),
+        ("a: 1\nb: {{ .Values.x }}\n", "f:2: document: {{ belongs to a template"),
         ("a: &x [1]\nb: {*x : 1}\n", "f:2: document: a key must be a string"),
         ("a: *x\n", "f:1: document: the alias *x was not defined above"),
         ("a: &x [*x]\n", "f:1: document: the alias *x contains itself"),
@@ -107,6 +117,7 @@ def test_lines_are_those_of_editors() -> None:
 
 def test_what_is_no_utf8() -> None:
     assert refusal(b"a: 1\nb: \xff\n") == "f:2: document: is not UTF-8"
+    assert refusal("a: 1\n".encode("utf-16")) == "f:1: document: is UTF-16; save it as UTF-8"
 
 
 # -- bounds --

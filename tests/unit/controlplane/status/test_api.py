@@ -95,6 +95,11 @@ async def test_waiting_says_how_far_it_has_come() -> None:
         "key": "Route/x/c", "version": "v", "source": "/config", "state": "SYNCED", "text": "",
         "revision": 0, "proxies": 0, "told": 0, "lacking": [], "more": 0,
     }  # fmt: skip
+    assert (await place.ask("version"))["revision"] == 0
+    place.ledger.note([Resource(Key("Route", "x", "c"), 1, version="w")], [], 1)
+    found = await place.ask("wait", key="Route/x/c", version="v", since="1", timeout="0")
+    assert (found["state"], found["text"]) == ("ABSENT", "is of version w in the sources, not of v")
+    place.ledger.note([Resource(Key("Route", "x", "c"), 1, version="v")], [], 0)
     late = place.desk.client()
     found = await place.ask("wait", key="Route/x/c", version="v", timeout="0")
     assert (found["state"], found["lacking"]) == (
@@ -114,6 +119,7 @@ async def test_waiting_says_how_far_it_has_come() -> None:
         {"key": "Route/x/a", "timeout": "1e9"},
         {"key": "Route/x/a", "timeout": "nan"},
         {"key": "Route/x/a", "timeout": "soon"},
+        {"key": "Route/x/a", "since": "now"},
     ],
 )
 def test_what_is_no_question(query: dict[str, str]) -> None:

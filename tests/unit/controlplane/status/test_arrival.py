@@ -120,6 +120,25 @@ async def test_what_is_gone_is_waited_for_as_well() -> None:
 
 
 @played
+async def test_going_back_to_a_version_waits_for_it_again() -> None:
+    place = Place()
+    client = await place.client()
+    for version, body in (("v", b"\x22\x00"), ("w", b"\x22\x01a")):
+        await place.put(version, body)
+        await client.take(L)
+    since = place.arrivals.latest
+    waiting = await begun(place.arrivals.of(KEY, "v", LONG, since))
+    await place.put("v", b"\x22\x00")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    await client.take(L)
+    found = await waiting
+    assert (found.outcome, found.text) == (Outcome.SYNCED, "")
+    assert found.revision > since
+
+
+@played
 async def test_what_never_was_is_gone() -> None:
     assert (await Place().of(ABSENT)).outcome is Outcome.SYNCED
 

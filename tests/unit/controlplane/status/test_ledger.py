@@ -28,8 +28,26 @@ async def test_a_version_is_known_by_the_revision_that_brought_it() -> None:
     made.note([], [A], 7)
     assert made.held(A) == Entry(ABSENT, 7)
     assert made.revision(A, "two") == 5
+    assert made.latest == 7
     made.note([], [A], 8)
     assert made.revision(A, ABSENT) == 7
+
+
+@played
+async def test_a_version_of_before_has_to_come_again() -> None:
+    made = Ledger()
+    made.note([of("one")], [], 3)
+    made.note([of("two")], [], 4)
+    since = made.latest
+    assert (made.revision(A, "one"), made.revision(A, "one", since)) == (3, None)
+    assert made.revision(A, ABSENT, since) is None
+    made.note([of("one")], [], 5)
+    assert made.revision(A, "one", since) == 5
+    made.note([of("three")], [], 6)
+    # It came, and somebody has replaced it.
+    assert made.revision(A, "one", since) == 5
+    # What is held need not come again.
+    assert made.revision(A, "three", made.latest) == 6
 
 
 @played

@@ -34,6 +34,7 @@ def test_filters() -> None:
     assert len(names()) == 6
     assert names(fqdn=FQDN, of="v1") == [f"outbound|9080|v1|{FQDN}"]
     assert names(fqdn="xds-grpc") == ["xds-grpc"]
+    assert names(fqdn="views.def", of="1") == [f"outbound|9080|v1|{FQDN}"]
     assert names(direction="INBOUND") == ["inbound|9080||"]
     assert names(port="9080", direction="outbound") == [
         f"outbound|9080|v1|{FQDN}", f"outbound|9080||{FQDN}",

@@ -38,4 +38,5 @@ def test_filters() -> None:
     assert names(fqdn=FQDN, direction="outbound", port="9080") == [
         "10.0.0.2:9080", "[fd00::2]:9080",
     ]  # fmt: skip
+    assert names(fqdn="reviews.default") == ["10.0.0.2:9080", "[fd00::2]:9080"]
     assert names(of="v1") == []

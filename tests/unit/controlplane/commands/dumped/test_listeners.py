@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controlplane.commands.dumped.dump import Dump
-from controlplane.commands.dumped.listeners import chosen, rows
+from controlplane.commands.dumped.listeners import chosen, kind_of, rows
 from tests.support.dumps import dump
 
 HELD = Dump(dump(), "x").listeners()
@@ -30,3 +30,16 @@ def test_filters() -> None:
     assert names(direction="outbound") == ["0.0.0.0_9080"]
     assert names(name="virtualInbound") == ["virtualInbound"]
     assert names(name="x") == []
+    assert names(kind="HTTP+TCP") == ["virtualInbound", "0.0.0.0_9080"]
+    assert names(kind="tcp") == []
+
+
+def test_kinds() -> None:
+    black_hole = {"@type": "type.googleapis.com/x.TcpProxy", "cluster": "BlackHoleCluster"}
+    chains = [{"filters": [{"typed_config": black_hole}]}]
+    assert kind_of({"filter_chains": chains}) == "UNKNOWN"
+    http = {"@type": "type.googleapis.com/x.HttpConnectionManager"}
+    chains.append({"filters": [{"typed_config": http}]})
+    assert kind_of({"filter_chains": chains}) == "HTTP"
+    other = {"@type": "type.googleapis.com/x.TcpProxy", "cluster": "a"}
+    assert kind_of({"default_filter_chain": {"filters": [{"typed_config": other}]}}) == "TCP"

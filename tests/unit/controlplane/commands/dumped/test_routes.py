@@ -24,4 +24,5 @@ def test_filters() -> None:
     assert [one.name for one in chosen(HELD, name="empty")] == ["empty"]
     (one,) = chosen(HELD, fqdn=FQDN)
     assert [host["name"] for host in one.value["virtual_hosts"]] == [f"{FQDN}:9080"]
+    assert chosen(HELD, fqdn="reviews.default") == [one]
     assert chosen(HELD, fqdn="other") == []

@@ -34,7 +34,7 @@ from tests.support.judging import judge, refusal
         ),
         ("selector: {matchLabels: {a: 'b*'}}", "spec.selector.matchLabels.a", "selectors have no"),
         ("selector: {matchLabels: {'': b}}", "spec.selector.matchLabels['']", "has an empty key"),
-        ("jwtRules: []", "spec.jwtRules", "there is no such field"),
+        ("jwtRules: []", "spec.jwtRules", "there is no such field; there are selector, mtls"),
     ],
 )
 def test_refused(text: str, path: str, reason: str) -> None:

@@ -50,6 +50,9 @@ def passed_on(
     of_clients = cluster(view, service, port, subset, rule, replace(wire, protocol="tcp"))
     built = Cluster.FromString(of_clients.body)
     built.name = names.sni(port.number, subset, service.host)
+    if built.type == Cluster.EDS:
+        # Its own: only hosts that insist on mutual TLS.
+        built.eds_cluster_config.service_name = built.name
     for field in ("transport_socket", "transport_socket_matches", "alt_stat_name"):
         built.ClearField(field)
     return encoded(built.name, packed(built))
@@ -75,25 +78,38 @@ def cluster(
         pattern = config.outbound_cluster_stat_name
         built.alt_stat_name = stat_names.of_service(pattern, service, port, subset) + ";"
     match service.resolution:
-        case "EDS":
+        case "PASSTHROUGH" if wire.sidecar:
+            built.type = Cluster.ORIGINAL_DST
+            built.lb_policy = Cluster.CLUSTER_PROVIDED
+            if service.kind == "ServiceEntry" and port.target != port.number:
+                built.original_dst_lb_config.upstream_port_override.value = int(port.target)
+        case "EDS" | "PASSTHROUGH":
+            # Nobody who comes to a gateway was going to a host of the service.
             built.type = Cluster.EDS
             built.eds_cluster_config.service_name = name
             built.eds_cluster_config.eds_config.CopyFrom(ADS)
-        case "PASSTHROUGH":
-            built.type = Cluster.ORIGINAL_DST
-            built.lb_policy = Cluster.CLUSTER_PROVIDED
         case "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "ALIAS":
             one_address = service.resolution == "DNS_ROUND_ROBIN"
             built.type = Cluster.LOGICAL_DNS if one_address else Cluster.STRICT_DNS
             built.dns_refresh_rate.CopyFrom(duration(config.dns_refresh_rate))
             built.respect_dns_ttl = True
+            built.dns_lookup_family = Cluster.V6_ONLY if wire.only_ipv6 else Cluster.V4_ONLY
             labels = endpoints.subset_labels(chosen)
             assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, wire)
     may_have = not wire.sidecar or rule.selecting
     introduces = EXCHANGE in wire.runs
-    tls.add(view, built, service, port, subset, holds.tls, may_have=may_have, introduces=introduces)
+    tls.add(
+        view,
+        built,
+        service,
+        port,
+        subset,
+        holds.tls,
+        may_have=may_have,
+        introduces=introduces,
+    )
     proxy_protocol.add(built, holds.proxy_protocol)
     if wire.runs:
         metadata.add(built, service, holds.tls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
@@ -11,10 +12,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 
-from controlplane.registry import mesh, protocols, scope
+from controlplane.registry import mesh, protocols, scope, services
 from controlplane.registry.model import Port, Service
 from controlplane.registry.scope import Egress
 from controlplane.resources.authorization_policy.matchers import cidr
+from controlplane.resources.rules.addresses import is_ip
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service import layer4, select
 from controlplane.resources.virtual_service.translate import Client
@@ -23,16 +25,13 @@ from controlplane.translation.clusters.outbound import ADS
 from controlplane.translation.listeners import access_log, addresses, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.shared import Shared
-from controlplane.translation.listeners.sniffing import (
-    PLAIN_HTTP,
-    http_inspector,
-    tls_inspector,
-    wait,
-)
+from controlplane.translation.listeners.sniffing import wait
 from controlplane.translation.pack import packed
 from controlplane.translation.routes.outbound import HTTP_PROXY
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
+
+_ANY = "0.0.0.0"
 
 
 def listeners(
@@ -93,41 +92,58 @@ def _catch_all(view: View, client: Client, reporting: Reporting, transparent: bo
 def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Listener]:
     """Listeners without sockets: one for each HTTP port and for each address of a TCP port; what
     has no address of its own shares one for the port, by SNI or by blocks of addresses."""
+    shared: dict[tuple[str, int], Shared] = {}
+    egress = [one for one in scope.of_caller(view, client.caller).egress if not _is_own(one)]
+    for each in egress:
+        # Of services that cannot be told apart the oldest stays.
+        for service in sorted(each.services, key=lambda one: (one.created, one.host)):
+            for port in service.ports:
+                if port.protocol != "udp":
+                    _add(view, shared, service, port, client, reporting)
+    elsewhere = _elsewhere(view, client, reporting)
     found: dict[str, Listener] = {}
-    shared: dict[int, Shared] = {}
-    egress = scope.of_caller(view, client.caller).egress
-    for service in (one for each in egress if not _is_own(each) for one in each.services):
-        for port in service.ports:
-            if port.protocol == "udp":
-                continue
-            any_address = shared.setdefault(port.number, Shared())
-            if protocols.is_http(port.protocol):
-                web = port.protocol == "grpc-web"
-                chain = partial(_http_chain, view, client=client, reporting=reporting, grpc_web=web)
-                any_address.add_http(chain, port.number)
-                continue
-            for address in _virtual_addresses(service):
-                name = f"{address}_{port.number}"
-                if name not in found:
-                    found[name] = _bytes(view, name, address, service, port, client, reporting)
-            if not service.addresses or any("/" in one for one in service.addresses):
-                chains = _forwards(view, service, port, client, reporting)
-                any_address.add(view, service, port, chains)
-                if port.protocol == "auto" and not service.headless:
-                    any_address.add_http(
-                        lambda name: _http_chain(view, name, client, reporting),
-                        port.number,
-                        sniffed=True,
-                    )
-    for number, any_address in shared.items():
-        if any_address.chains:
-            name = f"0.0.0.0_{number}"
-            found[name] = any_address.listener(_listener(name, "0.0.0.0", number))
-    for one in found.values():
-        one.bind_to_port.value = False
-        wait(view, one)
+    for (address, number), one in shared.items():
+        if one.chains:
+            name = f"{address}_{number}"
+            found[name] = one.listener(_listener(name, address, number), elsewhere)
+            found[name].bind_to_port.value = False
+            wait(view, found[name])
     found |= {one.name: one for one in _of_sidecar(view, client, reporting)}
     return [found[name] for name in sorted(found)]
+
+
+def _add(
+    view: View,
+    shared: dict[tuple[str, int], Shared],
+    service: Service,
+    port: Port,
+    client: Client,
+    reporting: Reporting,
+) -> None:
+    """A port of a service to the listeners by which it is reached. A port that does not say its
+    protocol is looked at: HTTP gets routes, all else goes where TLS and TCP routes say, or to the
+    service."""
+    any_address = shared.setdefault((_ANY, port.number), Shared())
+    requests = partial(
+        _http_chain, view, f"outbound_{_ANY}_{port.number}", client=client, reporting=reporting
+    )
+    if protocols.is_http(port.protocol):
+        any_address.add_http(partial(requests, grpc_web=port.protocol == "grpc-web"))
+        return
+    sniffed = port.protocol == "auto"
+    for address in _virtual_addresses(view, service, port):
+        alone = shared.setdefault((address, port.number), Shared())
+        if sniffed:
+            prefix, routes = f"outbound_{address}_{port.number}", f"{service.host}:{port.number}"
+            alone.add_http(partial(_http_chain, view, prefix, client, reporting, routes))
+        alone.add_alone(_forwards(view, service, port, client, reporting))
+    if sniffed and service.headless:
+        return
+    if not service.addresses or any("/" in one for one in service.addresses):
+        chains = _forwards(view, service, port, client, reporting)
+        any_address.add(view, service, port, chains)
+        if sniffed:
+            any_address.add_http(requests)
 
 
 def _is_own(egress: Egress) -> bool:
@@ -151,12 +167,20 @@ def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listen
                 _http_chain(view, f"outbound_{name}", client, reporting, routes)
             )
         else:
-            # Bytes do not say whom they are for: the first service of the port has them all.
-            ports = ((one, port) for one in egress.services for port in one.ports)
-            first = next((pair for pair in ports if pair[1].protocol != "udp"), None)
-            if first is None:
+            # Several services share it as far as SNI and addresses tell them apart; of what does
+            # not say whom it is for the first has all.
+            shared = Shared()
+            protocol = protocols.of_name(egress.protocol)
+            for service in egress.services:
+                for port in service.ports:
+                    if port.protocol == "udp":
+                        continue
+                    spoken = replace(port, protocol=protocol)
+                    shared.add_alone(_forwards(view, service, spoken, client, reporting))
+            if not shared.chains:
                 continue
-            built = _bytes(view, name, bind, *first, client, reporting)
+            built = _listener(name, bind, egress.port)
+            shared.listener(built, _elsewhere(view, client, reporting))
         if egress.capture != "NONE" and not egress.is_socket:
             built.bind_to_port.value = False
         wait(view, built)
@@ -219,45 +243,39 @@ def _http_chain(
     return FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
 
 
-def _bytes(
-    view: View,
-    name: str,
-    address: str,
-    service: Service,
-    port: Port,
-    client: Client,
-    reporting: Reporting,
-) -> Listener:
-    """One address of a service. A port that does not say its protocol is looked at: HTTP gets
-    routes, all else goes where TLS and TCP routes say, or to the service."""
-    built = _listener(name, address, port.number)
-    if port.protocol == "auto":
-        built.listener_filters.append(http_inspector())
-        routes = f"{service.host}:{port.number}"
-        requests = _http_chain(view, f"outbound_{name}", client, reporting, routes)
-        requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
-        built.filter_chains.append(requests)
-    chains = _forwards(view, service, port, client, reporting)
-    if any(one.filter_chain_match.server_names for one in chains):
-        built.listener_filters.insert(0, tls_inspector())
-    built.filter_chains.extend(chains)
-    return built
+def _elsewhere(view: View, client: Client, reporting: Reporting) -> FilterChain:
+    """What no other chain of a listener takes goes on as if there were no service on the port."""
+    cluster = anywhere_else.cluster(view, client)
+    return FilterChain(
+        name="PassthroughFilterChain", filters=_tcp(view, cluster, client, reporting)
+    )
 
 
 def _forwards(
     view: View, service: Service, port: Port, client: Client, reporting: Reporting
 ) -> list[FilterChain]:
-    """Bytes to a service: by the TLS and TCP routes of its VirtualService, or all of them."""
+    """Bytes to a service: by the TLS routes (on ports of TLS) or the TCP routes of all its
+    VirtualServices, or all of them. As in Istio, SNI that no TLS route names does not go to the
+    service then, and TCP routes for some addresses leave the others to it."""
     chains = []
-    key = select.for_host(view, client.caller, service.host)
-    for one in layer4.of_resource(view, key, port.number, client) if key else ():
-        forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
-        chain = FilterChain(filters=forward)
-        chain.filter_chain_match.server_names.extend(one.server_names)
-        chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
-        chains.append(chain)
-        if not (one.server_names or one.subnets):
-            return chains
+    by_name = protocols.is_tls(port.protocol)
+    routes = layer4.of_tls if by_name else layer4.of_tcp
+    seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+    for key in select.all_for_host(view, client.caller, service.host):
+        for one in routes(view, key, port.number, client):
+            if (one.server_names, one.subnets) in seen:
+                # An earlier match has these connections.
+                continue
+            seen.add((one.server_names, one.subnets))
+            forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
+            chain = FilterChain(filters=forward)
+            chain.filter_chain_match.server_names.extend(one.server_names)
+            chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
+            chains.append(chain)
+            if not (one.server_names or one.subnets):
+                return chains
+    if by_name and chains:
+        return chains
     cluster = names.outbound(port.number, "", service.host)
     chains.append(FilterChain(filters=_tcp(view, cluster, client, reporting)))
     return chains
@@ -267,7 +285,12 @@ def _tcp(view: View, cluster: str, client: Client, reporting: Reporting) -> list
     return manager.tcp_proxy(view, ((cluster, 100),), reporting, client=client)
 
 
-def _virtual_addresses(service: Service) -> tuple[str, ...]:
+def _virtual_addresses(view: View, service: Service, port: Port) -> tuple[str, ...]:
+    if service.headless and port.protocol == "auto":
+        # What a pod is sent is looked at, so each has a listener: blocks of addresses would be
+        # compared before what it is.
+        hosts = services.endpoints(view, service, port.number)
+        return tuple(dict.fromkeys(one.address for one in hosts if is_ip(one.address)))
     given = tuple(one for one in service.addresses if "/" not in one)
     if given or service.addresses:
         return given

@@ -31,6 +31,9 @@ impl Host {
         let Some(monitor) = &self.monitor else {
             return;
         };
+        if monitor.answered_by_list(status) {
+            return;
+        }
         let said = if is_grpc {
             grpc::http_status(headers)
         } else {

@@ -72,6 +72,16 @@ impl Monitor {
         }
     }
 
+    /// The same for the status of the response itself, where the cluster says which are errors; what
+    /// gRPC says does not count then. False: it does not say.
+    pub fn answered_by_list(self: &Arc<Self>, status: u16) -> bool {
+        let Some(errors) = &self.config.error_statuses else {
+            return false;
+        };
+        self.answered(if errors.contains(&status) { 500 } else { 200 });
+        true
+    }
+
     /// A request has its connection; the answer will say more.
     pub fn connected(self: &Arc<Self>) {
         if self.splits() {

@@ -320,7 +320,7 @@ def _is_proxyless(proxy: Proxy) -> bool:
 
 
 def _settings(who: Who) -> settings.Settings:
-    return settings.of(who.node, who.type, who.runs)
+    return settings.of(who.node, who.type, who.runs, only_ipv6=who.only_ipv6)
 
 
 def _target(view: View, who: Who) -> Target:

@@ -56,7 +56,7 @@ def apply(cluster: Cluster, policy: TrafficPolicy, mesh: MeshConfig, wire: Wire)
         _errors(options, policy.outlier_detection.outlier_detection_http_error_codes)
     if options != HttpProtocolOptions():
         protocol_options.put(cluster, options)
-    if cluster.type != Cluster.ORIGINAL_DST:
+    if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
         of_mesh = None if wire.inbound else mesh.locality_lb_setting
         _balance(cluster, policy.load_balancer or LoadBalancerSettings(), of_mesh)
 

@@ -13,7 +13,7 @@ from controlplane.registry.model import Port, Service
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
-from controlplane.translation import endpoints, names, stat_names
+from controlplane.translation import dynamic_dns, endpoints, names, stat_names
 from controlplane.translation.clusters import metadata, proxy_protocol, tls
 from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
@@ -35,9 +35,13 @@ def clusters(
     return tuple(
         cluster(view, service, port, subset, rule, replace(wire, protocol=port.protocol))
         for port in service.ports
-        if port.protocol != "udp"
-        for subset in ("", *(one.name for one in rule.subsets))
+        if port.protocol != "udp" and dynamic_dns.has(service, port)
+        for subset in ("", *(() if dynamic_dns.is_dynamic(service) else _names(rule)))
     )
+
+
+def _names(rule: Rule) -> tuple[str, ...]:
+    return tuple(one.name for one in rule.subsets)
 
 
 @query
@@ -88,7 +92,9 @@ def cluster(
             built.type = Cluster.EDS
             built.eds_cluster_config.service_name = name
             built.eds_cluster_config.eds_config.CopyFrom(ADS)
-        case "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "ALIAS":
+        case "DYNAMIC_DNS":
+            dynamic_dns.discover(built, service, only_ipv6=wire.only_ipv6)
+        case "DNS" | "DNS_ROUND_ROBIN" | "ALIAS":
             one_address = service.resolution == "DNS_ROUND_ROBIN"
             built.type = Cluster.LOGICAL_DNS if one_address else Cluster.STRICT_DNS
             built.dns_refresh_rate.CopyFrom(duration(config.dns_refresh_rate))

@@ -21,7 +21,7 @@ from google.protobuf.struct_pb2 import Struct
 from controlplane.registry import mesh, services
 from controlplane.registry.model import Port, Service
 from controlplane.resources.common.tls import ClientTLSSettings
-from controlplane.translation import names
+from controlplane.translation import dynamic_dns, names
 from controlplane.translation.clusters import identities, protocol_options
 from controlplane.translation.clusters.proxy_protocol import PLAINTEXT
 from controlplane.translation.endpoints import takes_mutual_tls
@@ -45,7 +45,7 @@ def add(
     """Gives a cluster its transport sockets. `given`: the policy's `tls`; `may_have`: whether the
     proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`."""
     if given is None:
-        if service.external or service.resolution == "ALIAS":
+        if service.external or service.resolution in {"ALIAS", "DYNAMIC_DNS"}:
             return
         if not mesh.config(view).enable_auto_mtls:
             return
@@ -61,6 +61,8 @@ def add(
         case "DISABLE":
             return
         case "ISTIO_MUTUAL":
+            if dynamic_dns.is_dynamic(service):
+                _names(cluster, service, given)
             mutual = _mutual(view, cluster, service, port, subset, given, introduces=introduces)
             cluster.transport_socket.CopyFrom(mutual)
         case _:
@@ -76,15 +78,18 @@ def _all_take_mutual_tls(view: View, service: Service, port: Port) -> bool:
 def _names(cluster: Cluster, service: Service, given: ClientTLSSettings) -> None:
     """Without an SNI of the rule it is the host that the request is for, and without SANs of the
     rule the certificate must be for that host."""
-    if given.sni:
+    dynamic = dynamic_dns.is_dynamic(service)
+    named = given.subject_alt_names or service.subject_alt_names
+    proves = not given.insecure_skip_verify and (dynamic or not (given.sni or named))
+    if dynamic and (given.sni or not proves):
+        dynamic_dns.allow_other_names(cluster)
+    if given.sni and not proves:
         return
     options = protocol_options.held(cluster)
     if not options.WhichOneof("upstream_protocol_options"):
         options.explicit_http_config.http_protocol_options.SetInParent()
-    options.upstream_http_protocol_options.auto_sni = True
-    named = given.subject_alt_names or service.subject_alt_names
-    if not named and not given.insecure_skip_verify:
-        options.upstream_http_protocol_options.auto_san_validation = True
+    options.upstream_http_protocol_options.auto_sni = not given.sni
+    options.upstream_http_protocol_options.auto_san_validation = proves
     protocol_options.put(cluster, options)
 
 

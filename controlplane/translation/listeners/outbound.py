@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,8 +21,9 @@ from controlplane.resources.rules.addresses import is_ip
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service import layer4, select
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import anywhere_else, names
+from controlplane.translation import anywhere_else, dynamic_dns, names
 from controlplane.translation.clusters.outbound import ADS
+from controlplane.translation.dynamic_dns import is_dynamic
 from controlplane.translation.listeners import access_log, addresses, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.shared import Shared
@@ -50,6 +52,12 @@ def _captured(
     """For what iptables brings."""
     intercepted = _intercepted(view, client, reporting)
     return _encoded(_catch_all(view, client, reporting, transparent), *intercepted)
+
+
+@query
+def _looked_up(view: View, caller: scope.Caller) -> tuple[Service, ...]:
+    """The services whose hosts a request names."""
+    return tuple(one for one in scope.of_caller(view, caller).services() if is_dynamic(one))
 
 
 @query
@@ -98,7 +106,7 @@ def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Liste
         # Of services that cannot be told apart the oldest stays.
         for service in sorted(each.services, key=lambda one: (one.created, one.host)):
             for port in service.ports:
-                if port.protocol != "udp":
+                if port.protocol != "udp" and dynamic_dns.has(service, port):
                     _add(view, shared, service, port, client, reporting)
     elsewhere = _elsewhere(view, client, reporting)
     found: dict[str, Listener] = {}
@@ -124,9 +132,13 @@ def _add(
     protocol is looked at: HTTP gets routes, all else goes where TLS and TCP routes say, or to the
     service."""
     any_address = shared.setdefault((_ANY, port.number), Shared())
-    requests = partial(
-        _http_chain, view, f"outbound_{_ANY}_{port.number}", client=client, reporting=reporting
-    )
+
+    def requests(*, grpc_web: bool = False) -> FilterChain:
+        called = _looked_up(view, client.caller)
+        last = dynamic_dns.http_filters(called, port.number, client.settings)
+        prefix = f"outbound_{_ANY}_{port.number}"
+        return _http_chain(view, prefix, client, reporting, grpc_web=grpc_web, last=last)
+
     if protocols.is_http(port.protocol):
         any_address.add_http(partial(requests, grpc_web=port.protocol == "grpc-web"))
         return
@@ -163,8 +175,9 @@ def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listen
         if egress.is_proxy or protocols.is_http(protocols.of_name(egress.protocol)):
             built = _listener(name, bind, egress.port)
             routes = egress.routes or str(egress.port)
+            last = dynamic_dns.http_filters(egress.services, 0, client.settings)
             built.filter_chains.append(
-                _http_chain(view, f"outbound_{name}", client, reporting, routes)
+                _http_chain(view, f"outbound_{name}", client, reporting, routes, last=last)
             )
         else:
             # Several services share it as far as SNI and addresses tell them apart; of what does
@@ -173,7 +186,7 @@ def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listen
             protocol = protocols.of_name(egress.protocol)
             for service in egress.services:
                 for port in service.ports:
-                    if port.protocol == "udp":
+                    if port.protocol == "udp" or not dynamic_dns.has(service, port):
                         continue
                     spoken = replace(port, protocol=protocol)
                     shared.add_alone(_forwards(view, service, spoken, client, reporting))
@@ -202,8 +215,10 @@ def _opened(
     proxy = addresses.split(given)
     if proxy is not None:
         built = _listener(f"{proxy[0]}_{proxy[1]}", *proxy)
+        called = _looked_up(view, client.caller)
+        last = dynamic_dns.http_filters(called, 0, client.settings)
         built.filter_chains.append(
-            _http_chain(view, f"outbound_{built.name}", client, reporting, HTTP_PROXY)
+            _http_chain(view, f"outbound_{built.name}", client, reporting, HTTP_PROXY, last=last)
         )
         found.append(built)
     for local, host, port in egress:
@@ -233,10 +248,12 @@ def _http_chain(
     routes: str = "",
     *,
     grpc_web: bool = False,
+    last: Sequence[hcm.HttpFilter] = (),
 ) -> FilterChain:
     """HTTP; the routes of a port have its number, which ends the prefix."""
+    given = client.settings
     connection = manager.manager(
-        view, stat_prefix, (), reporting, client.settings, grpc_web=grpc_web
+        view, stat_prefix, (), reporting, given, grpc_web=grpc_web, last=last
     )
     name = routes or stat_prefix.rpartition("_")[2]
     connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=name))
@@ -277,7 +294,13 @@ def _forwards(
     if by_name and chains:
         return chains
     cluster = names.outbound(port.number, "", service.host)
-    chains.append(FilterChain(filters=_tcp(view, cluster, client, reporting)))
+    looks_up = dynamic_dns.network_filters(service, port, client.settings)
+    clusters = ((cluster, 100),)
+    forward = manager.tcp_proxy(view, clusters, reporting, client=client, last=looks_up)
+    chain = FilterChain(filters=forward)
+    if looks_up:
+        chain.filter_chain_match.server_names.append(service.host)
+    chains.append(chain)
     return chains
 
 

@@ -149,13 +149,15 @@ def _chains(listener: Listener, call: Call) -> list[FilterChain]:
     left = list(listener.filter_chains)
     left = _narrowed(left, lambda m: m.destination_port.value or None, [call.port])
     left = _by_address(left, call.address)
-    sni = (call.sni or call.host) if call.tls else ""
+    # Who is not looked at is plaintext.
+    tls = call.tls if _inspects(listener, "tls", call) else ""
+    sni = (call.sni or call.host) if tls else ""
     names = [sni, *_wildcards(sni)]
     left = _narrowed(left, lambda m: list(m.server_names) or None, names)
-    transport = "tls" if call.tls else "raw_buffer"
+    transport = "tls" if tls else "raw_buffer"
     left = _narrowed(left, lambda m: m.transport_protocol or None, [transport])
     said = call.alpn or {"": _PLAIN, "tls": _ALPN, "mtls": _MESH_ALPN}[call.tls][call.protocol]
-    if not call.tls and not _inspects_http(listener, call):
+    if not tls and (call.tls or not _inspects(listener, "http", call)):
         said = ""
     return _narrowed(left, lambda m: list(m.application_protocols) or None, [said])
 
@@ -191,9 +193,9 @@ def _wildcards(name: str) -> list[str]:
     return ["*." + ".".join(parts[index:]) for index in range(1, len(parts))]
 
 
-def _inspects_http(listener: Listener, call: Call) -> bool:
+def _inspects(listener: Listener, what: str, call: Call) -> bool:
     for one in listener.listener_filters:
-        if one.name == "envoy.filters.listener.http_inspector":
+        if one.name == f"envoy.filters.listener.{what}_inspector":
             return not (one.HasField("filter_disabled") and _holds(one.filter_disabled, call.port))
     return False
 

@@ -300,7 +300,11 @@ def _sniffed(
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         found.append(plain)
-    return found + _secured(view, name, mode, as_bytes, http=False, alpn=MESH_TCP_ALPN)
+    others = _secured(view, name, mode, as_bytes, http=False, alpn=MESH_TCP_ALPN)
+    if mode == "DISABLE":
+        # Who says nothing is never asked once another chain says what this one would have said.
+        others[0].filter_chain_match.transport_protocol = "raw_buffer"
+    return found + others
 
 
 def _bytes_alpn(filters: list[Filter]) -> list[str]:

@@ -16,6 +16,7 @@ the test that it is of, has a mesh, and says what must come out:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ import pytest
 import yaml
 from google.protobuf.json_format import MessageToDict
 
-from controlplane.world.proxy import Proxy
+from controlplane.world.proxy import FORWARDERS, Proxy
 from mesh import api
 from tests.support import meshes, simulation, translated
+from tests.support.proxies import envoy_binary
 
 _FOLDER = Path(__file__).parent / "istio_networking"
 _SIDECAR = """
@@ -90,6 +92,17 @@ def test_what_istio_makes_of_it(group: str, case: dict[str, Any]) -> None:
     known = {"calls", "clusters", "listeners", "endpoints", "virtual_hosts", "routes"}
     assert case.keys() - checked <= known
     assert case.keys() & known, "nothing is asserted"
+
+
+@pytest.mark.parametrize(("group", "case"), _cases())
+def test_both_proxies_take_it(group: str, case: dict[str, Any], tmp_path: Path) -> None:
+    default = "gateway" if group == "gateways" else "sidecar"
+    proxy = _proxy(case.get("proxy", default))
+    assert translated.envoy_validates(envoy_binary(), _sent(case["mesh"], proxy), tmp_path) == ""
+    # Ours has no dynamic_forward_proxy; it is sent the cluster, and no filter.
+    ours = replace(proxy, runs=tuple(one for one in proxy.runs if one not in FORWARDERS))
+    found = translated.mesh_validates(_sent(case["mesh"], ours), tmp_path)
+    assert [one for one in found if "envoy.clusters.dynamic_forward_proxy" not in one] == []
 
 
 @pytest.mark.parametrize("mode", _MODES)

@@ -40,7 +40,7 @@ from controlplane.translation.routes import gateway as gateway_routes
 from controlplane.translation.routes import outbound as routes
 from controlplane.translation.settings import preserves_case
 from controlplane.world.graph import Node
-from controlplane.world.proxy import ISTIO_FILTERS, Locality, Proxy
+from controlplane.world.proxy import ISTIO_FILTERS, SYSTEM_ROOTS, Locality, Proxy
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded
 from controlplane.xds.type_urls import EXTENSION
@@ -119,7 +119,8 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     relevant = destination_rules.relevant(view, who.labels)
     case = preserves_case(view, _settings(who))
     filters = tuple(one for one in who.runs if one in ISTIO_FILTERS)
-    wire = Wire("", who.type == "sidecar", False, case, filters, who.only_ipv6)
+    roots = SYSTEM_ROOTS in who.runs
+    wire = Wire("", who.type == "sidecar", False, case, filters, who.only_ipv6, roots)
     found = [*_outbound_clusters(view, _caller(view, who), relevant, wire)]
     if who.type == "sidecar":
         found += fixed.inbound(view, wire.preserve_case)

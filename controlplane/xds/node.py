@@ -10,10 +10,8 @@ from google.protobuf.json_format import MessageToDict
 
 from controlplane.world.proxy import (
     ENVOYS,
-    FORWARDERS,
-    ISTIO_FILTERS,
+    HEEDED,
     NOWHERE,
-    REPORTERS,
     Locality,
     Proxy,
 )
@@ -111,7 +109,7 @@ def _runs(node: Any) -> tuple[str, ...]:
         if not one.disabled
         for url in one.type_urls
     }
-    found = tuple(sorted(told & (ISTIO_FILTERS | REPORTERS | FORWARDERS)))
+    found = tuple(sorted(told & HEEDED))
     # Most are alike: one tuple for all of them.
     return ENVOYS if found == ENVOYS else found
 

@@ -115,6 +115,7 @@ def cluster(
         holds.tls,
         may_have=may_have,
         introduces=introduces,
+        system_roots=wire.system_roots,
     )
     proxy_protocol.add(built, holds.proxy_protocol)
     if wire.runs:

@@ -39,6 +39,8 @@ class Wire:
     runs: tuple[str, ...] = ()
     #: Of a proxy that has no address of IPv4, so that names are looked up for its family.
     only_ipv6: bool = False
+    #: Whether it knows the roots of its system as such.
+    system_roots: bool = False
 
 
 def build(

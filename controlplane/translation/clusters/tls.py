@@ -29,6 +29,8 @@ from controlplane.translation.tls import never, secret, secret_name, socket, wor
 from controlplane.world.view import View
 
 _Named = Callable[[str], SdsSecretConfig]
+#: Where Envoy's own images, Debian and Alpine have the roots of the system.
+_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def add(
@@ -41,9 +43,11 @@ def add(
     *,
     may_have: bool,
     introduces: bool,
+    system_roots: bool,
 ) -> None:
     """Gives a cluster its transport sockets. `given`: the policy's `tls`; `may_have`: whether the
-    proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`."""
+    proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`;
+    `system_roots`: it knows those of its system."""
     if given is None:
         if service.external or service.resolution in {"ALIAS", "DYNAMIC_DNS"}:
             return
@@ -67,7 +71,12 @@ def add(
             cluster.transport_socket.CopyFrom(mutual)
         case _:
             _names(cluster, service, given)
-            cluster.transport_socket.CopyFrom(_origination(view, cluster, service, given, may_have))
+            context = _origination(view, cluster, service, given, may_have)
+            checks = context.common_tls_context.validation_context
+            if checks.HasField("system_root_certs") and not system_roots:
+                checks.ClearField("system_root_certs")
+                checks.trusted_ca.filename = _ROOTS
+            cluster.transport_socket.CopyFrom(socket(context))
 
 
 def _all_take_mutual_tls(view: View, service: Service, port: Port) -> bool:
@@ -129,7 +138,7 @@ def _speaks_http2(cluster: Cluster) -> bool:
 
 def _origination(
     view: View, cluster: Cluster, service: Service, given: ClientTLSSettings, may_have: bool
-) -> TransportSocket:
+) -> UpstreamTlsContext:
     """TLS with a server that is not of the mesh: SIMPLE, or MUTUAL with a certificate of ours."""
     context = CommonTlsContext()
     if _speaks_http2(cluster):
@@ -152,7 +161,7 @@ def _origination(
     sni = given.sni
     if not sni and not service.host.startswith("*"):
         sni = service.host
-    return socket(UpstreamTlsContext(sni=sni, common_tls_context=context))
+    return UpstreamTlsContext(sni=sni, common_tls_context=context)
 
 
 def _certificate(context: CommonTlsContext, given: ClientTLSSettings, named: _Named) -> None:

@@ -123,10 +123,13 @@ def _of_slice(view: View, service: Service, port: Port, piece: Resource[Any]) ->
 
 
 def _health(conditions: Any) -> str:
-    """`HEALTHY`, `DRAINING`, or "" for what is not ready and so is left out, as in Istio."""
+    """`HEALTHY`, `DRAINING`, `UNHEALTHY` for what is not ready yet, or "" for what ends: as in
+    Istio, that says nothing of how well the others can bear the load."""
     if conditions is None or conditions.ready is not False:
         return "HEALTHY"
-    return "DRAINING" if conditions.serving and conditions.terminating else ""
+    if conditions.serving and conditions.terminating:
+        return "DRAINING"
+    return "UNHEALTHY" if conditions.terminating is False else ""
 
 
 def _of_endpoints(view: View, service: Service, port: Port) -> list[Endpoint]:

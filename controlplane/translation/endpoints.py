@@ -36,6 +36,8 @@ class Only:
     node: str | None = None
     #: Those behind an east-west gateway, whose clients choose by SNI.
     passed_on: bool = False
+    #: Without those that are UNHEALTHY.
+    healthy: bool = False
 
 
 ANYWHERE = Only()
@@ -66,7 +68,7 @@ def assignment(
         replace(one, mutual_tls=takes_mutual_tls(view, one))
         for one in services.endpoints(view, service, port)
         if workloads.matches(labels, one.labels)
-        and one.health != "UNHEALTHY"
+        and not (only.healthy and one.health == "UNHEALTHY")
         and only.cluster in {None, one.cluster}
         and only.node in {None, one.node}
     ]

@@ -8,7 +8,7 @@ from controlplane.registry import scope
 from controlplane.registry.cluster_local import cluster_local
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
-from controlplane.resources.destination_rule.locality import preference
+from controlplane.resources.destination_rule.locality import only_healthy, preference
 from controlplane.resources.envoy_filter.clusters import patched as patch_clusters
 from controlplane.resources.envoy_filter.extensions import extension
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
@@ -253,6 +253,7 @@ def assignment(
         where.cluster if local else None,
         where.node if service.node_local else None,
         passed_on is not None,
+        only_healthy(view, service, rule, asked.port, asked.subset),
     )
     return endpoints.assignment(
         view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted, only

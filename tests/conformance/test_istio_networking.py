@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import yaml
+from envoy.config.core.v3.health_check_pb2 import HealthStatus
 from google.protobuf.json_format import MessageToDict
 
 from controlplane.world.proxy import FORWARDERS, Proxy
@@ -180,6 +181,7 @@ def _hosts(sent: dict[str, list[Any]], cluster: str) -> dict[str, Any] | None:
                 "port": at.port_value,
                 "priority": group.priority,
                 "weight": one.load_balancing_weight.value,
+                "health": HealthStatus.Name(one.health_status),
                 "mtls": "envoy.transport_socket_match" in metadata,
             }
     return hosts

@@ -71,6 +71,17 @@ def preference(
     return _failover(setting, locality, labels)
 
 
+def only_healthy(view: View, service: Service, rule: Rule, port: int, subset: str) -> bool:
+    """Whether hosts that are not ready stay untold: where a rule has all hosts used once too few
+    are healthy (`minHealthPercent`), these would be, too."""
+    if service.traffic_distribution:
+        return False
+    chosen = rule.subset(subset)
+    own = chosen.traffic_policy if chosen else None
+    outliers = policy.of_port(mesh.config(view), rule.policy, own, port).outlier_detection
+    return outliers is not None and outliers.min_health_percent > 0
+
+
 def matches(pattern: str, locality: Locality) -> bool:
     """Whether `region/zone/subzone`, each part or all behind a part `*`, covers a locality."""
     for part, own in zip(pattern.split("/"), locality, strict=False):

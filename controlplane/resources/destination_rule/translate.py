@@ -59,6 +59,13 @@ def apply(cluster: Cluster, policy: TrafficPolicy, mesh: MeshConfig, wire: Wire)
     if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
         of_mesh = None if wire.inbound else mesh.locality_lb_setting
         _balance(cluster, policy.load_balancer or LoadBalancerSettings(), of_mesh)
+    outliers = policy.outlier_detection
+    chooses = cluster.lb_policy != Cluster.CLUSTER_PROVIDED and not wire.inbound
+    if chooses or outliers is not None:
+        # Below this share of healthy hosts all are used. Istio's default is never: hosts that are
+        # not ready are sent, too, so that it is known how well the others can bear the load.
+        least = outliers.min_health_percent if outliers is not None else 0
+        cluster.common_lb_config.healthy_panic_threshold.value = least
 
 
 def _limits(cluster: Cluster, pool: ConnectionPoolSettings, budget: RetryBudget | None) -> None:
@@ -118,8 +125,6 @@ def _outliers(cluster: Cluster, given: OutlierDetection) -> None:
     if given.max_ejection_percent:
         built.max_ejection_percent.value = given.max_ejection_percent
     cluster.outlier_detection.CopyFrom(built)
-    # Below this share of healthy hosts all are used; Istio's default is never.
-    cluster.common_lb_config.healthy_panic_threshold.value = given.min_health_percent
 
 
 def _errors(options: HttpProtocolOptions, codes: tuple[int, ...]) -> None:

@@ -104,6 +104,9 @@ def cluster(
             assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, wire)
+    if service.traffic_distribution and built.HasField("common_lb_config"):
+        # Hosts that are not ready are there to tell when to leave a zone, not to be used.
+        built.common_lb_config.healthy_panic_threshold.value = 0
     may_have = not wire.sidecar or rule.selecting
     introduces = EXCHANGE in wire.runs
     tls.add(

@@ -150,18 +150,28 @@ CASES: dict[str, Case] = {
     "not_in_the_list": Case(
         {**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=500", cluster=_errors(418, 429)
     ),
-    "listed_is_no_gateway_failure": Case(
+    "listed_gateway_failure": Case(
         {**_GATEWAY_ONLY, "consecutive_5xx": 2},
         plan=f"{_FIRST}=503",
         rounds=2,
         cluster=_errors(503),
+        seen=_GATEWAY,
+    ),
+    "not_in_the_list_but_of_grpc": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=grpc-14",
+        rounds=2,
+        headers=_GRPC,
+        cluster=_errors(429, 503),
         seen=_5XX,
     ),
     "listed_of_grpc": Case(
-        {**_ALL, "consecutive_5xx": 2},
-        plan=f"{_FIRST}=grpc-14",
+        _GATEWAY_ONLY,
+        plan=f"{_FIRST}=grpc-14,{_address(2)}=200,{_address(3)}=200",
+        rounds=2,
         headers=_GRPC,
-        cluster=_errors(429, 503),
+        cluster=_errors(200),
+        seen=_GATEWAY,
     ),
     "closed_with_a_list": Case(
         _GATEWAY_ONLY, plan=f"{_FIRST}=close", rounds=2, cluster=_errors(429), seen=_GATEWAY

@@ -31,15 +31,17 @@ impl Host {
         let Some(monitor) = &self.monitor else {
             return;
         };
-        if monitor.answered_by_list(status) {
-            return;
-        }
         let said = if is_grpc {
             grpc::http_status(headers)
         } else {
             None
         };
-        monitor.answered(said.unwrap_or(status));
+        monitor.answered(match monitor.lists(status) {
+            None => said.unwrap_or(status),
+            Some(true) => said.unwrap_or(status).max(500),
+            // What gRPC says is asked all the same.
+            Some(false) => said.unwrap_or(200),
+        });
     }
 
     /// A request failed (`Router::Filter::onUpstreamReset`, `onResponseTimeout` and

@@ -72,14 +72,11 @@ impl Monitor {
         }
     }
 
-    /// The same for the status of the response itself, where the cluster says which are errors; what
-    /// gRPC says does not count then. False: it does not say.
-    pub fn answered_by_list(self: &Arc<Self>, status: u16) -> bool {
-        let Some(errors) = &self.config.error_statuses else {
-            return false;
-        };
-        self.answered(if errors.contains(&status) { 500 } else { 200 });
-        true
+    /// Whether the cluster says that this status of a response is an error; `None`: it does not say
+    /// which ones are.
+    pub fn lists(&self, status: u16) -> Option<bool> {
+        let errors = self.config.error_statuses.as_ref()?;
+        Some(errors.contains(&status))
     }
 
     /// A request has its connection; the answer will say more.

@@ -55,12 +55,13 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
     for number in sorted({one.number for _, one in served} | {port or _HTTP_PORT}):
         names_there = frozenset(service.host for service, one in served if one.number == number)
         for host in _foreign_hosts(view, client, number, names_there):
-            free = taken.free(_with_port([host], number, port is None))
+            free = taken.free(_with_port([host], number, port is None), host)
             if free:
                 foreign.append(_with_domains(_foreign(view, host, number, client), free))
     hosts = []
     for service, one in served:
-        free = taken.free(domains(view, service, one.number, client.namespace, port is None))
+        wanted = domains(view, service, one.number, client.namespace, port is None)
+        free = taken.free(wanted, service.host)
         if free:
             hosts.append(_with_domains(virtual_host(view, service, one, client), free))
     hosts += [*foreign, *_denied(view, client, port, taken)]
@@ -76,11 +77,11 @@ class _Domains:
         self._full = frozenset(full)
         self._taken: set[str] = set()
 
-    def free(self, wanted: Sequence[str]) -> list[str]:
-        """What nobody has yet, taken for the one who asks. `wanted`: the full name first."""
+    def free(self, wanted: Sequence[str], own: str) -> list[str]:
+        """What nobody has yet, taken for the one who asks. `own`: its full name."""
         found = []
-        for index, one in enumerate(wanted):
-            if one in self._taken or (index and one in self._full):
+        for one in wanted:
+            if one in self._taken or (one != own and one in self._full):
                 continue
             self._taken.add(one)
             found.append(one)
@@ -152,7 +153,7 @@ def _denied(view: View, client: Client, port: int | None, taken: _Domains) -> li
         for number in ports if port is None else [one for one in ports if one == port]:
             keys = denied_by(view, service, caller.namespace, caller.account)
             hosts = domains(view, service, number, caller.namespace, port is None)
-            by_policies.setdefault(keys, []).extend(taken.free(hosts))
+            by_policies.setdefault(keys, []).extend(taken.free(hosts, service.host))
     found = []
     for keys, hosts in sorted(by_policies.items()):
         if not hosts:

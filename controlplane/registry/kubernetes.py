@@ -45,6 +45,8 @@ def service(view: View, namespace: str, name: str) -> Service | None:
         selector=workloads.pairs(spec.selector),
         headless=headless,
         traffic_distribution=spec.traffic_distribution,
+        node_local=spec.internal_traffic_policy == "Local",
+        not_ready_too=spec.publish_not_ready_addresses,
         alias=spec.external_name.lower(),
         created=resource.created,
     )
@@ -68,8 +70,11 @@ def endpoints(view: View, service: Service, number: int) -> tuple[Endpoint, ...]
     if not slices:
         for each in _of_endpoints(view, service, port):
             found[each.address, each.port] = each
+    said = slices or view.resource("Endpoints", service.namespace, service.name) is not None
     for workload in workloads.selected(view, service.namespace, service.selector):
-        if workload.ports_of_service or not found:
+        if not (workload.ready or service.not_ready_too):
+            continue
+        if workload.ports_of_service or not said:
             each = endpoint(workload, port)
             found.setdefault((each.address, each.port), each)
     return tuple(found[key] for key in sorted(found))
@@ -102,7 +107,14 @@ def _of_slice(view: View, service: Service, port: Port, piece: Resource[Any]) ->
     numbers = [one.port for one in spec.ports if one.name == port.name and one.port is not None]
     return [
         _endpoint(
-            view, service, address, numbers[0], one.target_ref, _health(one.conditions), one.zone
+            view,
+            service,
+            address,
+            numbers[0],
+            one.target_ref,
+            _health(one.conditions),
+            one.zone,
+            one.node_name,
         )
         for one in spec.endpoints
         for address in one.addresses[:1]
@@ -111,10 +123,13 @@ def _of_slice(view: View, service: Service, port: Port, piece: Resource[Any]) ->
 
 
 def _health(conditions: Any) -> str:
-    """`HEALTHY`, `DRAINING`, or "" for what is not ready and so is left out, as in Istio."""
+    """`HEALTHY`, `DRAINING`, `UNHEALTHY` for what is not ready yet, or "" for what ends: as in
+    Istio, that says nothing of how well the others can bear the load."""
     if conditions is None or conditions.ready is not False:
         return "HEALTHY"
-    return "DRAINING" if conditions.serving and conditions.terminating else ""
+    if conditions.serving and conditions.terminating:
+        return "DRAINING"
+    return "UNHEALTHY" if conditions.terminating is False else ""
 
 
 def _of_endpoints(view: View, service: Service, port: Port) -> list[Endpoint]:
@@ -122,23 +137,42 @@ def _of_endpoints(view: View, service: Service, port: Port) -> list[Endpoint]:
     if resource is None:
         return []
     return [
-        _endpoint(view, service, address.ip, one.port, address.target_ref, "HEALTHY", "")
+        _endpoint(
+            view,
+            service,
+            address.ip,
+            one.port,
+            address.target_ref,
+            "HEALTHY",
+            "",
+            address.node_name,
+        )
         for subset in resource.spec.subsets
         for one in subset.ports
         if one.name == port.name
-        for address in subset.addresses
+        for address in (
+            *subset.addresses,
+            *(subset.not_ready_addresses if service.not_ready_too else ()),
+        )
     ]
 
 
 def _endpoint(
-    view: View, service: Service, address: str, port: int, target: Any, health: Any, zone: str
+    view: View,
+    service: Service,
+    address: str,
+    port: int,
+    target: Any,
+    health: Any,
+    zone: str,
+    node: str,
 ) -> Endpoint:
     pod = None
     if target is not None and target.kind == "Pod":
         pod = workloads.pod(view, target.namespace or service.namespace, target.name)
     if pod is None:
         where = Locality("", zone, "")
-        return Endpoint(address, port, service.namespace, locality=where, health=health)
+        return Endpoint(address, port, service.namespace, locality=where, health=health, node=node)
     return Endpoint(
         address=address,
         port=port,
@@ -152,4 +186,5 @@ def _endpoint(
         weight=pod.weight,
         mutual_tls=pod.mutual_tls,
         health=health,
+        node=node or pod.node,
     )

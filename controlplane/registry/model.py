@@ -56,6 +56,14 @@ class Service:
     traffic_distribution: str = ""
     #: For ALIAS: the host that it stands for.
     alias: str = ""
+    #: Hosts of the services that stand for this one.
+    aliases: tuple[str, ...] = ()
+    #: Other ServiceEntries of the same host and namespace, whose ports are among its own.
+    also: tuple[str, ...] = ()
+    #: Kubernetes' `internalTrafficPolicy: Local`: only hosts of the client's own node.
+    node_local: bool = False
+    #: Kubernetes' `publishNotReadyAddresses`.
+    not_ready_too: bool = False
     created: float = 0.0
 
     def __hash__(self) -> int:
@@ -88,6 +96,8 @@ class Endpoint:
     #: Whether a sidecar is there that takes mutual TLS (`security.istio.io/tlsMode`).
     mutual_tls: bool = False
     health: Literal["HEALTHY", "UNHEALTHY", "DRAINING"] = "HEALTHY"
+    #: Of Kubernetes; "" if unknown.
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +119,7 @@ class Workload:
     health: Literal["HEALTHY", "UNHEALTHY", "DRAINING"] = "HEALTHY"
     #: An entry's `ports` name the service's ports; a pod's name its containers'.
     ports_of_service: bool = False
+    #: Of Kubernetes; "" if unknown.
+    node: str = ""
+    #: Whether requests may be sent to it already.
+    ready: bool = True

@@ -11,7 +11,8 @@ from controlplane.registry.workloads import Labels
 from controlplane.resources.authorization_policy.reach import denied_by
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.sidecar.schema import OutboundTrafficPolicy
-from controlplane.translation.names import covers
+from controlplane.resources.virtual_service.imports import destinations, of_mesh
+from controlplane.translation.names import covers, overlap
 from controlplane.world.view import View, query
 
 
@@ -20,11 +21,25 @@ class Hosts:
     """Which hosts an egress listener admits, as (namespace, host) patterns."""
 
     patterns: tuple[tuple[str, str], ...] = (("*", "*"),)
+    #: Which of these it leaves out (`~namespace/host`).
+    excluded: tuple[tuple[str, str], ...] = ()
 
     def admit(self, namespace: str, host: str) -> bool:
-        """Whether a host of a namespace is among them."""
-        return any(
+        """Whether a service of a namespace is among them."""
+        return not self._excludes(namespace, host) and any(
             space in {"*", namespace} and covers(pattern, host) for space, pattern in self.patterns
+        )
+
+    def admit_rule(self, namespace: str, host: str) -> bool:
+        """Whether a VirtualService of a namespace counts by this host of its own. As in Istio, one
+        that is wider than what is named counts, too."""
+        return not self._excludes(namespace, host) and any(
+            space in {"*", namespace} and overlap(pattern, host) for space, pattern in self.patterns
+        )
+
+    def _excludes(self, namespace: str, host: str) -> bool:
+        return any(
+            space in {"*", namespace} and covers(pattern, host) for space, pattern in self.excluded
         )
 
 
@@ -71,6 +86,8 @@ class Scope:
     sidecar: Key | None = None
     #: Services that it sees and that deny it whatever it asks: nothing of them is sent.
     denied: tuple[Service, ...] = ()
+    #: Services that only VirtualServices lead to: there are clusters of them, and no listeners.
+    imported: tuple[Service, ...] = ()
 
     def of_port(self, port: int) -> Egress | None:
         """Who says what is reached by a port: the listener of it, else the one of all others."""
@@ -79,15 +96,14 @@ class Scope:
 
     def services(self) -> tuple[Service, ...]:
         """Each service once, in order of host names."""
-        if len(self.egress) == 1:
+        if len(self.egress) == 1 and not self.imported:
             return self.egress[0].services
-        found: dict[tuple[str, str], Service] = {}
-        for each in self.egress:
-            for one in each.services:
-                key = (one.host, one.namespace)
-                held = found.get(key)
-                found[key] = one if held is None else _with_ports(held, one)
-        return tuple(found[key] for key in sorted(found))
+        found: dict[str, Service] = {}
+        for one in (*(one for each in self.egress for one in each.services), *self.imported):
+            held = found.setdefault(one.host, one)
+            if held.namespace == one.namespace:
+                found[one.host] = _with_ports(held, one)
+        return tuple(found[host] for host in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +148,12 @@ def of_caller(view: View, caller: Caller) -> Scope:
     """The scope of a caller: what its Sidecar resource names; without one, all that it sees and
     that does not deny it for good."""
     namespace, key = caller.namespace, caller.sidecar
-    seen = services.visible(view, namespace)
     resource: Resource[Any] | None = None if key is None else view.resource(*key)
     if resource is not None and resource.spec.egress:
-        egress = tuple(_egress(one, namespace, seen) for one in resource.spec.egress)
-        return Scope(namespace, egress, key)
+        at_all = services.visible_at_all(view, namespace)
+        egress = tuple(_egress(one, namespace, at_all) for one in resource.spec.egress)
+        return Scope(namespace, egress, key, imported=_imported(view, egress, namespace))
+    seen = services.visible(view, namespace)
     kept_out = (
         [one for one in seen if denied_by(view, one, namespace, caller.account)]
         if caller.account and view.fact("automatic-scope", True)
@@ -147,6 +164,15 @@ def of_caller(view: View, caller: Caller) -> Scope:
         0, "", "", "DEFAULT", Hosts(), tuple(one for one in seen if one not in denied)
     )
     return Scope(namespace, (everywhere,), key, tuple(kept_out))
+
+
+@query
+def admitted(view: View, caller: Caller) -> tuple[Hosts, ...]:
+    """The hosts of VirtualServices that hold for a caller; of any of its egress listeners."""
+    resource = None if caller.sidecar is None else view.resource(*caller.sidecar)
+    if resource is None or not resource.spec.egress:
+        return (Hosts(),)
+    return tuple(_hosts(one, caller.namespace) for one in resource.spec.egress)
 
 
 @query
@@ -174,7 +200,7 @@ def _by_host(view: View, caller: Caller) -> dict[str, Service]:
 
 
 def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
-    hosts = Hosts(tuple(_pattern(one, namespace) for one in listener.hosts))
+    hosts = _hosts(listener, namespace)
     number = listener.port.number if listener.port else 0
     found = Egress(
         port=number,
@@ -182,7 +208,14 @@ def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
         bind=listener.bind,
         capture=listener.capture_mode,
         hosts=hosts,
-        services=tuple(one for one in seen if hosts.admit(one.namespace, one.host)),
+        services=services.chosen(
+            (
+                _known_as(one, hosts) if one.aliases else one
+                for one in seen
+                if hosts.admit(one.namespace, one.host)
+            ),
+            namespace,
+        ),
     )
     if not number or found.is_proxy:
         return found
@@ -192,11 +225,46 @@ def _egress(listener: Any, namespace: str, seen: tuple[Service, ...]) -> Egress:
     return replace(found, services=narrowed)
 
 
+def _known_as(one: Service, hosts: Hosts) -> Service:
+    """A service with those of its other names that are admitted."""
+    known = tuple(host for host in one.aliases if hosts.admit(one.namespace, host))
+    return replace(one, aliases=known)
+
+
+def _imported(view: View, egress: tuple[Egress, ...], namespace: str) -> tuple[Service, ...]:
+    """What the VirtualServices of the egress listeners lead to, on the ports that they name."""
+    by_host = {one.host: one for one in services.visible(view, namespace)}
+    found: list[Service] = []
+    for each in egress:
+        only = each.port if each.port and not each.is_proxy else 0
+        for host, rule in of_mesh(view, namespace):
+            if not each.hosts.admit_rule(rule.namespace, host):
+                continue
+            for name, port in destinations(view, rule, namespace):
+                to = by_host.get(services.concrete(view, name))
+                if to is None:
+                    continue
+                wanted = only or port
+                ports = tuple(one for one in to.ports if wanted in {None, one.number})
+                if ports:
+                    found.append(to if ports == to.ports else replace(to, ports=ports))
+    return tuple(found)
+
+
 def _with_ports(held: Service, other: Service) -> Service:
     more = tuple(port for port in other.ports if held.port(port.number) is None)
     return replace(held, ports=(*held.ports, *more)) if more else held
 
 
+def _hosts(listener: Any, namespace: str) -> Hosts:
+    named = [_pattern(one, namespace) for one in listener.hosts if not one.startswith("~")]
+    left_out = [
+        _pattern(one.removeprefix("~"), namespace) for one in listener.hosts if one.startswith("~")
+    ]
+    return Hosts(tuple(named), tuple(left_out))
+
+
 def _pattern(text: str, namespace: str) -> tuple[str, str]:
+    """`namespace/host`; without a namespace, as in `~/host`, of all."""
     space, _, host = text.partition("/")
-    return (namespace if space == "." else space, host.lower())
+    return (namespace if space == "." else space or "*", host.lower())

@@ -63,16 +63,23 @@ def endpoints(view: View, service: Service, number: int) -> tuple[Endpoint, ...]
     """The hosts of one port, from the list or by labels. A DNS service without any is reached by
     its own name."""
     port = service.port(number)
-    resource = view.resource("ServiceEntry", service.namespace, service.resource)
-    if port is None or resource is None:
+    if port is None:
         return ()
     if service.selector:
-        chosen = workloads.selected(view, service.namespace, service.selector)
-    else:
-        chosen = _listed(resource)
-    found = tuple(endpoint(workload, port) for workload in chosen)
-    if found or service.resolution not in {"DNS", "DNS_ROUND_ROBIN"} or service.selector:
-        return found
+        chosen = [
+            one
+            for one in workloads.selected(view, service.namespace, service.selector)
+            if one.ready
+        ]
+        return tuple(endpoint(one, port) for one in chosen)
+    found = {
+        (each.address, each.port): each
+        for name in (service.resource, *service.also)
+        for workload in _listed(view.resource("ServiceEntry", service.namespace, name), number)
+        for each in (endpoint(workload, port),)
+    }
+    if found or service.resolution not in {"DNS", "DNS_ROUND_ROBIN"}:
+        return tuple(found.values())
     return (Endpoint(service.host, int(port.target), service.namespace),)
 
 
@@ -98,10 +105,14 @@ def endpoint(workload: Workload, port: Port) -> Endpoint:
         weight=workload.weight,
         mutual_tls=workload.mutual_tls,
         health=workload.health,
+        node=workload.node,
     )
 
 
-def _listed(resource: Resource[Any]) -> tuple[Workload, ...]:
+def _listed(resource: Resource[Any] | None, number: int) -> tuple[Workload, ...]:
+    """The endpoints of one ServiceEntry, if the port is its own."""
+    if resource is None or number not in {one.number for one in resource.spec.ports}:
+        return ()
     return tuple(
         workloads.of_entry(one, resource, f"{resource.name}-{index}")
         for index, one in enumerate(resource.spec.endpoints)

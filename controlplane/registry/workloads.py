@@ -107,7 +107,7 @@ def _all(view: View, namespace: str) -> tuple[Workload, ...]:
     pods = (
         pod(view, namespace, one.name)
         for one in view.resources("Pod", namespace)
-        if _serves(one.spec)
+        if not _ends(one.spec)
     )
     return tuple(one for one in (*entries, *pods) if one is not None)
 
@@ -136,14 +136,18 @@ def _of_pod(view: View, resource: Resource[Any]) -> Workload:
         network=labels.get(_NETWORK, ""),
         cluster=labels.get(_CLUSTER, ""),
         mutual_tls=labels.get(TLS_MODE) == "istio",
+        node=spec.spec.node_name,
+        ready=_is_ready(spec),
     )
 
 
-def _serves(spec: Any) -> bool:
-    """Whether requests may be sent to a pod, as in Istio; one of which nobody has said
-    whether it is ready is taken to be."""
-    if spec.metadata.deletion_timestamp or spec.status.phase in _ENDED:
-        return False
+def _ends(spec: Any) -> bool:
+    """Whether a pod is none that requests are sent to, ready or not."""
+    return bool(spec.metadata.deletion_timestamp or spec.status.phase in _ENDED)
+
+
+def _is_ready(spec: Any) -> bool:
+    """One of which nobody has said whether it is ready is taken to be."""
     return all(one.status == "True" for one in spec.status.conditions if one.type == "Ready")
 
 

@@ -14,6 +14,7 @@ from controlplane.registry.model import Endpoint, Service
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule.locality import Preference, matches, priority
 from controlplane.resources.destination_rule.schema import Subset
+from controlplane.resources.peer_authentication.translate import ever_disabled, mode
 from controlplane.translation import names
 from controlplane.translation.pack import packed
 from controlplane.world.proxy import Locality
@@ -23,6 +24,23 @@ from controlplane.xds.translator import Encoded, encoded
 #: Shares are whole numbers; divided among localities they must stay so.
 _SCALE = 100
 EVERYWHERE = Preference()
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which hosts of a service count for a client."""
+
+    #: Of this Kubernetes cluster; None is any.
+    cluster: str | None = None
+    #: Of this node of Kubernetes; None is any.
+    node: str | None = None
+    #: Those behind an east-west gateway, whose clients choose by SNI.
+    passed_on: bool = False
+    #: Without those that are UNHEALTHY.
+    healthy: bool = False
+
+
+ANYWHERE = Only()
 
 _HEALTH = {
     "HEALTHY": HealthStatus.HEALTHY,
@@ -39,18 +57,24 @@ def assignment(
     subset: str,
     labels: Labels = (),
     wanted: Preference = EVERYWHERE,
-    only: str | None = None,
+    only: Only = ANYWHERE,
 ) -> Encoded:
     """The hosts of a cluster, by priority and locality. `labels`: those of the subset; `wanted`:
-    which localities the client prefers; `only`: the one Kubernetes cluster that counts."""
-    name = names.outbound(port, subset, service.host)
+    which localities the client prefers; `only`: which of them count at all."""
+    named = names.sni if only.passed_on else names.outbound
+    name = named(port, subset, service.host)
     built = ClusterLoadAssignment(cluster_name=name)
-    found = services.endpoints(view, service, port)
     chosen = [
-        one
-        for one in found
-        if workloads.matches(labels, one.labels) and only in {None, one.cluster}
+        replace(one, mutual_tls=takes_mutual_tls(view, one))
+        for one in services.endpoints(view, service, port)
+        if workloads.matches(labels, one.labels)
+        and not (only.healthy and one.health == "UNHEALTHY")
+        and only.cluster in {None, one.cluster}
+        and only.node in {None, one.node}
     ]
+    if only.passed_on:
+        # Nobody can tell there whether a client speaks mutual TLS; so its host must insist on it.
+        chosen = [one for one in chosen if one.mutual_tls]
     for group in _groups(chosen, wanted):
         locality: LocalityLbEndpoints = built.endpoints.add(priority=group.priority)
         # There even where it is not known: gRPC's clients ask for that.
@@ -61,6 +85,13 @@ def assignment(
         for one in group.hosts:
             _fill(locality.lb_endpoints.add(), one)
     return encoded(name, packed(built))
+
+
+def takes_mutual_tls(view: View, one: Endpoint) -> bool:
+    """Whether a host has a sidecar, and no PeerAuthentication turns mutual TLS off for its port."""
+    if not one.mutual_tls or not ever_disabled(view, one.namespace):
+        return one.mutual_tls
+    return mode(view, one.namespace, one.labels, one.port) != "DISABLE"
 
 
 def subset_labels(subset: Subset | None) -> Labels:
@@ -81,7 +112,7 @@ class _Group:
 def _groups(found: Iterable[Endpoint], wanted: Preference) -> list[_Group]:
     held: dict[tuple[int, Locality], list[Endpoint]] = {}
     for one in found:
-        far = priority(wanted, one.locality, one.labels) if wanted.nearest_first else 0
+        far = priority(wanted, one.locality, one.labels, one.node) if wanted.nearest_first else 0
         held.setdefault((far, one.locality), []).append(one)
     # Envoy wants priorities without gaps.
     order = {far: index for index, far in enumerate(sorted({far for far, _ in held}))}

@@ -12,6 +12,8 @@ from controlplane.translation import names
 from controlplane.world.view import View, query
 
 _HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB"})
+#: The label of a Service whose ports are not meant by servers: its target ports are.
+_AS_WRITTEN = "experimental.istio.io/disable-gateway-port-translation"
 #: Modes in which TLS ends at the gateway.
 _ENDED = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"})
 
@@ -20,9 +22,8 @@ _ENDED = frozenset({"SIMPLE", "MUTUAL", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"})
 class Gate:
     """One port of a gateway."""
 
-    #: Of the servers, which is what VirtualServices and clients see.
-    port: int
-    #: On which the proxy listens: the workload's port behind the gateway's Service.
+    #: On which the proxy listens: the workload's port behind the gateway's Service. Servers may
+    #: name either.
     target: int
     bind: str
     servers: tuple[Opened, ...]
@@ -56,7 +57,7 @@ def route_name(gate: Gate, one: Opened) -> str:
     if not ends_tls(one):
         return f"http.{gate.target}{suffix}"
     port = one.server.port
-    return f"https.{port.number}.{port.name}.{one.gateway.name}.{one.gateway.namespace}"
+    return f"https.{port.number}.{port.name}.{one.gateway.name}.{one.gateway.namespace}{suffix}"
 
 
 @query
@@ -65,18 +66,19 @@ def gates(
 ) -> tuple[Gate, ...]:
     """All ports of a proxy. Of servers that cannot share a port (plain HTTP and TCP, say) the
     oldest stay."""
-    targets = {
-        one.port.number: one.target
-        for one in proxies.offers(view, namespace, workload, labels, addresses)
-    }
+    targets: dict[int, int] = {}
+    offers = proxies.offers(view, namespace, workload, labels, addresses)
+    for one in sorted(offers, key=lambda one: (one.service.created, one.service.host)):
+        if _AS_WRITTEN not in dict(one.service.labels):
+            targets.setdefault(one.port.number, one.target)
     by_port: dict[tuple[int, str], list[Opened]] = {}
-    for one in select.opened(view, labels):
-        held = by_port.setdefault((one.server.port.number, one.server.bind), [])
-        if not held or _together(held[0], one):
-            held.append(one)
+    for server in select.opened(view, labels):
+        port = server.server.port.number
+        held = by_port.setdefault((targets.get(port, port), server.server.bind), [])
+        if not held or _together(held[0], server):
+            held.append(server)
     return tuple(
-        Gate(port, targets.get(port, port), bind, tuple(servers))
-        for (port, bind), servers in sorted(by_port.items())
+        Gate(target, bind, tuple(servers)) for (target, bind), servers in sorted(by_port.items())
     )
 
 

@@ -36,6 +36,15 @@ def inbound(port: int) -> str:
     return f"inbound|{port}||"
 
 
+def parse_sni(name: str) -> Outbound | None:
+    """The parts of what `sni` gives; None if it is none."""
+    parts = name.split("_.", 3)
+    if len(parts) != 4 or parts[0] != "outbound":
+        return None
+    port = parse_port(parts[1])
+    return None if port is None else Outbound(port, parts[2], parts[3])
+
+
 def sni(port: int, subset: str, host: str) -> str:
     """`outbound_.9080_.v1_.reviews.default.svc.cluster.local`: what sidecars ask each other for,
     and the clusters by which east-west gateways pass it on."""
@@ -48,11 +57,14 @@ def spiffe(trust_domain: str, namespace: str, service_account: str) -> str:
 
 
 def covers(pattern: str, host: str) -> bool:
-    """Whether a host pattern (`*`, `*.example.com` or exact) covers a host or a narrower
-    pattern."""
-    if pattern in {"*", host}:
-        return True
-    return pattern.startswith("*.") and host.endswith(pattern[1:])
+    """Whether a host pattern (`*`, `*.example.com`, `*-a.example.com` or exact) covers a host or a
+    narrower pattern."""
+    return pattern == host or (pattern.startswith("*") and host.endswith(pattern[1:]))
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether two hosts or patterns have something in common."""
+    return covers(one, other) or covers(other, one)
 
 
 def parse_port(text: str) -> int | None:

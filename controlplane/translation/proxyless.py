@@ -69,7 +69,12 @@ def route(view: View, client: Client, name: str) -> Encoded | None:
     port = service.port(asked.port) if service and asked else None
     if service is None or port is None:
         return None
-    host = VirtualHost.FromString(routes.virtual_host(view, service, port, client, True))
+    host = VirtualHost.FromString(routes.virtual_host(view, service, port, client))
+    host.domains.extend(routes.domains(view, service, port.number, client.namespace, True))
+    for one in host.routes:
+        if one.HasField("route"):
+            # The only limit that gRPC reads.
+            one.route.max_stream_duration.max_stream_duration.CopyFrom(one.route.timeout)
     # A channel's target may be without the port, and gRPC takes none off before it compares.
     bare = (one.removesuffix(f":{port.number}") for one in [*host.domains])
     host.domains.extend([one for one in bare if one not in host.domains])

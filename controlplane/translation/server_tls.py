@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from envoy.config.core.v3.base_pb2 import DataSource
-from envoy.extensions.transport_sockets.tls.v3.common_pb2 import TlsParameters
+from envoy.extensions.transport_sockets.tls.v3.common_pb2 import (
+    CertificateValidationContext,
+    TlsParameters,
+)
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
@@ -59,6 +62,9 @@ def _client_certificates(
     else:
         checks = context.validation_context
         checks.trusted_ca.filename = given.ca_certificates
+    if given.insecure_skip_verify:
+        # Whoever signed it: SANs and pins are still looked at.
+        checks.trust_chain_verification = CertificateValidationContext.ACCEPT_UNTRUSTED
     if given.ca_crl:
         checks.crl.filename = given.ca_crl
     checks.verify_certificate_spki.extend(given.verify_certificate_spki)

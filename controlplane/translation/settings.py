@@ -29,13 +29,15 @@ class Settings:
     gateway: bool = False
     #: What it runs of what not all proxies do: `world.proxy`.
     runs: tuple[str, ...] = ()
+    #: Whether it has no address of IPv4.
+    only_ipv6: bool = False
 
 
 #: Of a proxy that says nothing.
 DEFAULT = Settings()
 
 
-def of(node: Labels, kind: str, runs: tuple[str, ...] = ()) -> Settings:
+def of(node: Labels, kind: str, runs: tuple[str, ...] = (), *, only_ipv6: bool = False) -> Settings:
     """By its node's metadata. What cannot be read says nothing, as in Istio."""
     metadata = dict(node)
     return Settings(
@@ -44,6 +46,7 @@ def of(node: Labels, kind: str, runs: tuple[str, ...] = ()) -> Settings:
         metadata.get("HTTP10", "").lower() in _TRUE,
         kind == "router",
         runs,
+        only_ipv6,
     )
 
 

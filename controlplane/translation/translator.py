@@ -8,7 +8,7 @@ from controlplane.registry import scope
 from controlplane.registry.cluster_local import cluster_local
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
-from controlplane.resources.destination_rule.locality import preference
+from controlplane.resources.destination_rule.locality import only_healthy, preference
 from controlplane.resources.envoy_filter.clusters import patched as patch_clusters
 from controlplane.resources.envoy_filter.extensions import extension
 from controlplane.resources.envoy_filter.listeners import patched as patch_listeners
@@ -40,7 +40,7 @@ from controlplane.translation.routes import gateway as gateway_routes
 from controlplane.translation.routes import outbound as routes
 from controlplane.translation.settings import preserves_case
 from controlplane.world.graph import Node
-from controlplane.world.proxy import ISTIO_FILTERS, Locality, Proxy
+from controlplane.world.proxy import ISTIO_FILTERS, SYSTEM_ROOTS, Locality, Proxy
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded
 from controlplane.xds.type_urls import EXTENSION
@@ -59,10 +59,22 @@ class Who:
     workload: str
     labels: Labels
     capture: Capture
+    #: Whether it has no address of IPv4.
+    only_ipv6: bool = False
     #: Its node's metadata: patches and settings may ask for any of it.
     node: Labels = ()
     #: Istio's own filters, and what reports elsewhere.
     runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where a client runs, as far as its choice of hosts depends on it."""
+
+    locality: Locality
+    cluster: str
+    #: Of Kubernetes.
+    node: str
 
 
 class IstioTranslator:
@@ -82,7 +94,8 @@ class IstioTranslator:
     def named(self, view: View, type_url: str, proxy: Proxy, name: str) -> Node:
         if type_url == api.ENDPOINT:
             account = proxy.service_account if proxy.type == "sidecar" else ""
-            what = (proxy.namespace, account, proxy.labels, proxy.locality, proxy.cluster, name)
+            where = Where(proxy.locality, proxy.cluster, proxy.meta("NODE_NAME"))
+            what = (proxy.namespace, account, proxy.labels, where, name)
             return view.node(assignment, what)
         if _is_proxyless(proxy):
             return view.node(without_proxy, (_who(proxy), type_url, name))
@@ -106,7 +119,8 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     relevant = destination_rules.relevant(view, who.labels)
     case = preserves_case(view, _settings(who))
     filters = tuple(one for one in who.runs if one in ISTIO_FILTERS)
-    wire = Wire("", who.type == "sidecar", False, case, filters)
+    roots = SYSTEM_ROOTS in who.runs
+    wire = Wire("", who.type == "sidecar", False, case, filters, who.only_ipv6, roots)
     found = [*_outbound_clusters(view, _caller(view, who), relevant, wire)]
     if who.type == "sidecar":
         found += fixed.inbound(view, wire.preserve_case)
@@ -212,12 +226,12 @@ def assignment(
     namespace: str,
     account: str,
     labels: Labels,
-    locality: Locality,
-    cluster: str,
+    where: Where,
     name: str,
 ) -> Encoded | None:
     """EDS: the hosts of a cluster that the proxy's scope has."""
-    asked = names.parse_outbound(name)
+    passed_on = names.parse_sni(name)
+    asked = names.parse_outbound(name) or passed_on
     if asked is None:
         return None
     caller = _caller_of(view, namespace, labels, account)
@@ -230,8 +244,17 @@ def assignment(
     subset = rule.subset(asked.subset)
     if asked.subset and subset is None:
         return None
-    wanted = preference(view, service, asked.port, asked.subset, rule, locality, labels)
-    only = cluster if cluster_local(view, service.host) else None
+    wanted = preference(
+        view, service, asked.port, asked.subset, rule, where.locality, labels, where.node
+    )
+    # A service of each node has no hosts of other clusters either.
+    local = service.node_local or cluster_local(view, service.host)
+    only = endpoints.Only(
+        where.cluster if local else None,
+        where.node if service.node_local else None,
+        passed_on is not None,
+        only_healthy(view, service, rule, asked.port, asked.subset),
+    )
     return endpoints.assignment(
         view, service, asked.port, asked.subset, endpoints.subset_labels(subset), wanted, only
     )
@@ -299,7 +322,7 @@ def _is_proxyless(proxy: Proxy) -> bool:
 
 
 def _settings(who: Who) -> settings.Settings:
-    return settings.of(who.node, who.type, who.runs)
+    return settings.of(who.node, who.type, who.runs, only_ipv6=who.only_ipv6)
 
 
 def _target(view: View, who: Who) -> Target:
@@ -315,6 +338,7 @@ def _who(proxy: Proxy) -> Who:
         workload,
         proxy.labels,
         capture(proxy),
+        bool(proxy.addresses) and all(":" in one for one in proxy.addresses),
         _node(proxy),
         proxy.runs,
     )

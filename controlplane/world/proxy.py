@@ -35,8 +35,19 @@ REPORTERS = frozenset(
         "envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
     }
 )
+#: Types of what looks up hosts by what requests and ClientHellos name. It shares listeners with
+#: much else, so it is not sent to who would refuse it; its clusters are.
+HTTP_FORWARDER = "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig"
+SNI_FORWARDER = "envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3.FilterConfig"
+FORWARDERS = frozenset({HTTP_FORWARDER, SNI_FORWARDER})
+#: Roots of the operating system as such. The stock Envoy takes them for none at all.
+SYSTEM_ROOTS = (
+    "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts"
+)
+#: All that is heeded of what a proxy says that it runs.
+HEEDED = ISTIO_FILTERS | REPORTERS | FORWARDERS | {SYSTEM_ROOTS}
 #: What an Envoy runs of these.
-ENVOYS = tuple(sorted(REPORTERS))
+ENVOYS = tuple(sorted(REPORTERS | FORWARDERS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +72,7 @@ class Proxy:
     dns_domain: str = "cluster.local"
     #: The other metadata that translation reads, as strings, sorted: INTERCEPTION_MODE, and so on.
     metadata: tuple[tuple[str, str], ...] = ()
-    #: Which of `ISTIO_FILTERS` and `REPORTERS` it runs, sorted. Who does not say what it runs is
-    #: taken for an Envoy.
+    #: Which of `HEEDED` it runs, sorted. Who does not say what it runs is taken for an Envoy.
     runs: tuple[str, ...] = ENVOYS
     #: Its program and version, for people: nothing that it is sent depends on it.
     agent: str = field(default="", compare=False)

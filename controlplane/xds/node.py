@@ -10,9 +10,8 @@ from google.protobuf.json_format import MessageToDict
 
 from controlplane.world.proxy import (
     ENVOYS,
-    ISTIO_FILTERS,
+    HEEDED,
     NOWHERE,
-    REPORTERS,
     Locality,
     Proxy,
 )
@@ -101,7 +100,7 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
 
 
 def _runs(node: Any) -> tuple[str, ...]:
-    """The stock Envoy tells all of its extensions: all reporters, and none of Istio's filters."""
+    """The stock Envoy tells all of its extensions, and has none of Istio's filters."""
     if not node.extensions:
         return ENVOYS
     told = {
@@ -110,7 +109,7 @@ def _runs(node: Any) -> tuple[str, ...]:
         if not one.disabled
         for url in one.type_urls
     }
-    found = tuple(sorted(told & (ISTIO_FILTERS | REPORTERS)))
+    found = tuple(sorted(told & HEEDED))
     # Most are alike: one tuple for all of them.
     return ENVOYS if found == ENVOYS else found
 

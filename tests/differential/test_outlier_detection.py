@@ -79,6 +79,29 @@ _SPLIT = {
     "consecutive_5xx": 2,
 }
 _NO_ROWS = {**_ALL, "consecutive_5xx": 0, "interval": "1s"}
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def _errors(*statuses: int) -> Tree:
+    """A cluster whose hosts fail with these statuses, and with no others."""
+    rules = [
+        {
+            "http_response_headers_match": {
+                "headers": [{"name": ":status", "string_match": {"exact": str(status)}}]
+            }
+        }
+        for status in statuses
+    ]
+    options = {
+        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+        "explicit_http_config": {"http_protocol_options": {}},
+        "outlier_detection": {
+            "error_matcher": {"or_match": {"rules": rules}} if rules[1:] else rules[0]
+        },
+    }
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS: options}}
+
+
 _RING: Tree = {
     "lb_policy": "RING_HASH",
     "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
@@ -110,6 +133,49 @@ CASES: dict[str, Case] = {
     "no_gateway": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=500"),
     "no_gateway_505": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=505"),
     "no_failure": Case({**_ALL, "consecutive_5xx": 1}, plan=f"{_FIRST}=404"),
+    "listed": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=429",
+        rounds=2,
+        cluster=_errors(429),
+        seen=_5XX,
+    ),
+    "one_of_the_list": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=429",
+        rounds=2,
+        cluster=_errors(418, 429),
+        seen=_5XX,
+    ),
+    "not_in_the_list": Case(
+        {**_ALL, "consecutive_5xx": 2}, plan=f"{_FIRST}=500", cluster=_errors(418, 429)
+    ),
+    "listed_gateway_failure": Case(
+        {**_GATEWAY_ONLY, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=503",
+        rounds=2,
+        cluster=_errors(503),
+        seen=_GATEWAY,
+    ),
+    "not_in_the_list_but_of_grpc": Case(
+        {**_ALL, "consecutive_5xx": 2},
+        plan=f"{_FIRST}=grpc-14",
+        rounds=2,
+        headers=_GRPC,
+        cluster=_errors(429, 503),
+        seen=_5XX,
+    ),
+    "listed_of_grpc": Case(
+        _GATEWAY_ONLY,
+        plan=f"{_FIRST}=grpc-14,{_address(2)}=200,{_address(3)}=200",
+        rounds=2,
+        headers=_GRPC,
+        cluster=_errors(200),
+        seen=_GATEWAY,
+    ),
+    "closed_with_a_list": Case(
+        _GATEWAY_ONLY, plan=f"{_FIRST}=close", rounds=2, cluster=_errors(429), seen=_GATEWAY
+    ),
     "grpc": Case(_GATEWAY_ONLY, plan=f"{_FIRST}=grpc-14", rounds=2, headers=_GRPC, seen=_GATEWAY),
     "grpc_internal": Case(
         {**_ALL, "consecutive_5xx": 2},

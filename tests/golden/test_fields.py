@@ -37,20 +37,17 @@ _APART: dict[str, dict[str, str]] = {
     "EndpointSlice": {
         "endpoints.hints": "for kube-proxy; Istio does not read them either",
         "endpoints.hostname": "of DNS, which Kubernetes answers",
-        "endpoints.nodeName": "the pod says it",
         "ports.protocol": "the service's port says it",
         "ports.appProtocol": "the service's port says it",
     },
     "Endpoints": {
         "subsets.notReadyAddresses": "are not used, as in Istio",
         "subsets.addresses.hostname": "of DNS, which Kubernetes answers",
-        "subsets.addresses.nodeName": "the pod says it",
         "subsets.ports.protocol": "the service's port says it",
         "subsets.ports.appProtocol": "the service's port says it",
     },
     "EnvoyFilter": {"spec.configPatches.match.waypoint": "goes with the context WAYPOINT"},
     "Gateway": {
-        "spec.servers.name": "a name for people",
         "spec.servers.port.targetPort": "deprecated, without effect in Istio; refused or warned of",
     },
     "MeshConfig": {

@@ -1,4 +1,5 @@
-"""What a DestinationRule says about TCP connections on their way: idle timeouts and tunnels."""
+"""What a DestinationRule says about TCP connections on their way: how long, by which hash, through
+which tunnel."""
 
 from __future__ import annotations
 
@@ -26,7 +27,15 @@ def apply(view: View, proxy: TcpProxy, cluster: str, client: str, labels: Labels
     tcp = holds.connection_pool.tcp if holds.connection_pool else None
     if tcp is not None and tcp.idle_timeout is not None:
         proxy.idle_timeout.CopyFrom(duration(tcp.idle_timeout))
+    if tcp is not None and tcp.max_connection_duration is not None:
+        proxy.max_downstream_connection_duration.CopyFrom(duration(tcp.max_connection_duration))
+    hashed = holds.load_balancer.consistent_hash if holds.load_balancer else None
+    if hashed is not None and hashed.use_source_ip:
+        proxy.hash_policy.add().source_ip.SetInParent()
     tunnel = holds.tunnel
+    if to.subset:
+        # As in Istio, a subset has the tunnel that it names itself.
+        tunnel = chosen.traffic_policy.tunnel if chosen and chosen.traffic_policy else None
     if tunnel is not None:
         proxy.tunneling_config.hostname = f"{tunnel.target_host}:{tunnel.target_port}"
         proxy.tunneling_config.use_post = tunnel.protocol.upper() == "POST"

@@ -30,6 +30,8 @@ class Preference:
     nearest_first: bool = False
     #: Whether subzones count; `trafficDistribution` is about zones.
     subzones: bool = True
+    #: The client's node, where hosts of the same one come first.
+    node: str = ""
 
 
 _NONE = Preference()
@@ -44,6 +46,7 @@ def preference(
     rule: Rule,
     locality: Locality,
     labels: Labels,
+    node: str = "",
 ) -> Preference:
     """The preference of a client. Nearer hosts come first only where outlier detection tells when
     to leave them (so Istio requires), or where the Service asks for it (`trafficDistribution`)."""
@@ -52,10 +55,11 @@ def preference(
     holds = policy.of_port(config, rule.policy, chosen.traffic_policy if chosen else None, port)
     balancer = holds.load_balancer
     said = balancer.locality_lb_setting if balancer else None
-    if locality == NOWHERE:
-        return _NONE
     if said is None and service.traffic_distribution in {"PreferClose", "PreferSameZone"}:
-        return Preference(locality=locality, nearest_first=True, subzones=False)
+        near = Preference(locality=locality, nearest_first=True, subzones=False)
+        return _NONE if locality == NOWHERE else near
+    if said is None and service.traffic_distribution == "PreferSameNode":
+        return Preference(locality=locality, nearest_first=True, node=node)
     setting = said or config.locality_lb_setting
     if setting.enabled is False:
         return _NONE
@@ -65,6 +69,17 @@ def preference(
     if holds.outlier_detection is None or setting.distribute:
         return _NONE
     return _failover(setting, locality, labels)
+
+
+def only_healthy(view: View, service: Service, rule: Rule, port: int, subset: str) -> bool:
+    """Whether hosts that are not ready stay untold: where a rule has all hosts used once too few
+    are healthy (`minHealthPercent`), these would be, too."""
+    if service.traffic_distribution:
+        return False
+    chosen = rule.subset(subset)
+    own = chosen.traffic_policy if chosen else None
+    outliers = policy.of_port(mesh.config(view), rule.policy, own, port).outlier_detection
+    return outliers is not None and outliers.min_health_percent > 0
 
 
 def matches(pattern: str, locality: Locality) -> bool:
@@ -77,8 +92,10 @@ def matches(pattern: str, locality: Locality) -> bool:
     return True
 
 
-def priority(wanted: Preference, locality: Locality, labels: Labels) -> int:
+def priority(wanted: Preference, locality: Locality, labels: Labels, node: str = "") -> int:
     """How far a host is: 0 is nearest. Labels first, where regions are given as well."""
+    if wanted.node:
+        return 0 if node == wanted.node else 1 + _distance(wanted, locality)
     if not wanted.labels:
         return _distance(wanted, locality)
     far = _by_labels(wanted.labels, dict(labels))
@@ -115,4 +132,6 @@ def _failover(
         name, given, value = one.partition("=")
         pairs.append((name, value if given else have.get(name, "")))
     where = locality if regions or not pairs else NOWHERE
+    if where == NOWHERE and not pairs:
+        return _NONE
     return Preference(where, failover=regions, labels=tuple(pairs), nearest_first=True)

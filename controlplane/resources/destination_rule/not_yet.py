@@ -14,8 +14,10 @@ _POLICIES = (
 _OF_POLICY = (
     ("loadBalancer.zoneAwareLbSetting", "localities count as localityLbSetting says"),
     ("loadBalancer.backendUtilization", "hosts are chosen as `simple` says"),
-    ("outlierDetection.outlierDetectionHttpErrorCodes", "statuses from 500 on are errors"),
-    ("outlierDetection.failurePercentageThreshold", "errors in a row count, not their share"),
+    (
+        "outlierDetection.failurePercentageThreshold",
+        "errors in a row count, not their share, as in Istio",
+    ),
 )
 
 TABLE = tuple(

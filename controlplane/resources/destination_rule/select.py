@@ -80,8 +80,12 @@ def _in_namespace(view: View, namespace: str, host: str, client: str, labels: La
     chosen = matching[max(matching, key=lambda one: (one == host, len(one)))]
     selecting = [one for one in chosen if _selects(one, labels)]
     if selecting:
-        return _merged(selecting, selecting=True)
-    return _merged([one for one in chosen if one.spec.workload_selector is None])
+        # Rules with other selectors are rules of their own.
+        first = selecting[0].spec.workload_selector
+        return _merged(
+            [one for one in selecting if one.spec.workload_selector == first], selecting=True
+        )
+    return _merged(_exported_alike([one for one in chosen if one.spec.workload_selector is None]))
 
 
 @query
@@ -129,6 +133,23 @@ def _selects(resource: Resource[Any], labels: Labels) -> bool:
     return selector is not None and workloads.matches(
         workloads.pairs(selector.match_labels), labels
     )
+
+
+def _exported_alike(resources: list[Resource[Any]]) -> list[Resource[Any]]:
+    """Those that are one rule, as Istio merges (ENABLE_ENHANCED_DESTINATIONRULE_MERGE): what is
+    exported alike; a wider one counts with a narrower one, too, and by itself. Of several rules for
+    one client the last holds."""
+    rules: list[tuple[frozenset[str], list[Resource[Any]]]] = []
+    for one in resources:
+        exported = frozenset(one.spec.export_to)
+        alone = True
+        for known, rule in rules:
+            if known == exported or (known and exported >= known):
+                rule.append(one)
+            alone = alone and known != exported
+        if alone:
+            rules.append((exported, [one]))
+    return rules[-1][1] if rules else []
 
 
 def _merged(resources: list[Resource[Any]], *, selecting: bool = False) -> Rule:

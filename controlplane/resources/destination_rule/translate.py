@@ -5,6 +5,7 @@ from __future__ import annotations
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.cluster.v3.outlier_detection_pb2 import OutlierDetection as EnvoyOutliers
+from envoy.config.common.matcher.v3.matcher_pb2 import MatchPredicate
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from controlplane.resources.common.connection_pool import (
@@ -50,13 +51,21 @@ def apply(cluster: Cluster, policy: TrafficPolicy, mesh: MeshConfig, wire: Wire)
         cluster.connect_timeout.CopyFrom(duration(pool.tcp.connect_timeout))
     _keepalive(cluster, (pool.tcp.tcp_keepalive if pool.tcp else None) or mesh.tcp_keepalive)
     options = protocol_options.build(http, pool.tcp, mesh, wire)
-    if options != HttpProtocolOptions():
-        protocol_options.put(cluster, options)
     if policy.outlier_detection is not None:
         _outliers(cluster, policy.outlier_detection)
-    if cluster.type != Cluster.ORIGINAL_DST:
+        _errors(options, policy.outlier_detection.outlier_detection_http_error_codes)
+    if options != HttpProtocolOptions():
+        protocol_options.put(cluster, options)
+    if cluster.lb_policy != Cluster.CLUSTER_PROVIDED:
         of_mesh = None if wire.inbound else mesh.locality_lb_setting
         _balance(cluster, policy.load_balancer or LoadBalancerSettings(), of_mesh)
+    outliers = policy.outlier_detection
+    chooses = cluster.lb_policy != Cluster.CLUSTER_PROVIDED and not wire.inbound
+    if chooses or outliers is not None:
+        # Below this share of healthy hosts all are used. Istio's default is never: hosts that are
+        # not ready are sent, too, so that it is known how well the others can bear the load.
+        least = outliers.min_health_percent if outliers is not None else 0
+        cluster.common_lb_config.healthy_panic_threshold.value = least
 
 
 def _limits(cluster: Cluster, pool: ConnectionPoolSettings, budget: RetryBudget | None) -> None:
@@ -105,9 +114,9 @@ def _outliers(cluster: Cluster, given: OutlierDetection) -> None:
     if given.split_external_local_origin_errors:
         built.split_external_local_origin_errors = True
         local = given.consecutive_local_origin_failures
-        if local is not None:
+        if local:
             built.consecutive_local_origin_failure.value = local
-            built.enforcing_consecutive_local_origin_failure.value = 100 if local else 0
+            built.enforcing_consecutive_local_origin_failure.value = 100
         built.enforcing_local_origin_success_rate.value = 0
     if given.interval is not None:
         built.interval.CopyFrom(duration(given.interval))
@@ -116,8 +125,25 @@ def _outliers(cluster: Cluster, given: OutlierDetection) -> None:
     if given.max_ejection_percent:
         built.max_ejection_percent.value = given.max_ejection_percent
     cluster.outlier_detection.CopyFrom(built)
-    # Below this share of healthy hosts all are used; Istio's default is never.
-    cluster.common_lb_config.healthy_panic_threshold.value = given.min_health_percent
+
+
+def _errors(options: HttpProtocolOptions, codes: tuple[int, ...]) -> None:
+    """The statuses that count as errors, in place of those from 500 on."""
+    if not codes:
+        return
+    found = []
+    for code in codes:
+        one = MatchPredicate()
+        status = one.http_response_headers_match.headers.add(name=":status")
+        status.string_match.exact = str(code)
+        found.append(one)
+    matcher = options.outlier_detection.error_matcher
+    if len(found) == 1:
+        matcher.CopyFrom(found[0])
+    else:
+        matcher.or_match.rules.extend(found)
+    if not options.WhichOneof("upstream_protocol_options"):
+        options.explicit_http_config.http_protocol_options.SetInParent()
 
 
 def _balance(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
@@ -21,6 +21,7 @@ _SORTS = ("LISTENER", "LISTENER_FILTER", "FILTER_CHAIN", "NETWORK_FILTER", "HTTP
 _MANAGER = "envoy.filters.network.http_connection_manager"
 #: The name of the socket of a chain that names none.
 _PLAINTEXT = "envoy.transport_sockets.raw_buffer"
+_ADDS = frozenset({"ADD", "INSERT_FIRST", "INSERT_BEFORE", "INSERT_AFTER"})
 _ANY, _ANY_CHAIN, _ANY_FILTER = ListenerMatch(), FilterChainMatch(), FilterMatch()
 
 
@@ -65,7 +66,9 @@ def _patch(one: Encoded, kind: str, wanted: dict[str, tuple[Wanted, ...]]) -> En
             chain = _chain_of(patch)
             concerns = _chain_concerned(chain)
             lists.apply(listener.filter_chains, patch, concerns, anywhere=chain == _ANY_CHAIN)
-    for chain in listener.filter_chains:
+    if listener.HasField("default_filter_chain"):
+        _default_chain(listener, wanted["FILTER_CHAIN"], kind)
+    for chain in _all_chains(listener):
         for patch in wanted["NETWORK_FILTER"]:
             if _concerns(patch, listener, kind) and _chain_concerned(_chain_of(patch))(chain):
                 name = (_chain_of(patch).filter or _ANY_FILTER).name
@@ -75,6 +78,26 @@ def _patch(one: Encoded, kind: str, wanted: dict[str, tuple[Wanted, ...]]) -> En
         if any(wanted[sort] for sort in routes.SORTS):
             _own_routes(chain, wanted)
     return encoded(one.name, packed(listener))
+
+
+def _all_chains(listener: Listener) -> list[Any]:
+    rest = [listener.default_filter_chain] if listener.HasField("default_filter_chain") else []
+    return [*listener.filter_chains, *rest]
+
+
+def _default_chain(listener: Listener, patches: Iterable[Wanted], kind: str) -> None:
+    """What is changed or taken away by its name or its filters; what is added is a chain of its
+    own."""
+    alone = Listener(filter_chains=[listener.default_filter_chain])
+    for patch in patches:
+        if _concerns(patch, listener, kind) and patch.patch.operation not in _ADDS:
+            lists.apply(
+                alone.filter_chains, patch, _chain_concerned(_chain_of(patch)), anywhere=False
+            )
+    if alone.filter_chains:
+        listener.default_filter_chain.CopyFrom(alone.filter_chains[0])
+    else:
+        listener.ClearField("default_filter_chain")
 
 
 def _http_filters(chain: Any, wanted: list[Wanted]) -> None:

@@ -18,7 +18,7 @@ TABLE = (
     ),
     NotYet(
         "spec.configPatches[].match.listener.portName",
-        "listeners of all ports are patched, unless portNumber says which",
+        "listeners of all ports are patched, unless portNumber says which, as in Istio",
     ),
     *for_waypoints("there are no waypoints, so nothing is patched", paths=("targetRefs[]",)),
 )

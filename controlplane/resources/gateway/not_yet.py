@@ -5,7 +5,6 @@ from __future__ import annotations
 from controlplane.resources.not_yet import NotYet
 
 TABLE = (
-    NotYet("spec.servers[].tls.insecureSkipVerify", "certificates of clients are verified"),
     NotYet(
         "spec.servers[].tls.tlsCertificates[].caCertificates",
         "roots of clients are `tls.caCertificates`",

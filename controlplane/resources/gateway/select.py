@@ -29,17 +29,17 @@ class Opened:
         """`namespace/name`, as VirtualServices write it."""
         return f"{self.gateway.namespace}/{self.gateway.name}"
 
+    def common(self, namespace: str, host: str) -> tuple[str, ...]:
+        """The hosts that a VirtualService of a namespace serves here: its own where the server has
+        it, else those of the server's that it covers."""
+        served = [one for space, one in self.hosts if space in {"*", namespace}]
+        if any(covers(one, host) for one in served):
+            return (host,)
+        return tuple(dict.fromkeys(one for one in served if covers(host, one)))
+
     def narrowed(self, namespace: str, host: str) -> str:
-        """The host that a VirtualService of a namespace serves here: the narrower of its own and
-        the server's; "" if they have nothing in common."""
-        for space, served in self.hosts:
-            if space not in {"*", namespace}:
-                continue
-            if covers(served, host):
-                return host
-            if covers(host, served):
-                return served
-        return ""
+        """The first of them, "" if there is none."""
+        return next(iter(self.common(namespace, host)), "")
 
 
 @query

@@ -94,12 +94,8 @@ TABLE = (
         "spans are sampled as Telemetry says",
     ),
     NotYet(
-        "defaultTrafficPolicy.outlierDetection.outlierDetectionHttpErrorCodes",
-        "statuses from 500 on are errors",
-    ),
-    NotYet(
         "defaultTrafficPolicy.outlierDetection.failurePercentageThreshold",
-        "errors in a row count, not their share",
+        "errors in a row count, not their share, as in Istio",
     ),
     NotYet("serviceEntryVisibility", "ServiceEntries are seen as their exportTo says"),
 )

@@ -34,6 +34,17 @@ def mode(view: View, namespace: str, labels: Labels, port: int) -> Mode:
 
 
 @query
+def ever_disabled(view: View, namespace: str) -> bool:
+    """Whether some policy that counts in a namespace turns mutual TLS off for anybody."""
+    return any(
+        one is not None and one.mode == "DISABLE"
+        for place in (namespace, mesh.root_namespace(view))
+        for policy in view.resources("PeerAuthentication", place)
+        for one in (policy.spec.mtls, *(policy.spec.port_level_mtls or {}).values())
+    )
+
+
+@query
 def ports_with_mode(view: View, namespace: str, labels: Labels) -> frozenset[int]:
     """The ports of a workload for which its policy says something of its own."""
     if namespace == mesh.root_namespace(view):

@@ -7,7 +7,8 @@ from controlplane.resources.not_yet import NotYet
 TABLE = (
     NotYet(
         "spec.resolution",
-        "the hosts have no endpoints, requests are answered with 503",
+        "only proxies that have dynamic_forward_proxy, as Envoy has, look its hosts up; our own"
+        " sidecars refuse its clusters by name and answer requests to it with 503",
         only=("DYNAMIC_DNS",),
     ),
 )

@@ -1,7 +1,6 @@
 """Sidecar: what it is called, its shape and its rules."""
 
 from controlplane.resources.resource import Kind
-from controlplane.resources.sidecar import not_yet
 from controlplane.resources.sidecar.schema import Sidecar
 from controlplane.resources.sidecar.validate import validate
 
@@ -15,5 +14,4 @@ KIND = Kind(
     short=(),
     spec=Sidecar,
     validate=validate,
-    not_yet=not_yet.TABLE,
 )

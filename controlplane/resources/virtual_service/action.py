@@ -25,7 +25,6 @@ from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import retries
 from controlplane.resources.virtual_service.schema import (
     HTTPDirectResponse,
-    HTTPMatchRequest,
     HTTPRedirect,
     HTTPRewrite,
     HTTPRoute,
@@ -47,66 +46,68 @@ _REDIRECTS = {
     308: RedirectAction.PERMANENT_REDIRECT,
 }
 #: Headers whose change is a change of the authority.
-_AUTHORITY = frozenset({"host", ":authority", "authority"})
+_AUTHORITY = frozenset({"host", ":authority"})
 
 
-def forward(
-    view: View, key: Key, rule: HTTPRoute, one: HTTPMatchRequest, port: int, client: Client
-) -> RouteAction:
+def forward(view: View, key: Key, rule: HTTPRoute, port: int, client: Client) -> RouteAction:
     """To the destinations, by weight."""
-    seconds = rule.timeout if rule.timeout is not None else 0.0
-    built = RouteAction(timeout=duration(seconds))
-    # gRPC's own deadlines cannot go beyond the route's.
-    built.max_stream_duration.max_stream_duration.CopyFrom(duration(seconds))
-    built.max_stream_duration.grpc_timeout_header_max.CopyFrom(duration(seconds))
+    built = RouteAction()
+    limit(built, rule.timeout)
     built.hash_policy.extend(_hash_policies(view, key, rule, port, client))
     hashed = bool(built.hash_policy) and len(rule.route) == 1
     default = mesh.config(view).default_http_retry_policy
     policy = retries.policy(rule.retries, default, hashed=hashed)
     if policy is not None:
         built.retry_policy.CopyFrom(policy)
+    authority = _new_authority(rule.headers)
     if rule.rewrite is not None:
-        _rewrite(built, rule.rewrite, one)
+        _rewrite(built, rule.rewrite)
         forwarded = headers(view, client.settings).x_forwarded_host
         built.append_x_forwarded_host = bool(forwarded and forwarded.enabled)
-    authority = _new_authority(rule.headers.request if rule.headers else None)
+        authority = rule.rewrite.authority or authority
+    if len(rule.route) == 1:
+        # What the only destination says is said of the route; the route's own authority stays.
+        authority = authority or _new_authority(rule.route[0].headers)
     if authority:
         built.host_rewrite_literal = authority
     for destination, percentage in _mirrors(rule):
+        if percentage is not None and not percentage.value:
+            continue
         mirror = built.request_mirror_policies.add(
             cluster=cluster(view, key, destination, port, client)
         )
         mirror.runtime_fraction.default_value.CopyFrom(fraction(percentage))
         mirror.trace_sampled.value = False
     if len(rule.route) == 1:
-        only = rule.route[0]
-        built.cluster = cluster(view, key, only.destination, port, client)
-        if only.headers is None:
-            return built
-        # A cluster by itself has no headers of its own; a share of all of it does.
-        built.ClearField("cluster")
+        built.cluster = cluster(view, key, rule.route[0].destination, port, client)
+        return built
     built.weighted_clusters.CopyFrom(
         WeightedCluster(
-            clusters=(
-                _share(view, key, one, port, client, len(rule.route))
-                for one in rule.route
-                if one.weight or len(rule.route) == 1
-            )
+            clusters=(_share(view, key, one, port, client) for one in rule.route if one.weight)
         )
     )
     return built
+
+
+def limit(built: RouteAction, timeout: float | None) -> None:
+    """How long an answer may take; none is for ever. Deadlines of gRPC's callers cannot go beyond
+    that, and hold where nothing else is said. Not as `max_stream_duration`: tunnels and long
+    uploads would end by it, too."""
+    built.timeout.CopyFrom(duration(timeout or 0.0))
+    built.max_grpc_timeout.CopyFrom(built.timeout)
 
 
 def cluster(view: View, key: Key, destination: Destination, port: int, client: Client) -> str:
     """The cluster of a destination. Without a port: the only one that the service has, or that on
     which the request came."""
     host = services.qualified(destination.host, key.namespace, mesh.domain(view))
+    host = services.concrete(view, host)
     service = services.find(view, host, client.namespace)
     return names.outbound(_port(service, destination, port), destination.subset, host)
 
 
-def redirect(given: HTTPRedirect, port: int) -> RedirectAction:
-    """Elsewhere. `port`: on which the request came."""
+def redirect(given: HTTPRedirect, port: int, *, encrypted: bool) -> RedirectAction:
+    """Elsewhere. `port`: on which the request came; `encrypted`: whether in TLS."""
     built = RedirectAction(
         host_redirect=given.authority,
         response_code=_REDIRECTS[given.redirect_code or 301],
@@ -121,7 +122,8 @@ def redirect(given: HTTPRedirect, port: int) -> RedirectAction:
     if chosen is None and given.derive_port == "FROM_REQUEST_PORT":
         chosen = port
     # As in Istio: what the scheme says by itself is not written.
-    if chosen and (given.scheme, chosen) not in {("http", 80), ("https", 443)}:
+    scheme = given.scheme or ("https" if encrypted else "http")
+    if chosen and (scheme, chosen) not in {("http", 80), ("https", 443)}:
         built.port_redirect = chosen
     return built
 
@@ -136,10 +138,12 @@ def direct_response(given: HTTPDirectResponse) -> DirectResponseAction:
     return built
 
 
-def change_headers(built: Route, headers: Headers | None) -> None:
-    """What a rule does to the headers of requests and responses."""
-    if headers is not None:
-        _change(built, headers)
+def change_headers(built: Route, rule: HTTPRoute) -> None:
+    """What a rule does to the headers of requests and responses, then its only destination."""
+    if rule.headers is not None:
+        _change(built, rule.headers)
+    if len(rule.route) == 1 and rule.route[0].headers is not None:
+        _change(built, rule.route[0].headers)
 
 
 def fraction(percentage: Percent | None) -> FractionalPercent:
@@ -173,12 +177,12 @@ def _hash_policies(
 
 
 def _share(
-    view: View, key: Key, one: HTTPRouteDestination, port: int, client: Client, count: int
+    view: View, key: Key, one: HTTPRouteDestination, port: int, client: Client
 ) -> WeightedCluster.ClusterWeight:
     built = WeightedCluster.ClusterWeight(name=cluster(view, key, one.destination, port, client))
-    built.weight.value = one.weight if count > 1 else 100
+    built.weight.value = one.weight
     if one.headers is not None:
-        authority = _new_authority(one.headers.request)
+        authority = _new_authority(one.headers)
         if authority:
             built.host_rewrite_literal = authority
         _change(built, one.headers)
@@ -195,44 +199,51 @@ def _mirrors(rule: HTTPRoute) -> Iterable[tuple[Destination, Percent | None]]:
         yield rule.mirror, percentage
 
 
-def _rewrite(built: RouteAction, given: HTTPRewrite, one: HTTPMatchRequest) -> None:
-    if given.authority:
-        built.host_rewrite_literal = given.authority
+def _rewrite(built: RouteAction, given: HTTPRewrite) -> None:
     regex = given.uri_regex_rewrite
     if regex is not None:
         built.regex_rewrite.pattern.regex = regex.match
         built.regex_rewrite.substitution = regex.rewrite
-    elif given.uri and one.uri is not None and one.uri.regex is not None:
-        # No prefix to replace: the whole path.
-        built.regex_rewrite.pattern.regex = one.uri.regex
-        built.regex_rewrite.substitution = given.uri
     elif given.uri:
+        # Of a path that was matched as a whole, by value or by expression, the whole.
         built.prefix_rewrite = given.uri
 
 
-def _new_authority(operations: HeaderOperations | None) -> str:
+def _new_authority(headers: Headers | None) -> str:
+    """What is set, before what is added."""
+    operations = headers.request if headers is not None else None
     if operations is None:
         return ""
-    return next((value for name, value in operations.set.items() if name.lower() in _AUTHORITY), "")
+    named = (
+        value
+        for values in (operations.set, operations.add)
+        for name, value in values.items()
+        if name.lower() in _AUTHORITY
+    )
+    return next(named, "")
 
 
 def _change(built: Route | WeightedCluster.ClusterWeight, headers: Headers) -> None:
     if headers.request is not None:
         built.request_headers_to_add.extend(_additions(headers.request))
-        built.request_headers_to_remove.extend(headers.request.remove)
+        built.request_headers_to_remove.extend(_changeable(headers.request.remove))
     if headers.response is not None:
         built.response_headers_to_add.extend(_additions(headers.response))
-        built.response_headers_to_remove.extend(headers.response.remove)
+        built.response_headers_to_remove.extend(_changeable(headers.response.remove))
+
+
+def _changeable(names: Iterable[str]) -> list[str]:
+    """As in Istio, without what is no header of its own: Envoy would refuse the route."""
+    return [one for one in names if not one.startswith(":") and one.lower() != "host"]
 
 
 def _additions(operations: HeaderOperations) -> Iterable[HeaderValueOption]:
     overwrite = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
-    for name, value in sorted(operations.set.items()):
-        if name.lower() not in _AUTHORITY:
-            header = HeaderValue(key=name, value=value)
-            yield HeaderValueOption(header=header, append_action=overwrite)
-    for name, value in sorted(operations.add.items()):
-        header = HeaderValue(key=name, value=value)
+    for name in _changeable(sorted(operations.set)):
+        header = HeaderValue(key=name, value=operations.set[name])
+        yield HeaderValueOption(header=header, append_action=overwrite)
+    for name in _changeable(sorted(operations.add)):
+        header = HeaderValue(key=name, value=operations.add[name])
         yield HeaderValueOption(
             header=header, append_action=HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
         )

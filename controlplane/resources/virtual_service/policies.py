@@ -19,6 +19,8 @@ from controlplane.translation.durations import duration
 from controlplane.translation.pack import any_of
 
 FAULT, CORS = "envoy.filters.http.fault", "envoy.filters.http.cors"
+#: As in Istio, a fault that does not say of how many requests is of none.
+_NOTHING = Percent(0.0)
 #: gRPC's status codes by name (grpc/status.md).
 _GRPC = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
@@ -41,12 +43,10 @@ def fault(given: HTTPFaultInjection) -> HTTPFault:
     delay, abort = given.delay, given.abort
     if delay is not None and delay.fixed_delay is not None:
         built.delay.fixed_delay.CopyFrom(duration(delay.fixed_delay))
-        percentage = delay.percentage
-        if percentage is None and delay.percent:
-            percentage = Percent(float(delay.percent))
-        built.delay.percentage.CopyFrom(fraction(percentage))
+        share = delay.percentage or Percent(float(delay.percent))
+        built.delay.percentage.CopyFrom(fraction(share))
     if abort is not None:
-        built.abort.percentage.CopyFrom(fraction(abort.percentage))
+        built.abort.percentage.CopyFrom(fraction(abort.percentage or _NOTHING))
         if abort.grpc_status is not None:
             built.abort.grpc_status = _GRPC.index(abort.grpc_status)
         elif abort.http_status is not None:
@@ -69,9 +69,7 @@ def cors(given: CorsPolicy) -> EnvoyCors:
         built.max_age = str(int(given.max_age))
     if given.allow_credentials is not None:
         built.allow_credentials.value = given.allow_credentials
-    if given.unmatched_preflights != "UNSPECIFIED":
-        forward = given.unmatched_preflights == "FORWARD"
-        built.forward_not_matching_preflights.value = forward
+    built.forward_not_matching_preflights.value = given.unmatched_preflights != "IGNORE"
     return built
 
 

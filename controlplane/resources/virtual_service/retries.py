@@ -13,6 +13,8 @@ from controlplane.translation.durations import duration
 from controlplane.translation.pack import any_of
 
 _RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+#: Of an application that closes an idle connection just then, and has seen nothing.
+UNSEEN = "reset-before-request"
 _ATTEMPTS = 2
 _HOST_ATTEMPTS = 5
 
@@ -44,6 +46,21 @@ def policy(
         built.retry_priority.typed_config.CopyFrom(
             any_of(PreviousPrioritiesConfig(update_frequency=2))
         )
+    return built
+
+
+def of_inbound(given: HTTPRetry) -> RetryPolicy | None:
+    """The mesh's policy of what comes in: of it only how often, when and how soon counts, because
+    there is one host to ask."""
+    if given.attempts == 0:
+        return None
+    conditions, statuses = _split(given.retry_on or UNSEEN)
+    if statuses and "retriable-status-codes" not in conditions:
+        conditions = ",".join(filter(None, (conditions, "retriable-status-codes")))
+    built = RetryPolicy(retry_on=conditions, retriable_status_codes=statuses)
+    built.num_retries.value = given.attempts
+    if given.backoff is not None:
+        built.retry_back_off.base_interval.CopyFrom(duration(given.backoff))
     return built
 
 

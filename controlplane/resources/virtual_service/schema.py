@@ -113,7 +113,7 @@ class Delay:
     fixed_delay: Seconds | None = None
     #: Never had an effect in Istio.
     exponential_delay: Seconds | None = None
-    #: None is all requests (100).
+    #: None is `percent`.
     percentage: Percent | None = None
     ONE_OF: ClassVar[OneOf] = (("fixed_delay", "exponential_delay"),)
 
@@ -127,7 +127,7 @@ class Abort:
     grpc_status: str | None = None
     #: Never had an effect in Istio.
     http2_error: str | None = None
-    #: None is all requests (100).
+    #: None is no request (0).
     percentage: Percent | None = None
     ONE_OF: ClassVar[OneOf] = (("http_status", "grpc_status", "http2_error"),)
 

@@ -11,8 +11,9 @@ from controlplane.registry import workloads
 from controlplane.registry.scope import Caller
 from controlplane.registry.workloads import Labels
 from controlplane.resources.resource import Key
-from controlplane.resources.virtual_service import action, match, policies, select
+from controlplane.resources.virtual_service import action, delegates, match, policies, select
 from controlplane.resources.virtual_service.schema import HTTPMatchRequest, HTTPRoute
+from controlplane.translation import names
 from controlplane.translation.settings import DEFAULT, Settings
 from controlplane.world.view import View
 
@@ -27,6 +28,8 @@ class Client:
     #: `mesh`, or the names of the gateways that it serves, `namespace/name`.
     gateways: tuple[str, ...] = (select.MESH,)
     settings: Settings = DEFAULT
+    #: Whether requests come in TLS that ends here.
+    encrypted: bool = False
 
     @property
     def namespace(self) -> str:
@@ -37,7 +40,7 @@ def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:
     """The routes of requests that came in on a port, in order, for one client. What comes behind a
     route that takes everything can never be reached and is left out."""
     found: list[Route] = []
-    for rule in select.routes(view, key):
+    for rule in delegates.routes(view, key):
         for one in rule.match or (HTTPMatchRequest(),):
             if not _for_client(one, key.namespace, port, client):
                 continue
@@ -49,43 +52,46 @@ def routes(view: View, key: Key, port: int, client: Client) -> list[Route]:
 
 
 def _for_client(one: HTTPMatchRequest, namespace: str, port: int, client: Client) -> bool:
-    named = {select.gateway(name, namespace) for name in one.gateways}
+    if one.port and one.port != port:
+        return False
+    if one.gateways:
+        # As in Istio: what names gateways is about them, and not about labels and namespaces.
+        named = {select.gateway(name, namespace) for name in one.gateways}
+        return not named.isdisjoint(client.gateways)
     return (
-        (not one.port or one.port == port)
-        and (not one.source_namespace or one.source_namespace == client.namespace)
-        and workloads.matches(workloads.pairs(one.source_labels), client.labels)
-        and (not named or not named.isdisjoint(client.gateways))
-    )
+        not one.source_namespace or one.source_namespace == client.namespace
+    ) and workloads.matches(workloads.pairs(one.source_labels), client.labels)
 
 
 def _route(
     view: View, key: Key, rule: HTTPRoute, one: HTTPMatchRequest, port: int, client: Client
 ) -> Route:
-    name = ".".join(filter(None, (rule.name, one.name)))
+    # Istio's names, which patches ask for.
+    name = f"{rule.name}.{one.name}" if one.name else rule.name
     built = Route(name=name, match=match.route_match(one))
     if one.stat_prefix:
         built.stat_prefix = one.stat_prefix
     if rule.redirect is not None:
-        built.redirect.CopyFrom(action.redirect(rule.redirect, port))
+        moved = action.redirect(rule.redirect, port, encrypted=client.encrypted)
+        built.redirect.CopyFrom(moved)
     elif rule.direct_response is not None:
         built.direct_response.CopyFrom(action.direct_response(rule.direct_response))
     else:
-        built.route.CopyFrom(action.forward(view, key, rule, one, port, client))
-        operation = built.route.cluster or rule.route[0].destination.host
-        built.decorator.CopyFrom(Decorator(operation=_operation(operation, one)))
-    action.change_headers(built, rule.headers)
+        built.route.CopyFrom(action.forward(view, key, rule, port, client))
+    built.decorator.CopyFrom(Decorator(operation=_operation(built, key, port)))
+    action.change_headers(built, rule)
     policies.add(built, rule)
     built.metadata.CopyFrom(_origin(key))
     return built
 
 
-def _operation(cluster: str, one: HTTPMatchRequest) -> str:
-    """The name of spans, as Istio gives it: `host:port/path*`."""
-    _, port, _, host = cluster.split("|") if cluster.count("|") == 3 else ("", "", "", cluster)
-    path = "/*"
-    if one.uri is not None:
-        path = one.uri.exact or one.uri.regex or f"{one.uri.prefix}*"
-    return f"{host}:{port}{path}" if port else f"{host}{path}"
+def _operation(built: Route, key: Key, port: int) -> str:
+    """The name of spans, as Istio gives it: `HOST:PORT/PATH*`; without a cluster of its own by the
+    VirtualService and the port on which requests come."""
+    wanted = built.match
+    path = wanted.path or wanted.safe_regex.regex or f"{wanted.prefix}*"
+    to = names.parse_outbound(built.route.cluster)
+    return f"{to.host}:{to.port}{path}" if to else f"{key.name}:{port}{path}"
 
 
 def _origin(key: Key) -> EnvoyMetadata:

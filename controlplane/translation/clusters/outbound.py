@@ -13,7 +13,7 @@ from controlplane.registry.model import Port, Service
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import policy, select, translate
 from controlplane.resources.destination_rule.select import Rule
-from controlplane.translation import endpoints, names, stat_names
+from controlplane.translation import dynamic_dns, endpoints, names, stat_names
 from controlplane.translation.clusters import metadata, proxy_protocol, tls
 from controlplane.translation.clusters.protocol_options import Wire
 from controlplane.translation.durations import duration
@@ -35,9 +35,13 @@ def clusters(
     return tuple(
         cluster(view, service, port, subset, rule, replace(wire, protocol=port.protocol))
         for port in service.ports
-        if port.protocol != "udp"
-        for subset in ("", *(one.name for one in rule.subsets))
+        if port.protocol != "udp" and dynamic_dns.has(service, port)
+        for subset in ("", *(() if dynamic_dns.is_dynamic(service) else _names(rule)))
     )
+
+
+def _names(rule: Rule) -> tuple[str, ...]:
+    return tuple(one.name for one in rule.subsets)
 
 
 @query
@@ -50,6 +54,9 @@ def passed_on(
     of_clients = cluster(view, service, port, subset, rule, replace(wire, protocol="tcp"))
     built = Cluster.FromString(of_clients.body)
     built.name = names.sni(port.number, subset, service.host)
+    if built.type == Cluster.EDS:
+        # Its own: only hosts that insist on mutual TLS.
+        built.eds_cluster_config.service_name = built.name
     for field in ("transport_socket", "transport_socket_matches", "alt_stat_name"):
         built.ClearField(field)
     return encoded(built.name, packed(built))
@@ -75,25 +82,44 @@ def cluster(
         pattern = config.outbound_cluster_stat_name
         built.alt_stat_name = stat_names.of_service(pattern, service, port, subset) + ";"
     match service.resolution:
-        case "EDS":
+        case "PASSTHROUGH" if wire.sidecar:
+            built.type = Cluster.ORIGINAL_DST
+            built.lb_policy = Cluster.CLUSTER_PROVIDED
+            if service.kind == "ServiceEntry" and port.target != port.number:
+                built.original_dst_lb_config.upstream_port_override.value = int(port.target)
+        case "EDS" | "PASSTHROUGH":
+            # Nobody who comes to a gateway was going to a host of the service.
             built.type = Cluster.EDS
             built.eds_cluster_config.service_name = name
             built.eds_cluster_config.eds_config.CopyFrom(ADS)
-        case "PASSTHROUGH":
-            built.type = Cluster.ORIGINAL_DST
-            built.lb_policy = Cluster.CLUSTER_PROVIDED
-        case "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "ALIAS":
+        case "DYNAMIC_DNS":
+            dynamic_dns.discover(built, service, only_ipv6=wire.only_ipv6)
+        case "DNS" | "DNS_ROUND_ROBIN" | "ALIAS":
             one_address = service.resolution == "DNS_ROUND_ROBIN"
             built.type = Cluster.LOGICAL_DNS if one_address else Cluster.STRICT_DNS
             built.dns_refresh_rate.CopyFrom(duration(config.dns_refresh_rate))
             built.respect_dns_ttl = True
+            built.dns_lookup_family = Cluster.V6_ONLY if wire.only_ipv6 else Cluster.V4_ONLY
             labels = endpoints.subset_labels(chosen)
             assignment = endpoints.assignment(view, service, port.number, subset, labels)
             built.load_assignment.CopyFrom(ClusterLoadAssignment.FromString(assignment.body))
     translate.apply(built, holds, config, wire)
+    if service.traffic_distribution and built.HasField("common_lb_config"):
+        # Hosts that are not ready are there to tell when to leave a zone, not to be used.
+        built.common_lb_config.healthy_panic_threshold.value = 0
     may_have = not wire.sidecar or rule.selecting
     introduces = EXCHANGE in wire.runs
-    tls.add(view, built, service, port, subset, holds.tls, may_have=may_have, introduces=introduces)
+    tls.add(
+        view,
+        built,
+        service,
+        port,
+        subset,
+        holds.tls,
+        may_have=may_have,
+        introduces=introduces,
+        system_roots=wire.system_roots,
+    )
     proxy_protocol.add(built, holds.proxy_protocol)
     if wire.runs:
         metadata.add(built, service, holds.tls)

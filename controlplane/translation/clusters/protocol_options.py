@@ -17,7 +17,8 @@ from controlplane.resources.mesh_config.schema import MeshConfig
 from controlplane.translation.durations import duration
 from controlplane.translation.pack import any_of
 
-_KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+#: Where a cluster has them.
+KEY = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 #: What Istio's sidecars allow each other.
 _MAX_STREAMS = 1073741824
 
@@ -36,6 +37,10 @@ class Wire:
     preserve_case: bool = False
     #: Istio's own filters, which the proxy runs.
     runs: tuple[str, ...] = ()
+    #: Of a proxy that has no address of IPv4, so that names are looked up for its family.
+    only_ipv6: bool = False
+    #: Whether it knows the roots of its system as such.
+    system_roots: bool = False
 
 
 def build(
@@ -47,8 +52,12 @@ def build(
     common = built.common_http_protocol_options
     if http.max_requests_per_connection:
         common.max_requests_per_connection.value = http.max_requests_per_connection
-    if http.idle_timeout is not None:
-        common.idle_timeout.CopyFrom(duration(http.idle_timeout))
+    # As in Istio, what is said of TCP is said of HTTP's connections, too.
+    idle = http.idle_timeout
+    if idle is None and tcp is not None:
+        idle = tcp.idle_timeout
+    if idle is not None:
+        common.idle_timeout.CopyFrom(duration(idle))
     if tcp is not None and tcp.max_connection_duration is not None:
         common.max_connection_duration.CopyFrom(duration(tcp.max_connection_duration))
     options, plain = _http2(http), http1(preserve_case=wire.preserve_case)
@@ -82,9 +91,17 @@ def _upgrades(http: HTTPSettings, mesh: MeshConfig, wire: Wire) -> bool:
     return mesh.h2_upgrade_policy == "UPGRADE" and protocols.is_http(wire.protocol)
 
 
+def held(cluster: Cluster) -> HttpProtocolOptions:
+    """The options that a cluster has; empty where it has none."""
+    options = HttpProtocolOptions()
+    if KEY in cluster.typed_extension_protocol_options:
+        cluster.typed_extension_protocol_options[KEY].Unpack(options)
+    return options
+
+
 def put(cluster: Cluster, options: HttpProtocolOptions) -> None:
     """Gives a cluster its options."""
-    cluster.typed_extension_protocol_options[_KEY].CopyFrom(any_of(options))
+    cluster.typed_extension_protocol_options[KEY].CopyFrom(any_of(options))
 
 
 def _http2(http: HTTPSettings) -> Http2ProtocolOptions:

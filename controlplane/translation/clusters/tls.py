@@ -18,16 +18,19 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.struct_pb2 import Struct
 
-from controlplane.registry import mesh, protocols
+from controlplane.registry import mesh, services
 from controlplane.registry.model import Port, Service
 from controlplane.resources.common.tls import ClientTLSSettings
-from controlplane.translation import names
-from controlplane.translation.clusters import identities
+from controlplane.translation import dynamic_dns, names
+from controlplane.translation.clusters import identities, protocol_options
 from controlplane.translation.clusters.proxy_protocol import PLAINTEXT
+from controlplane.translation.endpoints import takes_mutual_tls
 from controlplane.translation.tls import never, secret, secret_name, socket, workload_context
 from controlplane.world.view import View
 
 _Named = Callable[[str], SdsSecretConfig]
+#: Where Envoy's own images, Debian and Alpine have the roots of the system.
+_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def add(
@@ -40,30 +43,70 @@ def add(
     *,
     may_have: bool,
     introduces: bool,
+    system_roots: bool,
 ) -> None:
     """Gives a cluster its transport sockets. `given`: the policy's `tls`; `may_have`: whether the
-    proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`."""
+    proxy is given the Secret that this names; `introduces`: it has `istio.metadata_exchange`;
+    `system_roots`: it knows those of its system."""
     if given is None:
-        if not service.external and service.resolution != "ALIAS":
-            _auto(view, cluster, service, port, subset, introduces=introduces)
+        if service.external or service.resolution in {"ALIAS", "DYNAMIC_DNS"}:
+            return
+        if not mesh.config(view).enable_auto_mtls:
+            return
+        if cluster.type == Cluster.ORIGINAL_DST:
+            # Hosts come without what is known of them: mutual TLS if all of the service's take it.
+            if _all_take_mutual_tls(view, service, port):
+                mutual = _mutual(view, cluster, service, port, subset, None, introduces=introduces)
+                cluster.transport_socket.CopyFrom(mutual)
+            return
+        _auto(view, cluster, service, port, subset, introduces=introduces)
         return
     match given.mode:
         case "DISABLE":
             return
         case "ISTIO_MUTUAL":
-            mutual = _mutual(view, service, port, subset, given, introduces=introduces)
+            if dynamic_dns.is_dynamic(service):
+                _names(cluster, service, given)
+            mutual = _mutual(view, cluster, service, port, subset, given, introduces=introduces)
             cluster.transport_socket.CopyFrom(mutual)
         case _:
-            cluster.transport_socket.CopyFrom(_origination(view, port, service, given, may_have))
+            _names(cluster, service, given)
+            context = _origination(view, cluster, service, given, may_have)
+            checks = context.common_tls_context.validation_context
+            if checks.HasField("system_root_certs") and not system_roots:
+                checks.ClearField("system_root_certs")
+                checks.trusted_ca.filename = _ROOTS
+            cluster.transport_socket.CopyFrom(socket(context))
+
+
+def _all_take_mutual_tls(view: View, service: Service, port: Port) -> bool:
+    found = services.endpoints(view, service, port.number)
+    return bool(found) and all(takes_mutual_tls(view, one) for one in found)
+
+
+def _names(cluster: Cluster, service: Service, given: ClientTLSSettings) -> None:
+    """Without an SNI of the rule it is the host that the request is for, and without SANs of the
+    rule the certificate must be for that host."""
+    dynamic = dynamic_dns.is_dynamic(service)
+    named = given.subject_alt_names or service.subject_alt_names
+    proves = not given.insecure_skip_verify and (dynamic or not (given.sni or named))
+    if dynamic and (given.sni or not proves):
+        dynamic_dns.allow_other_names(cluster)
+    if given.sni and not proves:
+        return
+    options = protocol_options.held(cluster)
+    if not options.WhichOneof("upstream_protocol_options"):
+        options.explicit_http_config.http_protocol_options.SetInParent()
+    options.upstream_http_protocol_options.auto_sni = not given.sni
+    options.upstream_http_protocol_options.auto_san_validation = proves
+    protocol_options.put(cluster, options)
 
 
 def _auto(
     view: View, cluster: Cluster, service: Service, port: Port, subset: str, *, introduces: bool
 ) -> None:
-    if not mesh.config(view).enable_auto_mtls:
-        return
     chosen = cluster.transport_socket_matches.add(name="tlsMode-istio", match=_match("istio"))
-    mutual = _mutual(view, service, port, subset, None, introduces=introduces)
+    mutual = _mutual(view, cluster, service, port, subset, None, introduces=introduces)
     chosen.transport_socket.CopyFrom(mutual)
     plain = cluster.transport_socket_matches.add(name="tlsMode-disabled", match=Struct())
     plain.transport_socket.CopyFrom(PLAINTEXT)
@@ -71,6 +114,7 @@ def _auto(
 
 def _mutual(
     view: View,
+    cluster: Cluster,
     service: Service,
     port: Port,
     subset: str,
@@ -80,28 +124,35 @@ def _mutual(
 ) -> TransportSocket:
     """The mesh's own TLS, with the workload's certificate."""
     alpn = ["istio-peer-exchange", "istio"] if introduces else ["istio"]
-    if protocols.is_http2(port.protocol):
+    if _speaks_http2(cluster):
         alpn.append("h2")
     sans = (given.subject_alt_names if given else ()) or identities.accepted(view, service)
     sni = (given.sni if given else "") or names.sni(port.number, subset, service.host)
     return socket(UpstreamTlsContext(sni=sni, common_tls_context=workload_context(alpn, sans)))
 
 
+def _speaks_http2(cluster: Cluster) -> bool:
+    chosen = protocol_options.held(cluster).explicit_http_config
+    return bool(chosen.HasField("http2_protocol_options"))
+
+
 def _origination(
-    view: View, port: Port, service: Service, given: ClientTLSSettings, may_have: bool
-) -> TransportSocket:
+    view: View, cluster: Cluster, service: Service, given: ClientTLSSettings, may_have: bool
+) -> UpstreamTlsContext:
     """TLS with a server that is not of the mesh: SIMPLE, or MUTUAL with a certificate of ours."""
     context = CommonTlsContext()
-    if protocols.is_http2(port.protocol):
+    if _speaks_http2(cluster):
         context.alpn_protocols.append("h2")
-    elif protocols.is_http(port.protocol):
-        context.alpn_protocols.append("http/1.1")
     # Istio's sidecars would go on in plaintext. Ours connect to nobody: without the Secret there is
     # no TLS, and nothing waits for it.
     named = secret if may_have else never
     if given.mode == "MUTUAL":
         _certificate(context, given, named)
-    _validation(context, given, named)
+    # As in Istio, the ServiceEntry's names where the rule has none.
+    sans = given.subject_alt_names or (
+        service.subject_alt_names if service.kind == "ServiceEntry" else ()
+    )
+    _validation(context, given, named, sans)
     defaults = mesh.config(view).tls_defaults
     if defaults is not None:
         # As in Istio, the least version is for what servers here take.
@@ -110,7 +161,7 @@ def _origination(
     sni = given.sni
     if not sni and not service.host.startswith("*"):
         sni = service.host
-    return socket(UpstreamTlsContext(sni=sni, common_tls_context=context))
+    return UpstreamTlsContext(sni=sni, common_tls_context=context)
 
 
 def _certificate(context: CommonTlsContext, given: ClientTLSSettings, named: _Named) -> None:
@@ -124,7 +175,9 @@ def _certificate(context: CommonTlsContext, given: ClientTLSSettings, named: _Na
     )
 
 
-def _validation(context: CommonTlsContext, given: ClientTLSSettings, named: _Named) -> None:
+def _validation(
+    context: CommonTlsContext, given: ClientTLSSettings, named: _Named, sans: tuple[str, ...]
+) -> None:
     if given.insecure_skip_verify:
         context.validation_context.SetInParent()
         return
@@ -148,7 +201,7 @@ def _validation(context: CommonTlsContext, given: ClientTLSSettings, named: _Nam
             checks.system_root_certs.SetInParent()
     if given.ca_crl:
         checks.crl.filename = given.ca_crl
-    for san in given.subject_alt_names:
+    for san in sans:
         matcher = checks.match_typed_subject_alt_names.add()
         matcher.san_type = matcher.URI if "://" in san else matcher.DNS
         matcher.matcher.CopyFrom(StringMatcher(exact=san))

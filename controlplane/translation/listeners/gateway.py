@@ -107,7 +107,7 @@ def _chains(
         elif is_passed_on(one):
             chains += _passed_on(view, one, namespace, labels, given, taken)
         else:
-            chains += _tcp(view, gate, one, namespace, labels, given, to)
+            chains += _tcp(view, one, namespace, labels, given, to, taken)
     return chains
 
 
@@ -127,7 +127,9 @@ def _http(
 ) -> Filter:
     name = route_name(gate, one)
     before = checks.http_filters(view, namespace, labels, gateway=True)
-    prefix = f"outbound_0.0.0.0_{gate.target}"
+    prefix = f"outbound_{gate.bind or '0.0.0.0'}_{gate.target}"
+    if ends_tls(one) and one.server.name:
+        prefix = one.server.name
     web = one.server.port.protocol.upper() == "GRPC-WEB"
     built = manager.manager(view, prefix, before, to, given, manager.SERVER_NAME, grpc_web=web)
     if built.HasField("tracing"):
@@ -156,21 +158,29 @@ def _http(
 
 def _tcp(
     view: View,
-    gate: Gate,
     one: Opened,
     namespace: str,
     labels: Labels,
     given: Settings,
     to: Reporting,
+    taken: set[str],
 ) -> list[FilterChain]:
-    """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port."""
+    """Bytes: by SNI where TLS is passed on, otherwise by the one route of the port, for the hosts
+    of the server where TLS ends here."""
     client = Client(Caller(namespace), labels, (one.name,), given)
     before = authorization.network_filters(view, namespace, labels)
+    passes = one.server.tls is not None and not ends_tls(one)
     chains = []
-    for route in layer4.routes(view, one, gate.port, client):
+    for route in layer4.of_gateway(view, one, one.server.port.number, client, by_name=passes):
+        names = [name for name in route.server_names if name not in taken]
+        if ends_tls(one):
+            names = [host for _, host in one.hosts if host not in taken]
+        if one.server.tls is not None and not names:
+            continue
+        taken.update(names)
         forward = manager.tcp_proxy(view, route.clusters, to, route.stat_prefix, client)
         chain = FilterChain(filters=[*before, *forward])
-        _server_names(chain, list(route.server_names) or ["*"])
+        _server_names(chain, names or ["*"])
         if ends_tls(one):
             chain.transport_socket.CopyFrom(_tls(view, one))
         chains.append(chain)
@@ -181,16 +191,15 @@ def _passed_on(
     view: View, one: Opened, namespace: str, labels: Labels, given: Settings, taken: set[str]
 ) -> list[FilterChain]:
     """A chain for each cluster, by SNI. Only the mesh's own TLS: what speaks something else has no
-    business behind the gateway."""
+    business behind the gateway. No policies: who calls is seen where TLS ends."""
     to = reporting(view, namespace, labels, "CLIENT", given.runs)
-    before = authorization.network_filters(view, namespace, labels)
     chains = []
     for each in of_server(view, one, namespace, relevant(view, labels)):
         if each.name in taken:
             continue
         taken.add(each.name)
         forward = manager.tcp_proxy(view, ((each.name, 100),), to, given=given)
-        chain = FilterChain(filters=[*before, *forward])
+        chain = FilterChain(filters=forward)
         chain.filter_chain_match.server_names.append(each.name)
         chain.filter_chain_match.application_protocols.extend(MESH_ALPN)
         chains.append(chain)

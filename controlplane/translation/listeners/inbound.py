@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection, TransportSocket
 from envoy.config.listener.v3.listener_components_pb2 import (
@@ -10,8 +11,10 @@ from envoy.config.listener.v3.listener_components_pb2 import (
     FilterChain,
     FilterChainMatch,
     ListenerFilter,
+    ListenerFilterChainMatchPredicate,
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.listener.original_dst.v3.original_dst_pb2 import OriginalDst
 from envoy.extensions.filters.listener.original_src.v3.original_src_pb2 import OriginalSrc
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -56,6 +59,7 @@ from controlplane.translation.tls import (
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
 
+_ANY = "0.0.0.0"
 #: Of packets that leave for the application in its clients' names, which iptables rules know.
 _MARK = 1337
 #: What sidecars say in ALPN when they speak mutual TLS to each other.
@@ -90,16 +94,17 @@ def listeners(
         as_bytes = [*exchange, *connections, *_tcp(view, names.inbound(port), to, given)]
         held = mode(view, namespace, labels, port)
         as_requests = [_http(view, offer, requests, to, given)]
+        name = f"{(offer.bind or capture.address) if offer.listed else _ANY}_{port}"
         if offer.tls is not None and held == "DISABLE":
             http = offer.protocol == "https"
             filters = as_requests if http else as_bytes
-            opened[port] = [_ended(view, str(port), offer.tls, filters, http=http)]
+            opened[port] = [_ended(view, name, offer.tls, filters, http=http)]
         elif offer.protocol == "auto":
-            opened[port] = _sniffed(view, str(port), held, as_requests, as_bytes)
+            opened[port] = _sniffed(view, name, name, held, as_requests, as_bytes)
         elif protocols.is_http(offer.protocol):
-            opened[port] = _secured(view, str(port), held, as_requests, as_bytes, http=True)
+            opened[port] = _secured(view, name, held, as_requests, http=True)
         else:
-            opened[port] = _secured(view, str(port), held, as_bytes, as_bytes, http=False)
+            opened[port] = _secured(view, name, held, as_bytes, http=False)
         if not offer.opened:
             chains += _for_port(port, opened[port])
     bound = tuple(
@@ -110,12 +115,15 @@ def listeners(
     if capture.mode == "NONE":
         return bound
     # Ports that belong to no service are the application's too, and no way around the policies.
-    anywhere = [*exchange, *connections, *_tcp(view, names.INBOUND_PASSTHROUGH, to, given)]
+    anything = [*exchange, *connections, *_tcp(view, names.INBOUND_PASSTHROUGH, to, given)]
+    anybody = [
+        _manager(view, names.INBOUND_PASSTHROUGH, routes.anywhere(view), requests, to, given)
+    ]
+    anywhere = partial(_sniffed, view, "virtualInbound", "virtualInbound-catchall-http")
     for port in sorted(ports_with_mode(view, namespace, labels) - offers.keys()):
         held = mode(view, namespace, labels, port)
-        chains += _for_port(port, _secured(view, str(port), held, anywhere, anywhere, http=False))
-    held = mode(view, namespace, labels, 0)
-    chains += _secured(view, "virtualInbound-catchall", held, anywhere, anywhere, http=False)
+        chains += _for_port(port, anywhere(held, anybody, anything))
+    chains += anywhere(mode(view, namespace, labels, 0), anybody, anything)
     return (_one(_virtual(view, chains, to, given, capture)), *bound)
 
 
@@ -153,7 +161,7 @@ def _virtual(
         )
     )
     built.filter_chains.extend(chains)
-    _inspect_http(built)
+    _inspect(built)
     wait(view, built)
     built.access_log.extend(access_log.of_listener(view, to))
     return built
@@ -165,21 +173,47 @@ def _opened(
     bind = offer.bind or capture.address
     built = _listener(f"{bind}_{offer.port}", bind, offer.port)
     built.filter_chains.extend(chains)
-    _inspect_http(built)
+    _inspect(built)
     wait(view, built)
     built.access_log.extend(access_log.of_listener(view, to))
     return built
 
 
-def _inspect_http(listener: Listener) -> None:
-    """Looks at the first bytes, where a chain depends on it: it costs a wait for them."""
-    asked = any(
-        one in PLAIN_HTTP
-        for chain in listener.filter_chains
-        for one in chain.filter_chain_match.application_protocols
-    )
-    if asked:
-        listener.listener_filters.append(http_inspector())
+def _inspect(listener: Listener) -> None:
+    """Looks at the first bytes on those ports where a chain depends on it: it costs a wait for
+    them, which servers that speak first would never end."""
+    tls: dict[int, bool] = {}
+    http: dict[int, bool] = {}
+    for chain in listener.filter_chains:
+        match = chain.filter_chain_match
+        port = match.destination_port.value
+        tls[port] = tls.get(port, False) or match.transport_protocol == "tls"
+        plain = any(one in PLAIN_HTTP for one in match.application_protocols)
+        http[port] = http.get(port, False) or plain
+    for inspector, wanted in ((tls_inspector(), tls), (http_inspector(), http)):
+        if not any(wanted.values()):
+            continue
+        # Port 0 is all ports that no chain names.
+        others = wanted.get(0, False)
+        apart = sorted(port for port, asked in wanted.items() if port and asked != others)
+        if apart:
+            inspector.filter_disabled.CopyFrom(_ports(apart, besides=not others))
+        listener.listener_filters.append(inspector)
+
+
+def _ports(numbers: list[int], *, besides: bool) -> ListenerFilterChainMatchPredicate:
+    """Connections to these ports, or to all but these."""
+    each = [ListenerFilterChainMatchPredicate() for _ in numbers]
+    for one, number in zip(each, numbers, strict=True):
+        one.destination_port_range.start = number
+        one.destination_port_range.end = number + 1
+    found = each[0]
+    if len(each) > 1:
+        found = ListenerFilterChainMatchPredicate()
+        found.or_match.rules.extend(each)
+    if not besides:
+        return found
+    return ListenerFilterChainMatchPredicate(not_match=found)
 
 
 def _listener(name: str, address: str, port: int) -> Listener:
@@ -187,7 +221,6 @@ def _listener(name: str, address: str, port: int) -> Listener:
         name=name,
         address=addresses.socket_address(address, port),
         traffic_direction=TrafficDirection.INBOUND,
-        listener_filters=[tls_inspector()],
     )
 
 
@@ -206,17 +239,16 @@ def _secured(
     name: str,
     mode: Mode,
     filters: list[Filter],
-    as_bytes: list[Filter],
     *,
     http: bool,
     alpn: tuple[str, ...] = MESH_ALPN,
 ) -> list[FilterChain]:
-    """The chains of one port by its mode. `as_bytes`: for TLS that is not the mesh's, which the
-    application ends itself; `alpn`: what tells the mesh's from it."""
+    """The chains of one port by its mode. TLS that is not the mesh's, which `alpn` tells, is for
+    the application to end, unless it is one of HTTP, whose requests must be seen."""
     if mode == "DISABLE":
-        return [FilterChain(name=f"{name}-plain", filters=filters)]
+        return [FilterChain(name=name, filters=filters)]
     mutual = FilterChain(
-        name=f"{name}-mtls",
+        name=name,
         filters=filters,
         transport_socket=_tls(view, _HTTP_ALPN if http else _bytes_alpn(filters)),
     )
@@ -224,9 +256,11 @@ def _secured(
     if mode == "STRICT":
         return [mutual]
     mutual.filter_chain_match.application_protocols.extend(alpn)
-    plain = FilterChain(name=f"{name}-plain", filters=filters)
+    plain = FilterChain(name=name, filters=filters)
     plain.filter_chain_match.transport_protocol = "raw_buffer"
-    foreign = FilterChain(name=f"{name}-tls", filters=as_bytes)
+    if http:
+        return [mutual, plain]
+    foreign = FilterChain(name=name, filters=filters)
     foreign.filter_chain_match.transport_protocol = "tls"
     return [mutual, plain, foreign]
 
@@ -240,28 +274,37 @@ def _ended(
         common_tls_context=server_context(view, given, _HTTP_ALPN if http else ())
     )
     context.require_client_certificate.value = given.mode == "MUTUAL"
-    chain = FilterChain(name=f"{name}-tls", filters=filters, transport_socket=socket(context))
+    chain = FilterChain(name=name, filters=filters, transport_socket=socket(context))
     chain.filter_chain_match.transport_protocol = "tls"
     return chain
 
 
 def _sniffed(
-    view: View, name: str, mode: Mode, as_requests: list[Filter], as_bytes: list[Filter]
+    view: View,
+    name: str,
+    name_of_requests: str,
+    mode: Mode,
+    as_requests: list[Filter],
+    as_bytes: list[Filter],
 ) -> list[FilterChain]:
     """The chains of a port whose protocol is found out: inside mutual TLS by what the client's
     sidecar says in ALPN, in plaintext from the first bytes (`http_inspector`)."""
     requests = FilterChain(
-        name=f"{name}-mtls-http", filters=as_requests, transport_socket=_tls(view, _HTTP_ALPN)
+        name=name_of_requests, filters=as_requests, transport_socket=_tls(view, _HTTP_ALPN)
     )
     requests.filter_chain_match.transport_protocol = "tls"
     requests.filter_chain_match.application_protocols.extend(MESH_HTTP_ALPN)
     found = [] if mode == "DISABLE" else [requests]
     if mode != "STRICT":
-        plain = FilterChain(name=f"{name}-plain-http", filters=as_requests)
+        plain = FilterChain(name=name_of_requests, filters=as_requests)
         plain.filter_chain_match.transport_protocol = "raw_buffer"
         plain.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
         found.append(plain)
-    return found + _secured(view, name, mode, as_bytes, as_bytes, http=False, alpn=MESH_TCP_ALPN)
+    others = _secured(view, name, mode, as_bytes, http=False, alpn=MESH_TCP_ALPN)
+    if mode == "DISABLE":
+        # Who says nothing is never asked once another chain says what this one would have said.
+        others[0].filter_chain_match.transport_protocol = "raw_buffer"
+    return found + others
 
 
 def _bytes_alpn(filters: list[Filter]) -> list[str]:
@@ -289,8 +332,24 @@ def _http(
     view: View, offer: Inbound, before: list[hcm.HttpFilter], to: Reporting, given: Settings
 ) -> Filter:
     prefix = f"inbound_0.0.0.0_{offer.port}"
+    found = routes.configuration(view, offer)
     web = offer.protocol == "grpc-web"
-    connection = manager.manager(view, prefix, before, to, given, manager.SERVER_NAME, grpc_web=web)
+    return _manager(view, prefix, found, before, to, given, grpc_web=web)
+
+
+def _manager(
+    view: View,
+    prefix: str,
+    route_config: RouteConfiguration,
+    before: list[hcm.HttpFilter],
+    to: Reporting,
+    given: Settings,
+    *,
+    grpc_web: bool = False,
+) -> Filter:
+    connection = manager.manager(
+        view, prefix, before, to, given, manager.SERVER_NAME, grpc_web=grpc_web
+    )
     wanted = settings.headers(view, given)
     forward = wanted.forwarded_client_cert
     connection.forward_client_cert_details = (
@@ -305,7 +364,7 @@ def _http(
     details.dns = said.dns is not False
     details.cert = bool(said.cert)
     details.chain = bool(said.chain)
-    connection.route_config.CopyFrom(routes.configuration(view, offer))
+    connection.route_config.CopyFrom(route_config)
     return manager.network_filter(manager.NAME, connection)
 
 

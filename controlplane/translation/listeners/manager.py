@@ -48,8 +48,10 @@ def manager(
     server_name: str = "",
     *,
     grpc_web: bool = False,
+    last: Iterable[hcm.HttpFilter] = (),
 ) -> hcm.HttpConnectionManager:
-    """What both directions have in common. `filters` stand before the router."""
+    """What both directions have in common. `filters` stand before the others, `last` before the
+    router."""
     built = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix,
         codec_type=hcm.HttpConnectionManager.AUTO,
@@ -71,6 +73,7 @@ def manager(
             http_filter("envoy.filters.http.fault", HTTPFault()),
             http_filter("envoy.filters.http.cors", Cors()),
             *istio.http_stats(view, reporting, gateway=given.gateway),
+            *last,
             http_filter("envoy.filters.http.router", _router(view, given)),
         )
     )
@@ -177,9 +180,10 @@ def tcp_proxy(
     stat_prefix: str = "",
     client: Client | None = None,
     given: Settings | None = None,
+    last: Iterable[Filter] = (),
 ) -> list[Filter]:
     """Bytes to a cluster, or to several by weight, and what reports them. `client`: whose
-    DestinationRules hold."""
+    DestinationRules hold; `last`: what stands before it."""
     proxy = TcpProxy(stat_prefix=stat_prefix or clusters[0][0])
     given = client.settings if client is not None else given
     if given is not None and given.idle_timeout is not None:
@@ -194,5 +198,6 @@ def tcp_proxy(
         connections.apply(view, proxy, clusters[0][0], client.namespace, client.labels)
     return [
         *istio.network_stats(view, reporting),
+        *last,
         network_filter("envoy.filters.network.tcp_proxy", proxy),
     ]

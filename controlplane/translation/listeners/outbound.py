@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from envoy.config.core.v3.base_pb2 import TrafficDirection
@@ -11,28 +13,27 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 
-from controlplane.registry import mesh, protocols, scope
+from controlplane.registry import mesh, protocols, scope, services
 from controlplane.registry.model import Port, Service
 from controlplane.registry.scope import Egress
 from controlplane.resources.authorization_policy.matchers import cidr
+from controlplane.resources.rules.addresses import is_ip
 from controlplane.resources.telemetry.select import Reporting
 from controlplane.resources.virtual_service import layer4, select
 from controlplane.resources.virtual_service.translate import Client
-from controlplane.translation import anywhere_else, names
+from controlplane.translation import anywhere_else, dynamic_dns, names
 from controlplane.translation.clusters.outbound import ADS
+from controlplane.translation.dynamic_dns import is_dynamic
 from controlplane.translation.listeners import access_log, addresses, manager
 from controlplane.translation.listeners.addresses import Capture
 from controlplane.translation.listeners.shared import Shared
-from controlplane.translation.listeners.sniffing import (
-    PLAIN_HTTP,
-    http_inspector,
-    tls_inspector,
-    wait,
-)
+from controlplane.translation.listeners.sniffing import wait
 from controlplane.translation.pack import packed
 from controlplane.translation.routes.outbound import HTTP_PROXY
 from controlplane.world.view import View, query
 from controlplane.xds.translator import Encoded, encoded
+
+_ANY = "0.0.0.0"
 
 
 def listeners(
@@ -51,6 +52,12 @@ def _captured(
     """For what iptables brings."""
     intercepted = _intercepted(view, client, reporting)
     return _encoded(_catch_all(view, client, reporting, transparent), *intercepted)
+
+
+@query
+def _looked_up(view: View, caller: scope.Caller) -> tuple[Service, ...]:
+    """The services whose hosts a request names."""
+    return tuple(one for one in scope.of_caller(view, caller).services() if is_dynamic(one))
 
 
 @query
@@ -93,41 +100,62 @@ def _catch_all(view: View, client: Client, reporting: Reporting, transparent: bo
 def _intercepted(view: View, client: Client, reporting: Reporting) -> list[Listener]:
     """Listeners without sockets: one for each HTTP port and for each address of a TCP port; what
     has no address of its own shares one for the port, by SNI or by blocks of addresses."""
+    shared: dict[tuple[str, int], Shared] = {}
+    egress = [one for one in scope.of_caller(view, client.caller).egress if not _is_own(one)]
+    for each in egress:
+        # Of services that cannot be told apart the oldest stays.
+        for service in sorted(each.services, key=lambda one: (one.created, one.host)):
+            for port in service.ports:
+                if port.protocol != "udp" and dynamic_dns.has(service, port):
+                    _add(view, shared, service, port, client, reporting)
+    elsewhere = _elsewhere(view, client, reporting)
     found: dict[str, Listener] = {}
-    shared: dict[int, Shared] = {}
-    egress = scope.of_caller(view, client.caller).egress
-    for service in (one for each in egress if not _is_own(each) for one in each.services):
-        for port in service.ports:
-            if port.protocol == "udp":
-                continue
-            any_address = shared.setdefault(port.number, Shared())
-            if protocols.is_http(port.protocol):
-                web = port.protocol == "grpc-web"
-                chain = partial(_http_chain, view, client=client, reporting=reporting, grpc_web=web)
-                any_address.add_http(chain, port.number)
-                continue
-            for address in _virtual_addresses(service):
-                name = f"{address}_{port.number}"
-                if name not in found:
-                    found[name] = _bytes(view, name, address, service, port, client, reporting)
-            if not service.addresses or any("/" in one for one in service.addresses):
-                chains = _forwards(view, service, port, client, reporting)
-                any_address.add(view, service, port, chains)
-                if port.protocol == "auto" and not service.headless:
-                    any_address.add_http(
-                        lambda name: _http_chain(view, name, client, reporting),
-                        port.number,
-                        sniffed=True,
-                    )
-    for number, any_address in shared.items():
-        if any_address.chains:
-            name = f"0.0.0.0_{number}"
-            found[name] = any_address.listener(_listener(name, "0.0.0.0", number))
-    for one in found.values():
-        one.bind_to_port.value = False
-        wait(view, one)
+    for (address, number), one in shared.items():
+        if one.chains:
+            name = f"{address}_{number}"
+            found[name] = one.listener(_listener(name, address, number), elsewhere)
+            found[name].bind_to_port.value = False
+            wait(view, found[name])
     found |= {one.name: one for one in _of_sidecar(view, client, reporting)}
     return [found[name] for name in sorted(found)]
+
+
+def _add(
+    view: View,
+    shared: dict[tuple[str, int], Shared],
+    service: Service,
+    port: Port,
+    client: Client,
+    reporting: Reporting,
+) -> None:
+    """A port of a service to the listeners by which it is reached. A port that does not say its
+    protocol is looked at: HTTP gets routes, all else goes where TLS and TCP routes say, or to the
+    service."""
+    any_address = shared.setdefault((_ANY, port.number), Shared())
+
+    def requests(*, grpc_web: bool = False) -> FilterChain:
+        called = _looked_up(view, client.caller)
+        last = dynamic_dns.http_filters(called, port.number, client.settings)
+        prefix = f"outbound_{_ANY}_{port.number}"
+        return _http_chain(view, prefix, client, reporting, grpc_web=grpc_web, last=last)
+
+    if protocols.is_http(port.protocol):
+        any_address.add_http(partial(requests, grpc_web=port.protocol == "grpc-web"))
+        return
+    sniffed = port.protocol == "auto"
+    for address in _virtual_addresses(view, service, port):
+        alone = shared.setdefault((address, port.number), Shared())
+        if sniffed:
+            prefix, routes = f"outbound_{address}_{port.number}", f"{service.host}:{port.number}"
+            alone.add_http(partial(_http_chain, view, prefix, client, reporting, routes))
+        alone.add_alone(_forwards(view, service, port, client, reporting))
+    if sniffed and service.headless:
+        return
+    if not service.addresses or any("/" in one for one in service.addresses):
+        chains = _forwards(view, service, port, client, reporting)
+        any_address.add(view, service, port, chains)
+        if sniffed:
+            any_address.add_http(requests)
 
 
 def _is_own(egress: Egress) -> bool:
@@ -147,16 +175,25 @@ def _of_sidecar(view: View, client: Client, reporting: Reporting) -> list[Listen
         if egress.is_proxy or protocols.is_http(protocols.of_name(egress.protocol)):
             built = _listener(name, bind, egress.port)
             routes = egress.routes or str(egress.port)
+            last = dynamic_dns.http_filters(egress.services, 0, client.settings)
             built.filter_chains.append(
-                _http_chain(view, f"outbound_{name}", client, reporting, routes)
+                _http_chain(view, f"outbound_{name}", client, reporting, routes, last=last)
             )
         else:
-            # Bytes do not say whom they are for: the first service of the port has them all.
-            ports = ((one, port) for one in egress.services for port in one.ports)
-            first = next((pair for pair in ports if pair[1].protocol != "udp"), None)
-            if first is None:
+            # Several services share it as far as SNI and addresses tell them apart; of what does
+            # not say whom it is for the first has all.
+            shared = Shared()
+            protocol = protocols.of_name(egress.protocol)
+            for service in egress.services:
+                for port in service.ports:
+                    if port.protocol == "udp" or not dynamic_dns.has(service, port):
+                        continue
+                    spoken = replace(port, protocol=protocol)
+                    shared.add_alone(_forwards(view, service, spoken, client, reporting))
+            if not shared.chains:
                 continue
-            built = _bytes(view, name, bind, *first, client, reporting)
+            built = _listener(name, bind, egress.port)
+            shared.listener(built, _elsewhere(view, client, reporting))
         if egress.capture != "NONE" and not egress.is_socket:
             built.bind_to_port.value = False
         wait(view, built)
@@ -178,8 +215,10 @@ def _opened(
     proxy = addresses.split(given)
     if proxy is not None:
         built = _listener(f"{proxy[0]}_{proxy[1]}", *proxy)
+        called = _looked_up(view, client.caller)
+        last = dynamic_dns.http_filters(called, 0, client.settings)
         built.filter_chains.append(
-            _http_chain(view, f"outbound_{built.name}", client, reporting, HTTP_PROXY)
+            _http_chain(view, f"outbound_{built.name}", client, reporting, HTTP_PROXY, last=last)
         )
         found.append(built)
     for local, host, port in egress:
@@ -209,57 +248,59 @@ def _http_chain(
     routes: str = "",
     *,
     grpc_web: bool = False,
+    last: Sequence[hcm.HttpFilter] = (),
 ) -> FilterChain:
     """HTTP; the routes of a port have its number, which ends the prefix."""
+    given = client.settings
     connection = manager.manager(
-        view, stat_prefix, (), reporting, client.settings, grpc_web=grpc_web
+        view, stat_prefix, (), reporting, given, grpc_web=grpc_web, last=last
     )
     name = routes or stat_prefix.rpartition("_")[2]
     connection.rds.CopyFrom(hcm.Rds(config_source=ADS, route_config_name=name))
     return FilterChain(filters=[manager.network_filter(manager.NAME, connection)])
 
 
-def _bytes(
-    view: View,
-    name: str,
-    address: str,
-    service: Service,
-    port: Port,
-    client: Client,
-    reporting: Reporting,
-) -> Listener:
-    """One address of a service. A port that does not say its protocol is looked at: HTTP gets
-    routes, all else goes where TLS and TCP routes say, or to the service."""
-    built = _listener(name, address, port.number)
-    if port.protocol == "auto":
-        built.listener_filters.append(http_inspector())
-        routes = f"{service.host}:{port.number}"
-        requests = _http_chain(view, f"outbound_{name}", client, reporting, routes)
-        requests.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
-        built.filter_chains.append(requests)
-    chains = _forwards(view, service, port, client, reporting)
-    if any(one.filter_chain_match.server_names for one in chains):
-        built.listener_filters.insert(0, tls_inspector())
-    built.filter_chains.extend(chains)
-    return built
+def _elsewhere(view: View, client: Client, reporting: Reporting) -> FilterChain:
+    """What no other chain of a listener takes goes on as if there were no service on the port."""
+    cluster = anywhere_else.cluster(view, client)
+    return FilterChain(
+        name="PassthroughFilterChain", filters=_tcp(view, cluster, client, reporting)
+    )
 
 
 def _forwards(
     view: View, service: Service, port: Port, client: Client, reporting: Reporting
 ) -> list[FilterChain]:
-    """Bytes to a service: by the TLS and TCP routes of its VirtualService, or all of them."""
+    """Bytes to a service: by the TLS routes (on ports of TLS) or the TCP routes of all its
+    VirtualServices, or all of them. As in Istio, SNI that no TLS route names does not go to the
+    service then, and TCP routes for some addresses leave the others to it."""
     chains = []
-    key = select.for_host(view, client.caller, service.host)
-    for one in layer4.of_resource(view, key, port.number, client) if key else ():
-        forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
-        chain = FilterChain(filters=forward)
-        chain.filter_chain_match.server_names.extend(one.server_names)
-        chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
-        chains.append(chain)
-        if not (one.server_names or one.subnets):
-            return chains
+    by_name = protocols.is_tls(port.protocol)
+    routes = layer4.of_tls if by_name else layer4.of_tcp
+    seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+    for key in select.all_for_host(view, client.caller, service.host):
+        for one in routes(view, key, port.number, client):
+            if (one.server_names, one.subnets) in seen:
+                # An earlier match has these connections.
+                continue
+            seen.add((one.server_names, one.subnets))
+            forward = manager.tcp_proxy(view, one.clusters, reporting, one.stat_prefix, client)
+            chain = FilterChain(filters=forward)
+            chain.filter_chain_match.server_names.extend(one.server_names)
+            chain.filter_chain_match.prefix_ranges.extend(cidr(subnet) for subnet in one.subnets)
+            chains.append(chain)
+            if not (one.server_names or one.subnets):
+                return chains
+    if by_name and chains:
+        return chains
     cluster = names.outbound(port.number, "", service.host)
-    chains.append(FilterChain(filters=_tcp(view, cluster, client, reporting)))
+    looks_up = dynamic_dns.network_filters(service, port, client.settings)
+    clusters = ((cluster, 100),)
+    forward = manager.tcp_proxy(view, clusters, reporting, client=client, last=looks_up)
+    chain = FilterChain(filters=forward)
+    if looks_up:
+        chain.filter_chain_match.server_names.append(service.host)
+    chains.append(chain)
     return chains
 
 
@@ -267,7 +308,12 @@ def _tcp(view: View, cluster: str, client: Client, reporting: Reporting) -> list
     return manager.tcp_proxy(view, ((cluster, 100),), reporting, client=client)
 
 
-def _virtual_addresses(service: Service) -> tuple[str, ...]:
+def _virtual_addresses(view: View, service: Service, port: Port) -> tuple[str, ...]:
+    if service.headless and port.protocol == "auto":
+        # What a pod is sent is looked at, so each has a listener: blocks of addresses would be
+        # compared before what it is.
+        hosts = services.endpoints(view, service, port.number)
+        return tuple(dict.fromkeys(one.address for one in hosts if is_ip(one.address)))
     given = tuple(one for one in service.addresses if "/" not in one)
     if given or service.addresses:
         return given

@@ -1,4 +1,4 @@
-"""The listener of a port for all addresses: what services without an address of their own share."""
+"""The filter chains of a listener that several services share, and what tells them apart."""
 
 from __future__ import annotations
 
@@ -26,29 +26,16 @@ class Shared:
     def __init__(self) -> None:
         self.chains: list[FilterChain] = []
         self._taken: set[_Match] = set()
-        self._http = ""
+        self._http = False
 
-    def add_http(
-        self, chain: Callable[[str], FilterChain], port: int, *, sniffed: bool = False
-    ) -> None:
-        """Requests, whatever the address: routes tell services apart. `sniffed`: the port does not
-        say that it is HTTP, so that only what looks like it is taken for it."""
-        if self._http == "all" or (sniffed and self._http):
-            return
-        built = chain(f"outbound_0.0.0.0_{port}")
-        if sniffed:
+    def add_http(self, chain: Callable[[], FilterChain]) -> None:
+        """What looks like requests, whatever the address: routes tell services apart. Once."""
+        if not self._http:
+            self._http = True
+            built = chain()
+            built.filter_chain_match.transport_protocol = "raw_buffer"
             built.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
-            self._http = "sniffed"
-        elif ("", "") in self._taken:
-            # A port of TCP that comes first has all connections; requests are told by looking.
-            built.filter_chain_match.application_protocols.extend(PLAIN_HTTP)
-            if self._http == "sniffed":
-                return
-            self._http = "sniffed"
-        else:
-            self._taken.add(("", ""))
-            self._http = "all"
-        self.chains.append(built)
+            self.chains.append(built)
 
     def add(self, view: View, service: Service, port: Port, chains: Iterable[FilterChain]) -> None:
         """Connections to a service: by its blocks of addresses (the pods of a headless one), else
@@ -64,44 +51,59 @@ class Shared:
             )
             if not ranges:
                 return
-        by_name = protocols.is_tls(port.protocol) and not ranges and service.host != "*"
-        for chain in chains:
-            match = chain.filter_chain_match
-            blocks = [_text(one) for one in match.prefix_ranges] or [
-                _text(cidr(one)) for one in ranges
-            ]
-            hosts = [*match.server_names] or ([service.host] if by_name else [])
-            left = self._free(hosts, blocks)
-            if left is None:
-                continue
-            hosts, blocks = left
-            match.ClearField("server_names")
-            match.ClearField("prefix_ranges")
-            match.server_names.extend(hosts)
-            match.prefix_ranges.extend(cidr(one) for one in blocks)
-            self._taken |= {(host, block) for host in hosts or [""] for block in blocks or [""]}
-            self.chains.append(chain)
+        by_name = protocols.is_tls(port.protocol) and not service.headless and service.host != "*"
+        named = [service.host, *service.aliases] if by_name else []
+        self._add(chains, named, [_text(cidr(one)) for one in ranges])
 
-    def listener(self, built: Listener) -> Listener:
-        """With what its chains need to be told apart."""
-        built.filter_chains.extend(self.chains)
+    def add_alone(self, chains: Iterable[FilterChain]) -> None:
+        """Connections to the one address of a listener."""
+        self._add(chains, [], [])
+
+    def listener(self, built: Listener, elsewhere: FilterChain) -> Listener:
+        """With what its chains need to be told apart. `elsewhere`: for what none of them takes;
+        one that takes all that is left stands in its place."""
         matches = [one.filter_chain_match for one in self.chains]
+        for one in self.chains:
+            if len(self.chains) > 1 and not one.filter_chain_match.ByteSize():
+                built.default_filter_chain.CopyFrom(one)
+            else:
+                built.filter_chains.append(one)
+        if all(one.ByteSize() for one in matches):
+            built.default_filter_chain.CopyFrom(elsewhere)
         if any(one.server_names for one in matches):
             built.listener_filters.append(tls_inspector())
         if any(one.application_protocols for one in matches):
             built.listener_filters.append(http_inspector())
         return built
 
+    def _add(self, chains: Iterable[FilterChain], hosts: list[str], blocks: list[str]) -> None:
+        for chain in chains:
+            match = chain.filter_chain_match
+            own = [_text(one) for one in match.prefix_ranges] or blocks
+            wanted = [one for one in match.server_names if one != "*"]
+            wanted = wanted if match.server_names else hosts
+            left = self._free(wanted or [""], own or [""])
+            if left is None:
+                continue
+            match.ClearField("server_names")
+            match.ClearField("prefix_ranges")
+            match.server_names.extend(filter(None, left[0]))
+            match.prefix_ranges.extend(cidr(one) for one in left[1] if one)
+            if not match.ByteSize():
+                chain.ClearField("filter_chain_match")
+            self.chains.append(chain)
+
     def _free(self, hosts: list[str], blocks: list[str]) -> tuple[list[str], list[str]] | None:
-        """What nobody has yet; None if nothing is left."""
-        free_hosts = [
-            one
-            for one in hosts or [""]
-            if not any((one, each) in self._taken for each in blocks or [""])
-        ]
-        if not free_hosts:
+        """What nobody has yet, taken for the one who asks; None if nothing is left."""
+        hosts, blocks = list(dict.fromkeys(hosts)), list(dict.fromkeys(blocks))
+        if hosts == [""]:
+            blocks = [one for one in blocks if ("", one) not in self._taken]
+        else:
+            hosts = [one for one in hosts if not any((one, each) in self._taken for each in blocks)]
+        if not hosts or not blocks:
             return None
-        return (free_hosts if hosts else []), blocks
+        self._taken |= {(host, block) for host in hosts for block in blocks}
+        return hosts, blocks
 
 
 def _text(block: CidrRange) -> str:

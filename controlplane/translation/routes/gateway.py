@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from controlplane.registry.scope import Caller
@@ -34,24 +34,36 @@ def configuration(
     built.max_direct_response_body_size_bytes.value = 1048576
     built.validate_clusters.value = False
     hosts: dict[str, VirtualHost] = {}
-    added: set[tuple[str, Key]] = set()
-    found = False
-    for gate in gates:
-        servers = [one for one in gate.servers if is_http(one) and route_name(gate, one) == name]
-        found = found or bool(servers)
-        for server in servers:
-            client = Client(Caller(namespace), labels, (server.name,), given)
-            bound = select.for_gateways(view, client.gateways, namespace)
-            for host, key in bound:
-                served = server.narrowed(key.namespace, host)
-                # Two servers may serve a host in common, `*` and `a.example.com`.
-                if served and (served, key) not in added:
-                    added.add((served, key))
-                    _add(view, hosts, served, key, gate.port, client)
-            if server.server.tls is not None and server.server.tls.https_redirect:
-                _redirect(hosts, server.hosts, gate.port)
-    if not found:
+    added: set[tuple[str, Key, str]] = set()
+    servers = [
+        one
+        for gate in gates
+        for one in gate.servers
+        if is_http(one) and route_name(gate, one) == name
+    ]
+    if not servers:
         return None
+    for server in servers:
+        port, tls = server.server.port.number, server.server.tls
+        encrypted = tls is not None
+        client = Client(Caller(namespace), labels, (server.name,), given, encrypted)
+        redirects = tls is not None and tls.https_redirect
+        for host, key in select.for_gateways(view, client.gateways, namespace):
+            for served in server.common(key.namespace, host):
+                routes = translate.routes(view, key, port, client)
+                if not routes:
+                    continue
+                virtual = _host(hosts, served, port)
+                # Two servers may serve a host in common, `*` and `a.example.com`.
+                if (served, key, server.name) not in added:
+                    added.add((served, key, server.name))
+                    virtual.routes.extend(routes)
+                if redirects:
+                    virtual.require_tls = VirtualHost.ALL
+        if redirects:
+            # Every host of the server, whether something is bound to it or not.
+            for _, host in server.hosts:
+                _host(hosts, host, port).require_tls = VirtualHost.ALL
     if hosts:
         counted = attempts_counted(view, given)
         for host in sorted(hosts):
@@ -59,38 +71,15 @@ def configuration(
             built.virtual_hosts.append(_ordered(hosts[host]))
     else:
         # As Istio: a port that nothing is bound to answers 404.
-        built.virtual_hosts.append(VirtualHost(name=f"blackhole:{name}", domains=["*"]))
+        number = servers[0].server.port.number
+        built.virtual_hosts.append(VirtualHost(name=f"blackhole:{number}", domains=["*"]))
     return encoded(name, packed(built))
-
-
-def _add(
-    view: View, hosts: dict[str, VirtualHost], host: str, key: Key, port: int, client: Client
-) -> None:
-    routes = translate.routes(view, key, port, client)
-    if routes:
-        _host(hosts, host, port).routes.extend(routes)
 
 
 def _host(hosts: dict[str, VirtualHost], host: str, port: int) -> VirtualHost:
     if host not in hosts:
         hosts[host] = VirtualHost(name=f"{host}:{port}", domains=[host])
     return hosts[host]
-
-
-def _redirect(
-    hosts: dict[str, VirtualHost], served: tuple[tuple[str, str], ...], port: int
-) -> None:
-    """`httpsRedirect`: every host of the server, whether something is bound to it or not."""
-    for _, host in served:
-        _host(hosts, host, port).require_tls = VirtualHost.ALL
-    for host, built in hosts.items():
-        if any(host == one for _, one in served) or built.require_tls:
-            built.require_tls = VirtualHost.ALL
-        if not built.routes:
-            # Envoy wants a route before it redirects.
-            built.routes.append(
-                Route(match=RouteMatch(prefix="/"), non_forwarding_action={})  # never reached
-            )
 
 
 def _ordered(host: VirtualHost) -> VirtualHost:

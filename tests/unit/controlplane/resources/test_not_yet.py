@@ -126,7 +126,7 @@ spec:
     assert str(warned) == (
         "f.yaml:8: DestinationRule default/a:"
         " spec.trafficPolicy.outlierDetection.failurePercentageThreshold: warning:"
-        " is read, not acted on yet: errors in a row count, not their share"
+        " is read, not acted on yet: errors in a row count, not their share, as in Istio"
     )
 
 

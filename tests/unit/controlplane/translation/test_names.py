@@ -11,6 +11,9 @@ def test_names_of_clusters() -> None:
     assert names.parse_outbound(f"outbound|9080|v1|{host}") == (9080, "v1", host)
     assert names.inbound(8080) == "inbound|8080||"
     assert names.sni(9080, "v1", host) == f"outbound_.9080_.v1_.{host}"
+    assert names.parse_sni(f"outbound_.9080_.v1_.{host}") == (9080, "v1", host)
+    assert names.parse_sni(f"outbound_.9080_._.{host}") == (9080, "", host)
+    assert names.parse_sni(f"outbound|9080|v1|{host}") is None
 
 
 @pytest.mark.parametrize(

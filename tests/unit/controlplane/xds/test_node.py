@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from envoy.config.core.v3 import base_pb2
 
-from controlplane.world.proxy import REPORTERS, Locality
+from controlplane.world.proxy import FORWARDERS, REPORTERS, Locality
 from controlplane.xds.identity import Identity
 from controlplane.xds.node import Impostor, proxy
 from controlplane.xds.request import BadRequest
@@ -58,8 +58,8 @@ def test_the_program_says_what_it_runs_of_what_not_all_do() -> None:
         one.type_urls.append(f"type.googleapis.com/{name}")
     found = proxy(made, REVIEWS, LIMIT).runs
     assert found == ("envoy.config.trace.v3.ZipkinConfig", "stats.PluginConfig")
-    # Who does not say is taken for an Envoy, which has all that reports and no filter of Istio's.
-    assert set(proxy(node(), REVIEWS, LIMIT).runs) == REPORTERS
+    # Who does not say is taken for an Envoy, which has all but the filters of Istio.
+    assert set(proxy(node(), REVIEWS, LIMIT).runs) == REPORTERS | FORWARDERS
 
 
 def test_the_program_says_what_it_is() -> None:

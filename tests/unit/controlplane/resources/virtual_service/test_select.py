@@ -1,4 +1,4 @@
-"""Which VirtualService holds for a host, and what delegates make of their roots."""
+"""Which VirtualService holds for a host."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 import pytest
 
 from controlplane.registry.scope import Caller
-from controlplane.resources.resource import Key
 from controlplane.resources.virtual_service import select
 from tests.support import meshes
 
@@ -60,54 +59,3 @@ def test_of_two_with_one_host_the_older() -> None:
 def test_gateways_and_visibility(spec: str, holds: bool) -> None:
     both = ", ".join(filter(None, (f"hosts: [a.example.com], {_ROUTE}", spec)))
     assert (_holds(_virtual("v", "far", both)) is not None) is holds
-
-
-def _merged(root: str, leaf: str) -> list[str]:
-    delegate = "delegate: {name: leaf}"
-    documents = _virtual(
-        "root",
-        spec=f"hosts: [a.example.com], http: [{{{', '.join(filter(None, (root, delegate)))}}}]",
-    ) + _virtual("leaf", spec=f"http: [{{{leaf}, route: [{{destination: {{host: a}}}}]}}]")
-    view = meshes.world(documents).view()
-    return [
-        f"{one.uri.prefix or one.uri.exact if one.uri else ''} {sorted(one.headers)}"
-        for route in select.routes(view, Key("VirtualService", "ns", "root"))
-        for one in route.match
-    ]
-
-
-@pytest.mark.parametrize(
-    ("root", "leaf", "expected"),
-    [
-        ("", "match: [{uri: {prefix: /a}}]", ["/a []"]),
-        ("match: [{uri: {prefix: /a}}]", "name: x", ["/a []"]),
-        ("match: [{uri: {prefix: /a}}]", "match: [{uri: {prefix: /a/b}}]", ["/a/b []"]),
-        ("match: [{uri: {prefix: /a}}]", "match: [{uri: {exact: /a/b}}]", ["/a/b []"]),
-        ("match: [{uri: {prefix: /a}}]", "match: [{uri: {prefix: /b}}]", []),
-        ("match: [{uri: {exact: /a}}]", "match: [{uri: {prefix: /a}}]", []),
-        (
-            "match: [{uri: {prefix: /a}}, {headers: {x: {exact: y}}}]",
-            "match: [{headers: {z: {exact: y}}}]",
-            ["/a ['z']", " ['x', 'z']"],
-        ),
-        ("match: [{headers: {x: {exact: y}}}]", "match: [{headers: {x: {exact: z}}}]", []),
-        ("match: [{gateways: [mesh]}]", "match: [{gateways: [gate]}]", []),
-        ("match: [{port: 80}]", "match: [{port: 81}]", []),
-    ],
-)
-def test_delegates_are_narrowed_by_their_roots(root: str, leaf: str, expected: list[str]) -> None:
-    assert _merged(root, leaf) == expected
-
-
-@pytest.mark.parametrize(
-    "leaf",
-    [
-        _virtual("leaf", spec=f"hosts: [b.example.com], {_ROUTE}"),
-        _virtual("leaf", "far", _ROUTE),
-        "",
-    ],
-)
-def test_a_delegate_that_cannot_be_one_leaves_nothing(leaf: str) -> None:
-    root = _virtual("root", spec="hosts: [a.example.com], http: [{delegate: {name: leaf}}]")
-    view = meshes.world(root + leaf).view()
-    assert select.routes(view, Key("VirtualService", "ns", "root")) == ()

@@ -47,12 +47,12 @@ def _chains(protocol: str, tls: str, mode: str) -> dict[str, tuple[str, bool]]:
 @pytest.mark.parametrize(
     ("protocol", "tls", "mode", "chains"),
     [
-        ("HTTPS", _SIMPLE, "DISABLE", {"8443-tls": ("http_connection_manager", True)}),
-        ("TLS", _SIMPLE, "DISABLE", {"8443-tls": ("tcp_proxy", True)}),
+        ("HTTPS", _SIMPLE, "DISABLE", {"10.0.0.1_8443": ("http_connection_manager", True)}),
+        ("TLS", _SIMPLE, "DISABLE", {"10.0.0.1_8443": ("tcp_proxy", True)}),
         # The mesh's own TLS is there: nothing of it is given up.
-        ("HTTPS", _SIMPLE, "STRICT", {"8443-mtls": ("tcp_proxy", True)}),
+        ("HTTPS", _SIMPLE, "STRICT", {"10.0.0.1_8443": ("tcp_proxy", True)}),
         # Nothing ends.
-        ("TLS", "{mode: PASSTHROUGH}", "DISABLE", {"8443-plain": ("tcp_proxy", False)}),
+        ("TLS", "{mode: PASSTHROUGH}", "DISABLE", {"10.0.0.1_8443": ("tcp_proxy", False)}),
     ],
 )
 def test_tls_of_a_sidecar_ends_where_the_mesh_has_none(

@@ -85,13 +85,15 @@ pub(super) fn compile(message: &pb::Cluster, hash: u64, cx: &mut Context) -> Opt
             Some(Arc::new(found?))
         }
     };
+    let error_statuses = protocol_options::error_statuses(message, problems);
     let outlier_detection = match message.outlier_detection.as_ref() {
         None => None,
         Some(config) => {
             let close = message.close_connections_on_host_health_failure;
-            let found =
-                problems.within("outlier_detection", |p| outlier::compile(config, close, p));
-            Some(Arc::new(found?))
+            let mut found =
+                problems.within("outlier_detection", |p| outlier::compile(config, close, p))?;
+            found.error_statuses = error_statuses;
+            Some(Arc::new(found))
         }
     };
     let connect_timeout = millis_or(

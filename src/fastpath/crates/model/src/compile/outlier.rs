@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3 as pb;
+use envoy_types::pb::envoy::config::common::matcher::v3::MatchPredicate;
+use envoy_types::pb::envoy::config::common::matcher::v3::match_predicate::Rule;
+use envoy_types::pb::envoy::config::route::v3::header_matcher::HeaderMatchSpecifier;
+use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::UInt32Value;
 
 use super::duration::millis_or;
@@ -73,5 +77,42 @@ pub(super) fn compile(
             enforcing_local_origin: number(&message.enforcing_failure_percentage_local_origin, 0),
         },
         close_connections,
+        error_statuses: None,
     })
+}
+
+/// `error_matcher` of a cluster's HTTP options, as far as it is a list of statuses: what Istio makes
+/// of `outlierDetectionHttpErrorCodes`. Other shapes are refused.
+pub(super) fn error_statuses(
+    message: &MatchPredicate,
+    problems: &mut Problems,
+) -> Option<Box<[u16]>> {
+    let found = match message.rule.as_ref()? {
+        Rule::OrMatch(set) => set.rules.iter().map(status).collect::<Option<Vec<_>>>(),
+        _ => status(message).map(|one| vec![one]),
+    };
+    if found.is_none() {
+        problems.report(
+            "only exact values of `:status`, one or several of them (or_match), are implemented",
+        );
+    }
+    found.map(Vec::into_boxed_slice)
+}
+
+fn status(message: &MatchPredicate) -> Option<u16> {
+    let Rule::HttpResponseHeadersMatch(wanted) = message.rule.as_ref()? else {
+        return None;
+    };
+    let [header] = wanted.headers.as_slice() else {
+        return None;
+    };
+    let Some(HeaderMatchSpecifier::StringMatch(text)) = header.header_match_specifier.as_ref()
+    else {
+        return None;
+    };
+    let Some(MatchPattern::Exact(code)) = text.match_pattern.as_ref() else {
+        return None;
+    };
+    let is_plain = header.name == ":status" && !header.invert_match;
+    code.parse().ok().filter(|_| is_plain)
 }

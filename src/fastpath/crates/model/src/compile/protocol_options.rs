@@ -11,7 +11,7 @@ use pb::http_protocol_options::{UpstreamProtocolOptions, explicit_http_config::P
 use prost::Message as _;
 
 use super::duration::timeout;
-use super::http2;
+use super::{http2, outlier};
 use crate::check::not_implemented;
 use crate::problem::Problems;
 use crate::resources::cluster::{UpstreamHttp, UpstreamProtocol};
@@ -26,6 +26,21 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub(super) const MAX_HEADERS: u32 = 100;
 /// `max_response_headers_kb` for HTTP/1 (`max_request_headers_kb` is the same).
 pub(super) const MAX_HEADERS_KB: u32 = 60;
+
+/// Which statuses are errors of hosts; `None`: those from 500 on.
+pub(super) fn error_statuses(cluster: &Cluster, problems: &mut Problems) -> Option<Box<[u16]>> {
+    let any = cluster.typed_extension_protocol_options.get(NAME)?;
+    let message = pb::HttpProtocolOptions::decode(any.value.as_slice()).ok()?;
+    let matcher = message.outlier_detection?.error_matcher?;
+    let level = problems.enter(FIELD);
+    let entry = problems.enter_key(NAME);
+    let found = problems.within("outlier_detection.error_matcher", |problems| {
+        outlier::error_statuses(&matcher, problems)
+    });
+    problems.leave(entry);
+    problems.leave(level);
+    found
+}
 
 pub(super) fn compile(cluster: &Cluster, problems: &mut Problems) -> Option<UpstreamHttp> {
     let mut typed = None;

@@ -173,14 +173,14 @@ pub fn node(bootstrap: &[u8], id: &str, cluster: &str, zone: &str) -> Vec<u8> {
         node.user_agent_version_type =
             Some(node::UserAgentVersionType::UserAgentBuildVersion(version));
     }
-    node.extensions.extend(istio_filters());
+    node.extensions.extend(beyond_envoy());
     node.encode_to_vec()
 }
 
-/// Istio's filters, so that a control plane knows that it may send them: the stock Envoy, which
-/// tells all of its extensions, has none.
-fn istio_filters() -> impl Iterator<Item = Extension> {
-    let filters = [
+/// Istio's filters, and roots of the system, so that a control plane knows that it may send them:
+/// the stock Envoy, which tells all of its extensions, has none of them.
+fn beyond_envoy() -> impl Iterator<Item = Extension> {
+    let found = [
         (
             "envoy.filters.http",
             "envoy.filters.http.peer_metadata",
@@ -201,8 +201,13 @@ fn istio_filters() -> impl Iterator<Item = Extension> {
             "envoy.filters.network.metadata_exchange",
             "envoy.tcp.metadataexchange.config.MetadataExchange",
         ),
+        (
+            "fastmesh.tls",
+            "system_root_certs",
+            "envoy.extensions.transport_sockets.tls.v3.CertificateValidationContext.SystemRootCerts",
+        ),
     ];
-    filters
+    found
         .into_iter()
         .map(|(category, name, of_type)| Extension {
             name: name.to_owned(),

@@ -30,6 +30,9 @@ pub struct OutlierDetection {
     /// `close_connections_on_host_health_failure` of the cluster: tunnels of TCP end with their
     /// host's ejection.
     pub close_connections: bool,
+    /// `outlier_detection.error_matcher` of the HTTP options: the statuses that are errors, in place
+    /// of those from 500 on.
+    pub error_statuses: Option<Box<[u16]>>,
 }
 
 /// So many failures in a row are too many.

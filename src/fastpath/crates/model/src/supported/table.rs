@@ -2145,10 +2145,28 @@ pub const TABLE: &[Entry] = &[
             "explicit_http_config",
             "use_downstream_protocol_config",
             "auto_config",
+            "outlier_detection",
         ],
         ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection",
+        &["error_matcher"],
+    ),
+    // What of it is a list of statuses: `compile::outlier`.
+    all(
+        "envoy.config.common.matcher.v3.MatchPredicate",
+        &["or_match", "http_response_headers_match"],
+    ),
+    all(
+        "envoy.config.common.matcher.v3.MatchPredicate.MatchSet",
+        &["rules"],
+    ),
+    all(
+        "envoy.config.common.matcher.v3.HttpHeadersMatch",
+        &["headers"],
+    ),
     all(
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
         &["http_protocol_options", "http2_protocol_options"],

@@ -36,7 +36,12 @@ impl Host {
         } else {
             None
         };
-        monitor.answered(said.unwrap_or(status));
+        monitor.answered(match monitor.lists(status) {
+            None => said.unwrap_or(status),
+            Some(true) => said.unwrap_or(status).max(500),
+            // What gRPC says is asked all the same.
+            Some(false) => said.unwrap_or(200),
+        });
     }
 
     /// A request failed (`Router::Filter::onUpstreamReset`, `onResponseTimeout` and

@@ -72,6 +72,13 @@ impl Monitor {
         }
     }
 
+    /// Whether the cluster says that this status of a response is an error; `None`: it does not say
+    /// which ones are.
+    pub fn lists(&self, status: u16) -> Option<bool> {
+        let errors = self.config.error_statuses.as_ref()?;
+        Some(errors.contains(&status))
+    }
+
     /// A request has its connection; the answer will say more.
     pub fn connected(self: &Arc<Self>) {
         if self.splits() {

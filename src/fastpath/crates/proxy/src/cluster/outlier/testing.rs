@@ -44,6 +44,7 @@ pub fn config(change: impl FnOnce(&mut OutlierDetection)) -> Arc<OutlierDetectio
             enforcing_local_origin: 0,
         },
         close_connections: false,
+        error_statuses: None,
     };
     change(&mut config);
     Arc::new(config)

@@ -76,6 +76,23 @@ class Made:
         return self.selector is not None and set(self.selector) <= set(_LABELS)
 
 
+def _last_rule(
+    made: list[tuple[Made, Resource[DestinationRule]]],
+) -> list[tuple[Made, Resource[DestinationRule]]]:
+    """Each `exportTo` that was not there yet begins a rule, and the last one holds: what is
+    exported as it is, and, where it says so, wider, joins it from there on."""
+    exported = [frozenset(one.export_to) for one, _ in made]
+    if not exported:
+        return []
+    last = list(dict.fromkeys(exported))[-1]
+    begins = exported.index(last)
+    return [
+        pair
+        for pair, own in list(zip(made, exported, strict=True))[begins:]
+        if own == last or (last and own >= last)
+    ]
+
+
 _MADE = st.builds(
     Made,
     st.sampled_from(_SPACES),
@@ -121,7 +138,8 @@ def test_the_clients_namespace_then_the_services_then_the_roots(
             if (pair[0].full_host() == _HOST, len(pair[0].full_host())) == best
         ]
         selecting = [pair for pair in narrowest if pair[0].selects()]
-        chosen = selecting or [pair for pair in narrowest if pair[0].selector is None]
+        same = [pair for pair in selecting if pair[0].selector == selecting[0][0].selector]
+        chosen = same or _last_rule([pair for pair in narrowest if pair[0].selector is None])
         if chosen:
             break
     rule = select.rule(view, service, client, select.relevant(view, _LABELS))

@@ -125,6 +125,8 @@ def test_ctrl_c_while_it_waits(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             env=environment(),
             text=True,
+            # A shell in the background has it ignored, and all that it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as waiting:
             assert waiting.stdin is not None
             waiting.stdin.write(VIRTUAL_SERVICE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import threading
@@ -28,9 +29,11 @@ class StatusPort:
                 outer.asked.append(asked)
                 found = outer.answers.get(self.path.partition("?")[0], (404, "no such path"))
                 status, body = found if isinstance(found, tuple) else (200, json.dumps(found))
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(body.encode())
+                # Whoever has asked may have gone.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.send_response(status)
+                    self.end_headers()
+                    self.wfile.write(body.encode())
 
             def log_message(self, *_: Any) -> None:
                 pass

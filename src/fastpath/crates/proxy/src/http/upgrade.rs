@@ -216,7 +216,7 @@ impl Worker {
             _ => BodyLength::Chunked,
         };
         s.info.details = Some("via_upstream".into());
-        if d.client.http.hcm.router.dynamic_stats {
+        if d.client.http.router.get().dynamic_stats {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             u.cluster.stats().response_code(200, internal);
         }

@@ -416,6 +416,12 @@ fn sanitize_referer(headers: &mut HeaderMap) {
 const INLINE: &[Known] = &[
     Known::Accept,
     Known::AcceptEncoding,
+    Known::Authorization,
+    Known::CacheControl,
+    Known::ContentType,
+    Known::Expect,
+    Known::GrpcTimeout,
+    Known::XForwardedPort,
     Known::UserAgent,
     // Who may upgrade is decided by the whole of it.
     Known::Upgrade,

@@ -105,7 +105,7 @@ spec:
           "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
           mutations:
             request_mutations: [{{append: {{header: {{key: x-by-name, value: {value}}}}}}}]
-"""
+"""  # noqa: E501
 
 
 ZIPKIN = """

@@ -148,15 +148,19 @@ class Board:
     async def wait(self, revision: int, timeout: float) -> list[Verdict]:
         """Until every proxy that is connected now has the world's `revision`, refuses it, or has
         gone, at most `timeout` seconds."""
-        waiting = _Waiting(revision, set(self.streams))
-        self._waiting.add(waiting)
-        try:
-            for stream in list(waiting.streams):
-                waiting.progress(stream)
-            waiting.look()
-            await asyncio.wait((waiting.done,), timeout=timeout)
-        finally:
-            self._waiting.discard(waiting)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        concerned = set(self.streams)
+        # Who had all may have asked for more since: what a listener names is asked for after it.
+        while pending := {one for one in concerned & self.streams if not _final(one, revision)}:
+            waiting = _Waiting(revision, pending)
+            self._waiting.add(waiting)
+            try:
+                await asyncio.wait((waiting.done,), timeout=max(0.0, deadline - loop.time()))
+            finally:
+                self._waiting.discard(waiting)
+            if not waiting.done.done():
+                break
         verdicts = [verdict(stream, revision) for stream in self.streams]
         return sorted(verdicts, key=lambda one: (one.proxy.namespace, one.proxy.id))
 

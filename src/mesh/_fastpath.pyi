@@ -94,7 +94,7 @@ class Applied:
     #: Everything the configuration now refers to and that comes from files:
     #: (type_url, resource name, path, watched_directory or "", initial_fetch_timeout in seconds,
     #: stat scope: "cluster.<name>." for endpoints, "http.<stat_prefix>.rds.<route>." for routes,
-    #: "sds.<name>." for secrets).
+    #: "sds.<name>." for secrets, "extension_config_discovery.http_filter.<name>." for extensions).
     #: The complete set each time, so the caller can start and stop subscriptions by comparing.
     wanted: list[tuple[str, str, str, str, float, str]]
     #: Another number means that `wanted` or `remote` is another; both are made anew at every look.

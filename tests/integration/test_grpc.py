@@ -291,6 +291,17 @@ def test_grpc_web(lab: Lab, text: bool, method: str) -> None:
     assert b"grpc-status:0\r\n" in trailers
 
 
+def test_grpc_web_texts_one_after_another(lab: Lab) -> None:
+    """Each message with its own padding, all in one piece."""
+    lab(*_filters(grpc_web={}))
+    text = "application/grpc-web-text"
+    sent = b"".join(base64.b64encode(message(one)) for one in (b"a", b"bc", b"def"))
+    answer = lab.post(_method("ClientStream"), sent, f"Content-Type: {text}")
+    (_, payload), (flags, trailers) = messages(answer.body)
+    assert (payload, flags) == (b"abcdef", 0x80)
+    assert b"grpc-status:0\r\n" in trailers
+
+
 def test_grpc_web_failures(lab: Lab) -> None:
     """Bad base64 and what is no gRPC become statuses."""
     lab(*_filters(grpc_web={}))
@@ -316,6 +327,9 @@ def test_http1_bridge(lab: Lab) -> None:
         _method("Unary"), b"bare", "Content-Type: application/x-protobuf", "TE: trailers"
     )
     assert (bare.status, bare.body) == (200, b"bare")
+    # What is gathered to be framed has a bound.
+    large = lab.post(_method("Unary"), bytes((1 << 20) + 1), "Content-Type: application/x-protobuf")
+    assert (large.status, _header(large, "grpc-status")) == (413, None)
     # An initial head was sent, so that the status comes in trailers.
     failed = lab.post(_method("Unary"), message(b"fail:NOT_FOUND"), *headers)
     assert (failed.status, _header(failed, "grpc-status")) == (503, "5")

@@ -94,18 +94,18 @@ spec:
         name: example.by-name
         config_discovery:
           config_source: {{ads: {{}}, resource_api_version: V3, initial_fetch_timeout: 0s}}
-          type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]
+          type_urls:
+          - type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
   - applyTo: EXTENSION_CONFIG
     patch:
       operation: ADD
       value:
         name: example.by-name
         typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-          default_source_code:
-            inline_string: |
-              function envoy_on_request(handle) handle:headers():add("x-by-name", "{value}") end
-"""
+          "@type": type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation
+          mutations:
+            request_mutations: [{{append: {{header: {{key: x-by-name, value: {value}}}}}}}]
+"""  # noqa: E501
 
 
 ZIPKIN = """
@@ -237,8 +237,6 @@ def test_what_is_applied_is_everywhere_or_it_is_said_why_not(mesh: Mesh) -> None
 
 
 def test_a_filters_configuration_comes_by_name(mesh: Mesh) -> None:
-    if mesh.kind != ENVOY:
-        pytest.skip("our sidecar has no ECDS")
     page = mesh.workloads["productpage-v1"]
     for value in ("one", "two"):
         done = mesh.command("apply", "-f", "-", "--wait", text=BY_NAME.format(value=value))

@@ -23,12 +23,13 @@ from mesh import api, engine
 from tests.support.config import Tree, dump
 
 #: The order in which a change is sent.
-_ORDER = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.SECRET)
+_ORDER = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.SECRET, api.EXTENSION)
 _WHOLE = {api.CLUSTER, api.LISTENER}
 _SERVICES = {
     "envoy.service.discovery.v3.AggregatedDiscoveryService": "AggregatedResources",
     "envoy.service.cluster.v3.ClusterDiscoveryService": "Clusters",
     "envoy.service.endpoint.v3.EndpointDiscoveryService": "Endpoints",
+    "envoy.service.extension.v3.ExtensionConfigDiscoveryService": "ExtensionConfigs",
     "envoy.service.listener.v3.ListenerDiscoveryService": "Listeners",
     "envoy.service.route.v3.RouteDiscoveryService": "Routes",
     "envoy.service.secret.v3.SecretDiscoveryService": "Secrets",

@@ -33,6 +33,7 @@ _ELEMENTS = {
     "dynamic_route_configs": "RoutesConfigDump.DynamicRouteConfig",
     "static_endpoint_configs": "EndpointsConfigDump.StaticEndpointConfig",
     "dynamic_endpoint_configs": "EndpointsConfigDump.DynamicEndpointConfig",
+    "ecds_filters": "EcdsConfigDump.EcdsFilterConfig",
     "static_secrets": "SecretsConfigDump.StaticSecret",
     "dynamic_active_secrets": "SecretsConfigDump.DynamicSecret",
     "dynamic_warming_secrets": "SecretsConfigDump.DynamicSecret",
@@ -82,6 +83,7 @@ def dump(process: Process, include_eds: bool, keep: Callable[[str], bool]) -> li
     ]
     warming = set(process.core.warming())
     sections.append(_clusters(process, keep, warming))
+    sections += _extensions(process, keep)
     if include_eds:
         sections.append(_endpoints(process, keep))
     listeners = _listeners(process, keep, warming)
@@ -118,6 +120,22 @@ def _clusters(
     return section | _given(
         static_clusters=static, dynamic_active_clusters=active, dynamic_warming_clusters=waiting
     )
+
+
+def _extensions(process: Process, keep: Callable[[str], bool]) -> list[Message]:
+    """The configurations of filters that are discovered; nothing where there are none."""
+    held, failed = process.store.snapshot(api.EXTENSION)
+    filters: list[Message] = []
+    for name in filter(keep, sorted({*held, *failed})):
+        entry: Message = {}
+        if found := held.get(name):
+            entry = {
+                "version_info": found.version,
+                "ecds_filter": _json(api.EXTENSION, found.body),
+                "last_updated": found.updated,
+            }
+        filters.append(entry | _error(api.EXTENSION, failed.get(name)))
+    return [{"@type": _DUMP + "EcdsConfigDump", "ecds_filters": filters}] if filters else []
 
 
 def _listeners(

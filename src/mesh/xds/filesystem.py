@@ -128,7 +128,10 @@ class Session:
     def waiting(self) -> list[tuple[str, str]]:
         """(type_url, path) of the first fetches that have not ended."""
         return [
-            (one.type_url, one.path) for one in self._subscriptions.values() if not one.answered
+            (one.type_url, one.path)
+            for one in self._subscriptions.values()
+            # A listener that waits for an extension warms; others do not wait.
+            if not one.answered and one.type_url != api.EXTENSION
         ]
 
     def _begin(self, subscription: Subscription) -> None:
@@ -227,8 +230,9 @@ class Session:
             self._rejected(subscription, [problem])
             return
         if subscription.name and not names:
-            if type_url == api.SECRET:
-                self._rejected(subscription, [f"no secret '{subscription.name}' in it"])
+            if type_url in {api.SECRET, api.EXTENSION}:
+                what = f"no {kind(type_url)} '{subscription.name}' in it"
+                self._rejected(subscription, [what])
             else:
                 self._tally.empty(subscription.scope)
             return

@@ -113,12 +113,14 @@ class Intake:
 
 
 def kind(type_url: str) -> str:
-    """`listener`, `cluster`, `endpoints`, `route` or `secret`: what people call the type."""
+    """`listener`, `cluster`, `endpoints`, `route`, `secret` or `extension configuration`: what
+    people call the type."""
     return {
         api.LISTENER: "listener",
         api.CLUSTER: "cluster",
         api.ROUTE: "route",
         api.SECRET: "secret",
+        api.EXTENSION: "extension configuration",
     }.get(type_url, "endpoints")
 
 

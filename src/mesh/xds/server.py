@@ -13,6 +13,7 @@ _SERVICE = "/envoy.service."
 _METHODS = {
     api.CLUSTER: ("cluster.v3.ClusterDiscoveryService/", "Clusters"),
     api.ENDPOINT: ("endpoint.v3.EndpointDiscoveryService/", "Endpoints"),
+    api.EXTENSION: ("extension.v3.ExtensionConfigDiscoveryService/", "ExtensionConfigs"),
     api.LISTENER: ("listener.v3.ListenerDiscoveryService/", "Listeners"),
     api.ROUTE: ("route.v3.RouteDiscoveryService/", "Routes"),
     api.SECRET: ("secret.v3.SecretDiscoveryService/", "Secrets"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Resource = tuple[str, str, bytes]
 
 #: In the order in which they are used.
-TYPES = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE)
+TYPES = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.EXTENSION)
 _MAGIC = b"fastmesh snapshot 1\n"
 #: How long servers have for their first answer before the snapshot is used.
 _PATIENCE_SECONDS = 2.0

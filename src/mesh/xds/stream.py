@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: The order in which requests leave.
-_ORDER = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.SECRET)
+_ORDER = (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE, api.SECRET, api.EXTENSION)
 #: How often to look whether the server's cluster is there, while it is being resolved.
 _WARMING_SECONDS = 0.02
 #: How long the same failure is not logged again.
@@ -111,7 +111,8 @@ class Stream:
         return [
             (one.type_url, one.name or self._server.cluster)
             for one in self._subscriptions
-            if not one.answered
+            # A listener that waits for an extension warms; others do not wait.
+            if not one.answered and one.type_url != api.EXTENSION
         ]
 
     def holds(self, type_url: str, name: str) -> bool:
@@ -266,7 +267,10 @@ class Stream:
         type_url, version = response.type_url, response.version
         offered = [one for one in response.bodies() if state.is_wanted(one[0])]
         if not state.whole:
-            outcome = self._intake.part(type_url, offered, version, versions=versions)
+            removed = [name for name in response.removed if self._goes(type_url, name)]
+            outcome = self._intake.part(
+                type_url, offered, version, removed=removed, versions=versions
+            )
         elif isinstance(state, Delta):
             store = self._intake.store
             removed = [name for name in response.removed if store.holds(type_url, name)]
@@ -286,9 +290,12 @@ class Stream:
 
     def _account(self, state: Sotw | Delta, response: Response, outcome: Outcome) -> None:
         """Tells every subscription that the response concerns how it went."""
-        names = [""] if state.whole else [name for name, _, _, _ in response.items]
         # Read once: the core makes a list of it each time.
-        accepted = set(outcome.applied.accepted)
+        removed = outcome.applied.removed
+        accepted = {*outcome.applied.accepted, *removed}
+        names = [name for name, _, _, _ in response.items] + removed
+        if state.whole:
+            names = [""]
         bad: list[Subscription] = []
         for name in names:
             for one in self._subscriptions.of(response.type_url, name):
@@ -326,13 +333,19 @@ class Stream:
         if state is None or not state.is_wanted(name):
             return
         state.forget(name)
-        # Of those that others refer to, the last version serves as long as they do.
-        if not state.whole or not self._intake.store.holds(type_url, name):
+        if not self._goes(type_url, name):
             return
         engine.log("warning", "config", f"{kind(type_url)} '{name}': its TTL is over; it goes")
         version = self._intake.store.version(type_url)
         outcome = self._intake.part(type_url, [], version, removed=[name])
         self._intake.follow(outcome.applied)
+
+    def _goes(self, type_url: str, name: str) -> bool:
+        """Whether a resource goes when its server says so. Of most that others refer to the last
+        version serves as long as they do; in place of an extension there is its default."""
+        state = self._types[type_url]
+        is_removable = state.whole or (type_url == api.EXTENSION and state.is_wanted(name))
+        return is_removable and self._intake.store.holds(type_url, name)
 
     def _kind(self) -> type[Sotw | Delta]:
         return Delta if self._server.delta else Sotw

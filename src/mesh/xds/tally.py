@@ -8,6 +8,8 @@ from mesh import api, engine
 from mesh.accel.xxhash import xxh64
 
 _COUNTERS = ("update_attempt", "update_success", "update_failure", "update_rejected")
+#: What the scopes of extensions begin with.
+_OF_EXTENSIONS = "extension_config_discovery."
 #: The scopes of the two types that come whole.
 SCOPES = {api.CLUSTER: "cluster_manager.cds.", api.LISTENER: "listener_manager.lds."}
 
@@ -26,6 +28,10 @@ class Tally:
                 self._core.count(scope + counter, 0)
         if type_url == api.SECRET:
             self._core.count(scope + "key_rotation_failed", 0)
+        if type_url == api.EXTENSION:
+            for counter in ("config_reload", "config_fail", "config_conflict"):
+                self._core.count(scope + counter, 0)
+            self._core.text_readout(scope + "version_text", "")
 
     def attempt(self, scope: str) -> None:
         self._core.count(scope + "update_attempt", 1)
@@ -36,6 +42,8 @@ class Tally:
         self._core.gauge(scope + "update_time", now)
         if type_url == api.ENDPOINT:
             return
+        if type_url == api.EXTENSION and changed:
+            self._core.count(scope + "config_reload", 1)
         self._core.gauge(scope + "version", xxh64(version.encode()) if version else 0)
         self._core.text_readout(scope + "version_text", version)
         if changed and type_url in {api.CLUSTER, api.ROUTE}:
@@ -44,6 +52,7 @@ class Tally:
 
     def rejected(self, scope: str) -> None:
         self._core.count(scope + "update_rejected", 1)
+        self._failed_for_filters(scope)
 
     def failed(self, scope: str) -> None:
         self._core.count(scope + "update_failure", 1)
@@ -53,3 +62,9 @@ class Tally:
 
     def timed_out(self, scope: str) -> None:
         self._core.count(scope + "init_fetch_timeout", 1)
+        self._failed_for_filters(scope)
+
+    def _failed_for_filters(self, scope: str) -> None:
+        """What is wrong with an extension's configuration is counted for its filters, too."""
+        if scope.startswith(_OF_EXTENSIONS):
+            self._core.count(scope + "config_fail", 1)

@@ -159,6 +159,10 @@ _FROM_1 = [
     Case("from1_upper", req("/", "X-Upper: Value"), "two"),
     Case("from1_cookies", req("/", "Cookie: a=1; b=2"), "two"),
     Case("from1_cookies_twice", req("/", "Cookie: a=1", "Cookie: b=2"), "two"),
+    *(
+        Case(f"from1_twice_{name}", req("/", f"{name}: 1", f"{name}: 2"), "two")
+        for name in ("authorization", "cache-control", "content-type", "expect", "grpc-timeout", "x-forwarded-port")
+    ),
     Case("from1_post", req("/", method="POST", body=b"hello"), "two"),
     Case("from1_chunked", req("/", "Transfer-Encoding: chunked", method="POST", body=b"5\r\nhello\r\n0\r\n\r\n"), "two"),
     Case("from1_chunked_trailers", req("/", "Transfer-Encoding: chunked", method="POST", body=b"5\r\nhello\r\n0\r\nx-t: 1\r\n\r\n"), "two"),

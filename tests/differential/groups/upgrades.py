@@ -59,6 +59,7 @@ GROUP = Group(
         ),
         Case("not_configured", req("/", *_WS), "none"),
         Case("other_type", req("/", "Connection: upgrade", "Upgrade: foo")),
+        Case("two_lines", req("/", *_WS, "Upgrade: foo")),
         Case("off_for_the_route", req("/off", *_WS)),
         Case(
             "on_for_the_route_only",
@@ -67,6 +68,16 @@ GROUP = Group(
         ),
         Case("direct_response", req("/direct", *_WS)),
         Case("answer_403", req("/", *_WS), script=raw(response("403 Forbidden"), after="head")),
+        Case(
+            "answer_302",
+            req("/", *_WS),
+            script=raw(response("302 Found", "location: /x"), after="head"),
+        ),
+        Case(
+            "answer_304",
+            req("/", *_WS),
+            script=raw(b"HTTP/1.1 304 Not Modified\r\n\r\n", after="head"),
+        ),
         Case("answer_200", req("/", *_WS), script=raw(response("200 OK"), after="head")),
         Case(
             "answer_426", req("/", *_WS), script=raw(response("426 Upgrade Required"), after="head")

@@ -154,3 +154,22 @@ async def test_figures_have_istiods_names() -> None:
         "pilot_debounce_time_count",
     ):
         assert line in text
+
+
+@played
+async def test_who_has_all_and_asks_for_more_is_waited_for_again() -> None:
+    """As a sidecar does that has taken a listener, and asks for what the listener names."""
+    desk = Desk()
+    one, other = await two(desk)
+    await desk.put(E, "a", "b", body=b"\x12\x00")
+    revision = desk.world.revision
+    waiting = asyncio.create_task(desk.board.wait(revision, LONG))
+    await asyncio.sleep(0)
+    await one.take(E)
+    await one.say(E, subscribe=["b"])
+    response = one.get()
+    await other.take(E)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await one.ack(response)
+    assert {str(verdict.state) for verdict in await waiting} == {"SYNCED"}

@@ -92,6 +92,20 @@ def test_secrets(process: FakeProcess) -> None:
     assert "secret" not in never
 
 
+def test_extensions(process: FakeProcess) -> None:
+    process.hold(api.EXTENSION, "served", "x1")
+    for name in ("served", "never"):
+        process.store.fail(api.EXTENSION, name, b"{}", "x2", "why")
+    sections = dump(process)
+    assert list(sections)[2] == "EcdsConfigDump"
+    never, served = sections["EcdsConfigDump"]["ecds_filters"]
+    assert (served["version_info"], served["ecds_filter"]["name"]) == ("x1", "served")
+    assert served["error_state"]["details"] == never["error_state"]["details"] == "why"
+    assert "ecds_filter" not in never
+    (one, _) = json.loads(get(process, "/config_dump?resource=ecds_filters")[1])["configs"]
+    assert one["@type"].endswith("admin.v3.EcdsConfigDump.EcdsFilterConfig")
+
+
 def test_resource_mask_and_name(process: FakeProcess) -> None:
     query = "?resource=dynamic_active_clusters&mask=cluster.name,version_info"
     (only,) = json.loads(get(process, f"/config_dump{query}")[1])["configs"]

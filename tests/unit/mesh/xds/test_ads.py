@@ -366,6 +366,48 @@ def test_removed_endpoints_serve_as_long_as_their_cluster_does(delta: Bench) -> 
     assert set(delta.store.bodies(api.ENDPOINT)) == {"a"}
 
 
+EXTENSION = "extension_config_discovery.http_filter.e."
+
+
+def _with_extension(bench: Bench) -> None:
+    """A listener that discovers the extension `e`, which is there."""
+    bench.remote.subscribe(api.LISTENER, 15.0, None)
+    remote = [api.EXTENSION, "e", 15.0, EXTENSION, None]
+    bench.say(api.LISTENER, "1", {"name": "l", "remote": [remote]})
+    bench.said()
+    bench.say(api.EXTENSION, "1", {"name": "e"}, {"name": "unwanted"})
+    assert bench.applied()[-1] == ("TypedExtensionConfig", ["e"], [])
+
+
+def test_an_extension_is_counted_for_its_filters(bench: Bench) -> None:
+    _with_extension(bench)
+    assert [bench.stat(EXTENSION + one) for one in ("config_reload", "config_fail")] == [1, 0]
+    bench.said()
+    bench.say(api.EXTENSION, "2", {"name": "e", "bad": "why"})
+    assert bench.said()[0]["error"] == "extension configuration 'e': field: why"
+    assert [bench.stat(EXTENSION + one) for one in ("config_reload", "config_fail")] == [1, 1]
+    bench.say(api.EXTENSION, "3", {"name": "e"})
+    assert bench.stat(EXTENSION + "config_reload") == 1
+    assert bench.stat(EXTENSION + "config_conflict") == 0
+
+
+def test_an_extension_that_is_taken_away_goes(delta: Bench) -> None:
+    _with_extension(delta)
+    delta.say(api.EXTENSION, "2", removed=["e", "never"])
+    assert delta.applied() == [("TypedExtensionConfig", [], ["e"])]
+    assert delta.store.bodies(api.EXTENSION) == {}
+
+
+@pytest.mark.parametrize("kind", ["bench", "delta"])
+def test_an_extension_does_not_outlive_its_time(kind: str, request: pytest.FixtureRequest) -> None:
+    bench: Bench = request.getfixturevalue(kind)
+    _with_extension(bench)
+    bench.say(api.EXTENSION, "2", {"name": "e", "x": 1, "ttl": 1.0})
+    bench.applied()
+    bench.wait(2.0)
+    assert bench.applied() == [("TypedExtensionConfig", [], ["e"])]
+
+
 @pytest.mark.parametrize("kind", ["bench", "delta"])
 def test_time_to_live(kind: str, request: pytest.FixtureRequest) -> None:
     bench: Bench = request.getfixturevalue(kind)

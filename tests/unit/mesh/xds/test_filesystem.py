@@ -323,6 +323,26 @@ def test_a_directory_that_cannot_be_watched_is_said(bench: Bench) -> None:
     assert "cannot watch /nonexistent" in fake.LOG[0][2]
 
 
+ECDS = "extension_config_discovery.http_filter.e."
+
+
+def test_an_extension_comes_from_its_file_before_listeners(bench: Bench) -> None:
+    wanted = [api.EXTENSION, "e", bench.path("ecds.json"), "", 15.0, ECDS]
+    bench.write("ecds.json", "1", {"name": "e"})
+    bench.write("lds.json", "1", {"name": "a", "wanted": [wanted]})
+    bench.subscribe(api.LISTENER, "lds.json")
+    assert bench.applied() == [("Listener", ["a"], []), ("TypedExtensionConfig", ["e"], [])]
+    assert [bench.stat(ECDS + one) for one in ("config_reload", "config_fail")] == [1, 0]
+    bench.write("ecds.json", "2")
+    bench.write("lds.json", "2", {"name": "a", "wanted": [wanted], "x": 1})
+    bench.session.changed([(str(bench.directory), one) for one in ("lds.json", "ecds.json")])
+    # An empty file takes nothing away.
+    assert bench.applied() == [("Listener", ["a"], [])]
+    assert [bench.stat(ECDS + one) for one in ("config_reload", "config_fail")] == [1, 1]
+    assert "no extension configuration 'e' in it" in fake.LOG[-1][2]
+    assert set(bench.store.bodies(api.EXTENSION)) == {"e"}
+
+
 SDS = "sds.s."
 
 

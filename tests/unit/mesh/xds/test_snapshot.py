@@ -62,6 +62,7 @@ class Life:
 
 
 EDS = [api.ENDPOINT, "e", 15.0, "cluster.a.", None]
+ECDS = [api.EXTENSION, "x", 15.0, "extension_config_discovery.http_filter.x.", None]
 
 
 @pytest.fixture
@@ -79,7 +80,8 @@ def first_life(path: Path) -> None:
     for life in lived(path):
         life.say(api.CLUSTER, "1", {"name": "a", "remote": [EDS]}, {"name": "s", "secret": "x"})
         life.say(api.ENDPOINT, "1", {"name": "e"})
-        life.say(api.LISTENER, "1", {"name": "l"})
+        life.say(api.LISTENER, "1", {"name": "l", "remote": [ECDS]})
+        life.say(api.EXTENSION, "1", {"name": "x"})
         life.wait(0.6)
 
 
@@ -88,12 +90,13 @@ def test_what_was_there_is_there_again(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     for life in lived(path):
         life.fail()
-        expected = {"Cluster": {"a"}, "ClusterLoadAssignment": {"e"}, "Listener": {"l"}}
-        assert life.held() == expected
+        extension = {"TypedExtensionConfig": {"x"}}
+        clusters = {"Cluster": {"a"}, "ClusterLoadAssignment": {"e"}}
+        assert life.held() == {**clusters, **extension, "Listener": {"l"}}
         assert life.remote.waiting() == []
         life.wait(9.0)
         life.say(api.CLUSTER, "2", {"name": "b"})
-        assert life.held() == {"Cluster": {"b"}, "Listener": {"l"}}
+        assert life.held() == {"Cluster": {"b"}, **extension, "Listener": {"l"}}
 
 
 def test_secrets_are_not_written(path: Path) -> None:
@@ -123,11 +126,12 @@ def test_a_server_of_changes_is_told_what_is_there(path: Path) -> None:
     for life in lived(path, DELTA):
         life.fail()
         life.wait(9.0)
-        known = {request["type"]: request.get("known") for _, request in life.calls.sent[-3:]}
+        known = {request["type"]: request.get("known") for _, request in life.calls.sent[-4:]}
         assert known == {
             "Cluster": {"a": "1"},
             "ClusterLoadAssignment": {"e": "1"},
             "Listener": {"l": "1"},
+            "TypedExtensionConfig": {"x": "1"},
         }
 
 

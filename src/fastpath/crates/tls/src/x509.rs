@@ -301,7 +301,8 @@ fn common_name(name: &X509Name<'_>) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// RFC 2253 as OpenSSL prints it (`XN_FLAG_RFC2253`): last first, bytes above ASCII escaped.
+/// RFC 2253 as OpenSSL prints it (`XN_FLAG_RFC2253`): last first, within a part of several too,
+/// bytes above ASCII escaped.
 pub(crate) fn rfc2253(name: &X509Name<'_>) -> Box<str> {
     let mut text = String::new();
     let names: Vec<_> = name.iter_rdn().collect();
@@ -309,7 +310,8 @@ pub(crate) fn rfc2253(name: &X509Name<'_>) -> Box<str> {
         if !text.is_empty() {
             text.push(',');
         }
-        for (index, attribute) in name.iter().enumerate() {
+        let attributes: Vec<_> = name.iter().collect();
+        for (index, attribute) in attributes.into_iter().rev().enumerate() {
             if index > 0 {
                 text.push('+');
             }
@@ -407,6 +409,7 @@ fn short_name(oid: &str) -> Option<&'static str> {
         "2.5.4.42" => "GN",
         "2.5.4.43" => "initials",
         "2.5.4.44" => "generationQualifier",
+        "2.5.4.45" => "x500UniqueIdentifier",
         "2.5.4.46" => "dnQualifier",
         "2.5.4.65" => "pseudonym",
         "0.9.2342.19200300.100.1.1" => "UID",

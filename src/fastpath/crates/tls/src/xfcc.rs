@@ -38,6 +38,10 @@ pub fn xfcc_element(info: &Info, details: Details) -> Option<Vec<u8>> {
         for uri in &peer.sans.uri {
             element.add("URI", uri);
         }
+        // The key is there even if there is none, as in Envoy.
+        if peer.sans.uri.is_empty() {
+            element.add("URI", "");
+        }
     }
     if details.dns {
         for dns in &peer.sans.dns {

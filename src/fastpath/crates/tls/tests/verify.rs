@@ -817,6 +817,14 @@ fn facts_and_xfcc() {
     );
     assert_eq!(peer.sha256.len(), 64);
     assert_eq!(peer.sha1.len(), 40);
+    let bare = ca.leaf(&["bare.test"]);
+    let bare = established(&presenting(Some(&bare)), &server(&down), None);
+    let of_uris = Details {
+        uri: true,
+        ..Details::default()
+    };
+    let element = xfcc_element(bare.server.info(), of_uris).unwrap();
+    assert!(element.ends_with(b";URI="), "the key without a URI");
     let without = established(&presenting(None), &server(&downstream(&[&leaf])), None);
     assert!(xfcc_element(without.server.info(), Details::default()).is_none());
     let text = |details| String::from_utf8(xfcc_element(info, details).unwrap()).unwrap();

@@ -38,9 +38,8 @@ const DELAYED_CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) fn compile(message: &Message, cx: &mut Context) -> Option<Hcm> {
     let codec = codec(message, &mut cx.problems);
     let routes = routes(message, cx);
-    let inbound = cx.inbound;
+    let filters = http_filters::compile(&message.http_filters, cx);
     let problems = &mut cx.problems;
-    let filters = http_filters::compile(&message.http_filters, inbound, problems);
     let stream_error = message.stream_error_on_invalid_http_message.as_ref();
     let stream_error = stream_error.map(|v| v.value);
     let http2 = problems.within("http2_protocol_options", |p| {

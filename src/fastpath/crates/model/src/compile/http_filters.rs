@@ -15,11 +15,12 @@ use pb::http_filter::ConfigType;
 use prost::Message as _;
 use stats::filter_config::PerMethodStatSpecifier;
 
-use super::{ext_authz, fault, header_mutation, istio, jwt_authn, rbac};
+use super::{Context, ext_authz, extension, fault, header_mutation, istio, jwt_authn, rbac};
 use crate::check::not_implemented;
 use crate::problem::Problems;
+use crate::resources::extension::{ExtensionFilter, misplaced_other, misplaced_terminal};
 use crate::resources::hcm::RouterFilter;
-use crate::resources::http_filters::{ConfiguredFilter, HttpFilter};
+use crate::resources::http_filters::{ConfiguredFilter, FilterSource, HttpFilter};
 use crate::schema::name_of_url;
 
 const ROUTER: &str = "envoy.extensions.filters.http.router.v3.Router";
@@ -33,169 +34,181 @@ const FAULT: &str = "envoy.extensions.filters.http.fault.v3.HTTPFault";
 const CORS: &str = "envoy.extensions.filters.http.cors.v3.Cors";
 const HEADER_MUTATION: &str = "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation";
 
+/// The messages that are configurations of HTTP filters, with the filters' names in Envoy.
+const FILTERS: [(&str, &str); 13] = [
+    (ROUTER, "envoy.filters.http.router"),
+    (GRPC_WEB, "envoy.filters.http.grpc_web"),
+    (GRPC_HTTP1_BRIDGE, "envoy.filters.http.grpc_http1_bridge"),
+    (GRPC_STATS, "envoy.filters.http.grpc_stats"),
+    (RBAC, "envoy.filters.http.rbac"),
+    (EXT_AUTHZ, "envoy.filters.http.ext_authz"),
+    (JWT_AUTHN, "envoy.filters.http.jwt_authn"),
+    (FAULT, "envoy.filters.http.fault"),
+    (CORS, "envoy.filters.http.cors"),
+    (HEADER_MUTATION, "envoy.filters.http.header_mutation"),
+    (istio::PEER_METADATA, "envoy.filters.http.peer_metadata"),
+    (istio::ALPN, "istio.alpn"),
+    (istio::STATS, "envoy.filters.http.istio_stats"),
+];
+
 /// The filters in their order, and the router that ends them.
 pub(super) fn compile(
     messages: &[pb::HttpFilter],
-    inbound: bool,
-    problems: &mut Problems,
+    cx: &mut Context,
 ) -> Option<(Vec<ConfiguredFilter>, RouterFilter)> {
     let Some(last) = messages.len().checked_sub(1) else {
-        problems.report_at(
+        cx.problems.report_at(
             "http_filters",
             "a chain without a terminal filter (envoy.filters.http.router) is not implemented",
         );
         return None;
     };
-    let mut before = Vec::with_capacity(last);
+    let mut filters = Vec::with_capacity(last);
     let mut router = None;
     for (index, message) in messages.iter().enumerate() {
-        let level = problems.enter_item("http_filters", index);
-        match filter(message, inbound, problems) {
-            Some(Compiled::Router(_)) if index == last && message.disabled => {
-                let name = &message.name;
-                problems.report(format!(
-                    "Error: the last (terminal) filter ({name}) in the chain cannot be disabled \
-                     by default."
-                ));
-            }
-            Some(Compiled::Router(found)) if index == last => router = Some(found),
-            Some(Compiled::Router(_)) => problems.report(terminal(
-                "terminal",
-                message,
-                ROUTER_NAME,
-                "must be the last filter",
-            )),
-            Some(Compiled::Before(filter, name)) => {
-                if index == last {
-                    problems.report(terminal(
-                        "non-terminal",
-                        message,
-                        name,
-                        "is the last filter",
-                    ));
-                }
-                before.push(ConfiguredFilter {
-                    name: message.name.as_str().into(),
-                    disabled: message.disabled,
-                    filter,
-                });
-            }
-            None => {}
+        let level = cx.problems.enter_item("http_filters", index);
+        let is_last = index == last;
+        if is_last && message.disabled {
+            let name = &message.name;
+            cx.problems.report(format!(
+                "Error: the last (terminal) filter ({name}) in the chain cannot be disabled by \
+                 default."
+            ));
         }
-        problems.leave(level);
+        let source = match message.config_type.as_ref() {
+            Some(ConfigType::ConfigDiscovery(source)) => {
+                let found = extension::discovered(&message.name, source, is_last, cx);
+                if let Some(found) = found.as_ref().filter(|_| is_last) {
+                    // It is what it is once its configuration is there.
+                    router = Some(found.default_router());
+                }
+                found.map(FilterSource::Discovered)
+            }
+            _ => match given(message, is_last, cx) {
+                Some(ExtensionFilter::Router(found)) => {
+                    router = Some(found);
+                    None
+                }
+                Some(ExtensionFilter::Before(filter)) => Some(FilterSource::Given(filter)),
+                None => None,
+            },
+        };
+        filters.extend(source.map(|filter| ConfiguredFilter {
+            name: message.name.as_str().into(),
+            disabled: message.disabled,
+            filter,
+        }));
+        cx.problems.leave(level);
     }
-    Some((before, router?))
+    Some((filters, router?))
 }
 
-const ROUTER_NAME: &str = "envoy.filters.http.router";
-
-fn terminal(kind: &str, message: &pb::HttpFilter, type_name: &str, what: &str) -> String {
-    let name = &message.name;
-    format!("Error: {kind} filter named {name} of type {type_name} {what} in a http filter chain.")
-}
-
-enum Compiled {
-    Router(RouterFilter),
-    /// A filter and its name in Envoy.
-    Before(HttpFilter, &'static str),
-}
-
-/// `None`: it is refused, or may be left out.
-fn filter(message: &pb::HttpFilter, inbound: bool, problems: &mut Problems) -> Option<Compiled> {
+/// A filter that has its configuration with it. `None`: it is refused, or may be left out.
+fn given(message: &pb::HttpFilter, is_last: bool, cx: &mut Context) -> Option<ExtensionFilter> {
     let Some(ConfigType::TypedConfig(any)) = message.config_type.as_ref() else {
         if !message.is_optional {
-            problems.report(not_implemented(Some(&message.name), ""));
+            cx.problems.report(not_implemented(Some(&message.name), ""));
         }
         return None;
     };
     let type_name = name_of_url(&any.type_url).unwrap_or("");
-    if type_name == ROUTER {
-        return router(any).map(Compiled::Router);
+    let Some(kind) = kind(type_name) else {
+        if !message.is_optional {
+            cx.problems.report(no_filter(&message.name, type_name));
+        }
+        return None;
+    };
+    let name = &message.name;
+    match (type_name == ROUTER, is_last) {
+        (true, false) => cx.problems.report(misplaced_terminal(name, kind)),
+        (false, true) => cx.problems.report(misplaced_other(name, kind)),
+        _ => {}
     }
-    let level = problems.enter("typed_config");
+    let inbound = cx.inbound;
+    cx.problems
+        .within("typed_config", |p| configuration(any, inbound, p))
+}
+
+/// The name in Envoy of the filter that such a message configures, if it is one of ours.
+pub(super) fn kind(type_name: &str) -> Option<&'static str> {
+    let mut all = FILTERS.iter();
+    all.find(|(message, _)| *message == type_name)
+        .map(|(_, name)| *name)
+}
+
+/// The refusal of a message that configures no HTTP filter of ours.
+pub(super) fn no_filter(name: &str, type_name: &str) -> String {
+    let reason = not_implemented(Some(name), type_name);
+    format!("{reason} as an HTTP filter")
+}
+
+/// What a message that `kind` knows is compiled to. `inbound`: for a listener of this direction.
+pub(super) fn configuration(
+    any: &Any,
+    inbound: bool,
+    problems: &mut Problems,
+) -> Option<ExtensionFilter> {
+    let type_name = name_of_url(&any.type_url).unwrap_or("");
     let before = problems.count();
-    let filter = before_router(type_name, any, inbound, problems);
-    if matches!(filter, Some((None, _))) && problems.count() == before {
+    let filter = if type_name == ROUTER {
+        router(any).map(ExtensionFilter::Router)
+    } else {
+        before_router(type_name, any, inbound, problems).map(ExtensionFilter::Before)
+    };
+    if filter.is_none() && problems.count() == before {
         // A filter that is not understood must not be left out.
         problems.report("could not be compiled");
     }
-    problems.leave(level);
-    match filter {
-        Some((filter, name)) => Some(Compiled::Before(filter?, name)),
-        None if message.is_optional => None,
-        None => {
-            let reason = not_implemented(Some(&message.name), type_name);
-            problems.report(format!("{reason} as an HTTP filter"));
-            None
-        }
-    }
+    filter
 }
 
-/// A filter (`None`: its configuration is refused) and its name in Envoy, if there is one of this
-/// type.
+/// Whether what it is compiled to depends on the listener's direction.
+pub(super) fn knows_direction(type_name: &str) -> bool {
+    type_name == istio::STATS
+}
+
+/// `None`: its configuration is refused.
 fn before_router(
     type_name: &str,
     any: &Any,
     inbound: bool,
     problems: &mut Problems,
-) -> Option<(Option<HttpFilter>, &'static str)> {
+) -> Option<HttpFilter> {
     let bytes = any.value.as_slice();
     Some(match type_name {
-        GRPC_WEB => (Some(HttpFilter::GrpcWeb), "envoy.filters.http.grpc_web"),
+        GRPC_WEB => HttpFilter::GrpcWeb,
         GRPC_HTTP1_BRIDGE => {
-            let bridge = bridge::Config::decode(bytes).ok();
-            let filter = bridge.map(|bridge| HttpFilter::GrpcHttp1Bridge {
+            let bridge = bridge::Config::decode(bytes).ok()?;
+            HttpFilter::GrpcHttp1Bridge {
                 upgrade_protobuf_to_grpc: bridge.upgrade_protobuf_to_grpc,
                 ignore_query_parameters: bridge.ignore_query_parameters,
-            });
-            (filter, "envoy.filters.http.grpc_http1_bridge")
+            }
         }
-        GRPC_STATS => (grpc_stats(any), "envoy.filters.http.grpc_stats"),
+        GRPC_STATS => grpc_stats(any)?,
         RBAC => {
-            let message = Rbac::decode(bytes).ok();
-            let rules = message.and_then(|m| rbac::http(&m, problems));
-            let filter = rules.map(|rules| HttpFilter::Rbac(rules.into()));
-            (filter, "envoy.filters.http.rbac")
+            let message = Rbac::decode(bytes).ok()?;
+            HttpFilter::Rbac(rbac::http(&message, problems)?.into())
         }
         EXT_AUTHZ => {
-            let message = ExtAuthz::decode(bytes).ok();
-            let filter = message.and_then(|m| ext_authz::compile(&m, problems));
-            let filter = filter.map(|filter| HttpFilter::ExtAuthz(filter.into()));
-            (filter, "envoy.filters.http.ext_authz")
+            let message = ExtAuthz::decode(bytes).ok()?;
+            HttpFilter::ExtAuthz(ext_authz::compile(&message, problems)?.into())
         }
         JWT_AUTHN => {
-            let message = JwtAuthentication::decode(bytes).ok();
-            let filter = message.and_then(|m| jwt_authn::compile(&m, problems));
-            let filter = filter.map(|filter| HttpFilter::JwtAuthn(filter.into()));
-            (filter, "envoy.filters.http.jwt_authn")
+            let message = JwtAuthentication::decode(bytes).ok()?;
+            HttpFilter::JwtAuthn(jwt_authn::compile(&message, problems)?.into())
         }
         FAULT => {
-            let message = HttpFault::decode(bytes).ok();
-            let fault = message.and_then(|m| fault::compile(&m, problems));
-            let filter = fault.map(|fault| HttpFilter::Fault(fault.into()));
-            (filter, "envoy.filters.http.fault")
+            let message = HttpFault::decode(bytes).ok()?;
+            HttpFilter::Fault(fault::compile(&message, problems)?.into())
         }
-        CORS => (Some(HttpFilter::Cors), "envoy.filters.http.cors"),
+        CORS => HttpFilter::Cors,
         HEADER_MUTATION => {
-            let message = HeaderMutation::decode(bytes).ok();
-            let mutation = message.and_then(|m| header_mutation::compile(&m, problems));
-            let filter = mutation.map(|mutation| HttpFilter::HeaderMutation(mutation.into()));
-            (filter, "envoy.filters.http.header_mutation")
+            let message = HeaderMutation::decode(bytes).ok()?;
+            HttpFilter::HeaderMutation(header_mutation::compile(&message, problems)?.into())
         }
-        istio::PEER_METADATA => {
-            let filter = istio::peer_metadata(bytes);
-            let filter = filter.map(|filter| HttpFilter::PeerMetadata(filter.into()));
-            (filter, "envoy.filters.http.peer_metadata")
-        }
-        istio::ALPN => {
-            let filter = istio::alpn(bytes, problems).map(Into::into);
-            (filter.map(HttpFilter::IstioAlpn), "istio.alpn")
-        }
-        istio::STATS => {
-            let stats = istio::stats(bytes, inbound, problems);
-            let filter = stats.map(|stats| HttpFilter::IstioStats(stats.into()));
-            (filter, "envoy.filters.http.istio_stats")
-        }
+        istio::PEER_METADATA => HttpFilter::PeerMetadata(istio::peer_metadata(bytes)?.into()),
+        istio::ALPN => HttpFilter::IstioAlpn(istio::alpn(bytes, problems)?.into()),
+        istio::STATS => HttpFilter::IstioStats(istio::stats(bytes, inbound, problems)?.into()),
         _ => return None,
     })
 }

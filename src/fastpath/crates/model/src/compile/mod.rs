@@ -15,6 +15,7 @@ mod data_source;
 mod duration;
 mod endpoints;
 mod ext_authz;
+mod extension;
 mod fault;
 mod filter_chain;
 mod hash_policy;
@@ -65,6 +66,7 @@ pub(crate) use listener::name as listener_name;
 use crate::check;
 use crate::problem::{Problem, Problems};
 use crate::resources::cluster::{Cluster, LocalityWeights};
+use crate::resources::extension::Extension;
 use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
 use crate::resources::tls::{Secret, SecretValue};
@@ -75,6 +77,7 @@ pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 pub const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
 pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+pub const EXTENSION: &str = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 pub const BOOTSTRAP: &str = "type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap";
 
 /// A resource that another one refers to and that comes from somewhere else.
@@ -86,7 +89,8 @@ pub struct Needs {
     /// Zero: wait for ever.
     pub initial_fetch_timeout: Duration,
     /// What the names of the subscription's statistics begin with: `cluster.<name>.`,
-    /// `http.<stat_prefix>.rds.<route>.` or `sds.<name>.`
+    /// `http.<stat_prefix>.rds.<route>.`, `sds.<name>.` or
+    /// `extension_config_discovery.http_filter.<name>.`
     pub stat_scope: String,
 }
 
@@ -318,6 +322,14 @@ pub fn secret(bytes: &[u8]) -> Result<Compiled<Secret>, Vec<Problem>> {
     cx.finish(secret)
 }
 
+/// `envoy.config.core.v3.TypedExtensionConfig`, as ECDS brings it: of an HTTP filter.
+pub fn extension(bytes: &[u8]) -> Result<Compiled<Extension>, Vec<Problem>> {
+    let message = checked(EXTENSION, bytes)?;
+    let mut cx = Context::default();
+    let extension = extension::compile(&message, &mut cx.problems);
+    cx.finish(extension)
+}
+
 /// The directories that the files of a secret are in, whether or not it can be compiled.
 pub(crate) fn secret_directories(bytes: &[u8]) -> Vec<PathBuf> {
     use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
@@ -349,6 +361,9 @@ pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
             use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
             Ok(Secret::decode(bytes).map_err(wrong)?.name)
         }
+        EXTENSION => Ok(pb::core::v3::TypedExtensionConfig::decode(bytes)
+            .map_err(wrong)?
+            .name),
         _ => Err(Problem {
             path: String::new(),
             reason: format!("resources of type {type_url} are not implemented"),

@@ -1,12 +1,14 @@
 //! `HttpConnectionManager`, compiled: defaults are Envoy's unless docs/differences.md says so.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access_log::AccessLog;
+use super::extension::{Discovered, Extension, ExtensionFilter};
 use super::http::{Http2Options, UpgradeConfig};
-use super::http_filters::ConfiguredFilter;
+use super::http_filters::{ConfiguredFilter, FilterSource, HttpFilter};
 use super::route::RouteConfig;
 
 #[derive(Debug)]
@@ -17,8 +19,9 @@ pub struct Hcm {
     pub codec: Codec,
     pub http2: Http2Options,
     pub upgrades: Vec<UpgradeConfig>,
-    /// Before the router, in order.
+    /// Before the router, in order; the router, too, if it is discovered.
     pub filters: Vec<ConfiguredFilter>,
+    /// Of a router that is discovered (the last of `filters`, then): its default configuration.
     pub router: RouterFilter,
     pub access_logs: Vec<Arc<AccessLog>>,
 
@@ -90,6 +93,32 @@ pub struct Hcm {
     pub escaped_slashes: EscapedSlashes,
 }
 
+impl Hcm {
+    /// The filters that serve, with what has come of those that are discovered.
+    pub fn filters_in_use<'h>(
+        &'h self,
+        extensions: &'h HashMap<Arc<str>, Arc<Extension>>,
+    ) -> impl Iterator<Item = &'h HttpFilter> {
+        self.filters.iter().filter_map(|one| match &one.filter {
+            FilterSource::Given(filter) => Some(filter),
+            FilterSource::Discovered(discovered) => {
+                match &**discovered.resolve(extensions.get(&*one.name))? {
+                    ExtensionFilter::Before(filter) => Some(filter),
+                    ExtensionFilter::Router(_) => None,
+                }
+            }
+        })
+    }
+
+    /// Those that are discovered, with their names.
+    pub fn discovered(&self) -> impl Iterator<Item = (&str, &Discovered)> {
+        self.filters.iter().filter_map(|one| match &one.filter {
+            FilterSource::Given(_) => None,
+            FilterSource::Discovered(discovered) => Some((&*one.name, discovered)),
+        })
+    }
+}
+
 #[derive(Debug)]
 pub enum RouteSource {
     Inline(Arc<RouteConfig>),
@@ -132,7 +161,7 @@ pub enum ForwardClientCertMode {
 }
 
 /// `envoy.extensions.filters.http.router.v3.Router`, the terminal HTTP filter.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RouterFilter {
     pub suppress_envoy_headers: bool,
     /// Stats that `dynamic_stats` (default true) writes per response code.

@@ -1,9 +1,11 @@
 //! HTTP filters before the router, and what routes say of them (`typed_per_filter_config`), compiled.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::ext_authz::{ExtAuthz, RouteExtAuthz};
+use super::extension::Discovered;
 use super::header_mutation::{HeaderAdd, HeaderName};
 use super::istio::{AlpnOverride, PeerMetadata};
 use super::istio_stats::IstioStats;
@@ -18,7 +20,25 @@ pub struct ConfiguredFilter {
     pub name: Box<str>,
     /// Only at work where a route says so.
     pub disabled: bool,
-    pub filter: HttpFilter,
+    pub filter: FilterSource,
+}
+
+/// Where the configuration of a filter is.
+pub enum FilterSource {
+    /// `typed_config`
+    Given(HttpFilter),
+    /// `config_discovery`
+    Discovered(Discovered),
+}
+
+impl fmt::Debug for FilterSource {
+    /// As what it is: most are given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(filter) => filter.fmt(f),
+            Self::Discovered(discovered) => discovered.fmt(f),
+        }
+    }
 }
 
 #[derive(Debug)]

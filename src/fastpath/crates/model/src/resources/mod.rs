@@ -8,6 +8,7 @@ pub mod bind;
 pub mod chain_tree;
 pub mod cluster;
 pub mod ext_authz;
+pub mod extension;
 pub mod hash_lb;
 pub mod hash_policy;
 pub mod hcm;
@@ -44,4 +45,6 @@ pub struct Snapshot {
     pub routes: HashMap<Arc<str>, Arc<route::RouteConfig>>,
     /// Secrets, static or by SDS, by name.
     pub secrets: HashMap<Arc<str>, Arc<tls::Secret>>,
+    /// Configurations of HTTP filters that came by ECDS, by name.
+    pub extensions: HashMap<Arc<str>, Arc<extension::Extension>>,
 }

@@ -1,10 +1,14 @@
 //! Accepted resources and the snapshot made of those that are ready.
 //!
 //! A new version of a resource serves once everything it waits for is there: a cluster its
-//! assignment, a listener its route configuration, both of them their secrets, and both routes
-//! and listeners the clusters they name that are known and not ready yet. Until then the version
+//! assignment, a listener its route configuration and the extensions that it discovers, clusters
+//! and listeners their secrets, and both routes and listeners the clusters they name that are known and not ready yet. Until then the version
 //! before it serves.
+//!
+//! Configurations of HTTP filters (extensions) are no part of a listener's version: a new one serves
+//! at once, in all listeners that discover it.
 
+mod extensions;
 mod secrets;
 mod slot;
 #[cfg(test)]
@@ -15,11 +19,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::compile::{Assignment, CLUSTER, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, SecretRef};
+use crate::compile::{
+    Assignment, CLUSTER, ENDPOINTS, EXTENSION, LISTENER, Needs, ROUTES, SECRET, SecretRef,
+};
 use crate::resources::Snapshot;
 use crate::resources::address::Address;
 use crate::resources::bind::BindConfig;
 use crate::resources::cluster::{Cluster, Discovery, Endpoints};
+use crate::resources::extension::Extension;
 use crate::resources::hcm::RouteSource;
 use crate::resources::listener::Listener;
 use crate::resources::route::RouteConfig;
@@ -45,6 +52,9 @@ pub struct Applied {
     /// Directories in which a move means that a resource is to be offered again as it is, for
     /// the files that it names: the complete set each time.
     pub watched: Vec<Watched>,
+    /// What the statistics of extensions begin with that are there and may not stand where a
+    /// listener has them, once for each place.
+    pub conflicts: Vec<String>,
     /// Nothing changed but the endpoints of these clusters, which serve.
     pub only_endpoints: Option<Vec<Arc<str>>>,
 }
@@ -74,6 +84,7 @@ pub struct Store {
     routes: BTreeMap<String, Slot<RouteConfig>>,
     assignments: BTreeMap<String, Slot<Assignment>>,
     secrets: BTreeMap<String, Slot<Secret>>,
+    extensions: BTreeMap<String, Slot<Extension>>,
     /// Directories that files of secrets are in which were refused last: with the files that are
     /// put there they may be taken.
     refused_secrets: BTreeMap<String, Vec<PathBuf>>,
@@ -127,6 +138,7 @@ impl Store {
         let is_there = match type_url {
             ROUTES => self.routes.contains_key(name),
             SECRET => self.secrets.contains_key(name),
+            EXTENSION => self.extensions.contains_key(name),
             _ => self.assignments.contains_key(name),
         };
         if !is_there {
@@ -172,6 +184,7 @@ impl Store {
             ROUTES => of(&self.routes),
             ENDPOINTS => of(&self.assignments),
             SECRET => of(&self.secrets),
+            EXTENSION => of(&self.extensions),
             _ => Vec::new(),
         }
     }
@@ -242,6 +255,7 @@ impl Store {
                 .collect(),
             routes: serving(&self.routes),
             secrets: serving(&self.secrets),
+            extensions: serving(&self.extensions),
         };
         if !is_same(&self.snapshot, &next) {
             let generation = self.snapshot.generation.saturating_add(1);
@@ -256,6 +270,9 @@ impl Store {
             slot.promote_if(|_| true);
         }
         for slot in self.secrets.values_mut() {
+            slot.promote_if(|_| true);
+        }
+        for slot in self.extensions.values_mut() {
             slot.promote_if(|_| true);
         }
         let (assignments, timed_out) = (&self.assignments, &self.timed_out);
@@ -291,9 +308,19 @@ impl Store {
         for slot in self.routes.values_mut() {
             slot.promote_if(|version| clusters_ready(&version.clusters));
         }
-        let routes = &self.routes;
+        let (routes, extensions) = (&self.routes, &self.extensions);
         for slot in self.listeners.values_mut() {
             slot.promote_if(|version| {
+                let discovered = version
+                    .resource
+                    .chains
+                    .hcms()
+                    .flat_map(|hcm| hcm.discovered());
+                let mut awaited = discovered.filter(|(_, discovered)| discovered.warms);
+                let filters_ready = awaited.all(|(name, _)| {
+                    extensions.contains_key(name)
+                        || timed_out.contains(&(EXTENSION, name.to_owned()))
+                });
                 let route_ready = version.resource.chains.hcms().all(|hcm| match &hcm.routes {
                     RouteSource::Inline(_) => true,
                     RouteSource::Rds { name } => {
@@ -303,7 +330,10 @@ impl Store {
                             || timed_out.contains(&(ROUTES, name.to_string()))
                     }
                 });
-                route_ready && clusters_ready(&version.clusters) && secrets_ready(&version.secrets)
+                filters_ready
+                    && route_ready
+                    && clusters_ready(&version.clusters)
+                    && secrets_ready(&version.secrets)
             });
         }
     }
@@ -326,6 +356,7 @@ impl Store {
             match *type_url {
                 ROUTES => drop(self.routes.remove(name)),
                 SECRET => self.forget_secret(name),
+                EXTENSION => drop(self.extensions.remove(name)),
                 _ => drop(self.assignments.remove(name)),
             }
         }
@@ -444,6 +475,7 @@ fn is_same(a: &Snapshot, b: &Snapshot) -> bool {
         && same(&a.clusters, &b.clusters)
         && same(&a.routes, &b.routes)
         && same(&a.secrets, &b.secrets)
+        && same(&a.extensions, &b.extensions)
 }
 
 /// Envoy's words for a second listener on one address.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::slot::{Slot, Version};
 use super::{Applied, Store, duplicate_address};
-use crate::compile::{self, CLUSTER, Compiled, ENDPOINTS, LISTENER, Needs, ROUTES, SECRET, Source};
+use crate::compile::{
+    self, CLUSTER, Compiled, ENDPOINTS, EXTENSION, LISTENER, Needs, ROUTES, SECRET, Source,
+};
 use crate::problem::Problem;
 use crate::resources::address::Address;
 use crate::resources::cluster::{Discovery, LocalityWeights};
@@ -35,6 +37,7 @@ impl Store {
                 let kind = match type_url {
                     LISTENER => "listener",
                     SECRET => "secret",
+                    EXTENSION => "extension configuration",
                     _ => "cluster",
                 };
                 let reason = format!("duplicate {kind} {name} found");
@@ -59,6 +62,9 @@ impl Store {
         if applied.only_endpoints.is_none() {
             self.settle();
         }
+        if type_url == LISTENER {
+            applied.conflicts = self.conflicts(&applied.accepted);
+        }
         applied.wanted = Arc::clone(&self.wanted);
         applied.revision = self.revision;
         applied.watched = self.watched();
@@ -75,11 +81,12 @@ impl Store {
         self.settle();
     }
 
-    /// Static resources stay; routes and assignments go with what refers to them.
+    /// Static resources stay; routes, assignments and secrets go with what refers to them.
     fn remove(&mut self, type_url: &str, name: &str) -> bool {
         match type_url {
             LISTENER => remove(&mut self.listeners, name),
             CLUSTER => remove(&mut self.clusters, name),
+            EXTENSION => self.remove_extension(name),
             _ => false,
         }
     }
@@ -102,6 +109,7 @@ impl Store {
                 self.check_clusters(&compiled)?;
                 self.check_sources(&compiled.needs, is_static)?;
                 self.check_secrets(LISTENER, name, &compiled.secrets)?;
+                self.check_extension_sources(name, &compiled.needs)?;
                 accept(&mut self.listeners, name, bytes, is_static, compiled.into());
             }
             CLUSTER => {
@@ -140,6 +148,7 @@ impl Store {
                 self.timed_out.remove(&(ENDPOINTS, name.to_owned()));
             }
             SECRET => return self.update_secret(name, bytes, is_static),
+            EXTENSION => return self.update_extension(name, bytes, is_static),
             _ => {
                 let reason = format!("resources of type {type_url} are not implemented");
                 return Err(vec![Problem {
@@ -231,13 +240,13 @@ pub(crate) fn not_a_server(cluster: &str) -> String {
     )
 }
 
-fn remove<T>(slots: &mut BTreeMap<String, Slot<T>>, name: &str) -> bool {
+pub(super) fn remove<T>(slots: &mut BTreeMap<String, Slot<T>>, name: &str) -> bool {
     let removable = slots.get(name).is_some_and(|slot| !slot.is_static);
     removable && slots.remove(name).is_some()
 }
 
 /// Nothing to do: the same bytes, or a static resource, which Envoy does not let be changed.
-fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> bool {
+pub(super) fn is_known<T>(slots: &BTreeMap<String, Slot<T>>, name: &str, bytes: &[u8]) -> bool {
     slots
         .get(name)
         .is_some_and(|slot| slot.is_static || slot.bytes == bytes)

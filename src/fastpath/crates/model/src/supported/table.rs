@@ -897,10 +897,25 @@ pub const TABLE: &[Entry] = &[
     ),
     Entry {
         message: "envoy.extensions.filters.network.http_connection_manager.v3.HttpFilter",
-        implemented: &["name", "typed_config", "is_optional", "disabled"],
+        implemented: &[
+            "name",
+            "typed_config",
+            "config_discovery",
+            "is_optional",
+            "disabled",
+        ],
         ignored: &[],
         default_only: &[],
     },
+    all(
+        "envoy.config.core.v3.ExtensionConfigSource",
+        &[
+            "config_source",
+            "default_config",
+            "apply_default_config_without_warming",
+            "type_urls",
+        ],
+    ),
     all(
         "envoy.config.route.v3.FilterConfig",
         &["config", "is_optional", "disabled"],

@@ -222,6 +222,10 @@ impl Engine {
                 .static_clusters
                 .extend(applied.accepted.iter().cloned());
         }
+        for scope in &applied.conflicts {
+            let counter = format!("{scope}config_conflict");
+            self.control.stats.add(&counter, 1);
+        }
         match applied.only_endpoints.take() {
             Some(clusters) => self.control.install_endpoints(&mut state, &clusters),
             None => self.control.install(&mut state, &mut applied),

@@ -7,7 +7,7 @@ use model::compile::{CLUSTER, LISTENER};
 use model::resources::Snapshot;
 use model::resources::cluster::{Cluster, Endpoints};
 use model::resources::hcm::Hcm;
-use model::resources::http_filters::{ConfiguredFilter, HttpFilter};
+use model::resources::http_filters::HttpFilter;
 use model::resources::listener::{FilterChain, Guard, Listener, ListenerFilter};
 
 use super::{ClusterEntry, Control, State};
@@ -94,7 +94,7 @@ impl Control {
         for listener in now.listeners.values() {
             let prefix = listener.stat_prefix.to_string();
             for hcm in listener.chains.hcms() {
-                let filters = &hcm.filters;
+                let filters = hcm.filters_in_use(&now.extensions);
                 let hcm = hcm.stat_prefix.to_string();
                 declared.hcms.insert(hcm.clone());
                 declare_filters(&mut declared, &hcm, filters);
@@ -142,7 +142,7 @@ impl Control {
         }
         self.stats.set_declared(&declared);
         let local = self.shared.local();
-        let build = now.listeners.values().any(|l| reports_to_istio(l));
+        let build = now.listeners.values().any(|l| reports_to_istio(l, now));
         self.stats
             .set_istio_build(build.then_some(&*local.istio_version));
         self.stats
@@ -265,19 +265,23 @@ fn membership(hosts: &HostSet) -> Membership {
 }
 
 /// Some filter chain has `istio.stats`.
-fn reports_to_istio(listener: &Listener) -> bool {
+fn reports_to_istio(listener: &Listener, now: &Snapshot) -> bool {
     let of_requests = |hcm: &Arc<Hcm>| {
-        let mut filters = hcm.filters.iter();
-        filters.any(|one| matches!(one.filter, HttpFilter::IstioStats(_)))
+        let mut filters = hcm.filters_in_use(&now.extensions);
+        filters.any(|filter| matches!(filter, HttpFilter::IstioStats(_)))
     };
     let of_bytes = |chain: &Arc<FilterChain>| !chain.istio.stats.is_empty();
     listener.chains.iter().any(of_bytes) || listener.chains.hcms().any(of_requests)
 }
 
 /// The names of a connection manager's HTTP filters.
-fn declare_filters(declared: &mut Declared, hcm: &str, filters: &[ConfiguredFilter]) {
-    for configured in filters {
-        match &configured.filter {
+fn declare_filters<'f>(
+    declared: &mut Declared,
+    hcm: &str,
+    filters: impl Iterator<Item = &'f HttpFilter>,
+) {
+    for filter in filters {
+        match filter {
             HttpFilter::Rbac(rbac) => {
                 let names = (
                     hcm.into(),

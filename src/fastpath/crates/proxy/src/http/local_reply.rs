@@ -66,7 +66,7 @@ impl Worker {
                 .push_known(Known::XEnvoyOverloaded, b"true");
         }
         if let Failure::DropOverload { all } = failure
-            && !d.client.http.hcm.router.suppress_envoy_headers
+            && !d.client.http.router.get().suppress_envoy_headers
         {
             let name: &[u8] = match all {
                 true => b"x-envoy-unconditional-drop-overload",
@@ -78,7 +78,7 @@ impl Worker {
             && failure.is_upstream_reply()
             // Between two attempts nobody is to blame.
             && s.retry.at == NEVER
-            && d.client.http.hcm.router.dynamic_stats
+            && d.client.http.router.get().dynamic_stats
         {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(failure.status(), internal);

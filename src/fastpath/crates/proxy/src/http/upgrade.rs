@@ -216,7 +216,7 @@ impl Worker {
             _ => BodyLength::Chunked,
         };
         s.info.details = Some("via_upstream".into());
-        if d.client.http.hcm.router.dynamic_stats {
+        if d.client.http.router.get().dynamic_stats {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             u.cluster.stats().response_code(200, internal);
         }
@@ -271,10 +271,14 @@ impl Worker {
             .headers
             .get(Known::Upgrade)
             .is_some_and(|token| token.eq_ignore_ascii_case(b"websocket"));
-        let is_cut = is_websocket || d.carrier.is_stream();
-        if is_upgrade && is_cut && (200..300).contains(&s.response.status) {
-            // A client of HTTP/2 would take its body for the tunnel's bytes; of a WebSocket's
-            // handshake Envoy passes on the head only.
+        // A client of HTTP/2 would take its body for the tunnel's bytes; of a WebSocket's handshake
+        // that is neither good nor an error Envoy passes on the head only.
+        let is_cut = match s.response.status {
+            200..300 => is_websocket || d.carrier.is_stream(),
+            300..400 => is_websocket,
+            _ => false,
+        };
+        if is_upgrade && is_cut {
             s.response.body = BodyLength::None;
             s.response_decoder = BodyDecoder::new(BodyLength::None);
             s.info.details = Some("websocket_handshake_unsuccessful".into());

@@ -219,9 +219,9 @@ impl Worker {
             return self.reply_failure(d, s, Failure::DropOverload { all });
         }
         retry::Retry::begin(&mut s, forward, d.buffer_limit());
-        let hcm = &d.client.http.hcm;
-        let suppress = hcm.router.suppress_envoy_headers;
-        let timeout = timeouts::apply(forward, &mut s, !suppress, &d.client.http.hcm.router);
+        let router = d.client.http.router.get();
+        let suppress = router.suppress_envoy_headers;
+        let timeout = timeouts::apply(forward, &mut s, !suppress, &router);
         s.route_timeout_ms = timeout;
         let now = self.clock.now_ms();
         if s.request_complete || s.tunnel == Tunnel::Asked {
@@ -323,7 +323,7 @@ impl Worker {
 
     /// The router's part in a response that came from an upstream.
     pub fn route_upstream_response(&mut self, d: &Downstream, s: &mut Stream) {
-        let suppress = d.client.http.hcm.router.suppress_envoy_headers;
+        let suppress = d.client.http.router.get().suppress_envoy_headers;
         if suppress {
             s.response.headers.remove(Known::XEnvoyUpstreamServiceTime);
         } else if s.request_complete {

@@ -415,7 +415,7 @@ impl Worker {
         {
             s.request.set_authority(name.as_bytes());
         }
-        let tell = !d.client.http.hcm.router.suppress_envoy_headers;
+        let tell = !d.client.http.router.get().suppress_envoy_headers;
         timeouts::tell_again(forward, &mut s, tell, self.clock.now_ms());
         if let (Some(old), Some(new)) = (&s.cluster, &cluster)
             && !Arc::ptr_eq(&old.shared, &new.shared)
@@ -439,7 +439,7 @@ impl Worker {
         complete: bool,
     ) {
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
-        if d.client.http.hcm.router.dynamic_stats {
+        if d.client.http.router.get().dynamic_stats {
             u.cluster
                 .stats()
                 .retried_response_code(s.response.status, internal);

@@ -88,7 +88,7 @@ impl Worker {
         }
         let (name, value) = CAPSULE_PROTOCOL;
         s.response.headers.push(name, value);
-        if d.client.http.hcm.router.dynamic_stats {
+        if d.client.http.router.get().dynamic_stats {
             let internal = s.request.headers.contains(Known::XEnvoyInternal);
             cluster.stats().response_code(s.response.status, internal);
         }

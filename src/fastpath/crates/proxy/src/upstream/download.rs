@@ -286,7 +286,7 @@ impl Worker {
         s.info.details = Some("via_upstream".into());
         s.info.response_code = Some(s.response.status);
         let internal = s.request.headers.contains(Known::XEnvoyInternal);
-        if d.client.http.hcm.router.dynamic_stats {
+        if d.client.http.router.get().dynamic_stats {
             u.cluster.stats().response_code(s.response.status, internal);
         }
         self.count_route_response(s);

@@ -3,13 +3,11 @@
 //! An unchanged chain survives a change of its listener, with its connections.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use model::resources::hcm::{Hcm, RouteSource};
+use model::resources::hcm::{Hcm, RouteSource, RouterFilter};
 use model::resources::http_filters::PerFilter;
-use model::resources::istio::Local;
 use model::resources::listener::{self, FilterChain, NetworkFilter};
 use model::resources::route::{Action, Forward, Route, RouteConfig, VirtualHost};
 use model::resources::tcp_proxy::TcpProxy;
@@ -20,9 +18,7 @@ use super::ext_authz::ExtAuthz;
 use super::guards::Guard;
 use super::rbac::RbacFilter;
 use super::timers::NEVER;
-use crate::http::filters::Configured;
-use crate::http::filters::fault::FaultCounts;
-use crate::http::filters::jwt_authn::JwksStore;
+use crate::http::filters::{Configured, Surroundings};
 use crate::router;
 use crate::telemetry::istio::Reports;
 use crate::telemetry::stats::{HcmShard, ListenerHttpShard, Stats, TcpShard};
@@ -55,8 +51,11 @@ pub struct HttpRuntime {
     pub hcm: Arc<Hcm>,
     pub request_policy: RequestPolicy,
     routes: RefCell<Rc<RouteTable>>,
-    /// Before the router, in order.
-    pub filters: Box<[Rc<Configured>]>,
+    /// Before the router, in order. Others take their place when an extension has changed; a
+    /// request keeps those that it began with.
+    pub filters: RefCell<Box<[Rc<Configured>]>>,
+    /// Of the router; likewise.
+    pub router: Cell<RouterFilter>,
     /// Connections close after their response.
     pub draining: Cell<bool>,
     listener_prefix: Arc<str>,
@@ -137,25 +136,29 @@ impl ChainRuntime {
     pub fn new(
         config: Arc<FilterChain>,
         listener_prefix: &Arc<str>,
-        registry: &Stats,
-        (counts, faults, jwks): (&ConnectionCounts, &FaultCounts, &JwksStore),
-        local: (&Arc<Local>, IpAddr),
+        counts: &ConnectionCounts,
+        around: Surroundings<'_>,
         routes: impl FnOnce(&Hcm) -> Rc<RouteTable>,
     ) -> Self {
+        let (registry, local) = (around.stats, around.local);
         let reports = config.istio.stats.iter();
         let reports = reports.map(|stats| Reports::new(stats, local.0, registry));
         let service = match &config.network {
-            NetworkFilter::HttpConnectionManager(hcm) => Service::Http(Rc::new(HttpRuntime {
-                request_policy: request_policy(hcm),
-                routes: RefCell::new(routes(hcm)),
-                filters: Configured::all(hcm, registry, (faults, jwks), local),
-                hcm: Arc::clone(hcm),
-                draining: Cell::new(false),
-                listener_prefix: Arc::clone(listener_prefix),
-                registry: registry.clone(),
-                stats: OnceCell::new(),
-                listener_stats: OnceCell::new(),
-            })),
+            NetworkFilter::HttpConnectionManager(hcm) => {
+                let (filters, router) = Configured::all(hcm, around, &[]);
+                Service::Http(Rc::new(HttpRuntime {
+                    request_policy: request_policy(hcm),
+                    routes: RefCell::new(routes(hcm)),
+                    filters: RefCell::new(filters),
+                    router: Cell::new(router),
+                    hcm: Arc::clone(hcm),
+                    draining: Cell::new(false),
+                    listener_prefix: Arc::clone(listener_prefix),
+                    registry: registry.clone(),
+                    stats: OnceCell::new(),
+                    listener_stats: OnceCell::new(),
+                }))
+            }
             NetworkFilter::TcpProxy(tcp) => Service::Tcp(Rc::new(TcpRuntime {
                 config: Arc::clone(tcp),
                 drain_end: Cell::new(NEVER),
@@ -218,7 +221,8 @@ impl HttpRuntime {
         Self {
             request_policy: request_policy(hcm),
             routes: RefCell::new(Rc::new(RouteTable(routes))),
-            filters: Box::default(),
+            filters: RefCell::default(),
+            router: Cell::new(hcm.router),
             hcm: Arc::clone(hcm),
             draining: Cell::new(false),
             listener_prefix: Arc::from(""),
@@ -234,6 +238,16 @@ impl HttpRuntime {
 
     pub fn set_routes(&self, routes: Rc<RouteTable>) {
         self.routes.replace(routes);
+    }
+
+    /// Filters that are discovered become what has come of them.
+    pub fn follow_extensions(&self, around: Surroundings<'_>) {
+        if self.hcm.discovered().next().is_none() {
+            return;
+        }
+        let (filters, router) = Configured::all(&self.hcm, around, &self.filters.borrow());
+        self.filters.replace(filters);
+        self.router.set(router);
     }
 
     pub fn stats(&self) -> &HcmShard {

@@ -19,6 +19,7 @@ use super::command::{Command, Installation, ServerTls};
 use super::slots::Key;
 use crate::cluster::ClusterRuntime;
 use crate::cluster::host::{Host, Pool};
+use crate::http::filters::Surroundings;
 use crate::http2::Role;
 use crate::listener::FilterStats;
 use crate::telemetry::stats::{
@@ -188,10 +189,19 @@ impl Worker {
     }
 
     fn install_listeners(&mut self, installation: &Installation) {
+        let (shared, stats) = (Arc::clone(&self.shared), self.stats.clone());
+        let local = shared.local();
         // One table a route configuration, whoever uses it.
         let mut tables = Tables {
             rds: &installation.snapshot.routes,
             made: HashMap::new(),
+            around: Surroundings {
+                stats: &stats,
+                faults: &shared.fault_counts,
+                jwks: &shared.jwks,
+                local: (&local, shared.local_address),
+                extensions: &installation.snapshot.extensions,
+            },
         };
         let mut before = std::mem::take(&mut self.listeners);
         for (name, config) in &installation.snapshot.listeners {
@@ -246,22 +256,11 @@ impl Worker {
             same.cloned().unwrap_or_else(|| {
                 let prefix = &config.stat_prefix;
                 let chain = Arc::clone(chain);
-                let local = self.shared.local();
-                let local = (&local, self.shared.local_address);
-                let shared = &*self.shared;
-                let counts = (
-                    &shared.connection_counts,
-                    &shared.fault_counts,
-                    &shared.jwks,
-                );
-                Rc::new(ChainRuntime::new(
-                    chain,
-                    prefix,
-                    &self.stats,
-                    counts,
-                    local,
-                    |hcm| tables.of(hcm),
-                ))
+                let counts = &self.shared.connection_counts;
+                let around = tables.around;
+                Rc::new(ChainRuntime::new(chain, prefix, counts, around, |hcm| {
+                    tables.of(hcm)
+                }))
             })
         };
         let chains: Vec<_> = config.chains.iter().map(chain).collect();
@@ -401,10 +400,11 @@ fn set_tls(chains: &[Rc<ChainRuntime>], tls: &[ServerTls]) {
     }
 }
 
-/// Route tables of one installation, each made once.
+/// Route tables of one installation, each made once, and what its filters are made with.
 struct Tables<'a> {
     rds: &'a HashMap<Arc<str>, Arc<RouteConfig>>,
     made: HashMap<*const RouteConfig, Rc<RouteTable>>,
+    around: Surroundings<'a>,
 }
 
 impl Tables<'_> {
@@ -427,9 +427,11 @@ impl Tables<'_> {
         Rc::clone(table)
     }
 
-    /// Gives chains the newest version of the routes that they have by RDS.
+    /// Gives chains the newest version of the routes that they have by RDS, and of the filters by
+    /// ECDS.
     fn follow(&mut self, chains: &[Rc<ChainRuntime>]) {
         for http in chains.iter().filter_map(|chain| chain.http()) {
+            http.follow_extensions(self.around);
             let RouteSource::Rds { name } = &http.hcm.routes else {
                 continue;
             };

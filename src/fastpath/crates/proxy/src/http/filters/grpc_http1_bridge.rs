@@ -7,7 +7,7 @@ use proto::Known;
 use proto::h1::{BodyLength, Version};
 
 use super::frames::head;
-use super::{Head, Stream};
+use super::{Head, Refusal, Stream};
 use crate::http::grpc;
 
 const PROTOBUF: &[u8] = b"application/x-protobuf";
@@ -17,11 +17,18 @@ pub struct Bridge {
     bridges: bool,
     /// A bare protobuf message is put into a gRPC frame, and taken out of one.
     framing: Option<Vec<u8>>,
+    /// The most bytes that such a message may have.
+    limit: usize,
 }
 
 impl Bridge {
-    /// `None`: the request is not for us.
-    pub fn begin(s: &mut Stream, upgrades_protobuf: bool, drops_query: bool) -> Option<Self> {
+    /// `None`: the request is not for us. `limit`: bytes of a request that may be gathered.
+    pub fn begin(
+        s: &mut Stream,
+        upgrades_protobuf: bool,
+        drops_query: bool,
+        limit: usize,
+    ) -> Option<Self> {
         let is_grpc = grpc::is_grpc(&s.request.headers);
         let is_protobuf = s.request.headers.get(Known::ContentType) == Some(PROTOBUF);
         let framed = upgrades_protobuf && is_protobuf;
@@ -44,21 +51,32 @@ impl Bridge {
             s.request.headers.remove(Known::ContentLength);
             s.request.body = BodyLength::Chunked;
         }
-        Some(Self { bridges, framing })
+        Some(Self {
+            bridges,
+            framing,
+            limit,
+        })
     }
 
-    pub fn decode_data<'a>(&mut self, data: Cow<'a, [u8]>, end: bool) -> Cow<'a, [u8]> {
+    pub fn decode_data<'a>(
+        &mut self,
+        data: Cow<'a, [u8]>,
+        end: bool,
+    ) -> Result<Cow<'a, [u8]>, Refusal> {
         let Some(message) = &mut self.framing else {
-            return data;
+            return Ok(data);
         };
+        if message.len().saturating_add(data.len()) > self.limit {
+            return Err(Refusal::TOO_LARGE);
+        }
         message.extend_from_slice(&data);
         if !end {
-            return Cow::Borrowed(&[]);
+            return Ok(Cow::Borrowed(&[]));
         }
         let message = std::mem::take(message);
         let mut framed = head(0, message.len()).to_vec();
         framed.extend_from_slice(&message);
-        framed.into()
+        Ok(framed.into())
     }
 
     pub fn encode_head(&self, end: bool) -> Head {

@@ -24,14 +24,16 @@ pub mod peer_metadata;
 mod rbac;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use model::authorization::Change;
-use model::resources::hcm::Hcm;
+use model::resources::extension::{Extension, ExtensionFilter};
+use model::resources::hcm::{Hcm, RouterFilter};
 use model::resources::http_filters::{
-    ConfiguredFilter, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
+    ConfiguredFilter, FilterSource, HeaderMutation, HttpFilter, RouteFilter, RouteFilterConfig,
 };
 use model::resources::istio::{AlpnOverride, Local};
 use proto::h1::BodyLength;
@@ -40,6 +42,7 @@ use super::downstream::Downstream;
 use super::own_call::Answer;
 use super::stream::Stream;
 use crate::telemetry::istio::Reports;
+use crate::telemetry::response_flags::ResponseFlags;
 use crate::telemetry::stats::{CorsShard, GrpcShard, Stats};
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;
@@ -54,17 +57,33 @@ use jwt_authn::{JwksStore, JwtAuthnFilter, Verifying};
 use peer_metadata::{Exchange, Heard};
 use rbac::RbacFilter;
 
+/// What filters are made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    pub stats: &'a Stats,
+    pub faults: &'a FaultCounts,
+    pub jwks: &'a JwksStore,
+    /// Who we are, and our own address.
+    pub local: (&'a Arc<Local>, IpAddr),
+    /// Configurations that have come of filters that are discovered.
+    pub extensions: &'a HashMap<Arc<str>, Arc<Extension>>,
+}
+
 /// A filter of a connection manager with this worker's state of it.
 #[derive(Debug)]
 pub struct Configured {
     /// What routes call it.
     name: Box<str>,
     disabled: bool,
+    /// What it was made of, if it was discovered.
+    discovered: Option<Arc<ExtensionFilter>>,
     kind: Kind,
 }
 
 #[derive(Debug)]
 enum Kind {
+    /// A filter that is discovered, of which there is no configuration.
+    Missing,
     GrpcWeb,
     GrpcHttp1Bridge {
         upgrade_protobuf_to_grpc: bool,
@@ -159,6 +178,15 @@ pub struct Refusal {
     pub details: &'static str,
 }
 
+impl Refusal {
+    /// A body is larger than a filter takes.
+    pub const TOO_LARGE: Self = Self {
+        status: 413,
+        body: "Payload Too Large",
+        details: "request_payload_too_large",
+    };
+}
+
 /// Whether a response's head may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
@@ -168,21 +196,54 @@ pub enum Head {
 }
 
 impl Configured {
-    /// The filters of a connection manager, for one worker. `local`: who we are, and our own address.
+    /// The filters of a connection manager, for one worker, and its router. Of `before`, which
+    /// were made of it, those stay that are the same.
     pub fn all(
         hcm: &Hcm,
-        stats: &Stats,
-        counts: (&FaultCounts, &JwksStore),
-        local: (&Arc<Local>, IpAddr),
-    ) -> Box<[Rc<Self>]> {
-        let each = |configured: &ConfiguredFilter| {
-            Rc::new(Self {
+        around: Surroundings<'_>,
+        before: &[Rc<Self>],
+    ) -> (Box<[Rc<Self>]>, RouterFilter) {
+        let mut router = hcm.router;
+        let prefix = &hcm.stat_prefix;
+        let each = |(index, configured): (usize, &ConfiguredFilter)| {
+            let old = before.get(index);
+            let (discovered, kind) = match &configured.filter {
+                FilterSource::Given(filter) => match old {
+                    Some(old) => return Some(Rc::clone(old)),
+                    None => (None, Kind::new(filter, prefix, around)),
+                },
+                FilterSource::Discovered(discovered) => {
+                    let extension = around.extensions.get(&*configured.name);
+                    match discovered.resolve(extension) {
+                        None => (None, Kind::Missing),
+                        Some(found) => match &**found {
+                            ExtensionFilter::Router(found) => {
+                                router = *found;
+                                return None;
+                            }
+                            ExtensionFilter::Before(filter) => {
+                                let same = |old: &&Rc<Self>| {
+                                    let of = old.discovered.as_ref();
+                                    of.is_some_and(|of| Arc::ptr_eq(of, found))
+                                };
+                                if let Some(old) = old.filter(same) {
+                                    return Some(Rc::clone(old));
+                                }
+                                (Some(Arc::clone(found)), Kind::new(filter, prefix, around))
+                            }
+                        },
+                    }
+                }
+            };
+            Some(Rc::new(Self {
                 name: configured.name.clone(),
                 disabled: configured.disabled,
-                kind: Kind::new(&configured.filter, &hcm.stat_prefix, stats, counts, local),
-            })
+                discovered,
+                kind,
+            }))
         };
-        hcm.filters.iter().map(each).collect()
+        let filters = hcm.filters.iter().enumerate().filter_map(each).collect();
+        (filters, router)
     }
 
     /// Whether it has no part in requests of a route. The most specific level that speaks of it
@@ -219,13 +280,9 @@ impl Configured {
 }
 
 impl Kind {
-    fn new(
-        filter: &HttpFilter,
-        hcm_prefix: &Arc<str>,
-        stats: &Stats,
-        (counts, jwks): (&FaultCounts, &JwksStore),
-        (local, address): (&Arc<Local>, IpAddr),
-    ) -> Self {
+    fn new(filter: &HttpFilter, hcm_prefix: &Arc<str>, around: Surroundings<'_>) -> Self {
+        let stats = around.stats;
+        let (local, address) = around.local;
         match filter {
             HttpFilter::GrpcWeb => Self::GrpcWeb,
             HttpFilter::GrpcHttp1Bridge {
@@ -249,10 +306,10 @@ impl Kind {
                 Self::ExtAuthz(ExtAuthzFilter::new(config, hcm_prefix, stats, address))
             }
             HttpFilter::JwtAuthn(config) => {
-                Self::JwtAuthn(JwtAuthnFilter::new(config, hcm_prefix, stats, jwks))
+                Self::JwtAuthn(JwtAuthnFilter::new(config, hcm_prefix, stats, around.jwks))
             }
             HttpFilter::Fault(config) => {
-                Self::Fault(FaultFilter::new(config, hcm_prefix, stats, counts))
+                Self::Fault(FaultFilter::new(config, hcm_prefix, stats, around.faults))
             }
             HttpFilter::Cors => Self::Cors(stats.cors(hcm_prefix)),
             HttpFilter::HeaderMutation(config) => Self::HeaderMutation(Arc::clone(config)),
@@ -267,6 +324,17 @@ impl Filter {
     /// The request's head.
     fn decode_head(&mut self, worker: &mut Worker, d: &Downstream, s: &mut Stream) -> Flow {
         match &self.of.kind {
+            Kind::Missing => {
+                s.info.flags.insert(ResponseFlags::NO_FILTER_CONFIG_FOUND);
+                return Flow::Reply(Reply {
+                    status: 500,
+                    body: None,
+                    headers: Vec::new(),
+                    details: "".into(),
+                    grpc_status: None,
+                    as_it_is: false,
+                });
+            }
             Kind::GrpcWeb => {
                 let started = GrpcWeb::begin(s).map(State::GrpcWeb);
                 self.state = started.unwrap_or(State::Nothing);
@@ -276,7 +344,8 @@ impl Filter {
                 ignore_query_parameters,
             } => {
                 let (upgrade, ignore) = (*upgrade_protobuf_to_grpc, *ignore_query_parameters);
-                let started = Bridge::begin(s, upgrade, ignore).map(State::GrpcHttp1Bridge);
+                let limit = d.buffer_limit();
+                let started = Bridge::begin(s, upgrade, ignore, limit).map(State::GrpcHttp1Bridge);
                 self.state = started.unwrap_or(State::Nothing);
             }
             Kind::GrpcStats {
@@ -392,12 +461,12 @@ impl Filter {
 impl Worker {
     /// Chooses the filters of a request, whose route is known (or that there is none).
     pub fn begin_filters(&mut self, d: &Downstream, s: &mut Stream) {
-        let configured = &d.client.http.filters;
+        let configured = d.client.http.filters.borrow();
         if configured.is_empty() || s.has_begun_filters {
             return;
         }
         s.has_begun_filters = true;
-        for filter in configured {
+        for filter in configured.iter() {
             if !filter.is_off(s.route.as_ref(), s.weighted) {
                 s.filters.push(Filter {
                     of: Rc::clone(filter),
@@ -484,7 +553,7 @@ pub fn decode_data<'a>(
     for filter in filters {
         data = match &mut filter.state {
             State::GrpcWeb(filter) => filter.decode_data(data, end)?,
-            State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end),
+            State::GrpcHttp1Bridge(filter) => filter.decode_data(data, end)?,
             State::GrpcStats(filter) => filter.decode_data(data),
             _ => data,
         };

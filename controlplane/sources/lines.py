@@ -34,6 +34,8 @@ class Lines:
         self._first = first
         self._root: Node | None = None
         self._composed = False
+        #: Fields of objects that were asked for: one with many wrong ones is looked through once.
+        self._known: dict[int, dict[str, tuple[Node, int]]] = {}
         #: Where lines end.
         self._ends: list[int] = []
 
@@ -51,12 +53,33 @@ class Lines:
             return otherwise
         node, at = self._root, int(self._root.start_mark.index)
         for step in steps(path):
-            below = _below(node, step)
+            below = self._below(node, step)
             if below is None:
                 break
             node, at = below
         # Not libyaml's line: to it U+2028 begins one as well.
         return self._first + bisect_left(self._ends, at)
+
+    def _below(self, node: Node, step: Step) -> tuple[Node, int] | None:
+        if isinstance(node, SequenceNode) and isinstance(step, int):
+            if step >= len(node.value):
+                return None
+            item: Node = node.value[step]
+            return item, int(item.start_mark.index)
+        if not isinstance(node, MappingNode):
+            return None
+        known = self._known.get(id(node))
+        if known is None:
+            known = self._known[id(node)] = _fields(node)
+        return known.get(str(step)) or self._merged(node, step)
+
+    def _merged(self, node: MappingNode, step: Step) -> tuple[Node, int] | None:
+        for key, value in node.value:
+            if _name(key) == "<<":
+                for one in value.value if isinstance(value, SequenceNode) else [value]:
+                    if (found := self._below(one, step)) is not None:
+                        return found
+        return None
 
 
 def steps(path: str) -> list[Step]:
@@ -78,25 +101,14 @@ def steps(path: str) -> list[Step]:
     return found
 
 
-def _below(node: Node, step: Step) -> tuple[Node, int] | None:
-    if isinstance(node, SequenceNode) and isinstance(step, int):
-        if step >= len(node.value):
-            return None
-        item: Node = node.value[step]
-        return item, int(item.start_mark.index)
-    if not isinstance(node, MappingNode):
-        return None
-    merged: list[Node] = []
+def _fields(node: MappingNode) -> dict[str, tuple[Node, int]]:
+    """The first of each name."""
+    found: dict[str, tuple[Node, int]] = {}
     for key, value in node.value:
         name = _name(key)
-        if name == str(step):
-            return value, int(key.start_mark.index)
-        if name == "<<":
-            merged += value.value if isinstance(value, SequenceNode) else [value]
-    for one in merged:
-        if (found := _below(one, step)) is not None:
-            return found
-    return None
+        if name is not None:
+            found.setdefault(name, (value, int(key.start_mark.index)))
+    return found
 
 
 def _name(node: Node) -> str | None:

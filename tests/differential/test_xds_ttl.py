@@ -28,6 +28,7 @@ class Life:
     """One proxy, whose server lets things die."""
 
     def __init__(self, kind: str, mode: str, folder: Path) -> None:
+        self.kind = kind
         self.sources = Sources(mode)
         self.delta = self.sources.delta
         self.port, self.short, self.admin_port = free_port(), free_port(), free_port()
@@ -46,7 +47,8 @@ class Life:
                 self.until("begins", lambda: self.get(self.port), 200)
                 self.listeners()
                 self.clusters()
-                self.endpoints(one.port)
+                if self.delta or self.kind == OURS:
+                    self.endpoints(one.port)
 
     def listeners(self) -> None:
         both = (
@@ -55,6 +57,18 @@ class Life:
         )
         self.server.set(api.LISTENER, *both, ttl=_TTL)
         self.until("there", lambda: self.get(self.short), 200)
+        if self.delta or self.kind == OURS:
+            self.heartbeats()
+        self.until("it goes", lambda: self.get(self.short), 0)
+        # Without a TTL it stays, whatever it had before.
+        self.server.set(api.LISTENER, *both, ttl=_TTL + 0.1)
+        self.until("there again", lambda: self.get(self.short), 200)
+        self.server.set(api.LISTENER, *both)
+        self.server.wait_ack(api.LISTENER)
+        time.sleep(1.5 * _TTL)
+        self.seen["no TTL any more"] = self.get(self.short), self.get(self.port)
+
+    def heartbeats(self) -> None:
         version = self.version(api.LISTENER)
         begun = time.monotonic()
         while time.monotonic() < begun + 2.5 * _TTL:
@@ -62,32 +76,22 @@ class Life:
             assert self.get(self.short) == 200
             time.sleep(0.1)
         self.seen["heartbeats keep it"] = self.get(self.short)
-        # Of another version it is none: is it refused, and does it keep it?
+        if not self.delta:
+            return
+        # Of another version it is none: it is refused, and keeps nothing.
         begun = time.monotonic()
         said = set()
         while time.monotonic() < begun + 2.5 * _TTL:
             assert self.beat(api.LISTENER, version, "web") == ""
-            said.add(bool(self.beat(api.LISTENER, "other", "short", last=version)))
+            said.add(self.beat(api.LISTENER, "other", "short")[:60])
             time.sleep(0.1)
-        self.seen["what is none is refused"] = said
-        self.seen["what is none keeps it"] = self.get(self.short)
-        self.until("it goes", lambda: self.get(self.short), 0)
+        self.seen["what is none"] = said, self.get(self.short)
         # What has gone cannot be kept any more.
-        self.seen["too late"] = (
-            bool(self.beat(api.LISTENER, version, "short")), self.get(self.short)
-        )  # fmt: skip
-        # Without a TTL it stays, whatever it had before.
-        self.server.set(api.LISTENER, *both, ttl=_TTL)
-        self.until("there again", lambda: self.get(self.short), 200)
-        self.server.set(api.LISTENER, *both)
-        self.server.wait_ack(api.LISTENER)
-        time.sleep(1.5 * _TTL)
-        self.seen["no TTL any more"] = self.get(self.short), self.get(self.port)
+        late = self.beat(api.LISTENER, version, "short")[:60]
+        self.seen["too late"] = late, self.get(self.short)
 
     def clusters(self) -> None:
         two = config.cluster("two", free_port())
-        self.server.set(api.CLUSTER, self.sources.eds_cluster("one"))
-        self.server.wait_ack(api.CLUSTER)
         self.server.set(api.CLUSTER, self.sources.eds_cluster("one"), two)
         self.server.wait_ack(api.CLUSTER)
         self.seen["clusters before"] = self.names()
@@ -129,22 +133,14 @@ class Life:
             response.resources.add().Pack(wrapper)
         assert self.say(response) == ""
 
-    def beat(self, type_url: str, version: str, *names: str, last: str = "") -> str:
+    def beat(self, type_url: str, version: str, *names: str) -> str:
         """Heartbeats; what the proxy says against it."""
         beats = [pb.Resource(name=name, version=version) for name in names]
         for one in beats:
             one.ttl.FromMilliseconds(int(_TTL * 1000))
         if self.delta:
             return self.say(pb.DeltaDiscoveryResponse(type_url=type_url, resources=beats))
-        response = pb.DiscoveryResponse(type_url=type_url, version_info=last or version)
-        # The state of the world is told whole.
-        for name, (_, body, _) in self.server._snapshot(type_url)[1].items():
-            if name not in names:
-                other = pb.Resource(name=name, version=last or version)
-                other.resource.type_url, other.resource.value = type_url, body
-                other.ttl.FromMilliseconds(int(_TTL * 1000))
-                if name == "web":
-                    response.resources.add().Pack(other)
+        response = pb.DiscoveryResponse(type_url=type_url, version_info=version)
         for one in beats:
             response.resources.add().Pack(one)
         return self.say(response)
@@ -186,7 +182,14 @@ class Life:
 @pytest.mark.parametrize("mode", ["ads-sotw", "ads-delta"])
 def test_what_dies_and_what_lives_on(mode: str, tmp_path: Path) -> None:
     envoy, ours = (Life(kind, mode, tmp_path).seen for kind in (ENVOY, OURS))
+    if mode == "ads-sotw":
+        # Over the state of the world Envoy takes listeners away of which it is only told that they
+        # live, and ends when the time of endpoints does (docs/differences.md).
+        assert ours.pop("heartbeats keep it") == 200
+        assert ours.pop("endpoints after") == 200
+    else:
+        assert envoy["heartbeats keep it"] == envoy["endpoints after"] == 200
+        assert envoy["what is none"][1] == envoy["too late"][1] == 0
     assert ours == envoy
-    assert envoy["heartbeats keep it"] == 200
     assert envoy["it goes"] == 0
-    assert envoy["endpoints after"] == 200
+    assert envoy["no TTL any more"] == (200, 200)

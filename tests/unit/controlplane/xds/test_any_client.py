@@ -39,6 +39,7 @@ class Rude:
         self.names: set[str] = set()
         self.every = False
         self.first = True
+        self.named = False
         self.came: list[Any] = []
         self.client: Client = desk.client(delta=delta)
 
@@ -78,7 +79,9 @@ class Rude:
         await self.client.say(self.url, names=self._list(), nonce=nonce)
 
     def _list(self) -> list[str]:
-        return sorted(self.names | ({EVERYTHING} if self.every and self.names else set()))
+        # Without names an empty list is all, until there ever were some: then it is nothing.
+        self.named = self.named or bool(self.names)
+        return sorted(self.names | ({EVERYTHING} if self.every and self.named else set()))
 
     def _forget(self) -> None:
         self.held = {name: one for name, one in self.held.items() if self.wants(name)}

@@ -240,7 +240,7 @@ class Store:
             try:
                 resource = reader.read(one, self._kinds)
             except Refused as why:
-                refused.append(why)
+                refused.append(why.with_traceback(None))
                 # It may be wrong and still be what somebody wants to mend or to delete.
                 key = reader.key(one, self._kinds)
             else:

@@ -99,6 +99,8 @@ class DiscoveryService:
             if why := connection.claim():
                 LOG.warning("%s: %r", connection.stream.proxy.id, why)
                 connection.end(why)
+                # Who reads slowly must not stay in the mesh until it has read to the end.
+                self._board.gone(connection.stream)
 
     def _method(self, only: str, *, delta: bool) -> Handler:
         async def serve(_: object, context: Context) -> None:
@@ -173,6 +175,10 @@ class DiscoveryService:
             # Not held for as long as the stream lives: a node is large.
             del first, data
             await connection.serve(parse)
+            await connection.settle()
+        except BadRequest:
+            await connection.settle()
+            raise
         finally:
             self._connections.discard(connection)
             self._board.gone(stream)
@@ -213,12 +219,21 @@ class Connection:
         except asyncio.CancelledError:
             if not self._ended:
                 raise
+            await self.settle()
             try:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, self._ended)
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001  # as in `_write`
                 LOG.debug("%s: has gone by itself: %s", context.peer(), error)
+
+    async def settle(self) -> None:
+        """Before the call is ended: nothing more is sent, and what is being written is written to
+        its end. gRPC cannot end a call in the middle of a message; it would keep both for ever,
+        and nobody would count it."""
+        self.stream.close()
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
 
     async def receive(self, request: Request) -> None:
         """A request, when it is its turn. Raises BadRequest."""

@@ -4,6 +4,7 @@ to start their sidecars, and say whether their applications take requests."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError

@@ -50,6 +50,10 @@ class Stranger:
     async def fill(self, method: str, streams: int, size: int, token: str = "") -> None:
         """Begins so many calls, each with `size` bytes of a message that does not end; returns when
         all of them were ended, or the connection was."""
+        with contextlib.suppress(ConnectionError):
+            await self._fill(method, streams, size, token)
+
+    async def _fill(self, method: str, streams: int, size: int, token: str) -> None:
         client = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         client.initiate_connection()
         head = [

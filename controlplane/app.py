@@ -195,12 +195,6 @@ def _options(argv: list[str]) -> argparse.Namespace:
         help="but no later than this after the first (%(default)s)",
     )
     parser.add_argument(
-        "--log-level",
-        default="info",
-        choices=("debug", "info", "warning", "error"),
-        help="how much is logged, on stderr (%(default)s)",
-
-
         "--operator",
         metavar="SPIFFE-ID",
         action="append",
@@ -209,6 +203,9 @@ def _options(argv: list[str]) -> argparse.Namespace:
         " spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT; may be given again (nobody)",
     )
     parser.add_argument(
-        "--log-level", default="info", choices=("debug", "info", "warning", "error")
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="how much is logged, on stderr (%(default)s)",
     )
     return parser.parse_args(argv)

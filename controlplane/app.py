@@ -11,15 +11,16 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from controlplane import garbage
+from controlplane import descriptors, garbage
 from controlplane.ca.authority import Unusable
 from controlplane.ca.proofs import Invalid
 from controlplane.ca.rejoin import GRACE
 from controlplane.commands.arguments import Parser
 from controlplane.commands.flags import DEFAULT_CONFIG, DEFAULT_STATE, config_folder, state_folder
 from controlplane.control import Control, Settings
+from controlplane.quiet import Quiet
 from controlplane.resources.schema import parse_duration
-from controlplane.xds.options import Debounce
+from controlplane.xds.options import Debounce, Limits
 
 _LOG = logging.getLogger("controlplane")
 _LONGEST_REJOIN = 90 * 24 * 3600
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
+        handlers=[_handler()],
     )
     try:
         for flag in ("secure", "join", "debug", "plaintext"):
@@ -49,6 +50,8 @@ def main(argv: list[str]) -> int:
             names=tuple(options.name),
             rejoin=_rejoin(options.rejoin),
             debounce=_debounce(options.debounce_after, options.debounce_max),
+            limits=_limits(bool(options.plaintext_address)),
+            operators=frozenset(options.operator),
         )
         garbage.look_rarely()
         asyncio.run(_serve(settings))
@@ -68,6 +71,12 @@ def _check_address(flag: str, text: str) -> None:
     number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else -1
     if text and not text.startswith("unix:") and not (host and 0 <= number <= 65535):
         raise ValueError(f"{flag} {text}: write HOST:PORT, as in 127.0.0.1:15012")
+
+
+def _handler() -> logging.Handler:
+    made = logging.StreamHandler(sys.stderr)
+    made.addFilter(Quiet())
+    return made
 
 
 async def _serve(settings: Settings) -> None:
@@ -105,6 +114,15 @@ def _debounce(after: str, most: str) -> Debounce:
             raise ValueError(f"{flag} {text}: must be a duration from 0s to 1m: 100ms, 1s")
         found.append(float(seconds))
     return Debounce(*found)
+
+
+def _limits(plaintext: bool) -> Limits:
+    """Raises ValueError."""
+    files = descriptors.raise_limit()
+    found = descriptors.fitting(Limits(), files, 2 if plaintext else 1)
+    if found.connections < Limits().connections:
+        _LOG.info("%d open files (ulimit -n) let %d sidecars connect", files, found.connections)
+    return found
 
 
 def _options(argv: list[str]) -> argparse.Namespace:
@@ -175,6 +193,14 @@ def _options(argv: list[str]) -> argparse.Namespace:
         metavar="DURATION",
         default="10s",
         help="but no later than this after the first (%(default)s)",
+    )
+    parser.add_argument(
+        "--operator",
+        metavar="SPIFFE-ID",
+        action="append",
+        default=[],
+        help="who may see the status of all sidecars (CSDS):"
+        " spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT; may be given again (nobody)",
     )
     parser.add_argument(
         "--log-level",

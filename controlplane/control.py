@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -46,7 +47,10 @@ from controlplane.translation.clusters.departed import Departures
 from controlplane.translation.translator import IstioTranslator
 from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
+from controlplane.xds.identity import Unauthenticated
+from controlplane.xds.identity import parse as parse_identity
 from controlplane.xds.options import Debounce, Options
+from controlplane.xds.options import Limits as XdsLimits
 from controlplane.xds.server import DiscoveryServer
 from mesh import __version__
 
@@ -75,6 +79,9 @@ class Settings:
     #: How long after its end a certificate may still be renewed with its key.
     rejoin: timedelta = GRACE
     debounce: Debounce = field(default_factory=Debounce)
+    limits: XdsLimits = field(default_factory=XdsLimits)
+    #: Identities (`spiffe://...`) that may ask for the status of all proxies (CSDS).
+    operators: frozenset[str] = frozenset()
 
 
 class Control:
@@ -88,8 +95,6 @@ class Control:
         domain = self._base.trust_domain
         settings.config.mkdir(parents=True, exist_ok=True)
         settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A folder of state has one control plane: what writing has left here was cut off.
-        durable.sweep(settings.state)
         self.world = World()
         self.authority = Holder(settings.state / "ca", domain)
         self.tokens = Tokens(settings.state / "tokens", domain)
@@ -105,8 +110,12 @@ class Control:
         #: Their lines: what was said is not said again when its file is read anew.
         self._said: dict[str, None] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        #: The folder of state has one control plane.
+        self._claim: int | None = None
+        domains = frozenset({domain, *self._base.trust_domain_aliases})
+        _check_operators(settings.operators, domains)
         authenticator = WorkloadAuthenticator(
-            frozenset({domain, *self._base.trust_domain_aliases}),
+            domains,
             self.tokens,
             Rejoin(self.authority.current, settings.rejoin),
         )
@@ -132,6 +141,8 @@ class Control:
                 trust_plaintext=settings.trust_plaintext,
                 debug=settings.debug,
                 debounce=settings.debounce,
+                limits=settings.limits,
+                operators=settings.operators,
             ),
             version=__version__,
             presence=self._registered,
@@ -150,6 +161,14 @@ class Control:
         return self
 
     async def _start(self) -> None:
+        self._claim = durable.claim(self._settings.state)
+        if self._claim is None:
+            raise RuntimeError(
+                f"{self._settings.state}: another control plane uses this folder of state; give"
+                " this one its own (--state)"
+            )
+        # What writing has left here was cut off.
+        durable.sweep(self._settings.state)
         listing = await self._source.list()
         self._complain(listing.refused, listing.warnings)
         known = self._discovered.change(listing.resources, ())
@@ -183,6 +202,10 @@ class Control:
             await self._source.close()
         finally:
             await self._folder.close()
+            await self._registered.close()
+            if self._claim is not None:
+                os.close(self._claim)
+                self._claim = None
 
     async def failed(self) -> None:
         """Returns never; raises what ended a part that must not end."""
@@ -288,6 +311,18 @@ class Control:
             await asyncio.sleep(_ROOT_SECONDS)
             if self.authority.refresh():
                 _LOG.info("the authority has changed: %r", self.authority.current())
+
+
+def _check_operators(operators: frozenset[str], domains: frozenset[str]) -> None:
+    """Raises ValueError for what nobody could prove to be."""
+    for one in sorted(operators):
+        try:
+            domain = parse_identity(one).trust_domain
+        except Unauthenticated as error:
+            raise ValueError(f"--operator: {error}") from None
+        if domain not in domains:
+            known = ", ".join(sorted(domains))
+            raise ValueError(f"--operator: {one} is of another trust domain than {known}")
 
 
 def _lines(before: str, complaints: tuple[Refused, ...]) -> dict[str, None]:

@@ -14,6 +14,7 @@ Path: TypeAlias = str | os.PathLike[str]
 
 _MARK: Final = ".mesh-write"
 _LOCK: Final = ".lock"
+_CLAIM: Final = ".claimed"
 
 
 def write(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -91,6 +92,19 @@ def alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def claim(directory: Path) -> int | None:
+    """Makes a folder this process's, until the descriptor that is returned is closed or the process
+    ends; None if it is another's. Raises OSError."""
+    path = os.path.join(directory, _CLAIM)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def sync_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -14,6 +15,10 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+#: What is wrong with one resource in more ways than this is not told whole.
+MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,27 @@ class Problem:
     warning: bool = False
     #: Of a text inside of the field: how many lines further down.
     lines_below: int = 0
+
+
+def bounded(problems: Iterable[Problem]) -> list[Problem]:
+    """The first of them, and a word about the others. What refuses is never left out for what only
+    warns."""
+    kept: list[Problem] = []
+    refuses = more = False
+    for one in problems:
+        if len(kept) < MOST:
+            kept.append(one)
+        elif not one.warning and not refuses:
+            kept[-1] = one
+            more = True
+        else:
+            more = True
+        refuses = refuses or not one.warning
+        if more and refuses:
+            break
+    if more:
+        kept.append(Problem("", f"and more; these are {MOST} of them", warning=not refuses))
+    return kept
 
 
 def shown(value: object, most: int = 60) -> str:

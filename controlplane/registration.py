@@ -3,10 +3,11 @@ to start their sidecars, and say whether their applications take requests."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from controlplane.ca import grants
 from controlplane.ca.authenticate import grants_of
@@ -16,10 +17,15 @@ from controlplane.resources.encode import encode
 from controlplane.resources.proxy_config import select
 from controlplane.sources.registered import Registered
 from controlplane.world.world import World
+from controlplane.xds import unary
 from controlplane.xds.identity import Authenticator, Identity, Peer, Unauthenticated
 from controlplane.xds.node import Impostor
 from controlplane.xds.peer import peer
+from controlplane.xds.unary import Refused
 from mesh.api import registration
+
+#: Of a request, in bytes: a name, or the labels of a workload (`ca.grants` bounds them further).
+_MOST = 16 * 1024
 
 
 class RegistrationService:
@@ -43,14 +49,7 @@ class RegistrationService:
         }
         handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(
             registration.SERVICE,
-            {
-                name: grpc.unary_unary_rpc_method_handler(
-                    self._method(said),
-                    request_deserializer=registration.StringValue.FromString,
-                    response_serializer=_bytes,
-                )
-                for name, said in methods.items()
-            },
+            {name: unary.method(self._admit(said), most=_MOST) for name, said in methods.items()},
         )
         return handler
 
@@ -90,24 +89,29 @@ class RegistrationService:
         self._registered.leaving(identity, name)
         return registration.Empty()
 
-    def _method(
-        self, said: Callable[[Identity, Peer, str], Any]
-    ) -> Callable[[Any, Any], Awaitable[Any]]:
-        async def method(request: Any, context: Any) -> Any:
+    def _admit(self, said: Callable[[Identity, Peer, str], Any]) -> unary.Admit:
+        async def admit(context: unary.Context) -> unary.Answer:
             who = peer(context)
             try:
-                return said(await self._authenticator.authenticate(who), who, request.value)
+                identity = await self._authenticator.authenticate(who)
             except Unauthenticated as error:
-                await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-            except (PermissionError, Impostor) as error:
-                await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
-            except ValueError as error:
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            raise AssertionError("abort raises")
+                raise Refused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
 
-        return method
+            async def answer(data: bytes) -> bytes:
+                try:
+                    asked = registration.StringValue.FromString(data).value
+                    found: bytes = said(identity, who, asked).SerializeToString()
+                except Unauthenticated as error:
+                    raise Refused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+                except Impostor as error:
+                    raise Refused(grpc.StatusCode.PERMISSION_DENIED, str(error)) from None
+                except DecodeError as error:
+                    text = f"not a StringValue: {error}"
+                    raise Refused(grpc.StatusCode.INVALID_ARGUMENT, text) from None
+                except ValueError as error:
+                    raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+                return found
 
+            return answer
 
-def _bytes(answer: Any) -> bytes:
-    data: bytes = answer.SerializeToString()
-    return data
+        return admit

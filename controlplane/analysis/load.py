@@ -74,7 +74,7 @@ class _Loading:
 
     def __init__(self, kinds: Kinds, namespace: str) -> None:
         self._said: list[Problem] = []
-        self._not_yet = {kind.name: kind.not_yet for kind in kinds.values()}
+        self._not_yet = {kind.id: kind.not_yet for kind in kinds.values()}
         self._kinds: Kinds = {name: self._listening(kind) for name, kind in kinds.items()}
         self._namespace = namespace
         self._resources: dict[Key, Resource[Any]] = {}

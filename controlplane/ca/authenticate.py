@@ -4,6 +4,10 @@ certificate that has ended."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import TypeAlias
 
 from cryptography import x509
 
@@ -11,7 +15,7 @@ from controlplane.ca import grants as granted
 from controlplane.ca import proofs, rejoin
 from controlplane.ca.grants import NOTHING, Grants
 from controlplane.ca.proofs import Invalid, Proved
-from controlplane.ca.rejoin import Rejoin
+from controlplane.ca.rejoin import Ended, Rejoin
 from controlplane.ca.signing import Request
 from controlplane.ca.tokens import Tokens
 from controlplane.xds.identity import (
@@ -20,6 +24,13 @@ from controlplane.xds.identity import (
     Peer,
     Unauthenticated,
 )
+
+#: Who somebody is, now that his request is there. Raises Unauthenticated and Unavailable.
+Prove: TypeAlias = Callable[[Request], Awaitable[Proved]]
+
+
+class Unavailable(Exception):
+    """Nobody can tell now who it is; it may be another time. `str()` says why."""
 
 
 class WorkloadAuthenticator:
@@ -43,31 +54,62 @@ class WorkloadAuthenticator:
         except Invalid as error:
             raise Unauthenticated(str(error)) from None
 
-    async def admit(self, peer: Peer, request: Request) -> Proved:
-        """For a certificate: also by join token, which is used up for the request's key, and by
-        the key of a certificate that has ended. Raises Unauthenticated."""
+    async def expect(self, peer: Peer) -> Prove:
+        """For a certificate, before the request is there: also by a join token, and by the key of
+        a certificate that has ended. What proves nothing, whatever would be asked for, is refused
+        here. Raises Unauthenticated and Unavailable."""
         if peer.uris:
             identity = await self._certificates.authenticate(peer)
             certificate = x509.load_pem_x509_certificate(peer.certificate)
-            by = f"certificate {proofs.serial(certificate)}"
-            return Proved(identity, by, _grants(certificate))
+            number = proofs.serial(certificate)
+            proved = Proved(identity, f"certificate {number}", _grants(certificate), number)
+            return _known(proved)
         _must_have_token(peer)
-        try:
+        with _told():
+            if peer.token.startswith(rejoin.PREFIX):
+                async with self._turn:
+                    old = await asyncio.to_thread(self._rejoin.open, peer.token)
+                return partial(self._rejoined, peer, old)
+            if not self._tokens.is_join(peer.token):
+                return _known(self._tokens.check(peer.token))
             async with self._turn:
-                if peer.token.startswith(rejoin.PREFIX):
-                    return await self._rejoined(peer, request)
-                # A join token is written off on disk.
-                return await asyncio.to_thread(self._tokens.admit, peer.token, request.der)
-        except Invalid as error:
-            raise Unauthenticated(str(error)) from None
-        except OSError as error:
-            raise Unauthenticated(f"tokens cannot be checked: {error.strerror}") from None
+                await asyncio.to_thread(self._tokens.look, peer.token)
+        return partial(self._joined, peer)
 
-    async def _rejoined(self, peer: Peer, request: Request) -> Proved:
-        old = await asyncio.to_thread(self._rejoin.check, peer.token, request.body)
-        shown = Peer(address=peer.address, uris=proofs.uris(old), secure=True)
+    async def _joined(self, peer: Peer, request: Request) -> Proved:
+        """By join token, which is used up for the request's key."""
+        with _told():
+            async with self._turn:
+                # It is written off on disk.
+                return await asyncio.to_thread(self._tokens.admit, peer.token, request.der)
+
+    async def _rejoined(self, peer: Peer, old: Ended, request: Request) -> Proved:
+        with _told():
+            old.check(request.body)
+        leaf = old.certificate
+        shown = Peer(address=peer.address, uris=proofs.uris(leaf), secure=True)
         identity = await self._certificates.authenticate(shown)
-        return Proved(identity, f"ended certificate {proofs.serial(old)}", _grants(old))
+        number = proofs.serial(leaf)
+        return Proved(identity, f"ended certificate {number}", _grants(leaf), number)
+
+
+def _known(proved: Proved) -> Prove:
+    """Whatever is asked for."""
+
+    async def prove(_: Request) -> Proved:
+        return proved
+
+    return prove
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except Invalid as error:
+        raise Unauthenticated(str(error)) from None
+    except OSError as error:
+        raise Unavailable(f"tokens cannot be checked: {error.strerror}") from None
 
 
 def grants_of(peer: Peer) -> Grants:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 
@@ -22,6 +22,13 @@ class Proved:
     #: For the audit log: `join token`, `service token`, `certificate 1a2b`.
     by: str
     grants: Grants = NOTHING
+    #: For `limits`: a join token's hash, a certificate's serial number; "" is the identity alone.
+    counted_as: str = field(default="", compare=False)
+
+    @property
+    def bearer(self) -> tuple[Identity, str]:
+        """Whose share of certificates it uses."""
+        return self.identity, self.counted_as
 
 
 def serial(certificate: x509.Certificate) -> str:

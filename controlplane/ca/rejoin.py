@@ -17,6 +17,7 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -53,6 +54,19 @@ def proof(chain: bytes, key: bytes, request: bytes) -> str:
     return PREFIX + jwt.encode(claims, private, _ALGORITHM, headers={"x5c": shown})
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An old certificate, and for which request its key was proved."""
+
+    certificate: x509.Certificate
+    request_hash: str
+
+    def check(self, request: bytes) -> None:
+        """Raises Invalid for any other request."""
+        if not hmac.compare_digest(self.request_hash.encode(), _hash(request).encode()):
+            raise Invalid("the proof of an old certificate was made for another request")
+
+
 class Rejoin:
     """Checks proofs."""
 
@@ -61,7 +75,7 @@ class Rejoin:
         self._authority = authority
         self._grace = grace
 
-    def check(self, token: str, request: bytes) -> x509.Certificate:
+    def open(self, token: str) -> Ended:
         """The certificate whose key was proved: one of this mesh, and not ended for too long. Who
         it names is for the caller to look at. Raises Invalid."""
         if len(token) > _MOST_BYTES:
@@ -82,11 +96,9 @@ class Rejoin:
             )
         except jwt.PyJWTError as error:
             raise Invalid(f"the proof of an old certificate is not valid: {error}") from None
-        if not hmac.compare_digest(str(claims["csr"]).encode(), _hash(request).encode()):
-            raise Invalid("the proof of an old certificate was made for another request")
         self._check_chain(leaf, between)
         self._check_time(leaf)
-        return leaf
+        return Ended(leaf, str(claims["csr"]))
 
     def _check_time(self, leaf: x509.Certificate) -> None:
         now = datetime.now(UTC)

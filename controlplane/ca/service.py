@@ -8,16 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import grpc
-import grpc.aio
+from google.protobuf.message import DecodeError
 
 from controlplane.ca import signing
 from controlplane.ca.audit import Audit
-from controlplane.ca.authenticate import WorkloadAuthenticator
+from controlplane.ca.authenticate import Prove, Unavailable, WorkloadAuthenticator
 from controlplane.ca.authority import Authority
 from controlplane.ca.limits import Limits
-from controlplane.ca.proofs import Proved
-from controlplane.xds.identity import Unauthenticated
+from controlplane.ca.proofs import Proved, serial
+from controlplane.xds import unary
+from controlplane.xds.identity import Peer, Unauthenticated
 from controlplane.xds.peer import peer
+from controlplane.xds.unary import Refused
 from mesh.api import certificates
 
 #: Fields of a request's metadata, and why they are refused.
@@ -26,6 +28,8 @@ _REFUSED = {
     "CertSigner": "there is one authority",
 }
 _MAX_SECONDS = int(signing.MAX_LIFE.total_seconds())
+#: Of a request, in bytes: one for a certificate (`signing` bounds it further), and metadata.
+_MOST = 64 * 1024
 
 
 class CertificateService:
@@ -49,54 +53,79 @@ class CertificateService:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """For a server of grpc.aio."""
-        create = grpc.unary_unary_rpc_method_handler(
-            self._create,
-            request_deserializer=certificates.Request.FromString,
-            response_serializer=certificates.Response.SerializeToString,
-        )
+        create = unary.method(self._admit, most=_MOST)
         handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(
             certificates.SERVICE, {"CreateCertificate": create}
         )
         return handler
 
-    async def _create(self, request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
+    async def _admit(self, context: unary.Context) -> unary.Answer:
         who = peer(context)
         if not who.secure:
             # A token in clear text would be anybody's.
             reason = "certificates are given out over TLS only; use the port of TLS"
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
-        for field, why in _REFUSED.items():
-            # Istio's agents send an empty one.
-            if field in request.metadata.fields and request.metadata[field] != "":
-                reason = f"metadata: {field} is not supported; {why}"
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, reason)
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, reason)
+        try:
+            prove = await self._authenticator.expect(who)
+        except Unauthenticated as error:
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        except Unavailable as error:
+            raise Refused(grpc.StatusCode.UNAVAILABLE, str(error)) from None
+
+        async def answer(data: bytes) -> bytes:
+            return await self._create(_parsed(data), prove, who)
+
+        return answer
+
+    async def _create(self, request: Any, prove: Prove, who: Peer) -> bytes:
         try:
             # Before it is asked who it is: what cannot be signed must use up no token.
             asked = signing.Request(request.csr.encode())
-            proved = await self._authenticator.admit(who, asked)
+            proved = await prove(asked)
         except signing.Rejected as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
         except Unauthenticated as error:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-        if not self._limits.take(proved.identity):
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        except Unavailable as error:
+            # Agents take a refusal for final: this one is to be asked for again.
+            raise Refused(grpc.StatusCode.UNAVAILABLE, str(error)) from None
+        if not self._limits.take(proved.bearer):
             reason = f"{proved.identity} asked for too many certificates; wait a minute"
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, reason)
         seconds = min(request.validity_duration, _MAX_SECONDS)
         life = timedelta(seconds=seconds) if seconds > 0 else self._default_life
         try:
             async with self._turn:
-                chain = await asyncio.to_thread(self._sign, asked, proved, life, who.address)
+                signed = await asyncio.to_thread(self._sign, asked, proved, life, who.address)
         except signing.Rejected as error:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, str(error)) from None
         except OSError as error:
             # What is not in the audit log must not be given out.
             reason = f"the audit log cannot be written: {error.strerror}"
-            await context.abort(grpc.StatusCode.UNAVAILABLE, reason)
-        return certificates.Response(cert_chain=chain)
+            raise Refused(grpc.StatusCode.UNAVAILABLE, reason) from None
+        heir = proved.identity, serial(signed.certificate)
+        self._limits.inherit(heir, proved.bearer)
+        response: bytes = certificates.Response(cert_chain=signed.chain).SerializeToString()
+        return response
 
     def _sign(
         self, asked: signing.Request, proved: Proved, life: timedelta, caller: str
-    ) -> tuple[str, ...]:
+    ) -> signing.Signed:
         signed = signing.sign(self._authority(), asked, proved.identity, life, proved.grants)
         self._audit.issued(signed.certificate, proved, caller)
-        return signed.chain
+        return signed
+
+
+def _parsed(data: bytes) -> Any:
+    """An IstioCertificateRequest without what we do not do. Raises Refused."""
+    try:
+        request: Any = certificates.Request.FromString(data)
+    except DecodeError as error:
+        text = f"not an IstioCertificateRequest: {error}"
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, text) from None
+    for field, why in _REFUSED.items():
+        # Istio's agents send an empty one.
+        if field in request.metadata.fields and request.metadata[field] != "":
+            reason = f"metadata: {field} is not supported; {why}"
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, reason)
+    return request

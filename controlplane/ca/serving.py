@@ -67,7 +67,7 @@ class ServingCertificate:
         with self._lock:
             authority = self._authority()
             made = self._made
-            if made is None or made.by is not authority or self._clock() >= made.renew_at:
+            if made is None or made.by is not authority or not made.is_fresh(self._clock()):
                 made = self._made = self._make(authority)
             return made
 
@@ -98,7 +98,7 @@ class ServingCertificate:
             serialization.NoEncryption(),
         )
         chain = b"".join(pem(one) for one in (certificate, *authority.chain))
-        return _Made(private, chain, authority, now + (ends - now) / 2)
+        return _Made(private, chain, authority, now, now + (ends - now) / 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +108,12 @@ class _Made:
     key: bytes = field(repr=False)
     chain: bytes
     by: Authority
+    made_at: datetime
     renew_at: datetime
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Not after half its life, nor before it begins: clocks are set back."""
+        return self.made_at - _SKEW / 2 <= now < self.renew_at
 
 
 class _Port:

@@ -110,32 +110,37 @@ class Tokens:
             raise Invalid("a join token is good for a certificate only; get one, and show that")
         return Proved(self._check_service(token, audience), "service token")
 
-    def admit(self, token: str, key: bytes) -> Proved:
-        """Who the bearer of any token is, who asks for a certificate for a public key (its DER).
-        A join token is used up for that key, on disk, before this returns. Raises Invalid; OSError
-        if that cannot be written."""
-        if token.startswith(_PREFIX) and len(token) <= _MAX_TOKEN:
-            return self._use_join(token, hashlib.sha256(key).hexdigest())
-        return self.check(token)
+    @staticmethod
+    def is_join(token: str) -> bool:
+        """Whether it says that it is a join token."""
+        return token.startswith(_PREFIX)
 
-    def _use_join(self, token: str, key: str) -> Proved:
+    def look(self, token: str) -> None:
+        """Whether a join token was given out here. Uses nothing up. Raises Invalid and OSError."""
         # By its hash: how long the search takes tells nothing of the token. Guesses cost a look at
         # the file's date.
-        if _hash(token) not in self._load_joins():
+        if len(token) > _MAX_TOKEN or _hash(token) not in self._load_joins():
             raise Invalid(f"the join token is unknown; {_ANOTHER}")
+
+    def admit(self, token: str, key: bytes) -> Proved:
+        """Who the bearer of a join token is, who asks for a certificate for a public key (its DER).
+        It is used up for that key, on disk, before this returns. Raises Invalid; OSError if that
+        cannot be written."""
+        self.look(token)
+        used_for = hashlib.sha256(key).hexdigest()
         with durable.alone(self._directory):
             kept = dict(self._load_joins())
             found = kept.get(_hash(token))
             if found is None or not found.expires > time.time():
                 raise Invalid(f"the join token has expired; {_ANOTHER}")
             if not found.used_for:
-                kept[_hash(token)] = replace(found, used_for=key)
+                kept[_hash(token)] = replace(found, used_for=used_for)
                 self._save_joins(kept)
-            elif not hmac.compare_digest(found.used_for, key):
+            elif not hmac.compare_digest(found.used_for, used_for):
                 raise Invalid(f"the join token was used before, for another key; {_ANOTHER}")
         identity = Identity(self._trust_domain, found.namespace, found.service_account)
         try:
-            return Proved(identity, "join token", granted.parse(found.grants))
+            return Proved(identity, "join token", granted.parse(found.grants), _hash(token))
         except granted.Unreadable as error:
             raise Invalid(f"{self._directory / _JOINS}: {error}") from None
 

@@ -82,7 +82,7 @@ def _named(options: argparse.Namespace, kinds: Kinds) -> list[tuple[Key, Kind]]:
         if not names:
             raise CommandError(f"name the {kind.plural} to delete, or give -f FILE with them")
         where = namespace if kind.namespaced else ""
-        found += [(Key(kind.name, where, name), kind) for name in names]
+        found += [(Key(kind.id, where, name), kind) for name in names]
     return found
 
 

@@ -51,7 +51,7 @@ def _get(options: argparse.Namespace, kinds: Kinds) -> int:
     for kind, names in asked:
         where = namespace if kind.namespaced else ""
         for name in names:
-            key = Key(kind.name, where, name)
+            key = Key(kind.id, where, name)
             if key in stored:
                 found.append(stored[key])
             else:
@@ -61,7 +61,7 @@ def _get(options: argparse.Namespace, kinds: Kinds) -> int:
             found += [
                 stored[key]
                 for key in sorted(stored)
-                if key.kind == kind.name and (options.all_namespaces or key.namespace == where)
+                if key.kind == kind.id and (options.all_namespaces or key.namespace == where)
             ]
     one_object = sum(len(one.names) for one in asked) == 1
     if found:
@@ -69,7 +69,7 @@ def _get(options: argparse.Namespace, kinds: Kinds) -> int:
     elif not code:
         whole = options.all_namespaces or not any(one.kind.namespaced for one in asked)
         common.say(f"No resources found{'' if whole else f' in {namespace} namespace'}.")
-    return code | _warn(store, {one.kind.name for one in asked})
+    return code | _warn(store, {one.kind.id for one in asked})
 
 
 def _show(found: list[Stored], options: argparse.Namespace, *, one_object: bool) -> None:

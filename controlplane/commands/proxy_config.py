@@ -101,7 +101,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     )
     words = sorted({*_BY_WORD, *_APART})
     parser.add_argument("what", metavar="WHAT", choices=words, help="see above")
-    parser.add_argument("workload", nargs="?", metavar="WORKLOAD[.NAMESPACE]")
+    parser.add_argument("workload", nargs="?", metavar="WORKLOAD[.NAMESPACE][@ACCOUNT]")
     parser.add_argument("-n", "--namespace", metavar="NS", help="of the workload (default)")
     parser.add_argument(
         "-f", "--file", metavar="DUMP", help="a dump of /config_dump?include_eds; - is the input"

@@ -29,7 +29,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
         description="Who is connected, and what each has acknowledged or refused.",
         allow_abbrev=False,
     )
-    parser.add_argument("name", nargs="?", metavar="NAME[.NAMESPACE]", help="the details of one")
+    parser.add_argument("name", nargs="?", metavar="NAME[.NAMESPACE][@ACCOUNT]", help="details")
     parser.add_argument("-n", "--namespace", metavar="NS", help="of this namespace only")
     parser.add_argument("-v", "--verbose", action="store_true", help="a column for every type")
     output.add_flag(parser)
@@ -132,8 +132,9 @@ def sick(one: Any) -> str:
 
 
 def _one(control: client.Control, options: argparse.Namespace) -> int:
-    name = find(control, options.name, options.namespace)["proxy"]
-    answer = control.ask("/api/v1/proxies", {"name": name})
+    found = find(control, options.name, options.namespace)
+    asked = {"name": found["proxy"], "identity": found["identity"]}
+    answer = control.ask("/api/v1/proxies", {key: one for key, one in asked.items() if one})
     if options.output != "table":
         output.show(answer, options.output)
         return 0
@@ -184,12 +185,24 @@ def _say_type(name: str, kind: Any, resources: dict[str, str]) -> None:
 
 
 def find(control: client.Control, name: str, namespace: str | None) -> Any:
-    """The connected proxy of a name, with or without its namespace. Raises CommandError."""
+    """The connected proxy of a name, with or without its namespace; `NAME@ACCOUNT` is that of a
+    service account. Raises CommandError."""
     proxies = control.ask("/api/v1/proxies")["proxies"]
+    name, _, account = name.partition("@")
     sought = {name, f"{name}.{namespace or 'default'}"}
-    found = [one for one in proxies if one["proxy"] in sought]
+    found = [
+        one
+        for one in proxies
+        if one["proxy"] in sought and (not account or one["identity"].endswith(f"/sa/{account}"))
+    ]
     if not found:
         known = ", ".join(sorted({one["proxy"] for one in proxies})[:20]) or "none"
-        raise CommandError(f"{name} is not connected to {control.url}; connected are: {known}")
+        text = f"{name} is not connected to {control.url}; connected are: {known}"
+        raise CommandError(one_line(text))
+    identities = sorted({one["identity"] for one in found})
+    if len(identities) > 1:
+        # Anybody of a namespace may call itself so.
+        accounts = " or ".join(f"{name}@{one.rpartition('/sa/')[2]}" for one in identities)
+        raise CommandError(one_line(f"{' and '.join(identities)} are {name}: say {accounts}"))
     # A proxy may have several streams; the one that says where its admin port is, if any.
     return next((one for one in found if one["admin"]), found[0])

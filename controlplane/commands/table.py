@@ -70,7 +70,7 @@ def _two(first: int, unit: str, second: int, smaller: str) -> str:
 
 def _table(group: list[Stored], wide: bool, namespaces: bool, prefix: bool, now: float) -> str:
     kind = group[0].kind
-    columns = [one for one in _COLUMNS.get(kind.name, ()) if wide or not one[2]]
+    columns = [one for one in _COLUMNS.get(kind.id, ()) if wide or not one[2]]
     namespaced = namespaces and kind.namespaced
     titles = ["NAMESPACE"] * namespaced + ["NAME", *(one[0] for one in columns), "AGE"]
     rows = [titles]

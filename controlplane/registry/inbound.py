@@ -7,7 +7,7 @@ from typing import Any
 
 from controlplane.registry import protocols, proxies, scope
 from controlplane.registry.model import Service
-from controlplane.registry.proxies import Offer
+from controlplane.registry.proxies import Names, Offer
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.connection_pool import ConnectionPoolSettings
 from controlplane.resources.common.tls import ServerTLSSettings
@@ -47,7 +47,7 @@ class Inbound:
 
 @query
 def ports(
-    view: View, namespace: str, workload: str, labels: Labels, addresses: tuple[str, ...]
+    view: View, namespace: str, called: Names, labels: Labels, addresses: tuple[str, ...]
 ) -> tuple[Inbound, ...]:
     """In order of their numbers, each once."""
     key = scope.sidecar(view, namespace, labels)
@@ -56,7 +56,7 @@ def ports(
     pool = spec.inbound_connection_pool if spec is not None else None
     offers = {
         one.target: one
-        for one in reversed(proxies.offers(view, namespace, workload, labels, addresses))
+        for one in reversed(proxies.offers(view, namespace, called, labels, addresses))
     }
     if spec is not None and spec.ingress:
         found = {

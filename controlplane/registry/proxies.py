@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from controlplane.registry import services, workloads
 from controlplane.registry.model import Port, Service, Workload
 from controlplane.registry.service_entries import endpoint
 from controlplane.registry.workloads import Labels
 from controlplane.world.view import View, query
+
+#: What the sources may call a workload, best first.
+Names: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +27,14 @@ class Offer:
 
 @query
 def offers(
-    view: View, namespace: str, workload: str, labels: Labels, addresses: tuple[str, ...]
+    view: View, namespace: str, names: Names, labels: Labels, addresses: tuple[str, ...]
 ) -> tuple[Offer, ...]:
     """What the workload offers: by its labels, or because its address is listed. In order of the
     workload's port, then of the service's age, so that the first of a port is the one that wins."""
     found: list[Offer] = []
     for service in _of_namespace(view, namespace):
         if service.selector and workloads.matches(service.selector, labels):
-            own = _own(view, namespace, workload, service.selector)
+            own = _own(view, namespace, names, service.selector)
             for port in service.ports:
                 target = endpoint(own, port).port if own else port.target
                 if isinstance(target, int):
@@ -49,15 +53,14 @@ def selecting(view: View, namespace: str, labels: Labels) -> tuple[Service, ...]
     )
 
 
-def _own(view: View, namespace: str, workload: str, selector: Labels) -> Workload | None:
+def _own(view: View, namespace: str, names: Names, selector: Labels) -> Workload | None:
     """The workload as the sources have it. Anybody of the namespace may register its name: who
     takes it must have the labels, too, which are granted."""
-    for found in (
-        workloads.entry(view, namespace, workload),
-        workloads.pod(view, namespace, workload),
-    ):
-        if found is not None and workloads.matches(selector, found.labels):
-            return found
+    for read in (workloads.entry, workloads.pod):
+        for name in names:
+            found = read(view, namespace, name)
+            if found is not None and workloads.matches(selector, found.labels):
+                return found
     return None
 
 

@@ -66,10 +66,23 @@ _ALL: tuple[Kind, ...] = (
     workload_group.KIND,
 )
 
-#: By (apiVersion, kind), every served version.
-KINDS: Mapping[tuple[str, str], Kind] = MappingProxyType(
-    {(version, kind.name): kind for kind in _ALL for version in kind.api_versions()}
-)
+
+def served(kinds: Iterable[Kind]) -> Mapping[tuple[str, str], Kind]:
+    """By (apiVersion, kind), every served version. Raises ValueError for two whose resources would
+    be taken for each other's."""
+    found: dict[tuple[str, str], Kind] = {}
+    by_id: dict[str, Kind] = {}
+    for kind in kinds:
+        other = by_id.setdefault(kind.id, kind)
+        if other is not kind:
+            raise ValueError(
+                f"{kind.group} and {other.group} both have a {kind.id}: one needs shares_name"
+            )
+        found.update(((version, kind.name), kind) for version in kind.api_versions())
+    return MappingProxyType(found)
+
+
+KINDS: Mapping[tuple[str, str], Kind] = served(_ALL)
 
 
 def names(kinds: Iterable[Kind]) -> Mapping[str, Kind]:

@@ -13,7 +13,7 @@ Spec_co = TypeVar("Spec_co", covariant=True)
 
 
 class Key(NamedTuple):
-    """What names a resource. `namespace` is "" for kinds that have none."""
+    """What names a resource. `kind` is `Kind.id`; `namespace` is "" for kinds that have none."""
 
     kind: str
     namespace: str
@@ -71,6 +71,14 @@ class Kind:
     strict: bool = True
     #: Fields that have no effect yet.
     not_yet: tuple[NotYet, ...] = ()
+    #: Another group has a kind of this name, which keeps it to itself: see `id`.
+    shares_name: bool = False
+
+    @property
+    def id(self) -> str:
+        """What keys call it, and all who look resources up: its name; `Gateway.GROUP` where another
+        group had a kind of that name first. `kinds` refuses two that are alike."""
+        return f"{self.name}.{self.group}" if self.shares_name else self.name
 
     def judge(self, spec: Any, metadata: Metadata, value: Mapping[str, Any]) -> list[Problem]:
         """All that is to be said of a document whose types are right."""

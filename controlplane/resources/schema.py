@@ -38,7 +38,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, NewType, Union, get_args, get_origin
 
-from controlplane.problem import Problem, shown
+from controlplane.problem import MOST, Problem, bounded, shown
 from controlplane.resources.hidden import Hidden
 
 #: A duration in seconds.
@@ -100,11 +100,27 @@ def decode(
     `strict`: fields that the dataclass does not have are problems; otherwise they are left out.
     `proto_names`: `connect_timeout` is taken for `connectTimeout`, as in protobuf's JSON.
     """
-    problems: list[Problem] = []
+    problems = _Problems()
     mode = _Mode(strict, proto_names)
     reader: _Reader = _dataclass_reader(cls, mode)  # type: ignore[arg-type]  # a class hashes
-    result = reader(value, path, problems)
-    return (None if problems else result), problems
+    try:
+        result = reader(value, path, problems)
+    except _Enough:
+        result = None
+    return (None if problems else result), bounded(problems)
+
+
+class _Enough(Exception):
+    """More is wrong than anybody will read."""
+
+
+class _Problems(list[Problem]):
+    """Ends the reading of what is wrong throughout: each problem costs more than what it is of."""
+
+    def append(self, one: Problem) -> None:
+        super().append(one)
+        if len(self) > MOST:
+            raise _Enough
 
 
 def camel(name: str) -> str:
@@ -180,11 +196,9 @@ def _dataclass_reader(cls: type[Any], mode: _Mode) -> _Reader:
                     problems.append(Problem(below(path, name), _unknown(name, fields)))
             elif given is not None:
                 values[known[0]] = known[1]()(given, below(path, name), problems)
-        problems += [
-            Problem(below(path, name), "is required")
-            for name in required
-            if fields[name][0] not in values
-        ]
+        for name in required:
+            if fields[name][0] not in values:
+                problems.append(Problem(below(path, name), "is required"))  # noqa: PERF401
         for group in groups:
             given_of = [names[name] for name in group if name in values]
             if len(given_of) > 1:
@@ -425,9 +439,15 @@ def _present(inner: _Reader, value: Any, path: str, problems: list[Problem]) -> 
     return inner(value, path, problems)
 
 
+#: A label's, with its prefix, is the longest that can be right.
+_LONGEST_NAME = 320
+
+
 def below(path: str, name: object) -> str:
     """The path of a field or of a map's key: `spec.labels['a/b']`."""
     text = str(name)
+    if len(text) > _LONGEST_NAME:
+        text = f"{text[:_LONGEST_NAME]}..."
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text):
         return f"{path}[{text!r}]"
     return f"{path}.{text}" if path else text

@@ -12,9 +12,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
-from controlplane.problem import Problem, Refused, shown
+from controlplane.problem import MOST, Problem, Refused, bounded, shown
 from controlplane.resources.resource import Key, Kind, Metadata, Resource
-from controlplane.resources.schema import decode
+from controlplane.resources.schema import below, decode
 from controlplane.sources.document import Document
 
 #: What can be read: (apiVersion, kind) to its kind.
@@ -38,6 +38,8 @@ SERVERS_OWN: Final = (
     "resourceVersion",
 )
 
+#: So much of a kind or a name is said that can be none: the longest has 253 characters.
+_SAID: Final = 320
 #: Of all annotations of one object together, as in Kubernetes.
 _MOST_ANNOTATIONS: Final = 256 << 10
 
@@ -91,7 +93,7 @@ def key(document: Document, kinds: Kinds, namespace: str = DEFAULT_NAMESPACE) ->
     head = header(document, kinds, namespace)
     if (head.api_version, head.kind) not in kinds or not head.name:
         return None
-    return Key(head.kind, head.namespace, head.name)
+    return Key(kinds[head.api_version, head.kind].id, head.namespace, head.name)
 
 
 def version(value: Mapping[str, Any]) -> str:
@@ -154,7 +156,7 @@ class _Reading:
         if kind is None or any(not problem.warning for problem in self._problems):
             raise self._refused()
         return Resource(
-            Key(kind.name, metadata.namespace, metadata.name),
+            Key(kind.id, metadata.namespace, metadata.name),
             spec,
             metadata.labels,
             metadata.annotations,
@@ -167,18 +169,24 @@ class _Reading:
         return self._refused() if self._problems else None
 
     def _problem(self, path: str, reason: str) -> None:
-        self._problems.append(Problem(path, reason))
+        if not self._enough:
+            self._problems.append(Problem(path, reason))
+
+    @property
+    def _enough(self) -> bool:
+        """More is wrong than anybody will read."""
+        return len(self._problems) > MOST
 
     def _refused(self) -> Refused:
         head = self._header
         problems = [
             replace(one, line=one.line or self._document.line_of(one.path) + one.lines_below)
-            for one in self._problems
+            for one in bounded(self._problems)
         ]
         problems.sort(key=lambda problem: problem.line)
-        what = head.kind or "document"
-        namespace = head.namespace if head.name else ""
-        return Refused(what, namespace, head.name, problems, self._document.origin)
+        what = _called(head, self._kinds)[:_SAID] or "document"
+        namespace = head.namespace[:_SAID] if head.name else ""
+        return Refused(what, namespace, head.name[:_SAID], problems, self._document.origin)
 
     def _kind(self) -> Kind | None:
         value, head = self._document.value, self._header
@@ -200,8 +208,8 @@ class _Reading:
             self._problem("metadata", "is required" if given is None else "must be an object")
             return Metadata(self._header.namespace, "", {}, {}), None
         for name in given:
-            if name not in _METADATA:
-                self._problem(_below("metadata", name), _unknown(name, _METADATA))
+            if name not in _METADATA and not self._enough:
+                self._problem(below("metadata", name), _unknown(name, _METADATA))
         if given.get("generateName") is not None:
             self._problem("metadata.generateName", "is not taken; give it a name")
         name = self._name(given)
@@ -256,11 +264,11 @@ class _Reading:
             return {}
         for name, text in value.items():
             if reason := _qualified_name(name):
-                self._problem(_below(path, name), reason)
+                self._problem(below(path, name), reason)
             if not isinstance(text, str):
-                self._problem(_below(path, name), "must be a string; write it in quotes")
+                self._problem(below(path, name), "must be a string; write it in quotes")
             elif check is not None and (reason := check(text)):
-                self._problem(_below(path, name), reason)
+                self._problem(below(path, name), reason)
         return {name: text for name, text in value.items() if isinstance(text, str)}
 
     def _created(self, given: dict[str, Any]) -> float | None:
@@ -279,8 +287,8 @@ class _Reading:
             if kind.strict:
                 allowed = ("apiVersion", "kind", "metadata", kind.body, "status")
                 for name in value:
-                    if name not in allowed:
-                        self._problem(_below("", name), _unknown(name, allowed))
+                    if name not in allowed and not self._enough:
+                        self._problem(below("", name), _unknown(name, allowed))
         else:
             without = ("apiVersion", "kind", "metadata", "status")
             body = {name: one for name, one in value.items() if name not in without}
@@ -288,13 +296,24 @@ class _Reading:
         try:
             spec, problems = decode(kind.spec, given, kind.body, strict=kind.strict)
             if not problems:
-                problems = kind.judge(spec, metadata, value)
+                problems = bounded(kind.judge(spec, metadata, value))
         except Exception as error:  # noqa: BLE001  # a mistake of ours must not stop all others
             _LOG.exception("%s: cannot be read", self._document.origin)
             what = type(error).__name__
             problems = [Problem(kind.body, f"we fail to read it ({what}, see the log); report it")]
         self._problems += problems
         return spec if not problems or all(one.warning for one in problems) else None
+
+
+def _called(head: Header, kinds: Kinds) -> str:
+    """The kind as keys have it. A kind of another group than the known one of its name must not be
+    taken for that."""
+    known = kinds.get((head.api_version, head.kind))
+    if known is not None:
+        return known.id
+    group = head.api_version.rpartition("/")[0]
+    groups = {api.rpartition("/")[0] for api, kind in kinds if kind == head.kind}
+    return f"{head.kind}.{group}" if groups and group and group not in groups else head.kind
 
 
 def _unknown_kind(head: Header, kinds: Kinds) -> tuple[str, str]:
@@ -329,12 +348,6 @@ def _label_value(text: str) -> str:
     if text and not _QUALIFIED.fullmatch(text):
         return "must be letters, digits, '-', '_' and '.', 63 characters at most"
     return ""
-
-
-def _below(path: str, name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-        return f"{path}[{name!r}]"
-    return f"{path}.{name}" if path else name
 
 
 def _text(value: Any) -> str:

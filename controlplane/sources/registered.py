@@ -28,6 +28,7 @@ from controlplane import durable
 from controlplane.ca.names import is_name
 from controlplane.resources.resource import Key, Resource
 from controlplane.resources.rules.workloads import workload
+from controlplane.resources.workload_entry import naming
 from controlplane.resources.workload_entry.schema import WorkloadEntry
 from controlplane.resources.workload_group.schema import WorkloadGroup
 from controlplane.resources.workload_group.select import claimed
@@ -51,6 +52,8 @@ _MUTUAL_TLS = "security.istio.io/tlsMode"
 _GROUP = "AUTO_REGISTER_GROUP"
 #: Namespace and service account.
 _Account: TypeAlias = tuple[str, str]
+#: None for what has gone.
+_News: TypeAlias = dict[Key, Resource[WorkloadEntry] | None]
 
 
 def _no_group(_: Proxy) -> None:
@@ -86,6 +89,9 @@ class Registered:
         self._held: Counter[_Account] = Counter()
         self._leaving: dict[Key, asyncio.TimerHandle] = {}
         self._begun = False
+        #: What is not told yet, because it is not kept yet.
+        self._news: _News = {}
+        self._keeping: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -116,13 +122,7 @@ class Registered:
         wish = proxy.meta("AUTO_REGISTER") or ("group" if proxy.meta(_GROUP) else "")
         if wish not in {"true", "on-ready", "group"} or not proxy.addresses:
             return
-        key = _key(proxy.namespace, proxy.id)
-        if self._account(key) not in {"", proxy.service_account}:
-            _LOG.warning(
-                "%s/%s is registered by %s; %s cannot take its name",
-                key.namespace, key.name, self._account(key), proxy.service_account,
-            )  # fmt: skip
-            return
+        key = self._key(proxy.namespace, proxy.service_account, proxy.id)
         if why := self._refusal(key, proxy):
             _LOG.warning("%s: %r is not registered: %s", proxy.namespace, proxy.id[:300], why)
             return
@@ -140,7 +140,7 @@ class Registered:
         timer = self._leaving.pop(key, None)
         if timer is not None:
             timer.cancel()
-        early = self._early.take(_account(proxy), key)
+        early = self._early.take(_account(proxy), naming.plain(proxy.id))
         if early or (self._at_once(proxy, wish) and key not in self._unhealthy):
             self._ready.add(key)
         self._tell(key)
@@ -152,7 +152,7 @@ class Registered:
 
     def _refusal(self, key: Key, proxy: Proxy) -> str:
         """Why it cannot be registered; "" if it can. What it says of itself goes to all others."""
-        if why := _bad_name(key.name):
+        if why := _bad_name(naming.plain(proxy.id)):
             return why
         try:
             entry = _entry(proxy, self._group(proxy))
@@ -167,7 +167,7 @@ class Registered:
 
     def left(self, proxy: Proxy) -> None:
         """A connection of a sidecar has ended."""
-        key = _key(proxy.namespace, proxy.id)
+        key = self._key(proxy.namespace, proxy.service_account, proxy.id)
         streams = self._streams.get(key, [])
         found = next((place for place, one in enumerate(streams) if one is proxy), None)
         if found is None:
@@ -180,15 +180,16 @@ class Registered:
 
     def ready(self, identity: Identity, name: str) -> None:
         """The application of a workload takes requests. It may be said before the sidecar has
-        connected, and is said again and again. Raises PermissionError for a workload of somebody
-        else, ValueError for what is no name."""
+        connected, and is said again and again; it is said of the own service account's workload,
+        whoever else has one of that name. Raises ValueError for what is no name."""
         key = self._own(identity, name)
         if self._account(key):
             self._unhealthy.pop(key, None)
             self._ready.add(key)
             self._tell(key)
         else:
-            self._early.add((identity.namespace, identity.service_account), key)
+            account = identity.namespace, identity.service_account
+            self._early.add(account, naming.plain(name))
 
     def leaving(self, identity: Identity, name: str) -> None:
         """It will soon take no more: nobody is to send it any. Raises as `ready`."""
@@ -203,16 +204,15 @@ class Registered:
 
     def health(self, proxy: Proxy, reason: str | None) -> None:
         """Istio's agents say it on the stream of their sidecar: None is healthy."""
-        key = _key(proxy.namespace, proxy.id)
-        held = self._proxies.get(key)
-        if held is None or held.service_account != proxy.service_account:
+        key = self._key(proxy.namespace, proxy.service_account, proxy.id)
+        if key not in self._proxies:
             # It was not registered.
             return
         identity = Identity("", proxy.namespace, proxy.service_account)
         if reason is None:
-            self.ready(identity, key.name)
+            self.ready(identity, proxy.id)
         else:
-            self.unhealthy(identity, key.name, reason)
+            self.unhealthy(identity, proxy.id, reason)
 
     def connected(self, identity: Identity, name: str) -> bool:
         """Whether a workload of this name has its sidecar here. Raises as `ready`."""
@@ -220,23 +220,32 @@ class Registered:
 
     def why_unhealthy(self, proxy: Proxy) -> str:
         """Empty for one that is well, or of which nobody has said anything."""
-        return self._unhealthy.get(_key(proxy.namespace, proxy.id), "")
+        key = self._key(proxy.namespace, proxy.service_account, proxy.id)
+        return self._unhealthy.get(key, "")
 
     def _take_out(self, identity: Identity, name: str) -> Key:
         key = self._own(identity, name)
-        self._early.take((identity.namespace, identity.service_account), key)
+        self._early.take((identity.namespace, identity.service_account), naming.plain(name))
         self._ready.discard(key)
         self._drop(key)
         return key
 
     def _own(self, identity: Identity, name: str) -> Key:
-        key = _key(identity.namespace, name)
-        if why := _bad_name(key.name):
+        if why := _bad_name(naming.plain(name)):
             raise ValueError(why)
-        account = self._account(key)
-        if account not in {"", identity.service_account}:
-            raise PermissionError(f"{identity} is not the identity of {key.namespace}/{key.name}")
-        return key
+        return self._key(identity.namespace, identity.service_account, name)
+
+    def _key(self, namespace: str, account: str, name: str) -> Key:
+        """Where a workload is registered, or will be: who comes first has the plain name, and takes
+        nobody else out by it."""
+        name = naming.plain(name)
+        own, first = (
+            Key("WorkloadEntry", namespace, naming.apart(name, account)),
+            Key("WorkloadEntry", namespace, name),
+        )
+        if self._account(own) or self._account(first) not in {"", account}:
+            return own
+        return first
 
     def _account(self, key: Key) -> str:
         """Whose name it is: of the sidecar that is connected, or that was before a restart."""
@@ -260,21 +269,35 @@ class Registered:
         held = self._entries.get(key)
         if held is None or held.spec != entry.spec:
             self._entries[key] = entry
-            self._keep()
-            self._history.add((entry,), (), ())
+            self._say(key, entry)
 
-    def _keep(self) -> None:
+    def _say(self, key: Key, entry: Resource[WorkloadEntry] | None) -> None:
         if self._path is None:
+            self._announce({key: entry})
             return
-        kept = [
-            [one.namespace, one.name, one.created, asdict(one.spec)]
-            for one in self._entries.values()
-        ]
+        self._news[key] = entry
+        if self._keeping is None:
+            self._keeping = asyncio.get_running_loop().create_task(self._keep(self._path))
+
+    async def _keep(self, path: Path) -> None:
+        """On the disk, then told; what comes while the disk works is written together: a thousand
+        sidecars must not wait for a thousand times that."""
         try:
-            durable.write(str(self._path), json.dumps(kept).encode(), 0o600)
-        except OSError as error:
-            # The mesh goes on; a restart would know less.
-            _LOG.error("%s: registrations are not kept: %s", self._path, error.strerror)
+            while self._news:
+                news, self._news = self._news, {}
+                await asyncio.to_thread(_write, path, tuple(self._entries.values()))
+                self._announce(news)
+        finally:
+            self._keeping = None
+
+    def _announce(self, news: _News) -> None:
+        updated = tuple(one for one in news.values() if one is not None)
+        self._history.add(updated, tuple(key for key, one in news.items() if one is None), ())
+
+    async def close(self) -> None:
+        """Waits until all is kept."""
+        if self._keeping is not None:
+            await self._keeping
 
     def _remove(self, key: Key) -> None:
         self._leaving.pop(key, None)
@@ -291,8 +314,7 @@ class Registered:
 
     def _drop(self, key: Key) -> None:
         if self._entries.pop(key, None) is not None:
-            self._keep()
-            self._history.add((), (key,), ())
+            self._say(key, None)
 
 
 class _Early:
@@ -300,27 +322,36 @@ class _Early:
     for another. The oldest are forgotten when there are too many; agents say it again."""
 
     def __init__(self) -> None:
-        self._by_account: OrderedDict[_Account, OrderedDict[Key, None]] = OrderedDict()
+        self._by_account: OrderedDict[_Account, OrderedDict[str, None]] = OrderedDict()
 
-    def add(self, account: _Account, key: Key) -> None:
+    def add(self, account: _Account, name: str) -> None:
         held = self._by_account.setdefault(account, OrderedDict())
         self._by_account.move_to_end(account)
-        held[key] = None
-        held.move_to_end(key)
+        held[name] = None
+        held.move_to_end(name)
         if len(held) > _MOST_EARLY:
             held.popitem(last=False)
         if len(self._by_account) > _MOST_EARLY_ACCOUNTS:
             self._by_account.popitem(last=False)
 
-    def take(self, account: _Account, key: Key) -> bool:
+    def take(self, account: _Account, name: str) -> bool:
         """Whether it was ready; forgets it."""
         held = self._by_account.get(account, OrderedDict())
-        if key not in held:
+        if name not in held:
             return False
-        del held[key]
+        del held[name]
         if not held:
             del self._by_account[account]
         return True
+
+
+def _write(path: Path, entries: tuple[Resource[WorkloadEntry], ...]) -> None:
+    kept = [[one.namespace, one.name, one.created, asdict(one.spec)] for one in entries]
+    try:
+        durable.write(str(path), json.dumps(kept).encode(), 0o600)
+    except OSError as error:
+        # The mesh goes on; a restart would know less.
+        _LOG.error("%s: registrations are not kept: %s", path, error.strerror)
 
 
 def _load(path: Path) -> list[Resource[WorkloadEntry]]:
@@ -351,10 +382,6 @@ def _bad_name(name: str) -> str:
     if is_name(name):
         return ""
     return f"{name[:100]!r} is no name: lower-case letters, digits and hyphens, 253 at most"
-
-
-def _key(namespace: str, name: str) -> Key:
-    return Key("WorkloadEntry", namespace, name.partition(".")[0])
 
 
 def _entry(proxy: Proxy, group: WorkloadGroup | None) -> WorkloadEntry:

@@ -158,7 +158,8 @@ class Shelf:
                     resource = dataclasses.replace(resource, created=first)
                 resources[resource.key] = resource
             except Refused as why:
-                refused.append(why)
+                # With its frames it would hold all that the file has.
+                refused.append(why.with_traceback(None))
                 if key is not None and key in old:
                     resources[key] = old[key]
         missed = old.keys() - resources.keys()

@@ -240,7 +240,7 @@ class Store:
             try:
                 resource = reader.read(one, self._kinds)
             except Refused as why:
-                refused.append(why)
+                refused.append(why.with_traceback(None))
                 # It may be wrong and still be what somebody wants to mend or to delete.
                 key = reader.key(one, self._kinds)
             else:
@@ -435,11 +435,11 @@ def _written(given: dict[str, Any], key: Key, before: dict[str, Any] | None) -> 
 
 def _called(key: Key, kind: Kind | None) -> str:
     name = f"{key.namespace}/{key.name}" if key.namespace else key.name
-    return f"{kind.name if kind else key.kind} {name}"
+    return f"{kind.id if kind else key.kind} {name}"
 
 
 def _own_path(key: Key, kind: Kind) -> str:
-    name = f"{kind.name.lower()}-{key.name}"
+    name = f"{kind.id.lower()}-{key.name}"
     if len(name) > 200:
         # A name of a file has 255 bytes at most.
         name = f"{name[:180]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"

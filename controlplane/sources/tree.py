@@ -14,8 +14,9 @@ from typing import Final, NamedTuple
 from controlplane.problem import Origin, Problem, Refused
 from controlplane.sources.document import SUFFIXES
 
-#: More files than this are not looked at.
+#: More files than this are not looked at, nor more folders: links can make many of few.
 MOST_FILES: Final = 20_000
+MOST_FOLDERS: Final = 10_000
 
 
 class Signature(NamedTuple):
@@ -46,6 +47,10 @@ def walk(root: str) -> Tree:
     pending: list[tuple[str, tuple[str, ...]]] = [("", (real_root,))]
     while pending:
         below, above = pending.pop()
+        if len(tree.directories) >= MOST_FOLDERS:
+            reason = f"more than {MOST_FOLDERS} folders; {below} and others are not read"
+            tree.unreadable[""] = _refused(root, "", reason)
+            return tree
         try:
             with os.scandir(os.path.join(root, below)) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)

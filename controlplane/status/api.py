@@ -35,14 +35,14 @@ class Api:
         arrivals: Arrivals,
         refused: Callable[[], tuple[Sequence[Refused], Sequence[Refused]]],
         proxies: Callable[[], Iterable[ProxyStatus]],
-        resources: Callable[[str], Mapping[str, Sequence[Encoded]]],
+        resources: Callable[[str, str], Mapping[str, Sequence[Encoded]]],
         source: Callable[[], str],
         version: str,
         unhealthy: Callable[[Proxy], str],
     ) -> None:
-        """`refused` gives what is refused, and what is warned of; `resources`: what a
-        proxy was sent; `source`: where configuration comes from, for people; `unhealthy`: why a
-        proxy's application is in no endpoints, or ""."""
+        """`refused` gives what is refused, and what is warned of; `resources`: what a proxy of a
+        name, and an identity, was sent; `source`: where configuration comes from, for people;
+        `unhealthy`: why a proxy's application is in no endpoints, or ""."""
         self._arrivals = arrivals
         self._refused = refused
         self._proxies = proxies
@@ -78,12 +78,12 @@ class Api:
         }
 
     async def _say_proxies(self, query: Mapping[str, str]) -> Any:
-        """All; with `name` that one, and what it holds."""
+        """All; with `name` that one, and what it holds; with `identity` only what is of it."""
         control = await self._say_version(query)
-        name = query.get("name", "")
+        name, identity = query.get("name", ""), query.get("identity", "")
         found = []
         for one in self._proxies():
-            if name in {"", one.proxy.id}:
+            if name in {"", one.proxy.id} and identity in {"", one.identity}:
                 found.append(json.dumps(_proxy(one, self._unhealthy(one.proxy)), indent=1))
                 # A mesh is large: the streams have their turn after each proxy.
                 await asyncio.sleep(0)
@@ -91,7 +91,7 @@ class Api:
         if name:
             held = {
                 type_urls.short(url): {one.name: one.version for one in several[:_MOST]}
-                for url, several in self._resources(name).items()
+                for url, several in self._resources(name, identity).items()
             }
             parts["resources"] = json.dumps(held)
         lines = ",\n".join(f'"{key}": {one}' for key, one in parts.items())

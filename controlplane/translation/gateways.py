@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from controlplane.registry import proxies
+from controlplane.registry.proxies import Names
 from controlplane.registry.workloads import Labels
 from controlplane.resources.gateway import select
 from controlplane.resources.gateway.select import Opened
@@ -62,12 +63,12 @@ def route_name(gate: Gate, one: Opened) -> str:
 
 @query
 def gates(
-    view: View, namespace: str, workload: str, labels: Labels, addresses: tuple[str, ...]
+    view: View, namespace: str, called: Names, labels: Labels, addresses: tuple[str, ...]
 ) -> tuple[Gate, ...]:
     """All ports of a proxy. Of servers that cannot share a port (plain HTTP and TCP, say) the
     oldest stay."""
     targets: dict[int, int] = {}
-    offers = proxies.offers(view, namespace, workload, labels, addresses)
+    offers = proxies.offers(view, namespace, called, labels, addresses)
     for one in sorted(offers, key=lambda one: (one.service.created, one.service.host)):
         if _AS_WRITTEN not in dict(one.service.labels):
             targets.setdefault(one.port.number, one.target)

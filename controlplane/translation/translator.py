@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from controlplane.registry import scope
 from controlplane.registry.cluster_local import cluster_local
+from controlplane.registry.proxies import Names
 from controlplane.registry.workloads import Labels
 from controlplane.resources.destination_rule import select as destination_rules
 from controlplane.resources.destination_rule.locality import only_healthy, preference
@@ -18,6 +19,7 @@ from controlplane.resources.envoy_filter.select import target as patching
 from controlplane.resources.telemetry.select import reporting
 from controlplane.resources.virtual_service import select as virtual_services
 from controlplane.resources.virtual_service.translate import Client
+from controlplane.resources.workload_entry import naming
 from controlplane.translation import (
     east_west,
     endpoints,
@@ -56,7 +58,8 @@ class Who:
     type: str
     namespace: str
     account: str
-    workload: str
+    #: What the sources may call the workload.
+    called: Names
     labels: Labels
     capture: Capture
     #: Whether it has no address of IPv4.
@@ -125,7 +128,7 @@ def all_clusters(view: View, who: Who) -> tuple[Encoded, ...]:
     if who.type == "sidecar":
         found += fixed.inbound(view, wire.preserve_case)
         found += inbound_clusters.clusters(
-            view, who.namespace, who.workload, who.labels, who.capture, wire
+            view, who.namespace, who.called, who.labels, who.capture, wire
         )
     else:
         found += [
@@ -173,7 +176,7 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
             reporting(view, who.namespace, who.labels, "CLIENT", who.runs),
         ),
         *inbound_listeners.listeners(
-            view, who.namespace, who.workload, who.labels, who.capture, _settings(who)
+            view, who.namespace, who.called, who.labels, who.capture, _settings(who)
         ),
     )
 
@@ -314,7 +317,7 @@ def _caller_of(view: View, namespace: str, labels: Labels, account: str) -> scop
 
 def _gates(view: View, who: Who) -> tuple[gateways.Gate, ...]:
     addresses = (who.capture.address,) if who.capture.address else ()
-    return gateways.gates(view, who.namespace, who.workload, who.labels, addresses)
+    return gateways.gates(view, who.namespace, who.called, who.labels, addresses)
 
 
 def _is_proxyless(proxy: Proxy) -> bool:
@@ -330,12 +333,12 @@ def _target(view: View, who: Who) -> Target:
 
 
 def _who(proxy: Proxy) -> Who:
-    workload = proxy.id.partition(".")[0]
+    called = naming.candidates(naming.plain(proxy.id), proxy.service_account)
     return Who(
         proxy.type,
         proxy.namespace,
         proxy.service_account,
-        workload,
+        called,
         proxy.labels,
         capture(proxy),
         bool(proxy.addresses) and all(":" in one for one in proxy.addresses),

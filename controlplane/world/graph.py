@@ -156,8 +156,8 @@ class Graph:
         return found
 
     def collect(self, revisions: int = 8) -> int:
-        """Forgets answers that nobody watches, read or asked for in the last `revisions`, so that
-        the memory follows use. Returns how many."""
+        """Forgets answers that nobody watches, read or asked for in the last `revisions` (-1: or
+        ever), so that the memory follows use. Returns how many."""
         before = len(self._nodes)
         oldest = self.revision - revisions
         idle = [node for node in self._nodes.values() if _idle(node, oldest)]

@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from time import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import grpc
-import grpc.aio
 from envoy.service.status.v3 import csds_pb2
 from google.protobuf.message import DecodeError
 
-from controlplane.xds import type_urls
+from controlplane.xds import type_urls, unary
 from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.status import State, held, state_of
+from controlplane.xds.unary import Refused
 
 if TYPE_CHECKING:
     from controlplane.xds.options import Options
@@ -22,22 +22,14 @@ if TYPE_CHECKING:
     from controlplane.xds.status import Board
     from controlplane.xds.stream import Stream
 
-    Context: TypeAlias = grpc.aio.ServicerContext[bytes, bytes]
-
+#: Of a request, in bytes: matchers of nodes.
+_MOST = 64 * 1024
 _CONFIG = {
     State.SYNCED: csds_pb2.SYNCED,
     State.STALE: csds_pb2.STALE,
     State.NOT_SENT: csds_pb2.NOT_SENT,
     State.ERROR: csds_pb2.ERROR,
 }
-
-
-class Refused(Exception):
-    """The request is not served: the code and the reason."""
-
-    def __init__(self, code: grpc.StatusCode, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 class ClientStatusService:
@@ -53,29 +45,12 @@ class ClientStatusService:
         """For `grpc.aio.Server.add_generic_rpc_handlers`."""
         service = "envoy.service.status.v3.ClientStatusDiscoveryService"
         methods = {
-            "StreamClientStatus": grpc.stream_stream_rpc_method_handler(self._stream),
-            "FetchClientStatus": grpc.unary_unary_rpc_method_handler(self._fetch),
+            "StreamClientStatus": unary.method(self._admit, most=_MOST, many=True),
+            "FetchClientStatus": unary.method(self._admit, most=_MOST),
         }
         return (grpc.method_handlers_generic_handler(service, methods),)
 
-    async def _stream(self, _: object, context: Context) -> None:
-        try:
-            await self._admit(context)
-            while (data := await context.read()) is not grpc.aio.EOF:
-                await context.write(await self._answer(data))
-        except Refused as refused:
-            await context.abort(refused.code, str(refused))
-
-    async def _fetch(self, data: bytes, context: Context) -> bytes:
-        answer = b""
-        try:
-            await self._admit(context)
-            answer = await self._answer(data)
-        except Refused as refused:
-            await context.abort(refused.code, str(refused))
-        return answer
-
-    async def _admit(self, context: Context) -> None:
+    async def _admit(self, context: unary.Context) -> unary.Answer:
         try:
             identity = await self._door.identity(context)
         except Unauthenticated as error:
@@ -85,6 +60,7 @@ class ClientStatusService:
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"{identity} is no operator: the status of proxies is for operators only",
             )
+        return self._answer
 
     async def _answer(self, data: bytes) -> bytes:
         try:

@@ -6,6 +6,7 @@ import json
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
+from google.protobuf import json_format
 from google.protobuf.json_format import MessageToDict
 
 from controlplane.world.proxy import (
@@ -60,7 +61,7 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
     kind, address, name, domain = parts
     if kind not in TYPES:
         raise BadRequest(f"node.id: proxies of type {kind[:40]!r} are not served, only {TYPES}")
-    metadata: dict[str, Any] = MessageToDict(node.metadata)
+    metadata = _metadata(node)
     claimed = _text(metadata, "NAMESPACE")
     named = name.rpartition(".")[2] if "." in name else ""
     account = _text(metadata, "SERVICE_ACCOUNT")
@@ -97,6 +98,15 @@ def proxy(node: Any, identity: Identity | None, limit: int) -> Proxy:
         runs=_runs(node),
         agent=_agent(node),
     )
+
+
+def _metadata(node: Any) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = MessageToDict(node.metadata)
+    except (ValueError, json_format.Error) as error:
+        # Numbers that JSON does not have.
+        raise BadRequest(f"node.metadata cannot be read: {error}") from None
+    return found
 
 
 def _runs(node: Any) -> tuple[str, ...]:

@@ -35,7 +35,20 @@ class Limits:
     #: Types and names that one stream may subscribe to.
     types: int = 16
     names: int = 50_000
+    #: Names that nobody else follows, of one identity: each is worked out and kept for it alone.
+    topics_per_identity: int = 100_000
     request_bytes: int = 4 * MIB
+    #: Connections of a port, those that have proved nothing yet among them.
+    connections: int = 20_000
+    #: Of the port for newcomers, where anybody is let in to show a token: few streams, small
+    #: requests, and no connection without a stream of somebody known.
+    join_connections: int = 1_000
+    join_streams_per_connection: int = 4
+    join_window_bytes: int = 16 * KIB
+    join_request_bytes: int = 256 * KIB
+    join_idle_seconds: float = 10.0
+    #: TLS and HTTP/2 must have begun within this time.
+    handshake_seconds: float = 10.0
     node_bytes: int = 64 * KIB
     header_bytes: int = 16 * KIB
     #: Joined responses that are kept for the next stream that gets the same.

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from controlplane.xds.difference import Differences
 from controlplane.xds.endpoints import EndpointNames
 from controlplane.xds.names import Alike
+from controlplane.xds.request import BadRequest
 from controlplane.xds.topic import EVERYTHING, Topic
 from controlplane.xds.wire import Responses
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from controlplane.resources.resource import Key
     from controlplane.world.graph import Node
     from controlplane.world.world import World
+    from controlplane.xds.identity import Identity
     from controlplane.xds.options import Options
     from controlplane.xds.status import Board
     from controlplane.xds.stream import Stream
@@ -39,6 +42,8 @@ SLICE = 0.004
 RESTARTS = 3
 #: Answers of `causes` that are kept.
 _CAUSES = 64
+#: Or when so many names were given up meanwhile.
+_LEFT = 10_000
 #: Answers that nobody watches are forgotten after so many revisions.
 COLLECT_EVERY = 8
 
@@ -64,6 +69,11 @@ class Publisher:
         self.now: Callable[[], float] = monotonic
         self._translator = translator
         self._debounce = options.debounce
+        self._limits = options.limits
+        #: How many topics each identity was the first to ask for.
+        self._paid: Counter[Identity] = Counter()
+        #: Topics that nobody follows any more, since their answers were last forgotten.
+        self._left = 0
         self._epoch = epoch
         self._topics: dict[tuple[Node, str], Topic] = {}
         #: Topics that have not been worked out yet.
@@ -100,7 +110,8 @@ class Publisher:
         node = self._node(subscription, name)
         topic = self._topics.get((node, name))
         if topic is None:
-            topic = self._topics[node, name] = Topic(node, name)
+            payer = self._pay(subscription)
+            topic = self._topics[node, name] = Topic(node, name, payer)
             graph = self.world.graph
             graph.watch(node, topic)
             if self.world.revision == self.revision and node.checked and not node.stale:
@@ -120,8 +131,33 @@ class Publisher:
         if not topic.count:
             self.world.graph.unwatch(topic.node, topic)
             self._topics.pop((topic.node, topic.name), None)
+            self._repay(topic.payer)
             self._new.discard(topic)
             self.failing.discard(topic)
+
+    def _pay(self, subscription: Subscription) -> Identity | None:
+        """A topic more is an identity's. Raises BadRequest for one that has too many."""
+        payer, most = subscription.stream.identity, self._limits.topics_per_identity
+        if payer is not None:
+            if self._paid[payer] >= most:
+                raise BadRequest(
+                    f"{payer} was the first to ask for {most} names that somebody still follows,"
+                    " which is the limit of one identity"
+                )
+            self._paid[payer] += 1
+        return payer
+
+    def _repay(self, payer: Identity | None) -> None:
+        if payer is not None:
+            self._paid[payer] -= 1
+            if not self._paid[payer]:
+                del self._paid[payer]
+        # Their answers are forgotten when the world changes; names that come and go while it rests
+        # must not add up.
+        self._left += 1
+        if self._left >= max(_LEFT, len(self._topics)):
+            self._left = 0
+            self.world.graph.collect(-1)
 
     def causes(self, topics: Iterable[Topic | None], after: int, upto: int) -> list[Key]:
         """What has changed within these revisions and concerns the topics. (Many streams refuse

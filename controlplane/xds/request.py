@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 #: Envoy's own names are bounded by its configuration; these bound what a stranger makes us keep.
 MAX_NAMES = 50_000
-MAX_NAME = 4096
+#: Of type URLs and of names: the longest of ours has the names of two objects in it.
+MAX_NAME = 1024
 MAX_ERROR = 4096
 
 

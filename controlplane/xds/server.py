@@ -65,7 +65,8 @@ class DiscoveryServer:
             claims,
         )
         self._debug = DebugServer(self._board, lambda: self._serving)
-        self._server: grpc.aio.Server | None = None
+        #: One for each port, because what strangers may cost is not the same everywhere.
+        self._servers: list[grpc.aio.Server] = []
         self._pushes: asyncio.Task[None] | None = None
         self._serving = False
         #: Bound ports, 0 where there is none (a unix socket has none).
@@ -89,22 +90,28 @@ class DiscoveryServer:
 
     async def _start(self, others: Sequence[grpc.GenericRpcHandler]) -> None:
         options = self._options
-        server = self._server = grpc.aio.server(options=_channel_options(options))
         status = ClientStatusService(self._board, self._door, options)
-        server.add_generic_rpc_handlers((*self._services.handlers(), *status.handlers(), *others))
-        if options.plaintext:
-            with _bound(options.plaintext):
-                self.plaintext_port = server.add_insecure_port(options.plaintext)
-        if options.secure:
-            assert options.credentials is not None
-            with _bound(options.secure):
-                self.secure_port = server.add_secure_port(options.secure, options.credentials)
-        if options.join:
-            assert options.join_credentials is not None
-            with _bound(options.join):
-                self.join_port = server.add_secure_port(options.join, options.join_credentials)
+        handlers = (*self._services.handlers(), *status.handlers(), *others)
+
+        def port(address: str, credentials: grpc.ServerCredentials | None, **more: int) -> int:
+            if not address:
+                return 0
+            server = grpc.aio.server(options=_channel_options(options, more))
+            server.add_generic_rpc_handlers(handlers)
+            self._servers.append(server)
+            with _bound(address):
+                if credentials is None:
+                    bound: int = server.add_insecure_port(address)
+                else:
+                    bound = server.add_secure_port(address, credentials)
+            return bound
+
+        self.plaintext_port = port(options.plaintext, None)
+        self.secure_port = port(options.secure, options.credentials)
+        self.join_port = port(options.join, options.join_credentials, **_newcomers(options))
         self._pushes = asyncio.get_running_loop().create_task(self._publisher.run())
-        await server.start()
+        for server in self._servers:
+            await server.start()
         if options.debug:
             self.debug_port = await self._debug.start(options.debug)
         self._serving = True
@@ -113,8 +120,7 @@ class DiscoveryServer:
         """Ends all streams with UNAVAILABLE; calls that do not end within `grace` are cut."""
         self._serving = False
         self._services.end("this control plane is stopping")
-        if self._server is not None:
-            await self._server.stop(grace)
+        await asyncio.gather(*(server.stop(grace) for server in self._servers))
         if self._pushes is not None:
             self._pushes.cancel()
         await self._debug.stop()
@@ -144,9 +150,9 @@ class DiscoveryServer:
         """How many proxies were sent something of this revision or a newer one."""
         return self._board.told(revision)
 
-    def resources(self, name: str) -> dict[str, list[Encoded]]:
-        """What a proxy was sent, by type."""
-        return self._board.resources(name)
+    def resources(self, name: str, identity: str = "") -> dict[str, list[Encoded]]:
+        """What a proxy was sent, by type; of that identity, if one is given."""
+        return self._board.resources(name, identity)
 
     async def wait(self, revision: int, timeout: float) -> Sequence[Verdict]:
         """Until all proxies have acknowledged `revision` or refused it: see `Board.wait`."""
@@ -165,27 +171,44 @@ def _bound(address: str) -> Iterator[None]:
         ) from None
 
 
-def _channel_options(options: Options) -> list[tuple[str, int]]:
+def _newcomers(options: Options) -> dict[str, int]:
+    """What is another way on the port where anybody may come."""
+    limits = options.limits
+    return {
+        "grpc.max_allowed_incoming_connections": limits.join_connections,
+        "grpc.max_connection_idle_ms": int(limits.join_idle_seconds * 1000),
+        "grpc.max_concurrent_streams": limits.join_streams_per_connection,
+        "grpc.max_receive_message_length": limits.join_request_bytes,
+        # What a stream may send unread, which does not grow with what its client sends.
+        "grpc.http2.lookahead_bytes": limits.join_window_bytes,
+        "grpc.http2.bdp_probe": 0,
+    }
+
+
+def _channel_options(options: Options, more: Mapping[str, int]) -> list[tuple[str, int]]:
     keepalive, limits = options.keepalive, options.limits
-    return [
-        ("grpc.keepalive_time_ms", int(keepalive.interval * 1000)),
-        ("grpc.keepalive_timeout_ms", int(keepalive.timeout * 1000)),
-        ("grpc.keepalive_permit_without_calls", 1),
+    found = {
+        "grpc.keepalive_time_ms": int(keepalive.interval * 1000),
+        "grpc.keepalive_timeout_ms": int(keepalive.timeout * 1000),
+        "grpc.keepalive_permit_without_calls": 1,
         # Clients ping as well; more often than this is abuse.
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-        ("grpc.max_connection_age_ms", int(keepalive.connection_age * 1000)),
-        ("grpc.max_connection_age_grace_ms", int(keepalive.connection_grace * 1000)),
-        ("grpc.max_receive_message_length", limits.request_bytes),
+        "grpc.http2.min_ping_interval_without_data_ms": 5_000,
+        "grpc.max_connection_age_ms": int(keepalive.connection_age * 1000),
+        "grpc.max_connection_age_grace_ms": int(keepalive.connection_grace * 1000),
+        "grpc.max_allowed_incoming_connections": limits.connections,
+        "grpc.server_handshake_timeout_ms": int(limits.handshake_seconds * 1000),
+        "grpc.max_receive_message_length": limits.request_bytes,
         # Ours are as large as the mesh makes them.
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", limits.header_bytes),
-        ("grpc.absolute_max_metadata_size", limits.header_bytes),
-        ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        "grpc.max_send_message_length": -1,
+        "grpc.max_metadata_size": limits.header_bytes,
+        "grpc.absolute_max_metadata_size": limits.header_bytes,
+        "grpc.max_concurrent_streams": limits.streams_per_connection,
         # What nobody can ask for (there is no channelz service) is not kept of each connection.
-        ("grpc.enable_channelz", 0),
-        ("grpc.max_channel_trace_event_memory_per_node", 0),
+        "grpc.enable_channelz": 0,
+        "grpc.max_channel_trace_event_memory_per_node": 0,
         # A connection with TLS holds a buffer of this size for as long as it lives.
-        ("grpc.tsi.max_frame_size", 4096),
+        "grpc.tsi.max_frame_size": 4096,
         # One server must not share the port with another in silence.
-        ("grpc.so_reuseport", 0),
-    ]
+        "grpc.so_reuseport": 0,
+    }
+    return [*{**found, **more}.items()]

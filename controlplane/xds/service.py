@@ -14,6 +14,7 @@ from controlplane.xds import node, request, type_urls
 from controlplane.xds.admission import Full
 from controlplane.xds.identity import Unauthenticated
 from controlplane.xds.node import Impostor
+from controlplane.xds.pace import Pace
 from controlplane.xds.peer import peer
 from controlplane.xds.request import BadRequest
 from controlplane.xds.stream import Stream
@@ -70,6 +71,7 @@ class DiscoveryService:
         self._door = door
         self._limits = limits
         self._connections: set[Connection] = set()
+        self._pace = Pace()
         board.metrics.waiting.set_function(lambda: admission.waiting)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -97,6 +99,8 @@ class DiscoveryService:
             if why := connection.claim():
                 LOG.warning("%s: %r", connection.stream.proxy.id, why)
                 connection.end(why)
+                # Who reads slowly must not stay in the mesh until it has read to the end.
+                self._board.gone(connection.stream)
 
     def _method(self, only: str, *, delta: bool) -> Handler:
         async def serve(_: object, context: Context) -> None:
@@ -159,7 +163,7 @@ class DiscoveryService:
             # The sources have changed while it waited; from here on `recheck` knows it.
             place.release()
             raise Impostor(why)
-        connection = Connection(context, place, claim)
+        connection = Connection(context, place, claim, self._pace)
         stream = connection.stream = Stream(
             proxy, identity, self._publisher, self._board, self._limits, connection.wake,
             delta=delta, only=only,
@@ -167,10 +171,14 @@ class DiscoveryService:
         self._connections.add(connection)
         self._board.connected(stream)
         try:
-            stream.receive(first)
+            await connection.receive(first)
             # Not held for as long as the stream lives: a node is large.
             del first, data
             await connection.serve(parse)
+            await connection.settle()
+        except BadRequest:
+            await connection.settle()
+            raise
         finally:
             self._connections.discard(connection)
             self._board.gone(stream)
@@ -184,11 +192,14 @@ class DiscoveryService:
 class Connection:
     """A stream and the gRPC call that carries it."""
 
-    __slots__ = ("_context", "_ended", "_place", "_task", "_writer", "claim", "stream")
+    __slots__ = ("_context", "_ended", "_pace", "_place", "_task", "_writer", "claim", "stream")
 
     stream: Stream
 
-    def __init__(self, context: Context, place: Place, claim: Callable[[], str]) -> None:
+    def __init__(
+        self, context: Context, place: Place, claim: Callable[[], str], pace: Pace
+    ) -> None:
+        self._pace = pace
         #: Why the proxy may no longer be what it claims; "" if it may.
         self.claim = claim
         self._context = context
@@ -202,18 +213,37 @@ class Connection:
         context, stream = self._context, self.stream
         try:
             while (data := await context.read()) is not grpc.aio.EOF:
-                stream.receive(parse(data))
+                await self.receive(parse(data))
                 if self._place is not None and _settled(stream):
                     self._release()
         except asyncio.CancelledError:
             if not self._ended:
                 raise
+            await self.settle()
             try:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, self._ended)
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001  # as in `_write`
                 LOG.debug("%s: has gone by itself: %s", context.peer(), error)
+
+    async def settle(self) -> None:
+        """Before the call is ended: nothing more is sent, and what is being written is written to
+        its end. gRPC cannot end a call in the middle of a message; it would keep both for ever,
+        and nobody would count it."""
+        self.stream.close()
+        if self._writer is not None:
+            await asyncio.wait({self._writer})
+
+    async def receive(self, request: Request) -> None:
+        """A request, when it is its turn. Raises BadRequest."""
+        pace, who = self._pace, self.stream.identity
+        await pace.turn(who)
+        since = pace.now()
+        try:
+            self.stream.receive(request)
+        finally:
+            pace.spent(who, since)
 
     def wake(self) -> None:
         """Writes what there is to write, unless that is being done."""

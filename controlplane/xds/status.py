@@ -129,11 +129,12 @@ class Board:
             types=tuple(sorted(types, key=lambda one: place.get(one.type_url, len(place)))),
         )
 
-    def resources(self, name: str) -> dict[str, list[Encoded]]:
-        """What the streams of a proxy were sent, by type; empty if it has none."""
+    def resources(self, name: str, identity: str = "") -> dict[str, list[Encoded]]:
+        """What the streams of a proxy were sent, by type; empty if it has none. `identity`: only of
+        that one, because anybody of a namespace may take any name."""
         found: dict[str, list[Encoded]] = {}
         for stream in self.streams:
-            if stream.proxy.id == name:
+            if stream.proxy.id == name and identity in {"", str(stream.identity or "")}:
                 for one in stream.subscriptions.values():
                     found.setdefault(one.type_url, []).extend(held(one))
         return found

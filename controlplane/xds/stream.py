@@ -95,8 +95,9 @@ class Stream:
         if found is None:
             found = self._subscription(request.type_url)
         found.request(request)
-        if request.subscribe:
-            names = sum(len(one.names) for one in self.subscriptions.values())
+        if request.subscribe or request.unsubscribe:
+            # What is asked for again may be no name of the stream: of the wildcard it is told anew.
+            names = sum(max(len(one.names), len(one.forced)) for one in self.subscriptions.values())
             if names > self._limits.names:
                 raise BadRequest(f"{names} names on one stream, more than {self._limits.names}")
         self.kick()

@@ -132,7 +132,8 @@ class Subscription(ABC):
 
     def answer(self, request: Request) -> bool:
         """Notes an ACK or a NACK. False: the nonce is not that of the newest response."""
-        if not request.nonce:
+        if not request.nonce or not self.nonce:
+            # Before the first response a nonce is of an earlier stream, and says nothing.
             return True
         if request.nonce != self.nonce:
             self.stream.board.expired(self)

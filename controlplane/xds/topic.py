@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from controlplane.world.graph import Node
+    from controlplane.xds.identity import Identity
     from controlplane.xds.subscription import Subscription
 
 #: The name of "all that the proxy has".
@@ -17,11 +18,13 @@ EVERYTHING = "*"
 class Topic:
     """Watches a node for all streams that are sent its value."""
 
-    __slots__ = ("count", "error", "followers", "name", "node", "ready", "value")
+    __slots__ = ("count", "error", "followers", "name", "node", "payer", "ready", "value")
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Node, name: str, payer: Identity | None = None) -> None:
         self.node = node
         self.name = name
+        #: Who asked for it first: it counts as one of his, for as long as anybody follows it.
+        self.payer = payer
         #: The value that streams are sent: of the last push, not of a change that is under way.
         self.value: Any = None
         #: Has there ever been a value? Until then nothing is said: "nothing" would mean removal.

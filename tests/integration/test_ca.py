@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ import jwt
 import pytest
 from cryptography import x509
 
+from controlplane import durable
 from controlplane.ca import authority, signing
 from controlplane.ca.audit import Audit
 from controlplane.ca.authenticate import WorkloadAuthenticator
@@ -341,6 +344,31 @@ def test_an_identity_cannot_get_any_number(tmp_path: Path) -> None:
     run(test, tmp_path)
 
 
+def test_many_replicas_start_at_once_and_one_that_asks_all_the_time_uses_up_its_own_share(
+    tmp_path: Path,
+) -> None:
+    async def test(running: Running) -> None:
+        asked = request(key())
+        greedy, private = running.tokens.new_join("default", "reviews"), key()
+        chain = await create(running.join_port, trusting(running), request(private), greedy)
+        codes = []
+        # With each certificate that it gets, so that no two are by the same proof.
+        for _ in range(70):
+            try:
+                own, following = holding(running, private, chain), key()
+                chain = await create(running.mutual_port, own, request(following))
+                private = following
+            except grpc.aio.AioRpcError as error:
+                codes.append(error.code())
+        assert set(codes) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+        assert len(codes) >= 5
+        for _ in range(65):
+            token = running.tokens.new_join("default", "reviews")
+            assert await create(running.join_port, trusting(running), asked, token)
+
+    run(test, tmp_path)
+
+
 def test_a_root_rolls_and_nobody_is_locked_out(tmp_path: Path) -> None:
     async def test(running: Running) -> None:
         private = key()
@@ -373,5 +401,33 @@ def test_without_an_audit_line_there_is_no_certificate(tmp_path: Path) -> None:
             await create(running.join_port, trusting(running), request(key()), token)
         assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
         assert "audit" in (raised.value.details() or "")
+
+    run(test, tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["tokens", "audit log"])
+def test_a_full_disk_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Agents give up when they are refused: this is to be tried again, with the same token."""
+
+    async def test(running: Running) -> None:
+        token = running.tokens.new_join("default", "reviews")
+        asked = request(key())
+
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with monkeypatch.context() as patch:
+            if kind == "tokens":
+                patch.setattr(durable, "write", full)
+            else:
+                patch.setattr(durable, "append", full)
+            found = await refused(running.join_port, trusting(running), asked, token)
+        assert found[0] is grpc.StatusCode.UNAVAILABLE
+        assert "No space left on device" in found[1]
+        assert not (tmp_path / "audit.jsonl").exists()
+        assert await create(running.join_port, trusting(running), asked, token)
+        assert len(audit(tmp_path)) == 1
 
     run(test, tmp_path)

@@ -407,6 +407,43 @@ async def test_a_slow_client_costs_itself_only() -> None:
         assert [str(one.state) for one in await made.wait(world.revision, 20)] == ["SYNCED"] * 2
 
 
+@pytest.mark.parametrize("how", ["says that it is done", "asks for too much", "is told to go"])
+@played
+async def test_a_stream_that_ends_in_the_middle_of_a_message_ends(how: str) -> None:
+    """It is read to its end, then comes the end of the stream. gRPC would wait for ever if the call
+    was ended meanwhile, and the stream would be counted by nobody."""
+    world = World()
+    world.change([resource(E, "a", bytes(3 << 20))])
+    limits = replace(Limits(), names=1, streams=1)
+    async with serving(world, limits=limits) as (made, channel):
+        stream = Stream(channel)
+        await stream.say(E, "a")
+        while not any(one.sent for proxy in made.status() for one in proxy.types):
+            await asyncio.sleep(0.001)
+        if how == "says that it is done":
+            await stream.call.done_writing()
+        elif how == "asks for too much":
+            await stream.say(E, "b", "c")
+        else:
+            made._services.end("this control plane is stopping")
+        assert len((await stream.get()).resources) == 1
+        code, text = await stream.ended()
+        found = {
+            "says that it is done": (grpc.StatusCode.OK, ""),
+            "asks for too much": (
+                grpc.StatusCode.INVALID_ARGUMENT, "3 names on one stream, more than 1"
+            ),
+            "is told to go": (grpc.StatusCode.UNAVAILABLE, "this control plane is stopping"),
+        }  # fmt: skip
+        assert (code, text) == found[how]
+        # Its place is free again.
+        while made.status():
+            await asyncio.sleep(0)
+        again = Stream(channel)
+        await again.say(E, "a")
+        await again.take()
+
+
 @played
 async def test_a_herd_is_served_in_turn_and_wholly() -> None:
     world = World()

@@ -446,7 +446,7 @@ def test_nothing_is_live_before_the_server_has_answered(
 
 
 def test_time_to_live(of_mode: Callable[[str], World]) -> None:
-    """A listener whose TTL is over goes; a heartbeat keeps it."""
+    """A listener whose TTL is over goes (heartbeats: tests/differential/test_xds_ttl.py)."""
     world = of_mode("ads-delta")
     world.start()
     assert _serves(world.port)

@@ -54,6 +54,10 @@ def _no_rules(spec: Any, metadata: Metadata) -> Iterable[Problem]:
 
 
 ROUTE = Kind("test.mesh", ("v1", "v1beta1"), "Route", "routes", ("rt",), RouteSpec, _route_rules)
+#: Another group's, of the same name.
+OTHER_ROUTE = Kind(
+    "other.mesh", ("v1",), "Route", "routes", (), RouteSpec, _no_rules, shares_name=True
+)
 ZONE = Kind("test.mesh", ("v1",), "Zone", "zones", (), ZoneSpec, _no_rules, namespaced=False)
 SECRET = Kind("", ("v1",), "Secret", "secrets", (), SecretSpec, _no_rules, body="", strict=False)
 

@@ -31,6 +31,9 @@ KEYS: Mapping[str, _Check] = {
     "source.trustDomain": check_wildcards,
 }
 
+#: So much of a key that is none is said.
+_SHOWN = 80
+
 #: Keys with a name in brackets: `request.headers[User-Agent]`.
 KEYED = ("request.headers", "request.auth.claims", "experimental.envoy.filters.")
 
@@ -69,4 +72,4 @@ def _wrong_key(key: str) -> str:
             return ""
         return f"must name a part in brackets, like {base}[NAME], is {key!r}"
     known = ", ".join([*KEYS, *(f"{one}[]" for one in KEYED)])
-    return f"there is no {key}; known are {known}"
+    return f"there is no {key if len(key) <= _SHOWN else key[:_SHOWN] + '...'}; known are {known}"

@@ -9,6 +9,7 @@ from envoy.config.core.v3.address_pb2 import Address, BindConfig, SocketAddress
 
 from controlplane.registry import inbound, mesh
 from controlplane.registry.inbound import Inbound
+from controlplane.registry.proxies import Names
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.connection_pool import ConnectionPoolSettings
 from controlplane.resources.common.traffic_policy import TrafficPolicy
@@ -31,13 +32,13 @@ _SOURCE = SocketAddress(address="127.0.0.6", port_value=0)
 def clusters(
     view: View,
     namespace: str,
-    workload: str,
+    called: Names,
     labels: Labels,
     capture: Capture,
     wire: Wire,
 ) -> tuple[Encoded, ...]:
     """One for each port of the workload, `inbound|PORT||`. `wire`: whatever the ports' protocol."""
-    found = inbound.ports(view, namespace, workload, labels, (capture.address,))
+    found = inbound.ports(view, namespace, called, labels, (capture.address,))
     return tuple(
         _cluster(view, one, capture, namespace, replace(wire, protocol=one.protocol, inbound=True))
         for one in found

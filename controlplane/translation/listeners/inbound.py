@@ -24,6 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 
 from controlplane.registry import inbound, mesh, protocols
 from controlplane.registry.inbound import Inbound
+from controlplane.registry.proxies import Names
 from controlplane.registry.workloads import Labels
 from controlplane.resources.common.tls import ServerTLSSettings
 from controlplane.resources.mesh_config.proxy_config import SetCurrentClientCertDetails
@@ -74,15 +75,14 @@ _TCP_ALPN = ["h2", "http/1.1"]
 def listeners(
     view: View,
     namespace: str,
-    workload: str,
+    called: Names,
     labels: Labels,
     capture: Capture,
     given: Settings,
 ) -> tuple[Encoded, ...]:
     """One for everything that iptables brings, or one for each port (mode NONE)."""
     offers = {
-        one.port: one
-        for one in inbound.ports(view, namespace, workload, labels, (capture.address,))
+        one.port: one for one in inbound.ports(view, namespace, called, labels, (capture.address,))
     }
     requests = checks.http_filters(view, namespace, labels)
     connections = authorization.network_filters(view, namespace, labels)

@@ -103,9 +103,16 @@ class Delta:
     def check(self, response: Response) -> str:
         """Why the response breaks the protocol, in Envoy's words; nothing if it does not."""
         seen: set[str] = set()
-        for name, _, _, _ in response.items:
+        for name, version, body, _ in response.items:
             if name in seen:
                 return f"duplicate name {name} found among added/updated resources"
+            if body is None and self._known.get(name) != version:
+                # No heartbeat of what is there, so it should have had a resource.
+                return (
+                    "type URL  embedded in an individual Any does not match the message-wide type"
+                    f" URL {self.type_url}: {name} of version '{version}' has no resource, and"
+                    " that version is not in use"
+                )
             seen.add(name)
         for name in response.removed:
             if name in seen:

@@ -79,3 +79,21 @@ def test_a_mesh_config_that_is_none(
     folders = ["--config", str(tmp_path / "config"), "--state", str(tmp_path / "state")]
     assert app.main([*folders, "--mesh-config", str(file)]) == 1
     assert capsys.readouterr().err.startswith(says.format(file=file))
+
+
+@pytest.mark.parametrize(
+    ("operator", "why"),
+    [
+        ("admin", "'admin' is not spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT"),
+        ("spiffe://cluster.local/ns/a/sa/", "is not spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT"),
+        ("spiffe://other/ns/a/sa/b", "spiffe://other/ns/a/sa/b is of another trust domain than"),
+    ],
+)
+def test_an_operator_that_nobody_can_prove_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], operator: str, why: str
+) -> None:
+    folders = ["--config", str(tmp_path), "--state", str(tmp_path / "state")]
+    assert app.main([*folders, "--operator", operator]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mesh control: --operator: ")
+    assert why in line

@@ -62,3 +62,19 @@ def test_each_line_is_said_once(folder: Path, caplog: pytest.LogCaptureFixture) 
             assert len(caplog.records) == 3
 
     play()
+
+
+def test_a_folder_of_state_has_one_control_plane(folder: Path) -> None:
+    """Two would each take what the other is writing for left over."""
+
+    @played
+    async def play() -> None:
+        settings = Settings(folder / "config", folder / "state")
+        async with Control(settings):
+            with pytest.raises(RuntimeError, match="another control plane uses this folder"):
+                async with Control(settings):
+                    pass
+        async with Control(settings):
+            pass
+
+    play()

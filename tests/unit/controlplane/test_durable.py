@@ -87,3 +87,13 @@ def test_a_line_that_was_cut_off_spoils_none_behind_it(tmp_path: Path) -> None:
     for line in (b'{"c": 3}\n', b'{"d": 4}\n'):
         durable.append(str(path), line, 0o644)
     assert path.read_bytes() == b'{"a": 1}\n{"b"\n{"c": 3}\n{"d": 4}\n'
+
+
+def test_a_folder_is_claimed_once_at_a_time(tmp_path: Path) -> None:
+    first = durable.claim(tmp_path)
+    assert first is not None
+    assert durable.claim(tmp_path) is None
+    os.close(first)
+    second = durable.claim(tmp_path)
+    assert second is not None
+    os.close(second)

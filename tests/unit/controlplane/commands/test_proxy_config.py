@@ -30,10 +30,10 @@ def admin() -> Iterator[StatusPort]:
 @pytest.fixture
 def control(admin: StatusPort) -> Iterator[StatusPort]:
     proxies = [
-        {"proxy": "one.default", "admin": ""},
-        {"proxy": "one.default", "admin": admin.address},
-        {"proxy": "two.shop", "admin": ""},
-        {"proxy": "far.default", "admin": "10.0.0.1:15000"},
+        {"proxy": "one.default", "identity": "", "admin": ""},
+        {"proxy": "one.default", "identity": "", "admin": admin.address},
+        {"proxy": "two.shop", "identity": "", "admin": ""},
+        {"proxy": "far.default", "identity": "", "admin": "10.0.0.1:15000"},
     ]
     with StatusPort({"/api/v1/proxies": {"proxies": proxies}}) as made:
         yield made

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from controlplane.commands import status
+from controlplane.commands import client, status
+from controlplane.commands.common import CommandError
 from tests.support.dumps import FQDN, dump
 from tests.support.status_port import StatusPort
 
@@ -101,7 +102,7 @@ def test_one(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
     port.answers["/api/v1/proxies"]["proxies"] = PROXIES[:1]
     code, out, _ = said(capsys, "--control", port.url, "one")
     assert code == 0
-    assert port.asked[-1] == "/api/v1/proxies?name=one.default"
+    assert port.asked[-1] == "/api/v1/proxies?name=one.default&identity=spiffe%3A%2F%2Fx"
     assert "Identity: spiffe://x\n" in out
     assert "RDS ERROR: 9080: no; such\n  refuses 9080 (version v1)" in out
     assert "\nCDS:\n  a\n" in out
@@ -153,3 +154,26 @@ def test_values(port: StatusPort, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(out)
     assert (found["proxies"], found["control"]) == ([], CONTROL)
     assert len(found["refused"]) == 1
+
+
+def test_two_identities_of_one_name_are_told_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Anybody of a namespace may call itself as it likes; what is shown is of one of them."""
+    mine, thief = (
+        f"spiffe://cluster.local/ns/default/sa/{account}" for account in ("one", "thief")
+    )
+    proxies = [
+        proxy("one") | {"identity": thief, "admin": "127.0.0.1:6"},
+        proxy("one") | {"identity": mine},
+    ]
+    answer = {"control": CONTROL, "proxies": proxies, "resources": {}}
+    with StatusPort({"/api/v1/proxies": answer}) as port:
+        code, _, why = said(capsys, "one", "--control", port.url)
+        assert code == 1
+        assert why == f"{mine} and {thief} are one: say one@one or one@thief\n"
+        for name in ("one@one", "one.default@one"):
+            found = status.find(client.Control(port.url), name, None)
+            assert (found["identity"], found["admin"]) == (mine, "127.0.0.1:1")
+        with pytest.raises(CommandError, match="one is not connected"):
+            status.find(client.Control(port.url), "one@two", None)

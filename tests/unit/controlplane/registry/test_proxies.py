@@ -32,5 +32,7 @@ spec: {address: 10.0.0.9, serviceAccount: intern, labels: {app: intern}}
 def test_a_workload_that_registers_the_name_of_a_pod_moves_none_of_its_ports() -> None:
     for text in (MESH, MESH + NAMESAKE):
         view = meshes.world(text).view()
-        (offer,) = proxies.offers(view, "shop", "reviews-1", (("app", "reviews"),), ("10.0.0.1",))
+        (offer,) = proxies.offers(
+            view, "shop", ("reviews-1",), (("app", "reviews"),), ("10.0.0.1",)
+        )
         assert (offer.port.number, offer.target) == (80, 8080)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from controlplane import durable
+from controlplane.ca.names import is_name
 from controlplane.resources.common.probe import ReadinessProbe, TCPHealthCheckConfig
+from controlplane.resources.workload_entry import naming
 from controlplane.resources.workload_entry.schema import WorkloadEntry
 from controlplane.resources.workload_group.schema import ObjectMeta, WorkloadGroup
 from controlplane.sources.registered import Registered
@@ -38,6 +42,10 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 async def names(source: Registered) -> list[str]:
     return [one.name for one in (await source.list()).resources]
+
+
+async def addresses(source: Registered) -> dict[str, str]:
+    return {one.name: one.spec.address for one in (await source.list()).resources}
 
 
 def test_an_entry_is_what_was_proved_and_said() -> None:
@@ -96,38 +104,115 @@ def test_a_reconnect_costs_nothing_and_an_end_takes_it_out() -> None:
 
 
 def test_nobody_takes_the_name_of_another() -> None:
+    """Who comes first has the plain name; whoever comes later is beside it, with an address and an
+    account of its own, and neither speaks for the other."""
+
     async def test() -> None:
-        source = Registered()
-        source.came(PROXY)
-        source.ready(REVIEWS, "reviews-v1")
+        source = Registered(grace=0.0)
         thief = replace(AT_ONCE, service_account="intern", addresses=("127.64.0.9",))
         source.came(thief)
+        source.came(PROXY)
+        assert await addresses(source) == {"reviews-v1": "127.64.0.9"}
+        source.ready(REVIEWS, "reviews-v1")
+        beside = naming.apart("reviews-v1", "reviews")
+        both = {"reviews-v1": "127.64.0.9", beside: "127.64.0.1"}
+        assert await addresses(source) == both
+        source.leaving(INTERN, "reviews-v1")
+        assert await addresses(source) == {beside: "127.64.0.1"}
+        source.ready(INTERN, "reviews-v1")
+        source.leaving(REVIEWS, "reviews-v1")
+        assert await addresses(source) == {"reviews-v1": "127.64.0.9"}
+        source.ready(REVIEWS, "reviews-v1")
+        # The first goes: the other stays where it is.
         source.left(thief)
-        for said in (source.ready, source.leaving):
-            with pytest.raises(PermissionError, match="is not the identity of default/reviews-v1"):
-                said(INTERN, "reviews-v1")
-        (entry,) = (await source.list()).resources
-        assert entry.spec.address == "127.64.0.1"
+        while "reviews-v1" in await addresses(source):
+            await asyncio.sleep(0)
+        source.came(PROXY)
+        source.left(PROXY)
+        source.ready(REVIEWS, "reviews-v1")
+        assert await addresses(source) == {beside: "127.64.0.1"}
+        source.left(PROXY)
+        while await addresses(source):
+            await asyncio.sleep(0)
 
     run(test())
 
 
+def test_a_name_beside_cannot_be_chosen() -> None:
+    async def test() -> None:
+        source = Registered()
+        taken = naming.apart("reviews-v1", "reviews")
+        for name in ("reviews-v1", taken, f"{taken}.default"):
+            source.came(
+                replace(AT_ONCE, id=name, service_account="intern", addresses=("127.64.0.9",))
+            )
+        source.came(AT_ONCE)
+        assert (await addresses(source))[taken] == "127.64.0.1"
+
+    run(test())
+
+
+@pytest.mark.parametrize("name", ["a", "a" * 253, "a" * 236 + "-b"])
+def test_names_beside_are_names(name: str) -> None:
+    found = naming.apart(name, "reviews")
+    assert is_name(found)
+    assert found != naming.apart(name, "intern")
+    assert found != naming.apart(name + "b", "reviews")
+    assert naming.plain(found) != found
+
+
 def test_a_restart_takes_nobody_out(tmp_path: Path) -> None:
+    thief = replace(AT_ONCE, service_account="intern")
+
     async def before() -> None:
         source = Registered(tmp_path / "registered.json")
         await source.list()
         source.came(AT_ONCE)
+        source.came(thief)
+        await source.close()
 
     async def after() -> None:
         source = Registered(tmp_path / "registered.json")
-        assert await names(source) == ["reviews-v1"]
-        with pytest.raises(PermissionError):
-            source.leaving(INTERN, "reviews-v1")
+        assert await names(source) == ["reviews-v1", naming.apart("reviews-v1", "intern")]
+        source.leaving(Identity("cluster.local", "default", "ratings"), "reviews-v1")
         source.came(PROXY)
-        assert await names(source) == ["reviews-v1"]
+        source.came(thief)
+        assert await names(source) == ["reviews-v1", naming.apart("reviews-v1", "intern")]
 
     run(before())
     run(after())
+
+
+def test_many_at_once_are_written_together_and_before_they_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "registered.json"
+    writes: list[int] = []
+    real = durable.write
+
+    def write(where: str, data: bytes, mode: int) -> None:
+        real(where, data, mode)
+        writes.append(len(json.loads(data)))
+
+    monkeypatch.setattr(durable, "write", write)
+
+    async def test() -> None:
+        source = Registered(path)
+        version = (await source.list()).version
+        for number in range(300):
+            source.came(replace(AT_ONCE, id=f"reviews-{number}.default"))
+        found: set[str] = set()
+        async for change in source.watch(version):
+            kept = {name for _, name, _, _ in json.loads(path.read_bytes())}
+            found |= {one.name for one in change.updated}
+            assert found <= kept
+            if len(found) == 300:
+                break
+        await source.close()
+        assert writes[-1] == 300
+        assert len(writes) < 10
+
+    run(test())
 
 
 def test_a_file_that_is_none_of_ours(tmp_path: Path) -> None:
@@ -262,8 +347,10 @@ def test_the_unhealthy_are_no_entries_until_they_are_well_again() -> None:
         assert source.why_unhealthy(PROXY) == "its agent does not say why"
         source.leaving(REVIEWS, "reviews-v1")
         assert source.why_unhealthy(PROXY) == ""
-        with pytest.raises(PermissionError, match="is not the identity of"):
-            source.unhealthy(INTERN, "reviews-v1", "so they say")
+        # Of another's workload of that name it says nothing.
+        source.ready(REVIEWS, "reviews-v1")
+        source.unhealthy(INTERN, "reviews-v1", "")
+        assert (await names(source), source.why_unhealthy(PROXY)) == (["reviews-v1"], "")
 
     run(test())
 
@@ -319,8 +406,8 @@ def test_a_name_is_taken_while_a_sidecar_of_it_is_connected() -> None:
         assert not source.connected(REVIEWS, "reviews-v1")
         source.came(PROXY)
         assert source.connected(REVIEWS, "reviews-v1")
-        with pytest.raises(PermissionError):
-            source.connected(INTERN, "reviews-v1")
+        # Of another account it is another workload.
+        assert not source.connected(INTERN, "reviews-v1")
         source.left(PROXY)
         assert not source.connected(REVIEWS, "reviews-v1")
 

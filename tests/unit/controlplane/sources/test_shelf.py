@@ -77,6 +77,14 @@ def test_a_bad_resource_keeps_its_last_good_state_and_blocks_none(shown: Shown) 
     assert shown.refused() == []
 
 
+def test_what_is_refused_holds_nothing_of_its_file(shown: Shown) -> None:
+    """A traceback would hold every document, as long as one of them is refused."""
+    shown.write("a.yaml", route("good"), route("bad", namespace="NO"))
+    (one,) = shown.shelf.refused()
+    assert one.__traceback__ is None
+    assert one.__context__ is None
+
+
 def test_what_is_odd_is_taken_with_a_warning(shown: Shown) -> None:
     assert names(shown.write("a.yaml", route("one", "old"))) == (["one"], [])
     (warned,) = shown.shelf.warnings()

@@ -78,6 +78,21 @@ def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "more than 2 files; c.yaml and others are not read" in str(found.unreadable[""])
 
 
+def test_links_that_make_many_folders_of_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight folders with links to each other are 100,000 by their paths."""
+    monkeypatch.setattr(tree, "MOST_FOLDERS", 100)
+    for name in "abcdefgh":
+        touch(tmp_path / name / "it.yaml")
+        for other in "abcdefgh":
+            if other != name:
+                (tmp_path / name / other).symlink_to(f"../{other}")
+    found = tree.walk(str(tmp_path))
+    assert len(found.directories) == 100
+    assert "more than 100 folders" in str(found.unreadable[""])
+
+
 def test_a_file_that_has_changed_has_another_signature(tmp_path: Path) -> None:
     touch(tmp_path / "a.yaml")
     before = tree.look(str(tmp_path), "a.yaml")

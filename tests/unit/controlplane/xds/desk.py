@@ -14,6 +14,7 @@ from controlplane.resources.resource import Resource
 from controlplane.world.proxy import Proxy
 from controlplane.world.world import World
 from controlplane.xds import request
+from controlplane.xds.identity import Identity
 from controlplane.xds.metrics import Metrics
 from controlplane.xds.options import Limits, Options
 from controlplane.xds.push import Publisher
@@ -61,19 +62,28 @@ class Desk:
         remove(self.world, type_url, *names)
         await self.publisher.round()
 
-    def client(self, *, delta: bool = True, proxy: Proxy | None = None, only: str = "") -> Client:
-        return Client(self, delta=delta, proxy=proxy or sidecar(), only=only)
+    def client(
+        self,
+        *,
+        delta: bool = True,
+        proxy: Proxy | None = None,
+        only: str = "",
+        identity: Identity | None = None,
+    ) -> Client:
+        return Client(self, delta=delta, proxy=proxy or sidecar(), only=only, identity=identity)
 
 
 class Client:
     """Plays one client. `get` gives what the server would send now."""
 
-    def __init__(self, desk: Desk, *, delta: bool, proxy: Proxy, only: str) -> None:
+    def __init__(
+        self, desk: Desk, *, delta: bool, proxy: Proxy, only: str, identity: Identity | None
+    ) -> None:
         self.desk = desk
         self.delta = delta
         self.woken = 0
         self.stream = Stream(
-            proxy, None, desk.publisher, desk.board, desk.options.limits, self._wake,
+            proxy, identity, desk.publisher, desk.board, desk.options.limits, self._wake,
             delta=delta, only=only,
         )  # fmt: skip
         desk.board.connected(self.stream)

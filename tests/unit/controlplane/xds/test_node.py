@@ -127,8 +127,24 @@ def test_on_a_trusted_port_claims_count() -> None:
         (node(LABELS="app"), "LABELS must be"),
         (node(LABELS={"app": 1}), "LABELS must be"),
         (node(FILL="x" * LIMIT), "more than 10000"),
+        (node(NAMESPACE=None), "NAMESPACE must be a string"),
+        (node(WEIGHT=float("inf")), "node.metadata cannot be read: .*Infinity"),
+        (node(WEIGHT=[{"a": float("nan")}]), "node.metadata cannot be read: .*NaN"),
     ],
-    ids=["id", "type", "address", "addresses", "zone", "list", "labels", "label", "large"],
+    ids=[
+        "id",
+        "type",
+        "address",
+        "addresses",
+        "zone",
+        "list",
+        "labels",
+        "label",
+        "large",
+        "null",
+        "infinity",
+        "no number",
+    ],
 )
 def test_a_node_that_cannot_be_understood_is_refused(made: base_pb2.Node, reason: str) -> None:
     with pytest.raises(BadRequest, match=reason):

@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from controlplane.xds import push
-from controlplane.xds.options import Debounce
+from controlplane.xds.identity import Identity
+from controlplane.xds.options import Debounce, Limits
 from controlplane.xds.push import Publisher
+from controlplane.xds.request import BadRequest
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import ROUTE as R
@@ -174,7 +178,7 @@ async def test_a_newcomer_does_not_wait_for_quiet() -> None:
     clock.time += 0.05
     publisher.changed()
     assert publisher.due() == clock.time + 0.1
-    client = Client(desk, delta=True, proxy=sidecar(), only="")
+    client = desk.client()
     publisher.join(_Subscriber(client), "a")  # type: ignore[arg-type]
     assert publisher.due() == round_at + 0.1
 
@@ -213,6 +217,44 @@ async def test_answers_that_nobody_follows_are_forgotten() -> None:
     for _ in range(2 * push.COLLECT_EVERY + 2):
         await desk.put(C, "c")
     assert len(desk.world.graph) < held
+
+
+@played
+async def test_names_that_come_and_go_while_the_world_rests_are_forgotten() -> None:
+    """Whoever belongs to the mesh may ask for any names, again and again."""
+    desk = Desk()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(push, "_LEFT", 50)
+        client = desk.client()
+        await client.say(E, subscribe=["kept"])
+        held = len(desk.world.graph)
+        for turn in range(20):
+            more = [f"{turn}-{number}" for number in range(20)]
+            await client.say(E, subscribe=more)
+            await client.say(E, unsubscribe=more)
+        assert len(desk.world.graph) <= held + 2 * 3 * 50
+        assert desk.publisher.topics == 1
+
+
+@played
+async def test_names_that_nobody_else_follows_are_bounded_for_an_identity() -> None:
+    desk = Desk(limits=replace(Limits(), topics_per_identity=3))
+    mine, another = Identity("d", "default", "app"), Identity("d", "default", "other")
+    first, second = desk.client(identity=mine), desk.client(identity=mine)
+    others = desk.client(identity=another)
+    await first.say(E, subscribe=["a", "b"])
+    # What is followed already costs nothing, whoever follows it.
+    await second.say(E, subscribe=["a", "b", "c"])
+    await others.say(E, subscribe=["a", "b", "c", "d"])
+    with pytest.raises(BadRequest, match=r"sa/app was the first to ask for 3 names"):
+        await second.say(E, subscribe=["e"])
+    first.stream.close()
+    second.stream.close()
+    # The other one follows them still.
+    with pytest.raises(BadRequest, match="which is the limit of one identity"):
+        await desk.client(identity=mine).say(E, subscribe=["e"])
+    others.stream.close()
+    await desk.client(identity=mine).say(E, subscribe=["e", "f", "g"])
 
 
 class Clock:

@@ -204,3 +204,19 @@ async def test_one_response_of_a_type_is_under_way_and_newer_state_coalesces() -
     await client.ack(first)
     assert bodies(await client.take(C)) == [b"\x0a\x01y", TWO]
     assert client.get() is None
+
+
+@played
+async def test_a_nonce_of_an_earlier_stream_is_none() -> None:
+    """What a client says first is answered, whatever it thinks that it answers."""
+    desk = Desk()
+    await desk.put(C, "a")
+    client = desk.client(delta=False)
+    await client.say(C, nonce="7", version="old")
+    response = client.get()
+    assert len(response.resources) == 1
+    # From here on a nonce that is not the newest says nothing.
+    await client.say(C, nonce="7", names=["b"])
+    assert client.get() is None
+    await client.ack(response)
+    assert client.stream.clean

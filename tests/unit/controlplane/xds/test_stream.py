@@ -314,3 +314,17 @@ def test_health_is_no_subscription(delta: bool) -> None:
         assert heard.health_of == [(name, None), (name, "status code was 500")]
 
     asyncio.run(test())
+
+
+@played
+async def test_names_that_are_left_are_bounded_while_the_client_answers_nothing() -> None:
+    """Under a wildcard each is told whether it is still there: that is kept until then."""
+    desk = Desk(limits=replace(Limits(), names=10))
+    await desk.put(C, "a")
+    client = desk.client()
+    await client.say(C)
+    assert client.get() is not None
+    for turn in range(2):
+        await client.say(C, unsubscribe=[f"{turn}-{number}" for number in range(5)])
+    with pytest.raises(BadRequest, match="11 names on one stream"):
+        await client.say(C, unsubscribe=["one more"])

@@ -125,6 +125,22 @@ def test_names_that_are_there_twice(
     assert bool(problem) == bool(says)
 
 
+def test_a_heartbeat_is_of_what_is_in_use() -> None:
+    state = Delta(api.CLUSTER, True)
+    state.answer(response(state, "n1", ("a", "1")), "")
+
+    def beat(name: str, version: str) -> str:
+        one = {"name": name, "version": version, "ttl": 5.0, "heartbeat": True}
+        document = {"type_url": api.CLUSTER, "nonce": "n", "resources": [one]}
+        return state.check(state.decode(json.dumps(document).encode(), False))
+
+    assert beat("a", "1") == ""
+    assert "a of version '2' has no resource" in beat("a", "2")
+    assert "b of version '1' has no resource" in beat("b", "1")
+    state.forget("a")
+    assert "that version is not in use" in beat("a", "1")
+
+
 def test_what_nobody_wants_any_more_is_answered() -> None:
     state = Delta(api.ENDPOINT, False)
     state.want(["a"])

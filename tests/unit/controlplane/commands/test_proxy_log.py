@@ -20,7 +20,7 @@ def admin() -> Iterator[StatusPort]:
 
 @pytest.fixture
 def control(admin: StatusPort) -> Iterator[StatusPort]:
-    proxies = [{"proxy": "one.default", "admin": admin.address}]
+    proxies = [{"proxy": "one.default", "identity": "x", "admin": admin.address}]
     with StatusPort({"/api/v1/proxies": {"proxies": proxies}}) as made:
         yield made
 

@@ -37,8 +37,8 @@ def test_each(
         StatusPort({"/config_dump": dump(second)}) as b,
     ):
         proxies = [
-            {"proxy": "a.default", "admin": a.address},
-            {"proxy": "b.default", "admin": b.address},
+            {"proxy": "a.default", "identity": "a", "admin": a.address},
+            {"proxy": "b.default", "identity": "b", "admin": b.address},
         ]
         with StatusPort({"/api/v1/proxies": {"proxies": proxies}}) as control:
             words = ["rootca-compare", "a", "b", "--control", control.url]

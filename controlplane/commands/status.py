@@ -193,13 +193,14 @@ def find(control: client.Control, name: str, namespace: str | None) -> Any:
     found = [
         one
         for one in proxies
-        if one["proxy"] in sought and (not account or one["identity"].endswith(f"/sa/{account}"))
+        if one["proxy"] in sought
+        and (not account or one.get("identity", "").endswith(f"/sa/{account}"))
     ]
     if not found:
         known = ", ".join(sorted({one["proxy"] for one in proxies})[:20]) or "none"
         text = f"{name} is not connected to {control.url}; connected are: {known}"
         raise CommandError(one_line(text))
-    identities = sorted({one["identity"] for one in found})
+    identities = sorted({one.get("identity", "") for one in found})
     if len(identities) > 1:
         # Anybody of a namespace may call itself so.
         accounts = " or ".join(f"{name}@{one.rpartition('/sa/')[2]}" for one in identities)

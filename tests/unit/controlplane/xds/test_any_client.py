@@ -40,6 +40,8 @@ class Rude:
         self.every = False
         self.first = True
         self.named = False
+        #: What it refuses it does not take, and is not sent again before it changes.
+        self.refused = False
         self.came: list[Any] = []
         self.client: Client = desk.client(delta=delta)
 
@@ -99,6 +101,7 @@ class Rude:
         response = self.came[-1 - back]
         if good and back == 0:
             self._believe(response)
+        self.refused = self.refused or not good
         error = None if good else "no: 'a' and others"
         more = {} if self.delta else {"names": self._list()}
         await self.client.say(self.url, nonce=response.nonce, error=error, **more)
@@ -187,7 +190,7 @@ async def _play(url: str, delta: bool, steps: list[tuple[str, Any, Any]]) -> Non
     # Of what nobody has there is nothing.
     view = desk.world.view()
     there = view.resource(url, "", "d") is not None
-    if url == C or delta:
+    if (url == C or delta) and not rude.refused:
         assert ("d" in rude.held) == (there and rude.wants("d"))
     rude.client.stream.close()
     assert desk.publisher.topics == 0

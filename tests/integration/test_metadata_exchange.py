@@ -102,6 +102,19 @@ class Site:
         return TcpServer(work, tls=self.credential.server_context(alpn=alpn))
 
 
+def opened(proxy: Proxy) -> str:
+    """Istio's metric of connections, which comes a moment after the connection."""
+    found = ""
+
+    def there() -> bool:
+        nonlocal found
+        _, found = proxy.admin("GET", "/stats/prometheus?filter=tcp_connections_opened")
+        return bool(found)
+
+    wait_for(there, "istio_tcp_connections_opened_total")
+    return found
+
+
 @pytest.fixture
 def site(start: StartMesh, tmp_path: Path) -> Site:
     """Not started yet."""
@@ -120,7 +133,7 @@ def test_a_client_introduces_itself_byte_by_byte(site: Site) -> None:
             assert read_exactly(conn, 5) == b"hello"
         proxy.wait_stat("metadata_exchange.alpn_protocol_found", 1)
         assert proxy.stat("metadata_exchange.metadata_added") == 1
-        _, metrics = proxy.admin("GET", "/stats/prometheus?filter=tcp_connections_opened")
+        metrics = opened(proxy)
         assert 'source_workload="client-v1"' in metrics
         assert 'source_workload_namespace="shop"' in metrics
 
@@ -202,8 +215,7 @@ def test_a_host_introduces_itself_before_what_it_says(site: Site) -> None:
             assert read_exactly(conn, 5) == b"hello"
         assert "x-envoy-peer-metadata" in heard[0]
         proxy.wait_stat("metadata_exchange.metadata_added", 1)
-        _, metrics = proxy.admin("GET", "/stats/prometheus?filter=tcp_connections_opened")
-        assert 'destination_workload="host-v1"' in metrics
+        assert 'destination_workload="host-v1"' in opened(proxy)
 
 
 def test_requests_wait_for_introductions(site: Site) -> None:

@@ -119,9 +119,9 @@ def bench(
     kinds = [ENVOY]
     for item in request.session.items:
         params = getattr(getattr(item, "callspec", None), "params", {})
-        if "group" in params:
-            cases = wanted.setdefault(params["group"].name, [])
-            asked = [params["case"]] if "case" in params else params["group"].cases
+        if isinstance(group := params.get("group"), Group):
+            cases = wanted.setdefault(group.name, [])
+            asked = [params["case"]] if "case" in params else group.cases
             cases += [case for case in asked if case not in cases]
             if "ours" in item.name and OURS not in kinds:
                 kinds.append(OURS)

@@ -234,6 +234,25 @@ def test_what_the_server_takes_away(mode: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["ads-sotw", "ads-delta"])
+def test_a_connection_of_before_keeps_its_filter(mode: str, tmp_path: Path) -> None:
+    """A listener whose new version discovers nothing: what drains was promised another one."""
+
+    def left(run: Run) -> None:
+        run.listeners(discovered(run.source()))
+        run.server.set(api.EXTENSION, extension("one"))
+        with run.serving():
+            run.until("before", (200, ["one"]))
+            with Connection(run.port) as conn:
+                assert conn.request(_GET).status == 200
+                run.listeners()
+                run.until("behind", (200, []))
+                answer = conn.request(_GET)
+                run.seen["on the old connection"] = answer.status, answer.all("x-by-name")
+
+    _both(mode, tmp_path, left)
+
+
+@pytest.mark.parametrize("mode", ["ads-sotw", "ads-delta"])
 def test_waiting(mode: str, tmp_path: Path) -> None:
     """A listener waits for it, unless it has a default and says so, and no longer than it says."""
 

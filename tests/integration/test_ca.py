@@ -298,7 +298,7 @@ def test_who_slept_for_weeks_needs_a_new_token(
     ("where", "token", "status", "message"),
     [
         ("join_port", "", grpc.StatusCode.UNAUTHENTICATED, "a client certificate or a token"),
-        ("join_port", "wrong", grpc.StatusCode.UNAUTHENTICATED, "not valid"),
+        ("join_port", "wrong", grpc.StatusCode.UNAUTHENTICATED, "this is no token"),
         ("join_port", "fmjoin_x", grpc.StatusCode.UNAUTHENTICATED, "unknown"),
         ("plain_port", "good", grpc.StatusCode.UNAUTHENTICATED, "over TLS only"),
         ("mutual_port", "good", grpc.StatusCode.UNAVAILABLE, ""),

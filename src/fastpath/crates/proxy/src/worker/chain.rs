@@ -242,7 +242,13 @@ impl HttpRuntime {
 
     /// Filters that are discovered become what has come of them.
     pub fn follow_extensions(&self, around: Surroundings<'_>) {
-        if self.hcm.discovered().next().is_none() {
+        let mut discovered = self.hcm.discovered().peekable();
+        if discovered.peek().is_none() {
+            return;
+        }
+        // What a chain that drains has may be asked for by nobody any more: it keeps all of it.
+        if self.draining.get() && discovered.any(|(name, _)| !around.extensions.contains_key(name))
+        {
             return;
         }
         let (filters, router) = Configured::all(&self.hcm, around, &self.filters.borrow());

@@ -131,6 +131,7 @@ def virtual_host(view: View, service: Service, port: Port, client: Client) -> by
     return packed(built)
 
 
+@query
 def _foreign(view: View, host: str, port: int, client: Client) -> bytes:
     """A host that a VirtualService names and no service has."""
     built = VirtualHost(
@@ -189,9 +190,15 @@ def _foreign_hosts(
             if (port == _HTTP_PORT or key in beside)
             and host not in served
             and not (host.startswith("*") and any(names.covers(host, one) for one in served))
-            and translate.routes(view, key, port, client)
+            and _has_routes(view, key, port, client)
         )
     )
+
+
+@query
+def _has_routes(view: View, key: Key, port: int, client: Client) -> bool:
+    """Asked of each by itself, so that one that changes costs one."""
+    return bool(translate.routes(view, key, port, client))
 
 
 def _routable(port: Port) -> bool:

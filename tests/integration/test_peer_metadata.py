@@ -16,6 +16,7 @@ from tests.support.client import Connection
 from tests.support.http1 import Message
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
+from tests.support.tcp import wait_for
 from tests.support.upstream import Received, Reply, Upstream
 
 ID, METADATA = "x-envoy-peer-metadata-id", "x-envoy-peer-metadata"
@@ -88,6 +89,10 @@ class Site:
             answer = client.request(f"GET / HTTP/1.1\r\nhost: up\r\n{lines}\r\n".encode())
         return self._upstream.wait_requests(1)[-1], answer
 
+    def wait_metric(self, label: str) -> None:
+        """A request is counted a moment after its answer has left."""
+        wait_for(lambda: label in self.metrics(), label)
+
     def metrics(self) -> str:
         _, text = self.proxy.admin("GET", "/stats/prometheus?filter=istio_requests_total")
         return text
@@ -126,8 +131,8 @@ def test_a_client_tells_hosts_and_learns_who_answers(site: Site) -> None:
         "LABELS": {"app": "a", "version": "v1", "role": "till"},
     }
     assert (answer.get(ID), answer.get(METADATA)) == (None, None)
-    assert 'destination_workload="b-v1"' in site.metrics()
-    assert 'destination_app="b"' in site.metrics()
+    site.wait_metric('destination_workload="b-v1"')
+    site.wait_metric('destination_app="b"')
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_a_server_learns_who_asks_and_tells_who_has_told(site: Site) -> None:
     assert (got.get(ID), got.get(METADATA)) == (None, None)
     assert answer.get(ID) == NODE["id"]
     assert decoded(answer.get(METADATA))["WORKLOAD_NAME"] == "a-v1"
-    assert 'source_workload="b-v1"' in site.metrics()
+    site.wait_metric('source_workload="b-v1"')
     # Half of it is answered by half of it, nothing by nothing.
     _, answer = ask({ID: "sidecar~b"})
     assert (answer.get(ID), answer.get(METADATA)) == (NODE["id"], None)
@@ -161,7 +166,7 @@ def test_what_nobody_understands_is_not_passed_on(site: Site) -> None:
     ask = site("INBOUND", downstream_discovery=[HEADERS])
     got, _ = ask({METADATA: "no base64!"})
     assert got.get(METADATA) is None
-    assert 'source_workload="unknown"' in site.metrics()
+    site.wait_metric('source_workload="unknown"')
 
 
 def test_baggage(site: Site) -> None:
@@ -172,11 +177,11 @@ def test_baggage(site: Site) -> None:
         upstream_propagation=[BAGGAGE],
     )
     got, answer = ask({"baggage": "k8s.deployment.name=c-v1,service.name=c,user=alice"})
-    assert 'source_workload="c-v1"' in site.metrics()
+    site.wait_metric('source_workload="c-v1"')
     told = "k8s.pod.name=a-v1,app.name=a,app.version=v1,k8s.namespace.name=shop"
     told += ",k8s.cluster.name=east"
     assert (got.get("baggage"), answer.get("baggage")) == (told, told)
     # Headers go before it.
     ask({**OF_PEER, "baggage": "k8s.deployment.name=d-v1"})
-    assert 'source_workload="b-v1"' in site.metrics()
+    site.wait_metric('source_workload="b-v1"')
     assert 'source_workload="d-v1"' not in site.metrics()

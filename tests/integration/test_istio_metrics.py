@@ -123,13 +123,13 @@ def test_both_sides_report_a_request(mesh: Mesh, page: Workload) -> None:
         "grpc_response_status": "",
         "response_flags": "-",
     }
-    source = one(page, "istio_requests_total", response_code="200")
+    source = reported(page)
     assert {name: source[name] for name in expected} == expected
     assert source["reporter"] == "source"
     assert source["connection_security_policy"] == "unknown"
     # The client's sidecar is told the labels of whom it has called, too.
     assert (source["destination_app"], source["destination_version"]) == ("reviews", "v1")
-    server = one(mesh.workloads["reviews-v1"], "istio_requests_total", response_code="200")
+    server = reported(mesh.workloads["reviews-v1"])
     assert {name: server[name] for name in expected} == expected
     assert server["reporter"] == "destination"
     assert server["connection_security_policy"] == "mutual_tls"
@@ -194,7 +194,7 @@ def test_requests_are_known_as_such_where_the_protocol_is_found_out(
 ) -> None:
     until(lambda: page.get("guess:9070")[0] == 200, "guess does not answer", mesh.log)
     guess = mesh.workloads["guess-v1"]
-    found = one(guess, "istio_requests_total", response_code="200")
+    found = reported(guess)
     assert found["source_workload"] == "productpage-v1"
     assert found["connection_security_policy"] == "mutual_tls"
     assert not [name for name, _, _ in series(guess) if name.startswith("istio_tcp_")]
@@ -248,6 +248,14 @@ def one(workload: Workload, metric: str, **labels: str) -> dict[str, str]:
     found = [of for name, of, _ in series(workload) if name == metric and wanted <= of.items()]
     assert len(found) == 1, found
     return found[0]
+
+
+def reported(workload: Workload) -> dict[str, str]:
+    """The labels of its requests that were answered well. One is counted after its answer."""
+    found: dict[str, str] = until(
+        lambda: one(workload, "istio_requests_total", response_code="200"), "no request is counted"
+    )
+    return found
 
 
 def counted(workload: Workload, metric: str) -> float:

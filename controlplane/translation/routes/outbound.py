@@ -56,8 +56,9 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
         names_there = frozenset(service.host for service, one in served if one.number == number)
         for host in _foreign_hosts(view, client, number, names_there):
             free = taken.free(_with_port([host], number, port is None), host)
-            if free:
-                foreign.append(_with_domains(_foreign(view, host, number, client), free))
+            built = _foreign(view, host, number, client)
+            if free and built is not None:
+                foreign.append(_with_domains(built, free))
     hosts = []
     for service, one in served:
         wanted = domains(view, service, one.number, client.namespace, port is None)
@@ -132,8 +133,8 @@ def virtual_host(view: View, service: Service, port: Port, client: Client) -> by
 
 
 @query
-def _foreign(view: View, host: str, port: int, client: Client) -> bytes:
-    """A host that a VirtualService names and no service has."""
+def _foreign(view: View, host: str, port: int, client: Client) -> bytes | None:
+    """A host that a VirtualService names and no service has; None if it has no routes there."""
     built = VirtualHost(
         name=f"{host}:{port}",
         include_request_attempt_count=attempts_counted(view, client.settings),
@@ -141,7 +142,7 @@ def _foreign(view: View, host: str, port: int, client: Client) -> bytes:
     key = select.for_host(view, client.caller, host)
     if key is not None:
         built.routes.extend(translate.routes(view, key, port, client))
-    return packed(built)
+    return packed(built) if built.routes else None
 
 
 def _denied(view: View, client: Client, port: int | None, taken: _Domains) -> list[bytes]:
@@ -190,15 +191,15 @@ def _foreign_hosts(
             if (port == _HTTP_PORT or key in beside)
             and host not in served
             and not (host.startswith("*") and any(names.covers(host, one) for one in served))
-            and _has_routes(view, key, port, client)
+            and _has_routes(view, host, port, client)
         )
     )
 
 
 @query
-def _has_routes(view: View, key: Key, port: int, client: Client) -> bool:
-    """Asked of each by itself, so that one that changes costs one."""
-    return bool(translate.routes(view, key, port, client))
+def _has_routes(view: View, host: str, port: int, client: Client) -> bool:
+    """Asked of each by itself: what changes of one changes which they are only if this does."""
+    return _foreign(view, host, port, client) is not None
 
 
 def _routable(port: Port) -> bool:

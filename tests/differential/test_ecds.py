@@ -247,7 +247,9 @@ def test_a_connection_of_before_keeps_its_filter(mode: str, tmp_path: Path) -> N
                 run.listeners()
                 run.until("behind", (200, []))
                 answer = conn.request(_GET)
-                run.seen["on the old connection"] = answer.status, answer.all("x-by-name")
+                found = answer.status, answer.all("x-by-name")
+                assert found == (200, ["one"])
+                run.seen["on the old connection"] = found
 
     _both(mode, tmp_path, left)
 

@@ -113,7 +113,7 @@ class Caller:
     namespace: str
     #: The Sidecar resource that gives the scope; None is the automatic one.
     sidecar: Key | None = None
-    #: The service account; "" sees what nobody is kept from.
+    #: The service account; "" for all that are kept from nothing.
     account: str = ""
 
 
@@ -125,7 +125,7 @@ def caller(view: View, namespace: str, labels: Labels, account: str) -> Caller:
     resource = None if key is None else view.resource(*key)
     if resource is not None and resource.spec.egress:
         return Caller(namespace, key)
-    return Caller(namespace, key, account)
+    return Caller(namespace, key, account if _denying(view, namespace, account) else "")
 
 
 @query
@@ -154,16 +154,21 @@ def of_caller(view: View, caller: Caller) -> Scope:
         egress = tuple(_egress(one, namespace, at_all) for one in resource.spec.egress)
         return Scope(namespace, egress, key, imported=_imported(view, egress, namespace))
     seen = services.visible(view, namespace)
-    kept_out = (
-        [one for one in seen if denied_by(view, one, namespace, caller.account)]
-        if caller.account and view.fact("automatic-scope", True)
-        else []
-    )
-    denied = frozenset(kept_out)
-    everywhere = Egress(
-        0, "", "", "DEFAULT", Hosts(), tuple(one for one in seen if one not in denied)
-    )
-    return Scope(namespace, (everywhere,), key, tuple(kept_out))
+    kept_out = _denying(view, namespace, caller.account)
+    if kept_out:
+        denied = frozenset(kept_out)
+        seen = tuple(one for one in seen if one not in denied)
+    everywhere = Egress(0, "", "", "DEFAULT", Hosts(), seen)
+    return Scope(namespace, (everywhere,), key, kept_out)
+
+
+@query
+def _denying(view: View, namespace: str, account: str) -> tuple[Service, ...]:
+    """Services that an account sees and that deny it for good."""
+    if not account or not view.fact("automatic-scope", True):
+        return ()
+    seen = services.visible(view, namespace)
+    return tuple(one for one in seen if denied_by(view, one, namespace, account))
 
 
 @query

@@ -61,10 +61,12 @@ def configuration(view: View, client: Client, name: str) -> Encoded | None:
                 foreign.append(_with_domains(built, free))
     hosts = []
     for service, one in served:
-        wanted = domains(view, service, one.number, client.namespace, port is None)
+        wanted, bare, whole = _named(view, service, one, client, port is None)
         free = taken.free(wanted, service.host)
-        if free:
-            hosts.append(_with_domains(virtual_host(view, service, one, client), free))
+        if len(free) == len(wanted):
+            hosts.append(whole)
+        elif free:
+            hosts.append(_with_domains(whole[:bare], free))
     hosts += [*foreign, *_denied(view, client, port, taken)]
     return _joined(view, client, name, hosts, ignore_port=port is not None)
 
@@ -120,6 +122,16 @@ def _head(name: str, *, ignore_port: bool) -> RouteConfiguration:
 
 
 @query
+def _named(
+    view: View, service: Service, port: Port, client: Client, with_port: bool
+) -> tuple[tuple[str, ...], int, bytes]:
+    """A virtual host with all the domains that it would have, and its length without them: one
+    question for each, where hundreds that did not change are put together again with one that did."""
+    wanted = tuple(domains(view, service, port.number, client.namespace, with_port))
+    bare = virtual_host(view, service, port, client)
+    return wanted, len(bare), _with_domains(bare, wanted)
+
+
 def virtual_host(view: View, service: Service, port: Port, client: Client) -> bytes:
     """One service on one port, packed, without its domains."""
     built = VirtualHost(

@@ -144,3 +144,27 @@ def test_what_is_no_service(mesh: str, sidecar: str, expected: str) -> None:
     spec = ", ".join(filter(None, (hosts, sidecar)))
     view = _world(config, _sidecar("s", "ns", spec=spec)).view()
     assert scope.anywhere_else(view, scope.sidecar(view, "ns", _APP)).mode == expected
+
+
+def test_accounts_that_are_kept_from_nothing_are_one_caller() -> None:
+    """Their routes and clusters are worked out once, not for each; and without Sidecars or
+    policies that is all of them."""
+    policy = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+        "metadata: {name: only-clerks, namespace: ns}\n"
+        "spec: {rules: [{from: [{source: {serviceAccounts: [clerk, teller]}}]}]}\n"
+    )
+    vault = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: vault, namespace: ns}\n"
+        "spec: {selector: {app: vault}, ports: [{port: 80, name: http}]}\n"
+    )
+    for documents, alone in [((vault,), False), ((vault, policy), True)]:
+        view = _world(*documents).view()
+        clerk, teller, thief = (
+            scope.caller(view, "ns", _APP, account) for account in ("clerk", "teller", "thief")
+        )
+        assert clerk == teller
+        assert (thief != clerk) is alone
+        denied = [one.name for one in scope.of_caller(view, thief).denied]
+        assert denied == (["vault"] if alone else [])
+        assert [one.name for one in scope.of_caller(view, clerk).services()] == ["vault"]

@@ -42,6 +42,14 @@ pub(super) fn read(source: &pb::DataSource, problems: &mut Problems) -> Option<V
     }
 }
 
+/// Whether it is a file or from the environment, and may be another the next time.
+pub(super) fn is_elsewhere(source: &pb::DataSource) -> bool {
+    match source.specifier {
+        Some(Specifier::Filename(_) | Specifier::EnvironmentVariable(_)) => true,
+        Some(Specifier::InlineBytes(_) | Specifier::InlineString(_)) | None => false,
+    }
+}
+
 /// One byte more than may be there at most: `/dev/zero` has no end.
 fn read_file(path: &str) -> std::io::Result<Vec<u8>> {
     let limit = u64::try_from(MAX_FILE)

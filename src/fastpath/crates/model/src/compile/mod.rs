@@ -43,13 +43,14 @@ mod retry;
 mod rewrite;
 mod route;
 mod route_action;
+mod route_again;
 mod tcp_proxy;
 mod tls;
 mod upgrades;
 mod virtual_host;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -62,6 +63,8 @@ pub use address::is_ip_address;
 pub use config_source::{Server, Source};
 pub use endpoints::Assignment;
 pub(crate) use listener::name as listener_name;
+pub use route_again::Before;
+use route_again::Changes;
 
 use crate::check;
 use crate::problem::{Problem, Problems};
@@ -206,12 +209,27 @@ pub(crate) struct Context {
     /// The listener's `traffic_direction: INBOUND`.
     pub inbound: bool,
     cluster_names: HashMap<Arc<str>, usize>,
+    /// Of the virtual host.
+    pub host: HostContext,
+}
+
+/// What was found in the virtual host that the walk is in.
+#[derive(Debug, Default)]
+pub(crate) struct HostContext {
+    pub clusters: BTreeSet<Arc<str>>,
+    pub reads_elsewhere: bool,
 }
 
 impl Context {
     /// Notes that a field of the current message names a cluster. Named several times, it is
     /// required if one of them requires it.
     fn refer(&mut self, field: &str, name: &str, weighted: bool, required: bool) -> Arc<str> {
+        let name = self.refer_to(field, name, weighted, required);
+        self.host.clusters.insert(Arc::clone(&name));
+        name
+    }
+
+    fn refer_to(&mut self, field: &str, name: &str, weighted: bool, required: bool) -> Arc<str> {
         let known = self.cluster_names.get(name).copied();
         let known = known.and_then(|at| self.clusters.get_mut(at));
         if let Some(known) = known.as_ref().filter(|known| known.required || !required) {
@@ -305,6 +323,29 @@ pub fn route_config(bytes: &[u8]) -> Result<Compiled<RouteConfig>, Vec<Problem>>
     cx.finish(Some(config))
 }
 
+/// `route_config` of a version that comes after another, most of which may be as it was.
+pub fn route_config_after(
+    bytes: &[u8],
+    before: Option<Before<'_>>,
+) -> Result<Compiled<RouteConfig>, Vec<Problem>> {
+    let changes = before.and_then(|before| Changes::between(before, bytes));
+    match changes.map(|changes| changed_route_config(bytes, changes)) {
+        Some(Ok(compiled)) => Ok(compiled),
+        // From the whole, mistakes have their right places.
+        Some(Err(_)) | None => route_config(bytes),
+    }
+}
+
+fn changed_route_config(
+    bytes: &[u8],
+    changes: Changes,
+) -> Result<Compiled<RouteConfig>, Vec<Problem>> {
+    let message = checked(ROUTES, &changes.message)?;
+    let mut cx = Context::default();
+    let config = route::compile_changed(&message, changes.hosts, hash(bytes), &mut cx);
+    cx.finish(config)
+}
+
 /// `envoy.config.endpoint.v3.ClusterLoadAssignment`, as EDS brings it.
 pub fn endpoints(bytes: &[u8]) -> Result<Assignment, Vec<Problem>> {
     let message = checked(ENDPOINTS, bytes)?;
@@ -338,32 +379,29 @@ pub(crate) fn secret_directories(bytes: &[u8]) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// The name of a resource: what updates, removals and references call it.
+/// What is read of a resource for its name: all types but listeners have it there.
+#[derive(Clone, PartialEq, Message)]
+struct Named {
+    #[prost(string, tag = "1")]
+    name: String,
+}
+
+/// The name of a resource: what updates, removals and references call it. The other fields are not
+/// looked into.
 pub fn resource_name(type_url: &str, bytes: &[u8]) -> Result<String, Problem> {
-    use envoy_types::pb::envoy::config as pb;
+    use envoy_types::pb::envoy::config::listener::v3::Listener;
     let wrong = |error: prost::DecodeError| Problem {
         path: String::new(),
         reason: format!("not a message of type {type_url}: {error}"),
     };
     match type_url {
         LISTENER => {
-            let listener = pb::listener::v3::Listener::decode(bytes).map_err(wrong)?;
+            let listener = Listener::decode(bytes).map_err(wrong)?;
             Ok(listener::name(&listener))
         }
-        CLUSTER => Ok(pb::cluster::v3::Cluster::decode(bytes).map_err(wrong)?.name),
-        ROUTES => Ok(pb::route::v3::RouteConfiguration::decode(bytes)
-            .map_err(wrong)?
-            .name),
-        ENDPOINTS => Ok(pb::endpoint::v3::ClusterLoadAssignment::decode(bytes)
-            .map_err(wrong)?
-            .cluster_name),
-        SECRET => {
-            use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::Secret;
-            Ok(Secret::decode(bytes).map_err(wrong)?.name)
+        CLUSTER | ROUTES | ENDPOINTS | SECRET | EXTENSION => {
+            Ok(Named::decode(bytes).map_err(wrong)?.name)
         }
-        EXTENSION => Ok(pb::core::v3::TypedExtensionConfig::decode(bytes)
-            .map_err(wrong)?
-            .name),
         _ => Err(Problem {
             path: String::new(),
             reason: format!("resources of type {type_url} are not implemented"),

@@ -6,8 +6,13 @@ use std::sync::Arc;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 
 use super::headers::{self, lists};
+use super::route_again::Kept;
 use super::{Context, mirror, per_filter, virtual_host};
-use crate::resources::route::{RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength};
+use crate::resources::header_mutation::HeaderMutations;
+use crate::resources::http_filters::PerFilter;
+use crate::resources::route::{
+    MirrorPolicy, RouteConfig, VirtualHost, VirtualHosts, WildcardsOfLength,
+};
 
 /// Envoy's default of `max_direct_response_body_size_bytes`.
 const MAX_DIRECT_BODY: u32 = 4096;
@@ -33,43 +38,103 @@ pub(super) fn compile(
     origin: Origin,
     cx: &mut Context,
 ) -> RouteConfig {
-    let validate = message.validate_clusters.as_ref().map(|v| v.value);
-    let max_body = message.max_direct_response_body_size_bytes.as_ref();
-    let max_body = max_body.map_or(MAX_DIRECT_BODY, |v| v.value);
-    let settings = Settings {
-        validate_clusters: validate.unwrap_or(origin == Origin::Inline),
-        max_direct_body: usize::try_from(max_body).unwrap_or(usize::MAX),
-        ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
-    };
-    let mutations = headers::mutations(&lists!(message), &mut cx.problems);
-    let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
-    let internal_only_headers = message
-        .internal_only_headers
-        .iter()
-        .map(|name| headers::name(name))
-        .collect();
-    let mut hosts = Hosts {
-        name: &message.name,
-        table: VirtualHosts::default(),
-    };
-    let policies = &message.request_mirror_policies;
-    let mirrors = mirror::compile(policies, settings.validate_clusters, cx);
+    let settings = Settings::of(message, origin);
+    let of_all = OfAll::compile(message, settings, cx);
+    let mut hosts = Hosts::new(&message.name);
     for (index, virtual_host) in message.virtual_hosts.iter().enumerate() {
         let level = cx.problems.enter_item("virtual_hosts", index);
-        let compiled = virtual_host::compile(virtual_host, settings, mirrors.as_ref(), cx);
-        hosts.add(&virtual_host.domains, compiled, cx);
+        hosts.compile(virtual_host, settings, &of_all, cx);
         cx.problems.leave(level);
     }
-    RouteConfig {
-        name: message.name.as_str().into(),
-        hosts: hosts.finish(),
-        ignore_port_in_host_matching: message.ignore_port_in_host_matching,
-        ignore_path_parameters_in_path_matching: message.ignore_path_parameters_in_path_matching,
-        mutations,
-        internal_only_headers,
-        per_filter,
-        most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
-        hash,
+    of_all.finish(message, hosts.finish(), hash)
+}
+
+/// `compile` of a version of which only the virtual hosts that are not among `kept` are in the
+/// message; it came by RDS. `None`: its clusters must be told with their places, which takes the
+/// whole.
+pub(super) fn compile_changed(
+    message: &pb::RouteConfiguration,
+    kept: Vec<Option<Kept>>,
+    hash: u64,
+    cx: &mut Context,
+) -> Option<RouteConfig> {
+    let settings = Settings::of(message, Origin::Rds);
+    if settings.validate_clusters {
+        return None;
+    }
+    let of_all = OfAll::compile(message, settings, cx);
+    let mut hosts = Hosts::new(&message.name);
+    let mut changed = message.virtual_hosts.iter();
+    for (index, kept) in kept.into_iter().enumerate() {
+        let level = cx.problems.enter_item("virtual_hosts", index);
+        match kept {
+            Some(Kept { host, domains }) => {
+                for cluster in &host.clusters {
+                    cx.refer("routes", cluster, false, false);
+                }
+                hosts.add(&domains, host, cx);
+            }
+            None => hosts.compile(changed.next()?, settings, &of_all, cx),
+        }
+        cx.problems.leave(level);
+    }
+    Some(of_all.finish(message, hosts.finish(), hash))
+}
+
+impl Settings {
+    fn of(message: &pb::RouteConfiguration, origin: Origin) -> Self {
+        let validate = message.validate_clusters.as_ref().map(|v| v.value);
+        let max_body = message.max_direct_response_body_size_bytes.as_ref();
+        let max_body = max_body.map_or(MAX_DIRECT_BODY, |v| v.value);
+        Self {
+            validate_clusters: validate.unwrap_or(origin == Origin::Inline),
+            max_direct_body: usize::try_from(max_body).unwrap_or(usize::MAX),
+            ignore_path_parameters: message.ignore_path_parameters_in_path_matching,
+        }
+    }
+}
+
+/// What holds for all virtual hosts.
+struct OfAll {
+    mutations: HeaderMutations,
+    per_filter: PerFilter,
+    mirrors: Option<Arc<[MirrorPolicy]>>,
+}
+
+impl OfAll {
+    fn compile(message: &pb::RouteConfiguration, settings: Settings, cx: &mut Context) -> Self {
+        let mutations = headers::mutations(&lists!(message), &mut cx.problems);
+        let per_filter = per_filter::compile(&message.typed_per_filter_config, &mut cx.problems);
+        let policies = &message.request_mirror_policies;
+        Self {
+            mutations,
+            per_filter,
+            mirrors: mirror::compile(policies, settings.validate_clusters, cx),
+        }
+    }
+
+    fn finish(
+        self,
+        message: &pb::RouteConfiguration,
+        hosts: VirtualHosts,
+        hash: u64,
+    ) -> RouteConfig {
+        let internal_only_headers = &message.internal_only_headers;
+        RouteConfig {
+            name: message.name.as_str().into(),
+            hosts,
+            ignore_port_in_host_matching: message.ignore_port_in_host_matching,
+            ignore_path_parameters_in_path_matching: message
+                .ignore_path_parameters_in_path_matching,
+            mutations: self.mutations,
+            internal_only_headers: internal_only_headers
+                .iter()
+                .map(|name| headers::name(name))
+                .collect(),
+            per_filter: self.per_filter,
+            most_specific_header_mutations_wins: message.most_specific_header_mutations_wins,
+            hash,
+        }
     }
 }
 
@@ -78,10 +143,29 @@ struct Hosts<'m> {
     table: VirtualHosts,
 }
 
-impl Hosts<'_> {
-    fn add(&mut self, domains: &[String], host: VirtualHost, cx: &mut Context) {
+impl<'m> Hosts<'m> {
+    /// `name`: of the configuration.
+    fn new(name: &'m str) -> Self {
+        Self {
+            name,
+            table: VirtualHosts::default(),
+        }
+    }
+
+    fn compile(
+        &mut self,
+        message: &pb::VirtualHost,
+        settings: Settings,
+        of_all: &OfAll,
+        cx: &mut Context,
+    ) {
+        let compiled = virtual_host::compile(message, settings, of_all.mirrors.as_ref(), cx);
+        self.add(&message.domains, Arc::new(compiled), cx);
+    }
+
+    fn add(&mut self, domains: &[String], host: Arc<VirtualHost>, cx: &mut Context) {
         let at = self.table.list.len();
-        self.table.list.push(Arc::new(host));
+        self.table.list.push(host);
         for (index, domain) in domains.iter().enumerate() {
             let domain = domain.to_ascii_lowercase();
             if let Err(reason) = self.add_domain(&domain, at) {

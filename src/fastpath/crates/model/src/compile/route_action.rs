@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use core::substitution_format_string::Format;
 use envoy_types::pb::envoy::config::core::v3 as core;
 use envoy_types::pb::envoy::config::route::v3 as pb;
 use pb::redirect_action::{PathRewriteSpecifier, RedirectResponseCode, SchemeRewriteSpecifier};
@@ -51,6 +52,7 @@ pub(super) fn compile(
             redirect(message, &mut cx.problems).map(|r| Action::Redirect(Box::new(r)))
         }
         Message::DirectResponse(message) => {
+            cx.host.reads_elsewhere |= reads_elsewhere(message);
             let response = direct_response(message, settings.max_direct_body, &mut cx.problems);
             response.map(|r| Action::DirectResponse(Box::new(r)))
         }
@@ -362,6 +364,17 @@ fn redirect(message: &pb::RedirectAction, problems: &mut Problems) -> Option<Red
         status,
         strip_query: message.strip_query,
     })
+}
+
+/// Whether its body, or the body's format, is not in the configuration itself.
+fn reads_elsewhere(message: &pb::DirectResponseAction) -> bool {
+    let format = message.body_format.as_ref().and_then(|f| f.format.as_ref());
+    let format = match format {
+        Some(Format::TextFormatSource(source)) => Some(source),
+        _ => None,
+    };
+    let mut sources = message.body.iter().chain(format);
+    sources.any(data_source::is_elsewhere)
 }
 
 fn direct_response(

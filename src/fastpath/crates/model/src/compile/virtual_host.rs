@@ -9,7 +9,7 @@ use pb::virtual_host::TlsRequirementType;
 use super::headers::{self, lists};
 use super::retry::Inherited;
 use super::route::Settings;
-use super::{Context, matchers, mirror, per_filter, rbac, retry, route_action};
+use super::{Context, HostContext, matchers, mirror, per_filter, rbac, retry, route_action};
 use crate::problem::Problems;
 use crate::resources::route::{
     MirrorPolicy, PathMatch, RequireTls, Route, RouteMatch, TlsMatch, VirtualHost,
@@ -22,6 +22,7 @@ pub(super) fn compile(
     of_config: Option<&Arc<[MirrorPolicy]>>,
     cx: &mut Context,
 ) -> VirtualHost {
+    cx.host = HostContext::default();
     let retry = message.retry_policy.as_ref();
     let policies = &message.request_mirror_policies;
     let mirrors = mirror::compile(policies, settings.validate_clusters, cx);
@@ -45,7 +46,13 @@ pub(super) fn compile(
         Ok(TlsRequirementType::All) => RequireTls::All,
         Ok(TlsRequirementType::None) | Err(_) => RequireTls::None,
     };
+    let HostContext {
+        clusters,
+        reads_elsewhere,
+    } = std::mem::take(&mut cx.host);
     VirtualHost {
+        clusters: clusters.into_iter().collect(),
+        reads_elsewhere,
         name: message.name.as_str().into(),
         index: RouteIndex::new(&routes, settings.ignore_path_parameters),
         routes,

@@ -1,17 +1,17 @@
-//! Hashes of parts of a message's bytes: compiled messages have hash maps, which come out of an
-//! encoder in any order.
+//! A message's bytes, field by field: hashes of parts of it (compiled messages have hash maps, which
+//! come out of an encoder in any order), and which parts are as they were.
 
 use std::hash::{DefaultHasher, Hasher};
 
 use super::hash;
 
 /// A field at the top of a message: its number, and its bytes without the tag.
-struct Field<'b> {
-    number: u64,
+pub(super) struct Field<'b> {
+    pub number: u64,
     /// Of a length-delimited field without its length.
-    value: &'b [u8],
+    pub value: &'b [u8],
     /// Tag and all.
-    whole: &'b [u8],
+    pub whole: &'b [u8],
 }
 
 /// The hash of all fields but those of `numbers`.
@@ -30,7 +30,7 @@ pub(super) fn hashes_of(bytes: &[u8], number: u64) -> Vec<u64> {
 }
 
 /// The fields until the end or the first that is no protobuf, which decoding has refused before.
-fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
+pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
         let start = rest;
         let tag = varint(&mut rest)?;

@@ -76,6 +76,10 @@ pub struct VirtualHost {
     pub include_attempt_count_in_response: bool,
     /// `x-envoy-is-timeout-retry` in requests that are sent again.
     pub include_is_timeout_retry_header: bool,
+    /// Clusters that its routes name.
+    pub clusters: Box<[Arc<str>]>,
+    /// Something of it came from a file or the environment, and may be another the next time.
+    pub reads_elsewhere: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

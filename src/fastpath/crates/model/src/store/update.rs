@@ -127,7 +127,11 @@ impl Store {
                 if is_known(&self.routes, name, bytes) {
                     return Ok(false);
                 }
-                let compiled = compile::route_config(bytes)?;
+                let before = self.routes.get(name).map(|slot| compile::Before {
+                    bytes: &slot.bytes,
+                    config: &slot.newest.resource,
+                });
+                let compiled = compile::route_config_after(bytes, before)?;
                 self.check_clusters(&compiled)?;
                 accept(&mut self.routes, name, bytes, is_static, compiled.into());
                 self.timed_out.remove(&(ROUTES, name.to_owned()));

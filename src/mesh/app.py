@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mesh.xds.ads import Remote
     from mesh.xds.snapshot import Snapshot
 
+#: How long a configuration has to stay as it is before what reading it took is given back.
+_REST_SECONDS = 30.0
 #: Values of the `server.state` gauge.
 _STATES = {"LIVE": 0, "DRAINING": 1, "PRE_INITIALIZING": 2, "INITIALIZING": 3}
 #: How often to look whether warming has ended, while it lasts (DNS answers arrive in the core).
@@ -83,6 +85,8 @@ class App:
         self._exit_code = 0
         #: `Store.changes` at the last time memory was given back.
         self._trimmed = 0
+        #: `Store.changes` at the last flush that found it to have grown, and when that was.
+        self._seen = (0, 0.0)
 
     # -- what the admin port sees --
 
@@ -315,8 +319,17 @@ class App:
     def _flush(self) -> None:
         self.core.flush_histograms()
         self.refresh_stats()
-        self._give_memory_back()
+        self._see_whether_at_rest()
         self.loop.after(self.bootstrap.stats_flush_interval, self._flush)
+
+    def _see_whether_at_rest(self) -> None:
+        """Giving memory back between changes that come one after the other would make each of them
+        wait: descriptors and pages have to be there again."""
+        changes, now = self.store.changes, self.loop.clock()
+        if changes != self._seen[0]:
+            self._seen = (changes, now)
+        elif now - self._seen[1] >= _REST_SECONDS:
+            self._give_memory_back()
 
     def _give_memory_back(self) -> None:
         """Reading a configuration takes several times the memory that it then needs."""

@@ -125,8 +125,8 @@ def _head(name: str, *, ignore_port: bool) -> RouteConfiguration:
 def _named(
     view: View, service: Service, port: Port, client: Client, with_port: bool
 ) -> tuple[tuple[str, ...], int, bytes]:
-    """A virtual host with all the domains that it would have, and its length without them: one
-    question for each, where hundreds that did not change are put together again with one that did."""
+    """A virtual host with all the domains that it would have, and its length without them. One
+    question for each: hundreds that did not change are put together with one that did."""
     wanted = tuple(domains(view, service, port.number, client.namespace, with_port))
     bare = virtual_host(view, service, port, client)
     return wanted, len(bare), _with_domains(bare, wanted)

@@ -225,3 +225,22 @@ def test_servers_want_to_know_who_asks(
 def test_what_is_only_printed(capsys: pytest.CaptureFixture[str], flag: str, says: str) -> None:
     assert app.main([flag]) == 0
     assert says in capsys.readouterr().out
+
+
+def test_memory_is_given_back_when_live_and_when_nothing_changes_any_more() -> None:
+    application, _ = made({"clusters": [{"name": "c"}]})
+    now = 0.0
+    application.loop.clock = lambda: now
+    released = ("debug", "main", "memory released")
+    fake.LOG.clear()
+    application.configure()
+    assert fake.LOG.count(released) == 1
+    for later in range(5, 60, 5):
+        now = float(later)
+        application.store.put(api.CLUSTER, "c", b"%d" % later)
+        application._flush()
+    assert fake.LOG.count(released) == 1, "changes come one after the other"
+    for later in range(60, 120, 5):
+        now = float(later)
+        application._flush()
+        assert fake.LOG.count(released) == (1 if later < 85 else 2)

@@ -3,8 +3,10 @@ lose nothing of each other."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,13 +27,28 @@ def numbers(folder: Path) -> dict[str, int]:
     return found
 
 
+def steps(first: int) -> Iterator[tuple[str, int]]:
+    """What `write_for_ever` does and says, in order; -1 is a removal."""
+    for number in itertools.count(first):
+        for name in ("own", "shared-1", "shared-2", "guest"):
+            yield name, number
+        yield "guest", -1
+
+
+def after(state: dict[str, int], step: tuple[str, int]) -> dict[str, int]:
+    name, number = step
+    kept = {other: value for other, value in state.items() if other != name}
+    return kept if number < 0 else {**kept, name: number}
+
+
 def kill_writers(folder: Path, kills: int) -> None:
     folder.mkdir()
     (folder / "shared.yaml").write_text(SHARED)
     dice = random.Random(7)
-    said = {"own": -1, "shared-1": -1, "shared-2": -1, "guest": -1}
+    state = numbers(folder)
     for _ in range(kills):
-        first = max(said.values()) + 1
+        first = max(state.values()) + 1
+        todo = steps(first)
         writer = subprocess.Popen(
             configuration.command("write-for-ever", str(folder), str(first)),
             stdout=subprocess.PIPE,
@@ -41,23 +58,17 @@ def kill_writers(folder: Path, kills: int) -> None:
         assert writer.stdout is not None
         with writer, writer.stdout:
             # It goes on writing while it is being killed: what it says last may be anywhere in it.
-            for _ in range(dice.randint(1, 60)):
-                name, number = writer.stdout.readline().split()
-                said[name] = int(number)
+            said = [writer.stdout.readline() for _ in range(dice.randint(1, 60))]
             writer.kill()
-            for line in writer.stdout:
-                if line.endswith("\n"):
-                    name, number = line.split()
-                    said[name] = int(number)
+            said += [line for line in writer.stdout if line.endswith("\n")]
+        for line in said:
+            step = next(todo)
+            assert line.split() == [step[0], str(step[1])]
+            state = after(state, step)
         found = numbers(folder)
-        newest = max(said.values())
-        for name in ("own", "shared-1", "shared-2"):
-            # What was acknowledged, or the one that was on its way.
-            assert found.get(name, -1) in range(said[name], newest + 2), (name, found, said)
-        if said["guest"] < 0:
-            assert found.get("guest", -1) in {-1, newest, newest + 1}
-        else:
-            assert found.get("guest", said["guest"]) == said["guest"]
+        # What was acknowledged, and perhaps the one that was on its way.
+        assert found in (state, after(state, next(todo)))
+        state = found
         assert (folder / "shared.yaml").read_text().startswith(SHARED[:200])
         assert "# between\n---\n" in (folder / "shared.yaml").read_text()
     # What the killed have left is removed by the next that writes there.

@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock};
 use model::problem::Problem;
 use model::resources::tls::{CipherSuite, CommonTls, Group, TlsVersion};
 use rustls::crypto::aws_lc_rs::{self, cipher_suite, kx_group};
+use rustls::crypto::hash::HashAlgorithm;
 use rustls::crypto::{CipherSuiteCommon, CryptoProvider, SupportedKxGroup};
 use rustls::version::{TLS12, TLS13};
 use rustls::{SupportedCipherSuite, SupportedProtocolVersion, Tls13CipherSuite};
 
-use crate::hkdf::{self, Kept};
+use crate::hkdf;
 use crate::random;
 
 /// Envoy's defaults for TLS 1.2 (`DEFAULT_CIPHER_SUITES` of a BoringSSL with AES in hardware).
@@ -29,23 +30,26 @@ const DEFAULT_GROUPS: [Group; 2] = [Group::X25519, Group::P256];
 /// TLS 1.3's suites are not configurable in Envoy; BoringSSL's order with AES in hardware.
 static TLS13_SUITES: LazyLock<Vec<Tls13CipherSuite>> = LazyLock::new(|| {
     let suites = [
-        (cipher_suite::TLS13_AES_128_GCM_SHA256, &hkdf::SHA256),
-        (cipher_suite::TLS13_AES_256_GCM_SHA384, &hkdf::SHA384),
-        (cipher_suite::TLS13_CHACHA20_POLY1305_SHA256, &hkdf::SHA256),
+        cipher_suite::TLS13_AES_128_GCM_SHA256,
+        cipher_suite::TLS13_AES_256_GCM_SHA384,
+        cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
     ];
-    let of_tls13 = |(suite, hkdf)| SupportedCipherSuite::tls13(&suite).map(|own| (own, hkdf));
-    suites.into_iter().filter_map(of_tls13).map(with).collect()
+    let of_tls13 = suites.iter().filter_map(SupportedCipherSuite::tls13);
+    of_tls13.map(with_our_hkdf).collect()
 });
 
-/// rustls' suite with our HKDF.
-fn with((suite, hkdf): (&Tls13CipherSuite, &'static Kept)) -> Tls13CipherSuite {
+fn with_our_hkdf(suite: &Tls13CipherSuite) -> Tls13CipherSuite {
+    let hash_provider = suite.common.hash_provider;
     Tls13CipherSuite {
         common: CipherSuiteCommon {
             suite: suite.common.suite,
-            hash_provider: suite.common.hash_provider,
+            hash_provider,
             confidentiality_limit: suite.common.confidentiality_limit,
         },
-        hkdf_provider: hkdf,
+        hkdf_provider: match hash_provider.algorithm() {
+            HashAlgorithm::SHA384 => &hkdf::SHA384,
+            _ => &hkdf::SHA256,
+        },
         aead_alg: suite.aead_alg,
         quic: None,
     }

@@ -1,0 +1,198 @@
+//! Clusters; how they choose a host is `load_balancing`.
+
+use super::{Entry, NO_HEALTH_CHECKS, all};
+
+pub(super) const ENTRIES: &[Entry] = &[
+    Entry {
+        message: "envoy.config.cluster.v3.Cluster",
+        implemented: &[
+            "name",
+            "alt_stat_name",
+            "type",
+            "eds_cluster_config",
+            "connect_timeout",
+            "per_connection_buffer_limit_bytes",
+            "lb_policy",
+            "load_assignment",
+            "circuit_breakers",
+            "max_requests_per_connection",
+            "common_http_protocol_options",
+            "http_protocol_options",
+            "typed_extension_protocol_options",
+            "dns_refresh_rate",
+            "dns_failure_refresh_rate",
+            "dns_lookup_family",
+            "least_request_lb_config",
+            "round_robin_lb_config",
+            "ring_hash_lb_config",
+            "maglev_lb_config",
+            "lb_subset_config",
+            "common_lb_config",
+            "load_balancing_policy",
+            "transport_socket",
+            "transport_socket_matches",
+            "http2_protocol_options",
+            "protocol_selection",
+            "upstream_http_protocol_options",
+            "upstream_connection_options",
+            "upstream_bind_config",
+            "outlier_detection",
+            "close_connections_on_host_health_failure",
+            "original_dst_lb_config",
+            "cleanup_interval",
+            // `istio`: what its filters ask of a cluster.
+            "metadata",
+            "filters",
+        ],
+        ignored: &[
+            (
+                "respect_dns_ttl",
+                "the system tells no TTL; then dns_refresh_rate counts, in Envoy too",
+            ),
+            ("ignore_health_on_host_removal", NO_HEALTH_CHECKS),
+        ],
+        default_only: &[],
+    },
+    Entry {
+        message: "envoy.config.cluster.v3.OutlierDetection",
+        implemented: &[
+            "interval",
+            "base_ejection_time",
+            "max_ejection_time",
+            "max_ejection_time_jitter",
+            "max_ejection_percent",
+            "always_eject_one_host",
+            "split_external_local_origin_errors",
+            "consecutive_5xx",
+            "enforcing_consecutive_5xx",
+            "consecutive_gateway_failure",
+            "enforcing_consecutive_gateway_failure",
+            "consecutive_local_origin_failure",
+            "enforcing_consecutive_local_origin_failure",
+            "success_rate_minimum_hosts",
+            "success_rate_request_volume",
+            "success_rate_stdev_factor",
+            "enforcing_success_rate",
+            "enforcing_local_origin_success_rate",
+            "failure_percentage_threshold",
+            "failure_percentage_minimum_hosts",
+            "failure_percentage_request_volume",
+            "enforcing_failure_percentage",
+            "enforcing_failure_percentage_local_origin",
+        ],
+        ignored: &[(
+            "successful_active_health_check_uneject_host",
+            NO_HEALTH_CHECKS,
+        )],
+        default_only: &["detect_degraded_hosts"],
+    },
+    all("envoy.config.cluster.v3.Filter", &["name", "typed_config"]),
+    all(
+        "envoy.config.core.v3.BindConfig",
+        &[
+            "source_address",
+            "freebind",
+            "socket_options",
+            "extra_source_addresses",
+            "local_address_selector",
+        ],
+    ),
+    all(
+        "envoy.config.core.v3.ExtraSourceAddress",
+        &["address", "socket_options"],
+    ),
+    all(
+        "envoy.config.core.v3.SocketOptionsOverride",
+        &["socket_options"],
+    ),
+    Entry {
+        message: "envoy.config.core.v3.SocketOption",
+        // `state`: STATE_PREBIND alone (bind.rs).
+        implemented: &["level", "name", "int_value", "buf_value", "state"],
+        ignored: &[("description", "for people")],
+        default_only: &["ip_version"],
+    },
+    all(
+        "envoy.config.upstream.local_address_selector.v3.DefaultLocalAddressSelector",
+        &[],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.EdsClusterConfig",
+        &["eds_config", "service_name"],
+    ),
+    all(
+        "envoy.config.cluster.v3.Cluster.RefreshRate",
+        &["base_interval", "max_interval"],
+    ),
+    all("envoy.config.cluster.v3.CircuitBreakers", &["thresholds"]),
+    Entry {
+        message: "envoy.config.cluster.v3.CircuitBreakers.Thresholds",
+        implemented: &[
+            "priority",
+            "max_connections",
+            "max_pending_requests",
+            "max_requests",
+            "max_retries",
+            "retry_budget",
+        ],
+        ignored: &[
+            ("track_remaining", "only publishes gauges of what is left"),
+            (
+                "max_connection_pools",
+                "one host has one pool a worker: there is nothing to limit",
+            ),
+        ],
+        default_only: &[],
+    },
+    all(
+        "envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget",
+        &["budget_percent", "min_retry_concurrency"],
+    ),
+    Entry {
+        message: "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        implemented: &[
+            "common_http_protocol_options",
+            "upstream_http_protocol_options",
+            "explicit_http_config",
+            "use_downstream_protocol_config",
+            "auto_config",
+            "outlier_detection",
+        ],
+        ignored: &[],
+        default_only: &[],
+    },
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.OutlierDetection",
+        &["error_matcher"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig",
+        &["http_protocol_options", "http2_protocol_options"],
+    ),
+    all(
+        "envoy.config.core.v3.UpstreamHttpProtocolOptions",
+        &[
+            "auto_sni",
+            "auto_san_validation",
+            "override_auto_sni_header",
+        ],
+    ),
+    Entry {
+        message: "envoy.config.cluster.v3.UpstreamConnectionOptions",
+        implemented: &["tcp_keepalive"],
+        ignored: &[],
+        default_only: &["set_local_interface_name_on_upstream_connections"],
+    },
+    all(
+        "envoy.config.cluster.v3.Cluster.TransportSocketMatch",
+        &["name", "match", "transport_socket"],
+    ),
+];

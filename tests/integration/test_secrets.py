@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from tests.support.certs import Authority, Credential, client_context
 from tests.support.client import Connection
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
+from tests.support.waiting import until
 
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -29,14 +28,6 @@ def by_sds(name: str, path: Path) -> config.Tree:
     """An SdsSecretConfig of a file, waited for as long as it takes."""
     source = {**config.from_file(path), "initial_fetch_timeout": "0s"}
     return {"name": name, "sds_config": source}
-
-
-def until(holds: Callable[[], bool], deadline: float = 20.0) -> None:
-    """Asks again until it holds."""
-    end = time.monotonic() + deadline
-    while not holds():
-        assert time.monotonic() < end, "it never did"
-        time.sleep(0.02)
 
 
 class Mount:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives import serialization
 from mesh import api
 from tests.integration.conftest import StartMesh
 from tests.integration.test_dynamic_config import _closed, _serves
-from tests.integration.test_secrets import until
 from tests.support import config, tls_config
 from tests.support.certs import Authority, Credential, client_context
 from tests.support.client import Connection
@@ -25,6 +24,7 @@ from tests.support.ports import free_port
 from tests.support.proxies import Proxy
 from tests.support.scripted_xds import ScriptedXds
 from tests.support.upstream import Reply, Upstream
+from tests.support.waiting import until
 from tests.support.xds_config import MODES, Sources, server_cluster
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"

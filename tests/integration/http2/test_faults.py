@@ -8,11 +8,10 @@ from __future__ import annotations
 import hpack
 import pytest
 
-from tests.integration.test_http2 import Bridge, bridge, until
+from tests.integration.http2.bridge import Bridge
 from tests.support import h2raw
 from tests.support.h2peer import Answer, get
-
-__all__ = ["bridge"]
+from tests.support.waiting import until
 
 _UPPER = (b"X-Upper", b"1")
 _MALFORMED = ["-", "HTTP/2", "0", "DPE", "http2.invalid.header.field"]

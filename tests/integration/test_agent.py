@@ -17,32 +17,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.manifests import service
 from tests.support.mesh import Mesh, Workload, until
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS
 
-SERVICES = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: reviews}
----
-apiVersion: v1
-kind: Service
-metadata: {name: probed}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: probed}
----
-apiVersion: v1
-kind: Service
-metadata: {name: slow}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: slow}
-"""
+SERVICES = service("reviews") + service("probed") + service("slow")
 GROUP = """
 apiVersion: networking.istio.io/v1
 kind: WorkloadGroup

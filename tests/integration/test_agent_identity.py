@@ -17,8 +17,8 @@ from controlplane.agent.identity import Credentials, Identity, Refused
 from controlplane.agent.join import Join
 from controlplane.ca.authority import new_root, pem
 from controlplane.ca.grants import parse
-from tests.integration.test_claims import played
 from tests.support.control import Running, controlled
+from tests.support.playing import played
 from tests.support.ports import free_port
 
 GRANTS = "app=reviews,version=*"

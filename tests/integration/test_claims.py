@@ -4,8 +4,7 @@ gets and who stands behind a service is decided by tokens and sources alone."""
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +22,10 @@ from controlplane.xds.service import SERVICES
 from controlplane.xds.type_urls import CLUSTER, HEALTH
 from mesh.api import registration
 from tests.support.control import Member, Running, Sidecar, controlled, register
+from tests.support.manifests import service
+from tests.support.playing import played
 from tests.support.requests import key
 
-SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: reviews}
-"""
 GROUP = """
 apiVersion: networking.istio.io/v1
 kind: WorkloadGroup
@@ -46,18 +39,10 @@ REVIEWS, INTERN = parse("app=reviews,version=*"), parse("app=intern,version=*")
 NAME = "outbound|9080||reviews.default.svc.cluster.local"
 
 
-def played(play: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(play)
-    def test(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(play(**fixtures), 60))
-
-    return test
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/services.yaml").write_text(SERVICE)
+    (tmp_path / "config/services.yaml").write_text(service("reviews"))
     return tmp_path
 
 

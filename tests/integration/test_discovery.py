@@ -4,9 +4,7 @@ others."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +34,7 @@ from controlplane.xds.type_urls import SECRET as S
 from mesh.api import name_table
 from tests.support import meshes
 from tests.support.certs import Authority, Credential
+from tests.support.playing import played
 from tests.support.xds_server import AUTHENTICATOR, OPEN, server
 from tests.support.xds_world import FakeTranslator, resource
 
@@ -48,14 +47,6 @@ OPERATOR = "spiffe://cluster.local/ns/mesh-system/sa/operator"
 
 def node_id(name: str, namespace: str) -> str:
     return f"sidecar~10.0.0.1~{name}.{namespace}~{namespace}.svc.cluster.local"
-
-
-def played(play: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(play)
-    def test(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(play(**fixtures), 60))
-
-    return test
 
 
 async def ended(call: Any) -> tuple[grpc.StatusCode, str]:

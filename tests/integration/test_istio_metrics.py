@@ -8,37 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.manifests import STRICT, service
 from tests.support.mesh import Mesh, Workload, until
 from tests.support.ports import free_port
 from tests.support.proxies import OURS
 
-SERVICES = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: reviews}
----
-apiVersion: v1
-kind: Service
-metadata: {name: ledger}
-spec:
-  ports: [{port: 9090, name: tcp}]
-  selector: {app: ledger}
----
-apiVersion: v1
-kind: Service
-metadata: {name: guess}
-spec:
-  ports: [{port: 9070}]
-  selector: {app: guess}
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default, namespace: istio-system}
-spec: {mtls: {mode: STRICT}}
----
+SERVICES = (
+    service("reviews")
+    + service("ledger", 9090, "tcp")
+    + service("guess", 9070, "")
+    + STRICT
+    + """---
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: istio, namespace: istio-system}
@@ -46,6 +26,7 @@ data:
   mesh: |
     extensionProviders: [{name: prometheus, prometheus: {}}]
 """
+)
 TELEMETRY = """
 apiVersion: telemetry.istio.io/v1
 kind: Telemetry

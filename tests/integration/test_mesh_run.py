@@ -8,22 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.manifests import STRICT, service
 from tests.support.mesh import Mesh, Workload, until
 from tests.support.proxies import ENVOY, OURS
 
-SERVICES = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: reviews}
----
-apiVersion: security.istio.io/v1
-kind: PeerAuthentication
-metadata: {name: default, namespace: istio-system}
-spec: {mtls: {mode: STRICT}}
-"""
+SERVICES = service("reviews") + STRICT
 SUBSETS = """
 apiVersion: networking.istio.io/v1
 kind: DestinationRule

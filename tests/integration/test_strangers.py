@@ -4,12 +4,9 @@ time, and those who belong to the mesh are served meanwhile."""
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import grpc.aio
@@ -23,6 +20,7 @@ from mesh.api import registration
 from tests.support import h2raw
 from tests.support.control import ADS, CREATE, Running, Sidecar, controlled, create
 from tests.support.mesh import Mesh
+from tests.support.playing import played
 from tests.support.proxies import OURS
 from tests.support.requests import key, key_pem, request
 from tests.support.strangers import Crowd, Stranger
@@ -33,14 +31,6 @@ READY = f"/{registration.SERVICE}/{registration.READY}"
 _STRANGERS, _CALLS, _BYTES = 120, 16, 256 * 1024
 #: What all of that may cost; to hold what they send would be 480 MB.
 _MOST_GROWTH = 48 << 20
-
-
-def played(play: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(play)
-    def test(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(play(**fixtures), 120))
-
-    return test
 
 
 def memory(pid: int, field: str) -> int:

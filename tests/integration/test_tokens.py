@@ -15,18 +15,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.support.manifests import service
 from tests.support.mesh import Mesh, Workload, until
 from tests.support.proxies import ENVOY, OURS
 
 _ISSUER = "https://issuer.example"
-_SERVICE = """
-apiVersion: v1
-kind: Service
-metadata: {name: reviews}
-spec:
-  ports: [{port: 9080, name: http}]
-  selector: {app: reviews}
-"""
 _TOKENS = """
 apiVersion: security.istio.io/v1
 kind: RequestAuthentication
@@ -107,7 +100,7 @@ def _status(page: Workload, token: str = "") -> int:
 @pytest.mark.parametrize("kind", [ENVOY, OURS])
 def test_tokens_of_an_issuer(tmp_path: Path, issuer: _Issuer, kind: str) -> None:
     with Mesh(tmp_path, kind) as mesh:
-        mesh.write("services.yaml", _SERVICE)
+        mesh.write("services.yaml", service("reviews"))
         mesh.run("reviews", "--port", "9080:auto")
         page = mesh.run("page", command=["sleep", "600"])
         until(lambda: _status(page) == 200, "reviews does not answer", mesh.log)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import http.client
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -265,14 +264,6 @@ class Bank:
 
     def channel(self, who: str) -> grpc.aio.Channel:
         return self.running.channel(self.members[CALLERS[who].account])
-
-
-def played(play: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    @functools.wraps(play)
-    def test(**fixtures: Any) -> None:
-        asyncio.run(asyncio.wait_for(play(**fixtures), 120))
-
-    return test
 
 
 @contextmanager

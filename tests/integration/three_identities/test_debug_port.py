@@ -20,9 +20,9 @@ from tests.integration.three_identities.bank import (
     PATHS,
     bank,
     fetch,
-    played,
     refused,
 )
+from tests.support.playing import played
 
 
 @played

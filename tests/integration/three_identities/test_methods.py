@@ -28,10 +28,10 @@ from tests.integration.three_identities.bank import (
     Bank,
     Caller,
     bank,
-    played,
     refused,
 )
 from tests.support.control import CREATE, create, register
+from tests.support.playing import played
 from tests.support.requests import key, request
 
 

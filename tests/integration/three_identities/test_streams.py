@@ -22,12 +22,12 @@ from tests.integration.three_identities.bank import (
     THIEVES,
     bank,
     fetch,
-    played,
     received,
     refused,
 )
 from tests.support.certs import Authority
 from tests.support.control import CREATE, Member, create
+from tests.support.playing import played
 from tests.support.requests import key, request
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.control import Control, Settings
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 ODD = """
 apiVersion: security.istio.io/v1

@@ -16,7 +16,8 @@ from controlplane.status.ledger import Ledger
 from controlplane.world.proxy import Proxy
 from controlplane.xds.debug import BadQuery, Busy
 from controlplane.xds.type_urls import LISTENER as L
-from tests.unit.controlplane.xds.desk import Desk, played
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Desk
 
 BAD = Refused("Route", "x", "a", [Problem("spec.b", "is odd", line=4)], Origin("a.yaml", 2))
 ODD = Refused("Route", "x", "b", [Problem("spec", "hm", warning=True)])

@@ -12,7 +12,8 @@ from controlplane.status.ledger import ABSENT, Ledger
 from controlplane.xds.status import State
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import LISTENER as L
-from tests.unit.controlplane.xds.desk import Client, Desk, played, sidecar
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Client, Desk, sidecar
 
 LONG = 60.0
 KEY = Key("Route", "default", "one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controlplane.resources.resource import Key, Resource
 from controlplane.status import ledger
 from controlplane.status.ledger import ABSENT, Entry, Ledger
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 A = Key("Route", "x", "a")
 

@@ -10,7 +10,7 @@ from controlplane.translation.clusters import identities
 from controlplane.translation.clusters.departed import Departures
 from controlplane.world.world import World
 from tests.support.meshes import resources
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 SERVICE = """
 apiVersion: v1

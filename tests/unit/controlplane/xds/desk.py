@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
@@ -23,17 +20,6 @@ from controlplane.xds.stream import Stream
 from tests.support.xds_world import FakeTranslator, remove, resource
 
 EPOCH = "epoch"
-
-
-def played(play: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    """Makes a test of a coroutine."""
-
-    @functools.wraps(play)
-    def test() -> None:
-        asyncio.run(play())
-
-    del test.__wrapped__  # type: ignore[attr-defined]  # pytest would look at the coroutine
-    return test
 
 
 def sidecar(name: str = "app.default", namespace: str = "default") -> Proxy:

@@ -9,7 +9,7 @@ import pytest
 
 from controlplane.xds.admission import Admission, Full
 from controlplane.xds.options import Limits
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 LIMITS = replace(Limits(), streams=2, streams_per_identity=1, building=1, building_seconds=60.0)
 

@@ -10,7 +10,7 @@ from typing import Any
 from controlplane.xds.debug import BadQuery, Busy, DebugServer, Route
 from controlplane.xds.metrics import Metrics
 from controlplane.xds.status import Board
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 
 async def asked(port: int, head: str) -> tuple[str, str]:

@@ -9,8 +9,9 @@ from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import EXTENSION as X
 from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
+from tests.support.playing import played
 from tests.support.xds_world import resource
-from tests.unit.controlplane.xds.desk import Desk, names, played
+from tests.unit.controlplane.xds.desk import Desk, names
 
 
 @played

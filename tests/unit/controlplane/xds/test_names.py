@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from controlplane.xds.names import FEWEST
 from controlplane.xds.type_urls import ENDPOINT as E
-from tests.unit.controlplane.xds.desk import Client, Desk, names, played, sidecar
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Client, Desk, names, sidecar
 
 WANTED = [f"name-{number}" for number in range(FEWEST)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from controlplane.xds.pace import Pace
-from tests.unit.controlplane.xds.desk import played
+from tests.support.playing import played
 
 
 class Clock:

@@ -15,8 +15,9 @@ from controlplane.xds.request import BadRequest
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import ROUTE as R
+from tests.support.playing import played
 from tests.support.xds_world import FakeTranslator, resource
-from tests.unit.controlplane.xds.desk import EPOCH, Client, Desk, bodies, names, played, sidecar
+from tests.unit.controlplane.xds.desk import EPOCH, Client, Desk, bodies, names, sidecar
 
 BAD = ValueError("no such port")
 

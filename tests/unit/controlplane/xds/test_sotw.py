@@ -6,7 +6,8 @@ from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
-from tests.unit.controlplane.xds.desk import Desk, bodies, played
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Desk, bodies
 
 ONE, TWO, THREE = b"\x0a\x01a", b"\x0a\x01b", b"\x0a\x01c"
 

@@ -7,7 +7,8 @@ import asyncio
 from controlplane.xds.type_urls import CLUSTER as C
 from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import LISTENER as L
-from tests.unit.controlplane.xds.desk import Client, Desk, played, sidecar
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Client, Desk, sidecar
 
 LONG = 60.0
 

@@ -23,8 +23,9 @@ from controlplane.xds.type_urls import ENDPOINT as E
 from controlplane.xds.type_urls import LISTENER as L
 from controlplane.xds.type_urls import ROUTE as R
 from controlplane.xds.type_urls import SECRET as S
+from tests.support.playing import played
 from tests.support.xds_world import resource
-from tests.unit.controlplane.xds.desk import Client, Desk, bodies, names, played
+from tests.unit.controlplane.xds.desk import Client, Desk, bodies, names
 
 
 def cluster(name: str, note: str = "") -> Resource[Any]:

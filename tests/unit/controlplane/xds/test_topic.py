@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from controlplane.xds.type_urls import ENDPOINT as E
-from tests.unit.controlplane.xds.desk import Desk, names, played, sidecar
+from tests.support.playing import played
+from tests.unit.controlplane.xds.desk import Desk, names, sidecar
 
 
 @played

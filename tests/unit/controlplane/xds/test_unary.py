@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +11,7 @@ import grpc.aio
 
 from controlplane.xds import unary
 from controlplane.xds.unary import Refused
+from tests.support.playing import played
 
 
 async def _echo(data: bytes) -> bytes:
@@ -43,13 +43,6 @@ async def serving(**more: Any) -> AsyncIterator[Callable[..., Any]]:
             yield channel.stream_stream
     finally:
         await server.stop(0)
-
-
-def played(play: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def test() -> None:
-        asyncio.run(asyncio.wait_for(play(), 60))
-
-    return test
 
 
 FRIEND = (("name", "friend"),)

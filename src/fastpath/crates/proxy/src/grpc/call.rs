@@ -469,21 +469,7 @@ impl Worker {
         let Some(u) = call.at.and_then(|at| self.upstreams.take(at)) else {
             return;
         };
-        if let Carrier::Stream(carrier) = &u.carrier
-            && carrier.id != 0
-            && !carrier.gone
-            && !(carrier.ended && carrier.finished)
-        {
-            u.cluster.stats().inc(ClusterCounter::UpstreamRqTxReset);
-        }
-        self.close_upstream(u);
-    }
-
-    fn carrier_at(&mut self, at: Key) -> Option<&mut StreamCarrier> {
-        match &mut self.upstreams.get_mut(at)?.carrier {
-            Carrier::Stream(carrier) => Some(carrier),
-            Carrier::Socket(_) => None,
-        }
+        self.reset_upstream(u);
     }
 }
 

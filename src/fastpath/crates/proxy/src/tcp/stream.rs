@@ -172,7 +172,7 @@ impl Worker {
         let Some(mut t) = self.tunnels.take(tunnel) else {
             return;
         };
-        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_of(link.at)) {
+        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_at(link.at)) {
             carrier.ended |= end;
             carrier.owed = carrier.owed.saturating_add(data.len());
         }
@@ -193,7 +193,7 @@ impl Worker {
             return;
         };
         let mut was_over = false;
-        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_of(link.at)) {
+        if let Some(carrier) = t.link.as_ref().and_then(|link| self.carrier_at(link.at)) {
             carrier.gone = true;
             was_over = std::mem::replace(&mut carrier.ended, true);
         }
@@ -371,21 +371,7 @@ impl Worker {
         let Some(u) = t.link.take().and_then(|link| self.upstreams.take(link.at)) else {
             return;
         };
-        if let Carrier::Stream(carrier) = &u.carrier
-            && carrier.id != 0
-            && !carrier.gone
-            && !(carrier.ended && carrier.finished)
-        {
-            u.cluster.stats().inc(ClusterCounter::UpstreamRqTxReset);
-        }
-        self.close_upstream(u);
-    }
-
-    fn carrier_of(&mut self, at: Key) -> Option<&mut StreamCarrier> {
-        match &mut self.upstreams.get_mut(at)?.carrier {
-            Carrier::Stream(carrier) => Some(carrier),
-            Carrier::Socket(_) => None,
-        }
+        self.reset_upstream(u);
     }
 }
 

@@ -26,7 +26,7 @@ use crate::http::deadlines::{after, millis};
 use crate::http::downstream::{Alive, Downstream};
 use crate::http::failure::Failure;
 use crate::http::stream::{Stream, Upstreaming};
-use crate::http2::carrier::Carrier;
+use crate::http2::carrier::{Carrier, StreamCarrier};
 use crate::net::io::{Input, Io, Scratch};
 use crate::net::socket::{self, Refusal, Wishes};
 use crate::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram};
@@ -500,6 +500,26 @@ impl Worker {
                 .inc(ClusterCounter::UpstreamCxDestroyLocal);
             self.close_upstream(u);
         }
+    }
+
+    /// The stream of a connection that stands for an upstream, if it is one.
+    pub fn carrier_at(&mut self, at: Key) -> Option<&mut StreamCarrier> {
+        match &mut self.upstreams.get_mut(at)?.carrier {
+            Carrier::Stream(carrier) => Some(carrier),
+            Carrier::Socket(_) => None,
+        }
+    }
+
+    /// Ends a stream, which is a reset unless it is over.
+    pub fn reset_upstream(&mut self, u: Box<Upstream>) {
+        if let Carrier::Stream(carrier) = &u.carrier
+            && carrier.id != 0
+            && !carrier.gone
+            && !(carrier.ended && carrier.finished)
+        {
+            u.cluster.stats().inc(ClusterCounter::UpstreamRqTxReset);
+        }
+        self.close_upstream(u);
     }
 
     /// Ends a connection (or a stream of one): gives back what it held of the limits and counts

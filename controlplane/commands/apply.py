@@ -27,26 +27,12 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser = common.parser(
         "apply", "Write objects into the folder of configuration; all are validated first."
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        metavar="FILE",
-        nargs="+",
-        action="extend",
+    inputs.add_flags(
+        parser,
+        "a file, a folder of files, or - for the standard input; may be given again",
         required=True,
-        help="a file, a folder of files, or - for the standard input; may be given again",
     )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="with a folder, those below it too"
-    )
-    parser.add_argument(
-        "--dry-run",
-        nargs="?",
-        const="client",
-        default="none",
-        choices=("none", "client", "server"),
-        help="say what would be done",
-    )
+    common.add_dry_run(parser)
     waiting.add_flags(parser)
     return parser.parse_args(argv)
 

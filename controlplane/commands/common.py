@@ -34,6 +34,18 @@ def parser(name: str, description: str) -> Parser:
     return made
 
 
+def add_dry_run(parser: Parser) -> None:
+    """`--dry-run`, as kubectl has it."""
+    parser.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="client",
+        default="none",
+        choices=("none", "client", "server"),
+        help="say what would be done",
+    )
+
+
 def run(command: Callable[[], int]) -> int:
     """Runs a command; what goes wrong in the ways that are foreseen is said, without a trace."""
     try:

@@ -23,27 +23,11 @@ def main(argv: list[str], kinds: Kinds | None = None) -> int:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = common.parser("delete", "Remove objects from the folder of configuration.")
     parser.add_argument("what", nargs="*", metavar="KIND NAME", help="or KIND/NAME")
-    parser.add_argument(
-        "-f",
-        "--filename",
-        metavar="FILE",
-        nargs="+",
-        action="extend",
-        default=[],
-        help="the objects that are in a file, a folder of files, or - for the standard input",
-    )
-    parser.add_argument(
-        "-R", "--recursive", action="store_true", help="with a folder, those below it too"
+    inputs.add_flags(
+        parser, "the objects that are in a file, a folder of files, or - for the standard input"
     )
     parser.add_argument("--ignore-not-found", action="store_true", help="no error if it is gone")
-    parser.add_argument(
-        "--dry-run",
-        nargs="?",
-        const="client",
-        default="none",
-        choices=("none", "client", "server"),
-        help="say what would be done",
-    )
+    common.add_dry_run(parser)
     waiting.add_flags(parser)
     options = parser.parse_args(argv)
     if bool(options.what) == bool(options.filename):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,23 @@ from controlplane.commands.common import CommandError
 from controlplane.problem import Refused
 from controlplane.sources import document, tree
 from controlplane.sources.shelf import read_file
+
+
+def add_flags(parser: argparse.ArgumentParser, means: str, *, required: bool = False) -> None:
+    """`-f` and `-R`."""
+    parser.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        required=required,
+        default=[],
+        help=means,
+    )
+    parser.add_argument(
+        "-R", "--recursive", action="store_true", help="with a folder, those below it too"
+    )
 
 
 def documents(names: Iterable[str], *, recursive: bool) -> list[document.Document]:

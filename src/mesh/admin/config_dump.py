@@ -124,17 +124,7 @@ def _clusters(
 
 def _extensions(process: Process, keep: Callable[[str], bool]) -> list[Message]:
     """The configurations of filters that are discovered; nothing where there are none."""
-    held, failed = process.store.snapshot(api.EXTENSION)
-    filters: list[Message] = []
-    for name in filter(keep, sorted({*held, *failed})):
-        entry: Message = {}
-        if found := held.get(name):
-            entry = {
-                "version_info": found.version,
-                "ecds_filter": _json(api.EXTENSION, found.body),
-                "last_updated": found.updated,
-            }
-        filters.append(entry | _error(api.EXTENSION, failed.get(name)))
+    filters = _discovered(process, keep, api.EXTENSION, "ecds_filter")
     return [{"@type": _DUMP + "EcdsConfigDump", "ecds_filters": filters}] if filters else []
 
 
@@ -163,7 +153,6 @@ def _listeners(
 
 
 def _routes(process: Process, keep: Callable[[str], bool]) -> Message:
-    held, failed = process.store.snapshot(api.ROUTE)
     static: list[Message] = []
     for one in process.store.snapshot(api.LISTENER)[0].values():
         static += [
@@ -171,16 +160,7 @@ def _routes(process: Process, keep: Callable[[str], bool]) -> Message:
             for config in _inline_routes(_json(api.LISTENER, one.body))
             if keep(config.get("name", ""))
         ]
-    dynamic: list[Message] = []
-    for name in filter(keep, sorted({*held, *failed})):
-        entry: Message = {}
-        if found := held.get(name):
-            entry = {
-                "version_info": found.version,
-                "route_config": _json(api.ROUTE, found.body),
-                "last_updated": found.updated,
-            }
-        dynamic.append(entry | _error(api.ROUTE, failed.get(name)))
+    dynamic = _discovered(process, keep, api.ROUTE, "route_config")
     return {"@type": _DUMP + "RoutesConfigDump"} | _given(
         static_route_configs=static, dynamic_route_configs=dynamic
     )
@@ -194,17 +174,7 @@ def _endpoints(process: Process, keep: Callable[[str], bool]) -> Message:
         assignment = _json(api.CLUSTER, clusters[name].body).get("load_assignment")
         if assignment is not None:
             static.append({"endpoint_config": {"@type": api.ENDPOINT, **assignment}})
-    held, failed = process.store.snapshot(api.ENDPOINT)
-    dynamic: list[Message] = []
-    for name in filter(keep, sorted({*held, *failed})):
-        entry: Message = {}
-        if found := held.get(name):
-            entry = {
-                "version_info": found.version,
-                "endpoint_config": _json(api.ENDPOINT, found.body),
-                "last_updated": found.updated,
-            }
-        dynamic.append(entry | _error(api.ENDPOINT, failed.get(name)))
+    dynamic = _discovered(process, keep, api.ENDPOINT, "endpoint_config")
     return {"@type": _DUMP + "EndpointsConfigDump"} | _given(
         static_endpoint_configs=static, dynamic_endpoint_configs=dynamic
     )
@@ -237,6 +207,24 @@ def _secrets(process: Process, keep: Callable[[str], bool]) -> Message:
     return {"@type": _DUMP + "SecretsConfigDump"} | _given(
         static_secrets=static, dynamic_active_secrets=active, dynamic_warming_secrets=warming
     )
+
+
+def _discovered(
+    process: Process, keep: Callable[[str], bool], type_url: str, field: str
+) -> list[Message]:
+    """What is held of a type, in that field of its entry, and what was refused."""
+    held, failed = process.store.snapshot(type_url)
+    entries: list[Message] = []
+    for name in filter(keep, sorted({*held, *failed})):
+        entry: Message = {}
+        if found := held.get(name):
+            entry = {
+                "version_info": found.version,
+                field: _json(type_url, found.body),
+                "last_updated": found.updated,
+            }
+        entries.append(entry | _error(type_url, failed.get(name)))
+    return entries
 
 
 def _inline_routes(listener: Message) -> list[Message]:

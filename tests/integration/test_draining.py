@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 
 import pytest
@@ -11,20 +10,9 @@ import pytest
 from tests.integration.conftest import Simple
 from tests.support.client import Connection
 from tests.support.upstream import OK, Reply
+from tests.support.waiting import refuses
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
-
-
-def _refused(port: int) -> bool:
-    """Whether new connections are no longer taken (waits for it)."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_requests_in_flight_finish(simple: Simple) -> None:
@@ -58,7 +46,7 @@ def test_bodies_in_flight_finish(simple: Simple) -> None:
         up.send(b"POST /up HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\nabc")
         simple.upstream.wait_requests(2)
         proxy.terminate()
-        assert _refused(simple.port)
+        assert refuses(simple.port)
         up.send(b"def")
         up.wait_for(1)
         down.wait_for(1)
@@ -88,7 +76,7 @@ def test_new_connections_are_refused(simple: Simple) -> None:
         conn.send(_GET)
         simple.upstream.wait_requests(1)
         proxy.terminate()
-        assert _refused(simple.port)
+        assert refuses(simple.port)
         conn.wait_for(1)
         assert conn.exchange().last.status == 200
     assert proxy.wait_exit() == 0
@@ -145,7 +133,7 @@ def test_drain_listeners(simple: Simple) -> None:
     with Connection(simple.port) as conn:
         conn.request(_GET)
         assert proxy.admin("POST", "/drain_listeners") == (200, "OK\n")
-        assert _refused(simple.port)
+        assert refuses(simple.port)
     assert proxy.admin("GET", "/ready")[0] == 200
 
 

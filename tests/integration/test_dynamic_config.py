@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from tests.support.load import Load
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
 from tests.support.upstream import Reply, Upstream
+from tests.support.waiting import refuses, serves
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 
@@ -70,34 +70,10 @@ def mesh(start: StartMesh, tmp_path: Path, upstream: Upstream, upstream_b: Upstr
     return Mesh(start, tmp_path, upstream)
 
 
-def _serves(port: int, deadline: float = 20.0) -> bool:
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        try:
-            with Connection(port) as conn:
-                if conn.request(_GET).status == 200:
-                    return True
-        except (OSError, AssertionError):
-            pass
-        time.sleep(0.02)
-    return False
-
-
-def _closed(port: int, deadline: float = 20.0) -> bool:
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-        except OSError:
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_everything_from_files(mesh: Mesh) -> None:
     """LDS, CDS, RDS and EDS by path_config_source."""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     assert proxy.wait_stat("listener_manager.lds.update_success", 1)
     assert proxy.wait_stat("cluster_manager.cds.update_success", 1)
     assert proxy.wait_stat("http.web.rds.routes.update_success", 1)
@@ -167,7 +143,7 @@ def test_request_on_a_removed_endpoint_finishes(
     """In flight when its endpoint goes: it still gets its answer."""
     upstream.by_path["/slow"] = Reply((1.0, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow"))
     mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     with Connection(mesh.port) as conn:
         conn.methods = ["GET"]
         conn.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -180,7 +156,7 @@ def test_request_on_a_removed_endpoint_finishes(
 def test_no_endpoints_is_503_and_comes_back(mesh: Mesh, upstream: Upstream) -> None:
     """An empty assignment: no healthy upstream; then there is one again."""
     mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     mesh.put_endpoints()
     with Connection(mesh.port) as conn:
         end = time.monotonic() + 20
@@ -219,7 +195,7 @@ def test_clusters_change_under_load(mesh: Mesh, upstream: Upstream, upstream_b: 
 def test_removed_cluster_in_use_is_503(mesh: Mesh) -> None:
     """A route that is left without its cluster: 503, and 200 again when it is back."""
     mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     mesh.put_clusters()
     with Connection(mesh.port) as conn:
         end = time.monotonic() + 20
@@ -239,10 +215,10 @@ def test_listeners_come_and_go_under_load(mesh: Mesh) -> None:
     with Load(mesh.port) as load:
         load.wait(20)
         mesh.put_listeners(mesh.listener(), mesh.listener("second", second))
-        assert _serves(second)
+        assert serves(second)
         assert proxy.wait_stat("listener_manager.total_listeners_active", 2) == 2
         mesh.put_listeners(mesh.listener())
-        assert _closed(second)
+        assert refuses(second)
         load.wait(20)
     assert (load.lost, load.statuses(), load.reconnects) == ([], {200}, 0)
     assert proxy.wait_stat("listener_manager.listener_added", 2)
@@ -267,7 +243,7 @@ def test_long_request_survives_a_listener_change(mesh: Mesh, upstream: Upstream)
     """In flight on the old listener when the new one takes over."""
     upstream.by_path["/slow"] = Reply((1.0, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow"))
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     with Connection(mesh.port) as conn:
         conn.methods = ["GET"]
         conn.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
@@ -282,13 +258,13 @@ def test_removed_listener_drains(mesh: Mesh, upstream: Upstream) -> None:
     """New connections are refused at once; what is in flight finishes."""
     upstream.by_path["/slow"] = Reply((0.8, b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nslow"))
     mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     with Connection(mesh.port) as conn:
         conn.methods = ["GET"]
         conn.send(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
         upstream.wait_requests(2)
         mesh.put_listeners()
-        assert _closed(mesh.port)
+        assert refuses(mesh.port)
         conn.wait_for(1)
         assert conn.exchange().last.body == b"slow"
 
@@ -312,7 +288,7 @@ def test_json_resources(mesh: Mesh, upstream_b: Upstream, tmp_path: Path) -> Non
     config.move_in(mesh.rds, config.discovery(config.ROUTES, [tree], as_json=True))
     mesh.put_listeners(mesh.listener())
     mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     tree = config.route_config("routes", config.route("/", "two"))
     mesh.put_clusters(
         config.cluster("one", upstream_b.port), config.cluster("two", upstream_b.port)
@@ -439,11 +415,11 @@ def test_bad_update_keeps_the_last_good_state(
 def test_rejection_is_counted_logged_and_dumped(mesh: Mesh) -> None:
     """update_rejected, a line in the log, error_state in /config_dump with the reason."""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     mesh.put_listeners({**mesh.listener(), "address": config.address(70_000)})
     proxy.wait_stat("listener_manager.lds.update_rejected", 1)
     assert "port_value" in proxy.log() or "PortValue" in proxy.log()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
 
 
 def _listener_entry(proxy: Proxy, name: str) -> dict[str, Any]:
@@ -457,7 +433,7 @@ def _listener_entry(proxy: Proxy, name: str) -> dict[str, Any]:
 def test_error_state_in_config_dump(mesh: Mesh) -> None:
     """A listener that does not compile: Envoy shows the attempt and the reason."""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     hosts = [{"name": n, "domains": ["*"], "routes": [config.route("/", "one")]} for n in "ab"]
     routes = {"name": "x", "virtual_hosts": hosts}
     mesh.put_listeners(config.listener("web", mesh.port, config.hcm(routes)))
@@ -465,14 +441,14 @@ def test_error_state_in_config_dump(mesh: Mesh) -> None:
     entry = _listener_entry(proxy, "web")
     assert entry["error_state"]["details"]
     assert entry["active_state"]["listener"]["name"] == "web"
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
 
 
 def test_a_filter_that_cannot_be_built_is_a_rejection(mesh: Mesh) -> None:
     """Of its listener, with error_state; the others of the file are applied. (Envoy cannot build it
     because of its text, ours because it has no such filter.)"""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     lua = {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": "this is ( not lua"},
@@ -481,15 +457,15 @@ def test_a_filter_that_cannot_be_built_is_a_rejection(mesh: Mesh) -> None:
     bad = mesh.listener(http_filters=[{"name": "x", "typed_config": lua}])
     mesh.put_listeners(bad, mesh.listener("fine", fine))
     proxy.wait_stat("listener_manager.lds.update_rejected", 1)
-    assert _serves(fine)
+    assert serves(fine)
     assert _listener_entry(proxy, "web")["error_state"]["details"]
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
 
 
 def test_good_parts_of_a_partly_bad_update_are_applied(mesh: Mesh) -> None:
     """LDS as Envoy: the good listener serves, the bad one does not, it counts as rejected."""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     good, bad = free_port(), free_port()
     broken = mesh.listener("broken", bad)
     broken["filter_chains"][0]["filters"][0]["typed_config"]["route_config"] = {"name": "x"}
@@ -498,15 +474,15 @@ def test_good_parts_of_a_partly_bad_update_are_applied(mesh: Mesh) -> None:
     chain["http_filters"] = [*chain["http_filters"], *chain["http_filters"]]  # router twice
     mesh.put_listeners(mesh.listener(), broken, mesh.listener("fine", good))
     proxy.wait_stat("listener_manager.lds.update_rejected", 1)
-    assert _serves(good)
-    assert _closed(bad)
-    assert _serves(mesh.port)
+    assert serves(good)
+    assert refuses(bad)
+    assert serves(mesh.port)
 
 
 def test_unknown_field_of_a_dynamic_resource(mesh: Mesh) -> None:
     """Never ignored in silence: rejected, or taken and counted as Envoy does; named in the log."""
     proxy = mesh.start()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
     config.move_in(mesh.cds, _bad(mesh, "cds", "unknown_field"))
     end = time.monotonic() + 20
     while time.monotonic() < end:
@@ -518,7 +494,7 @@ def test_unknown_field_of_a_dynamic_resource(mesh: Mesh) -> None:
     else:
         pytest.fail("neither rejected nor counted")
     assert "bogus_field" in proxy.log()
-    assert _serves(mesh.port)
+    assert serves(mesh.port)
 
 
 def test_first_file_bad_then_good(start: StartMesh, tmp_path: Path, upstream: Upstream) -> None:
@@ -534,7 +510,7 @@ def test_first_file_bad_then_good(start: StartMesh, tmp_path: Path, upstream: Up
     start(text, admin_port)
     tree = config.route_config("routes", config.route("/", "one"))
     config.move_in(rds, config.discovery(config.ROUTES, [tree]))
-    assert _serves(port)
+    assert serves(port)
 
 
 def test_removed_file_changes_nothing(mesh: Mesh) -> None:

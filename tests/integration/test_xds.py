@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives import serialization
 
 from mesh import api
 from tests.integration.conftest import StartMesh
-from tests.integration.test_dynamic_config import _closed, _serves
 from tests.support import config, tls_config
 from tests.support.certs import Authority, Credential, client_context
 from tests.support.client import Connection
@@ -24,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.proxies import Proxy
 from tests.support.scripted_xds import ScriptedXds
 from tests.support.upstream import Reply, Upstream
-from tests.support.waiting import until
+from tests.support.waiting import refuses, serves, until
 from tests.support.xds_config import MODES, Sources, server_cluster
 
 _GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -114,7 +113,7 @@ def of_mode(
 def test_everything_comes_from_the_server(world: World) -> None:
     """LDS, CDS, EDS and RDS; each is ACKed, and its statistics are Envoy's."""
     proxy = world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     assert world.get() == (200, b"a")
     for type_url in (api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE):
         world.server.wait_ack(type_url)
@@ -142,7 +141,7 @@ def test_everything_comes_from_the_server(world: World) -> None:
 def test_who_asks_is_said(world: World) -> None:
     """The node: whole in the first message of a stream, and with `once` in no other."""
     world.start("--service-zone", "here")
-    assert _serves(world.port)
+    assert serves(world.port)
     world.server.wait_ack(api.ROUTE)
     for stream in world.server.streams:
         first, *others = stream.requests
@@ -161,7 +160,7 @@ def test_make_before_break_is_the_order_of_requests(of_mode: Callable[[str], Wor
     for mode in ("ads-sotw", "ads-delta"):
         world = of_mode(mode)
         world.start()
-        assert _serves(world.port)
+        assert serves(world.port)
         (stream,) = world.server.streams
         order = list(dict.fromkeys(one.type_url for one in stream.requests))
         assert order == [api.CLUSTER, api.ENDPOINT, api.LISTENER, api.ROUTE], mode
@@ -203,9 +202,9 @@ def test_listeners_come_and_go(world: World) -> None:
     with Load(world.port) as load:
         load.wait(20)
         world.server.set(api.LISTENER, first, world.sources.listener("second", second))
-        assert _serves(second)
+        assert serves(second)
         world.server.set(api.LISTENER, first)
-        assert _closed(second)
+        assert refuses(second)
         load.wait(20)
     assert (load.lost, load.statuses(), load.reconnects) == ([], {200}, 0)
     assert proxy.stat("listener_manager.listener_removed") == 1
@@ -214,7 +213,7 @@ def test_listeners_come_and_go(world: World) -> None:
 def test_a_bad_cluster_is_refused_and_the_good_ones_are_used(world: World) -> None:
     """Partial application: NACK with every reason, the last good version of the bad one serves."""
     proxy = world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     bad = world.sources.eds_cluster("one", lb_policy="CLUSTER_PROVIDED")
     why = (
         "cluster manager: cluster provided LB specified but cluster 'one' did not provide one. "
@@ -244,7 +243,7 @@ def test_a_bad_cluster_is_refused_and_the_good_ones_are_used(world: World) -> No
 def test_a_bad_route_is_refused(world: World) -> None:
     """A NACK of RDS; the old routes serve."""
     proxy = world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     action = {"match": {"safe_regex": {"regex": "("}}, "route": {"cluster": "two"}}
     world.server.set(api.ROUTE, config.route_config("routes", action))
     assert "route 'routes'" in world.server.wait_nack(api.ROUTE)
@@ -259,7 +258,7 @@ def test_resources_of_the_wrong_type_are_refused(of_mode: Callable[[str], World]
     """Nothing of such a response is used."""
     world = of_mode("ads-sotw")
     world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     stream = world.server.streams[0]
     from envoy.service.discovery.v3 import discovery_pb2 as pb
 
@@ -275,7 +274,7 @@ def test_fields_of_a_newer_api(of_mode: Callable[[str], World], flag: list[str])
     """Refused by number, or left out if asked for."""
     world = of_mode("ads-delta")
     world.start(*flag)
-    assert _serves(world.port)
+    assert serves(world.port)
     bodies = {name: one[1] for name, one in world.server._resources[api.ROUTE].items()}
     # Field 1000, a varint.
     world.server.put(api.ROUTE, {name: body + b"\xc0\x3e\x01" for name, body in bodies.items()})
@@ -289,7 +288,7 @@ def test_fields_of_a_newer_api(of_mode: Callable[[str], World], flag: list[str])
 def test_removed_cluster_that_routes_name(world: World) -> None:
     """The server's order is the server's business: 503 with NC, and nothing worse."""
     world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     world.server.set(api.CLUSTER, config.cluster("two", world.two.port))
     world.server.wait_ack(api.CLUSTER)
     until(lambda: world.get()[0] == 503)
@@ -449,12 +448,12 @@ def test_time_to_live(of_mode: Callable[[str], World]) -> None:
     """A listener whose TTL is over goes (heartbeats: tests/differential/test_xds_ttl.py)."""
     world = of_mode("ads-delta")
     world.start()
-    assert _serves(world.port)
+    assert serves(world.port)
     second = free_port()
     tree = world.sources.listener("second", second)
     world.server.set(api.LISTENER, world.sources.listener("web", world.port), tree, ttl=1.0)
-    assert _serves(second)
-    assert _closed(second)
+    assert serves(second)
+    assert refuses(second)
     assert world.text("listener_manager.lds.version_text") == "2"
 
 
@@ -462,7 +461,7 @@ def test_snapshot_serves_while_the_server_is_down(world: World, tmp_path: Path) 
     """--snapshot-path: a restart without a server serves what it sent last; then its answer."""
     path = tmp_path / "last-good"
     proxy = world.start("--snapshot-path", str(path))
-    assert _serves(world.port)
+    assert serves(world.port)
     until(path.exists)
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
     proxy.stop()
@@ -498,4 +497,4 @@ def test_xds_over_tls(of_mode: Callable[[str], World], tmp_path: Path) -> None:
     old.stop()
     tls = tls_config.upstream_tls(ca=authority.cert, sni="xds.test")
     world.start(xds_cluster=server_cluster("xds", port, transport_socket=tls))
-    assert _serves(world.port)
+    assert serves(world.port)

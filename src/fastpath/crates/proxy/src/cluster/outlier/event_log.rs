@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use model::format::TimeFormat;
 
-use super::detector::{Event, What};
+use super::verdict::{Event, What};
 use super::{Origin, Reason};
 use crate::telemetry::format::write_time;
 use crate::telemetry::json;
@@ -94,7 +94,7 @@ fn name(reason: Reason) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::detector::SuccessRates;
+    use super::super::verdict::SuccessRates;
     use super::*;
     use crate::cluster::testing::endpoint;
     use std::time::Duration;

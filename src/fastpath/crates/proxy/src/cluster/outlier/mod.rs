@@ -15,11 +15,13 @@ mod monitor;
 mod reports;
 #[cfg(test)]
 mod testing;
+mod verdict;
 
-pub use detector::{Detector, Verdict};
+pub use detector::Detector;
 pub use events::Attempt;
 pub use monitor::Monitor;
 pub use reports::{Report, Reports};
+pub use verdict::Verdict;
 
 /// Why a host is out, or would be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use model::format::{Format, JsonFormat, JsonNode, Part};
 
+use super::evaluate::evaluate;
 use super::value::{self, Value};
 use super::{LogContext, render};
 use crate::telemetry::json;
@@ -79,7 +80,7 @@ fn write_format(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> boo
         json::bytes(out, &text);
         return true;
     };
-    match value::evaluate(command, ctx) {
+    match evaluate(command, ctx) {
         Value::Missing | Value::NoPort => {
             out.extend_from_slice(b"null");
             return false;

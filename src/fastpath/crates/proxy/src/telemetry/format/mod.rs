@@ -2,6 +2,7 @@
 
 mod address;
 mod clock;
+mod evaluate;
 mod json;
 mod tls;
 mod value;
@@ -30,7 +31,7 @@ pub fn render(format: &Format, ctx: &LogContext<'_>, out: &mut Vec<u8>) {
 
 /// Appends one command's text; false if the value is missing and nothing was appended.
 fn render_command(command: &Command, ctx: &LogContext<'_>, out: &mut Vec<u8>) -> bool {
-    let value = value::evaluate(command, ctx);
+    let value = evaluate::evaluate(command, ctx);
     if matches!(value, Value::Missing) {
         return false;
     }

@@ -42,7 +42,7 @@ impl Server {
         self.waiting.retain_mut(|(stream, rest)| {
             let n = connection.send_data(out, *stream, rest, true);
             *rest = rest.get(n..).unwrap_or_default();
-            !rest.is_empty() && connection.tag(*stream).is_some()
+            !rest.is_empty() && connection.has_stream(*stream)
         });
     }
 

@@ -385,14 +385,6 @@ impl HeaderMap {
         });
     }
 
-    /// Replaces the content by that of `other`, keeping own memory.
-    pub fn copy_from(&mut self, other: &HeaderMap) {
-        self.clear();
-        self.arena.extend_from_slice(&other.arena);
-        self.fields.extend_from_slice(&other.fields);
-        self.mask = other.mask;
-    }
-
     /// Appends `name: value\r\n` for every field: one copy for each run of fields that still
     /// lie next to each other, which is one copy in all for a map that nobody changed.
     #[inline]

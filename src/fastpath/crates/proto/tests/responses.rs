@@ -281,6 +281,5 @@ fn refuses() {
     ];
     for (raw, error) in cases {
         assert_eq!(read(raw.as_bytes(), Method::Get).0, Err(*error), "{raw}");
-        assert_eq!(error.upstream_status(), 502);
     }
 }

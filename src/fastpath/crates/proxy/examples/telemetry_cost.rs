@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use model::format::Format;
 use proto::h1::{HeadLimits, HeadReader, RequestHead, RequestPolicy};
-use proxy::telemetry::stats::{ClusterCounter, ClusterGauge, ClusterHistogram, Membership, Stats};
+use proxy::telemetry::stats::{
+    ClusterCounter, ClusterGauge, ClusterHistogram, Declared, Membership, Stats,
+};
 use proxy::telemetry::{LogContext, StreamInfo, format};
 
 const REQUEST: &[u8] = b"GET /api/v1/items/42?full=1 HTTP/1.1\r\nhost: shop.example.com\r\n\
@@ -87,11 +89,14 @@ fn declaring() {
     };
     let stats = Stats::new(2);
     let before = resident();
+    let name = |n| format!("outbound|80||service-{n}.test");
+    stats.set_declared(&Declared {
+        clusters: (0..CLUSTERS).map(name).collect(),
+        ..Declared::default()
+    });
     for n in 0..CLUSTERS {
-        let name = format!("outbound|80||service-{n}.test");
-        stats.declare_cluster(&name);
         stats.set_membership(
-            &name,
+            &name(n),
             Membership {
                 total: 3,
                 healthy: 3,

@@ -18,16 +18,13 @@ use substitution_format_string::Format as Template;
 
 use super::{data_source, matchers};
 use crate::check::not_implemented;
-use crate::format::{Format, JsonFormat};
+use crate::format::{DEFAULT_ACCESS_LOG_FORMAT, Format, JsonFormat};
 use crate::problem::Problems;
 use crate::resources::access_log::{
     AccessLog, Comparison, Filter, LogFormat, RESPONSE_FLAGS, Sink,
 };
 use crate::resources::route::DirectBody;
 use crate::schema::name_of_url;
-
-/// Envoy's default.
-const DEFAULT_FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% \"%REQ(X-FORWARDED-FOR)%\" \"%REQ(USER-AGENT)%\" \"%REQ(X-REQUEST-ID)%\" \"%REQ(:AUTHORITY)%\" \"%UPSTREAM_HOST%\"\n";
 
 const FILE: &str = "envoy.extensions.access_loggers.file.v3.FileAccessLog";
 const STDOUT: &str = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog";
@@ -102,9 +99,9 @@ fn logger(name: &str, any: &Any, problems: &mut Problems) -> Option<(Sink, LogFo
 fn file_format(message: &file::FileAccessLog, problems: &mut Problems) -> Option<LogFormat> {
     use file::file_access_log::AccessLogFormat;
     match message.access_log_format.as_ref() {
-        None => text("", DEFAULT_FORMAT, false, problems),
+        None => text("", DEFAULT_ACCESS_LOG_FORMAT, false, problems),
         Some(AccessLogFormat::Format(format)) if format.is_empty() => {
-            text("", DEFAULT_FORMAT, false, problems)
+            text("", DEFAULT_ACCESS_LOG_FORMAT, false, problems)
         }
         Some(AccessLogFormat::Format(format)) => text("format", format, false, problems),
         Some(AccessLogFormat::JsonFormat(fields)) => json("json_format", fields, false, problems),
@@ -122,7 +119,7 @@ fn stream_format(
     problems: &mut Problems,
 ) -> Option<LogFormat> {
     match format {
-        None => text("", DEFAULT_FORMAT, false, problems),
+        None => text("", DEFAULT_ACCESS_LOG_FORMAT, false, problems),
         Some(format) => problems.within("log_format", |p| log_format(format, p)),
     }
 }

@@ -99,13 +99,4 @@ impl Format {
             _ => None,
         }
     }
-
-    /// The command, if the format is nothing else: JSON keeps its type then.
-    #[must_use]
-    pub fn as_command(&self) -> Option<&Command> {
-        match self.parts.as_slice() {
-            [Part::Command(command)] => Some(command),
-            _ => None,
-        }
-    }
 }

@@ -405,10 +405,13 @@ fn coalesce(raw: &Raw<'_>) -> Result<Vec<Command>, FormatError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{DEFAULT_ACCESS_LOG_FORMAT, Field, Format};
+    use crate::format::{DEFAULT_ACCESS_LOG_FORMAT, Field, Format, TimeFormat};
 
     fn one(text: &str) -> Command {
-        Format::parse(text).unwrap().as_command().unwrap().clone()
+        match Format::parse(text).unwrap().parts() {
+            [Part::Command(command)] => command.clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -451,7 +454,9 @@ mod tests {
             panic!()
         };
         assert_eq!(time.parts.len(), 4);
-        assert!(matches!(one("%START_TIME%").operator, Operator::StartTime(t) if t.is_iso()));
+        assert!(
+            matches!(one("%START_TIME%").operator, Operator::StartTime(t) if t == TimeFormat::iso())
+        );
         let Operator::Coalesce(list) =
             one(r#"%COALESCE({"operators":[{"command":"REQ","param":"x"},"PROTOCOL"]})%"#).operator
         else {

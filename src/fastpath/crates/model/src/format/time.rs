@@ -68,12 +68,6 @@ impl TimeFormat {
         }
     }
 
-    /// Whether this is `iso()`, which is worth a short cut.
-    #[must_use]
-    pub fn is_iso(&self) -> bool {
-        *self == Self::iso()
-    }
-
     /// Parses the argument of `operator` (START_TIME or EMIT_TIME).
     pub(super) fn parse(operator: &str, text: &str) -> Result<Self, FormatError> {
         let bad = |reason| FormatError::BadArgument {
@@ -206,10 +200,9 @@ mod tests {
             TimePart::Fraction(3),
         ];
         assert_eq!(parsed.parts, want);
-        assert!(
-            TimeFormat::parse("START_TIME", "%Y-%m-%dT%H:%M:%S.%3fZ")
-                .unwrap()
-                .is_iso()
+        assert_eq!(
+            TimeFormat::parse("START_TIME", "%Y-%m-%dT%H:%M:%S.%3fZ").unwrap(),
+            TimeFormat::iso()
         );
     }
 

@@ -136,15 +136,6 @@ impl HeadError {
         self.row().status
     }
 
-    /// The status that answers the client when an upstream's response has this fault.
-    #[must_use]
-    pub const fn upstream_status(self) -> u16 {
-        match self {
-            HeadError::HeadTooLarge => 503,
-            _ => 502,
-        }
-    }
-
     /// Envoy's `response_code_details`.
     #[must_use]
     pub const fn details(self) -> &'static str {

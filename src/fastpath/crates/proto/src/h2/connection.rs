@@ -218,16 +218,10 @@ impl Connection {
         self.peer.connect_protocol
     }
 
-    /// A number of the owner's for a stream, such as the place where it keeps its own state; 0
-    /// at first. `false` if the stream is gone.
-    pub fn set_tag(&mut self, stream: StreamId, tag: u32) -> bool {
-        self.streams.get_mut(stream).map(|s| s.tag = tag).is_some()
-    }
-
-    /// What `set_tag` said last; `None` if the stream is gone.
+    /// Whether the stream is there: opened, and not forgotten.
     #[must_use]
-    pub fn tag(&self, stream: StreamId) -> Option<u32> {
-        self.streams.get(stream).map(|s| s.tag)
+    pub fn has_stream(&self, stream: StreamId) -> bool {
+        self.streams.get(stream).is_some()
     }
 
     /// `n` bytes of received DATA are done with: gives window back, in batches of half a window.
@@ -273,7 +267,6 @@ impl Connection {
             receive: ReceiveWindow::new(self.stream_window()),
             outstanding: 0,
             head_bytes: 0,
-            tag: 0,
             remaining: ANY_LENGTH,
             opened_ms: self.now_ms,
             local_closed: false,

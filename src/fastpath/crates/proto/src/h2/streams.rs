@@ -16,8 +16,6 @@ pub(super) struct Stream {
     pub outstanding: u32,
     /// What its request's head takes.
     pub head_bytes: u32,
-    /// The owner's number.
-    pub tag: u32,
     /// Bytes of the body that are still to come by `content-length`.
     pub remaining: u64,
     pub opened_ms: u64,
@@ -249,13 +247,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
-    fn stream(tag: u32) -> Stream {
+    /// Told from others by what its head takes.
+    fn stream(head_bytes: u32) -> Stream {
         Stream {
             send: SendWindow::new(0),
             receive: ReceiveWindow::new(0),
             outstanding: 0,
-            head_bytes: 0,
-            tag,
+            head_bytes,
             remaining: ANY_LENGTH,
             opened_ms: 0,
             local_closed: false,
@@ -276,19 +274,19 @@ mod tests {
             let mut map = BTreeMap::new();
             for (i, (op, low, high)) in ops.into_iter().enumerate() {
                 let id = ((high << 20) | (low << 1)) | 1;
-                let tag = i as u32;
+                let mark = i as u32;
                 match op {
                     0 if !map.contains_key(&id) => {
-                        table.insert(id, stream(tag));
-                        map.insert(id, tag);
+                        table.insert(id, stream(mark));
+                        map.insert(id, mark);
                     }
-                    1 => prop_assert_eq!(table.remove(id).map(|s| s.tag), map.remove(&id)),
-                    _ => prop_assert_eq!(table.get(id).map(|s| s.tag), map.get(&id).copied()),
+                    1 => prop_assert_eq!(table.remove(id).map(|s| s.head_bytes), map.remove(&id)),
+                    _ => prop_assert_eq!(table.get(id).map(|s| s.head_bytes), map.get(&id).copied()),
                 }
                 prop_assert_eq!(table.len(), map.len());
             }
-            for (id, tag) in &map {
-                prop_assert_eq!(table.get_mut(*id).map(|s| s.tag), Some(*tag));
+            for (id, mark) in &map {
+                prop_assert_eq!(table.get_mut(*id).map(|s| s.head_bytes), Some(*mark));
             }
             prop_assert_eq!(table.iter_mut().count(), map.len());
             let above = table.any_above(1 << 20).is_some();
@@ -304,7 +302,7 @@ mod tests {
             table.insert(i * 2 + 1, stream(i));
             if i >= 100 {
                 assert_eq!(
-                    table.remove((i - 100) * 2 + 1).map(|s| s.tag),
+                    table.remove((i - 100) * 2 + 1).map(|s| s.head_bytes),
                     Some(i - 100)
                 );
             }

@@ -279,7 +279,7 @@ fn talk(seed: u64, count: usize, resets: bool) {
                     &mut server
                 };
                 if let Some(stream) = side.pick(&mut dice)
-                    && side.connection.tag(stream).is_some()
+                    && side.connection.has_stream(stream)
                 {
                     side.connection
                         .reset(&mut side.wire, stream, ErrorCode::CANCEL);

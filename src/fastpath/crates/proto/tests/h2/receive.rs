@@ -508,9 +508,9 @@ fn streams_whose_data_nobody_consumes_do_not_pile_up() {
     }
     p.faults(&get(9, END, &[]), 9, Sf::Refused);
     for id in (1..9).step_by(2) {
-        assert!(p.connection.tag(id).is_some());
+        assert!(p.connection.has_stream(id));
         p.connection.consumed(&mut p.out, id, 1);
-        assert!(p.connection.tag(id).is_none());
+        assert!(!p.connection.has_stream(id));
     }
     assert!(matches!(
         p.feed(&get(11, END, &[])).unwrap()[..],
@@ -542,7 +542,7 @@ fn goaway_both_ways() {
         p.feed(&frame(GOAWAY, 0, 0, &payload)).unwrap(),
         [Seen::Goaway(9, ErrorCode::INTERNAL_ERROR)]
     );
-    assert!(p.connection.tag(1).is_some());
+    assert!(p.connection.has_stream(1));
 }
 
 #[test]
@@ -550,15 +550,4 @@ fn ids_come_to_an_end() {
     let mut p = Peer::server();
     assert_eq!(p.feed(&get(0x7fff_ffff, END, &[])).unwrap().len(), 1);
     p.fails(&get(1, END, &[]), Ce::StreamId, 0x7fff_ffff);
-}
-
-#[test]
-fn tags_live_as_long_as_the_stream() {
-    let mut p = Peer::server();
-    p.feed(&get(1, END, &[])).unwrap();
-    assert_eq!(p.connection.tag(1), Some(0));
-    assert!(p.connection.set_tag(1, 77) && !p.connection.set_tag(3, 1));
-    assert_eq!(p.connection.tag(1), Some(77));
-    p.feed(&rst(1, ErrorCode::CANCEL)).unwrap();
-    assert_eq!(p.connection.tag(1), None);
 }

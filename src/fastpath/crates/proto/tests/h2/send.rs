@@ -61,8 +61,8 @@ fn response_heads() {
         assert_eq!(found, text, "{method} {status} {framing:?}");
         // The stream is over.
         assert_eq!(
-            (p.connection.tag(1), p.connection.active_streams()),
-            (None, 0)
+            (p.connection.has_stream(1), p.connection.active_streams()),
+            (false, 0)
         );
         assert!(
             !p.connection
@@ -147,7 +147,7 @@ fn trailers_end_the_stream() {
             assert_eq!(decoded(&mut Decoder::new(4096), &sent[0].payload), text);
         }
         assert!(!p.connection.send_trailers(&mut p.out, 1, &map(fields)));
-        assert_eq!(p.connection.tag(1), None);
+        assert!(!p.connection.has_stream(1));
     }
 }
 
@@ -200,8 +200,11 @@ fn data_by_windows_and_frame_size() {
         (14_455, true, END_STREAM)
     );
     assert_eq!(
-        (p.connection.data_head(1, 0, true), p.connection.tag(1)),
-        (None, None)
+        (
+            p.connection.data_head(1, 0, true),
+            p.connection.has_stream(1)
+        ),
+        (None, false)
     );
 }
 
@@ -338,5 +341,5 @@ fn idle_connections_give_memory_back() {
     p.connection.shrink();
     assert_eq!(p.feed(&get(3, END, &[])).unwrap().len(), 1);
     p.connection.shrink();
-    assert!(p.connection.tag(3).is_some());
+    assert!(p.connection.has_stream(3));
 }

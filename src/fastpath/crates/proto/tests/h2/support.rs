@@ -336,7 +336,7 @@ impl Peer {
         let seen = self.feed(bytes).unwrap();
         assert_eq!(seen.last(), Some(&Seen::StreamError(stream, fault)));
         assert_eq!(self.sent().last(), Some(&Sent::rst(stream, fault.code())));
-        assert_eq!(self.connection.tag(stream), None);
+        assert!(!self.connection.has_stream(stream));
         let ping = frame(PING, 0, 0, b"alive?!?");
         assert_eq!(self.feed(&ping), Ok(vec![]));
         assert_eq!(self.sent(), [Sent::of(PING, ACK, 0, b"alive?!?")]);

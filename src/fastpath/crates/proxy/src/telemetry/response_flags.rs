@@ -98,15 +98,6 @@ impl ResponseFlags {
         self.0 == 0
     }
 
-    /// The flag with this short name.
-    #[must_use]
-    pub fn from_short(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(_, short, _)| *short == name)
-            .map(|(flag, ..)| *flag)
-    }
-
     /// Appends the names with commas; `-` if there are none.
     pub fn write(self, out: &mut Vec<u8>, long: bool) {
         if self.is_empty() {
@@ -163,7 +154,7 @@ mod tests {
         assert_eq!(ResponseFlags::ALL.len(), 30);
         for (n, (flag, short, _)) in ResponseFlags::ALL.iter().enumerate() {
             assert_eq!(flag.0, 1 << n);
-            assert_eq!(ResponseFlags::from_short(short), Some(*flag));
+            assert_eq!(flag.to_string(), *short);
         }
         let mut flags = ResponseFlags::NONE;
         assert_eq!(flags.to_string(), "-");

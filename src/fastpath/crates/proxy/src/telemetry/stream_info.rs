@@ -176,19 +176,6 @@ impl StreamInfo {
         self.metadata.at(namespace, path).or_else(of_connection)
     }
 
-    /// Forgets the request, keeps what the next one on the connection has too.
-    pub fn next_request(&mut self) {
-        let old = std::mem::take(self);
-        self.connection_id = old.connection_id;
-        self.scheme_https = old.scheme_https;
-        self.downstream_local = old.downstream_local;
-        self.downstream_remote = old.downstream_direct_remote.clone();
-        self.downstream_direct_remote = old.downstream_direct_remote;
-        self.filter_chain_name = old.filter_chain_name;
-        self.downstream_tls = old.downstream_tls;
-        self.facts = old.facts;
-    }
-
     /// The server name that the client asked for, as it wrote it.
     #[must_use]
     pub fn requested_server_name(&self) -> Option<&[u8]> {

@@ -182,11 +182,14 @@ fn write_part(part: &TimePart, c: &Civil, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::format::{Format, Operator};
+    use model::format::{Format, Operator, Part};
 
     fn shown(format: &str, wall: u64) -> String {
         let format = Format::parse(&format!("%START_TIME({format})%")).unwrap();
-        let Operator::StartTime(format) = &format.as_command().unwrap().operator else {
+        let [Part::Command(command)] = format.parts() else {
+            panic!()
+        };
+        let Operator::StartTime(format) = &command.operator else {
             panic!()
         };
         let mut out = Vec::new();

@@ -125,7 +125,7 @@ fn the_default_line_is_envoys() {
     // A request whose head could not be served (HTTP/1.0 is off).
     x.request.clear();
     x.response.clear();
-    x.info.next_request();
+    x.info = StreamInfo::default();
     x.info.start_wall = 1_795_383_723_336_900_000;
     x.info.start = 1;
     x.info.end = 41_953;

@@ -46,8 +46,8 @@ pub struct Declared {
 }
 
 impl Stats {
-    /// Replaces all declarations, those by `declare_*` included: names that are not in `now` are
-    /// forgotten, and their numbers go with the last worker that uses them.
+    /// Replaces all declarations: names that are not in `now` are forgotten, and their numbers go
+    /// with the last worker that uses them.
     pub fn set_declared(&self, now: &Declared) {
         let joined = |pairs: &HashSet<(String, String)>, between: &str| -> HashSet<String> {
             let join = |(a, b): &(String, String)| format!("{a}{between}{b}");

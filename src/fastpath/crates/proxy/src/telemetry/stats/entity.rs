@@ -17,7 +17,7 @@ pub(super) struct Entity<S> {
     /// Of a series, in place of tags that are found in its name.
     labels: Option<Arc<Labels>>,
     /// How many configured things have this name.
-    declared: u32,
+    declared: bool,
     /// (worker number where it matters, its numbers)
     shards: Vec<(u16, Arc<S>)>,
     /// What counters stood at when they were reset.
@@ -50,7 +50,7 @@ impl<S: Readable> Entity<S> {
         Self {
             prefix: prefix.into(),
             labels: None,
-            declared: 0,
+            declared: false,
             shards: Vec::new(),
             baseline: None,
             histograms: Vec::new(),
@@ -65,21 +65,13 @@ impl<S: Readable> Entity<S> {
         }
     }
 
-    pub(super) fn declare(&mut self) {
-        self.declared = self.declared.saturating_add(1);
-    }
-
-    pub(super) fn forget(&mut self) {
-        self.declared = self.declared.saturating_sub(1);
-    }
-
     pub(super) fn set_declared(&mut self, declared: bool) {
-        self.declared = declared.into();
+        self.declared = declared;
     }
 
     /// Nothing configured has this name and nobody counts any more.
     pub(super) fn is_over(&self) -> bool {
-        self.declared == 0
+        !self.declared
             && self
                 .shards
                 .iter()

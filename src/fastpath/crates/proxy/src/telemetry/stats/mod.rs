@@ -332,20 +332,6 @@ impl Stats {
 
     // -- names: for whoever applies a configuration --
 
-    /// Prints `cluster.<stat_name>.*` from now on, traffic or not. Counts: each needs its forget.
-    pub fn declare_cluster(&self, stat_name: &str) {
-        self.with(|r| r.clusters.get(stat_name).declare());
-    }
-
-    /// Takes one declaration back; the numbers go when the last worker lets go of them.
-    pub fn forget_cluster(&self, stat_name: &str) {
-        self.with(|r| {
-            r.clusters.forget(stat_name);
-            r.memberships
-                .retain(|name, _| name != stat_name || r.clusters.has(name));
-        });
-    }
-
     /// The `membership_*` gauges of a cluster; counts a `membership_change` for each
     /// priority that has other members.
     pub fn set_membership(&self, stat_name: &str, membership: Membership) {
@@ -357,42 +343,6 @@ impl Stats {
         self.with(|r| r.set_health(stat_name, membership));
     }
 
-    pub fn declare_hcm(&self, stat_prefix: &str) {
-        self.with(|r| r.hcms.get(stat_prefix).declare());
-    }
-
-    pub fn forget_hcm(&self, stat_prefix: &str) {
-        self.with(|r| r.hcms.forget(stat_prefix));
-    }
-
-    pub fn declare_listener(&self, stat_prefix: &str) {
-        self.with(|r| r.listeners.get(stat_prefix).declare());
-    }
-
-    pub fn forget_listener(&self, stat_prefix: &str) {
-        self.with(|r| r.listeners.forget(stat_prefix));
-    }
-
-    pub fn declare_listener_http(&self, listener_prefix: &str, hcm_prefix: &str) {
-        let name = format!("{listener_prefix}.http.{hcm_prefix}");
-        self.with(|r| r.listener_http.get(&name).declare());
-    }
-
-    pub fn forget_listener_http(&self, listener_prefix: &str, hcm_prefix: &str) {
-        let name = format!("{listener_prefix}.http.{hcm_prefix}");
-        self.with(|r| r.listener_http.forget(&name));
-    }
-
-    pub fn declare_route(&self, virtual_host: &str, stat_prefix: &str) {
-        let name = format!("{virtual_host}.route.{stat_prefix}");
-        self.with(|r| r.routes.get(&name).declare());
-    }
-
-    pub fn forget_route(&self, virtual_host: &str, stat_prefix: &str) {
-        let name = format!("{virtual_host}.route.{stat_prefix}");
-        self.with(|r| r.routes.forget(&name));
-    }
-
     /// When the first of all certificates ends (seconds since 1970).
     pub fn set_first_expiration(&self, at: Option<i64>) {
         self.with(|r| r.first_expiration = at);
@@ -401,11 +351,6 @@ impl Stats {
     /// When the first OCSP response to staple expires (seconds since 1970).
     pub fn set_first_ocsp_expiration(&self, at: Option<i64>) {
         self.with(|r| r.first_ocsp_expiration = at);
-    }
-
-    /// Prints the names of the admin listener; its numbers come by `add` and `set_gauge`.
-    pub fn declare_admin(&self) {
-        self.with(|r| r.admin = true);
     }
 
     // -- by name: for the control side, never per request --

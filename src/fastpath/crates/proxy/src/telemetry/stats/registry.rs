@@ -76,15 +76,6 @@ impl<S: Readable> Entities<S> {
             .or_insert_with(|| Entity::new(format!("{kind}{}.", sanitise(name))))
     }
 
-    pub(super) fn forget(&mut self, name: &str) {
-        if let Some(entity) = self.all.get_mut(name) {
-            entity.forget();
-            if entity.is_over() {
-                self.all.remove(name);
-            }
-        }
-    }
-
     pub(super) fn set_declared(&mut self, names: &HashSet<String>) {
         for name in names {
             self.get(name);
@@ -129,7 +120,6 @@ fn sanitise(name: &str) -> String {
 pub(super) struct Registry {
     concurrency: u16,
     started: Instant,
-    pub(super) admin: bool,
     /// Of all certificates (seconds since 1970).
     pub(super) first_expiration: Option<i64>,
     /// Of all OCSP responses to staple.
@@ -172,7 +162,6 @@ impl Registry {
         Self {
             concurrency,
             started: Instant::now(),
-            admin: false,
             first_expiration: None,
             first_ocsp_expiration: None,
             clusters: Entities::new("cluster."),
@@ -420,17 +409,6 @@ impl Registry {
             }
             for &name in process_names::WORKER_GAUGES {
                 push(named(name), Value::Gauge(0), false);
-            }
-        }
-        if self.admin {
-            for &name in process_names::ADMIN_COUNTERS {
-                push(name.into(), Value::Counter(0), false);
-            }
-            for &name in process_names::ADMIN_GAUGES {
-                push(name.into(), Value::Gauge(0), false);
-            }
-            for &name in process_names::ADMIN_HISTOGRAMS {
-                push(name.into(), none(), false);
             }
         }
         let own: [(&str, u64); 5] = [

@@ -1,16 +1,18 @@
 //! Against what Envoy 1.40 prints for one listener, one cluster and eight requests.
 
 use super::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The counts that made the goldens.
 fn after_traffic() -> Stats {
     let stats = Stats::new(1);
-    stats.declare_admin();
-    stats.declare_cluster("c1");
-    stats.declare_hcm("ingress");
-    stats.declare_listener("127.0.0.1_29001");
-    stats.declare_listener_http("127.0.0.1_29001", "ingress");
+    stats.set_declared(&Declared {
+        clusters: one("c1"),
+        hcms: one("ingress"),
+        listeners: one("127.0.0.1_29001"),
+        listener_http: [("127.0.0.1_29001".to_owned(), "ingress".to_owned())].into(),
+        ..Declared::default()
+    });
     stats.set_membership(
         "c1",
         Membership {
@@ -35,6 +37,18 @@ fn after_traffic() -> Stats {
         .for_each(|ms| cluster.response_time(ms, false));
     stats.flush_histograms();
     stats
+}
+
+fn one(name: &str) -> HashSet<String> {
+    [name.to_owned()].into()
+}
+
+/// Of one cluster.
+fn cluster(name: &str) -> Declared {
+    Declared {
+        clusters: one(name),
+        ..Declared::default()
+    }
 }
 
 fn names(text: &str) -> BTreeSet<&str> {
@@ -177,7 +191,7 @@ fn value(stats: &Stats, name: &str) -> Option<u64> {
 #[test]
 fn workers_add_up_and_resets_only_move_the_baseline() {
     let stats = Stats::new(2);
-    stats.declare_cluster("a");
+    stats.set_declared(&cluster("a"));
     let shards = [stats.cluster("a"), stats.cluster("a")];
     for shard in &shards {
         shard.inc(ClusterCounter::UpstreamCxTotal);
@@ -204,14 +218,14 @@ fn workers_add_up_and_resets_only_move_the_baseline() {
 #[test]
 fn shards_pass_from_owner_to_owner() {
     let stats = Stats::new(1);
-    stats.declare_cluster("a");
+    stats.set_declared(&cluster("a"));
     let shard = stats.cluster("a");
     shard.inc(ClusterCounter::UpstreamRqTotal);
     drop(shard);
     let (again, other) = (stats.cluster("a"), stats.cluster("a"));
     assert!(!Arc::ptr_eq(&again, &other));
     assert_eq!(again.counter(ClusterCounter::UpstreamRqTotal), 1);
-    stats.forget_cluster("a");
+    stats.set_declared(&Declared::default());
     // Connections still drain: the numbers stay until they are gone.
     assert_eq!(value(&stats, "cluster.a.upstream_rq_total"), Some(1));
     drop((again, other));
@@ -219,15 +233,9 @@ fn shards_pass_from_owner_to_owner() {
 }
 
 #[test]
-fn names_are_shared_by_those_who_declare_them() {
+fn names_are_made_fit_for_statistics() {
     let stats = Stats::new(1);
-    stats.declare_hcm("in");
-    stats.declare_hcm("in");
-    stats.forget_hcm("in");
-    assert_eq!(value(&stats, "http.in.no_route"), Some(0));
-    stats.forget_hcm("in");
-    assert_eq!(value(&stats, "http.in.no_route"), None);
-    stats.declare_cluster("outbound|80||a:b");
+    stats.set_declared(&cluster("outbound|80||a:b"));
     assert_eq!(
         value(&stats, "cluster.outbound|80||a_b.upstream_rq_total"),
         Some(0)
@@ -237,7 +245,11 @@ fn names_are_shared_by_those_who_declare_them() {
 #[test]
 fn a_set_replaces_all_declarations() {
     let stats = Stats::new(1);
-    stats.declare_hcm("old");
+    stats.set_declared(&Declared {
+        hcms: one("old"),
+        ..Declared::default()
+    });
+    assert_eq!(value(&stats, "http.old.no_route"), Some(0));
     let mut declared = Declared::default();
     declared.clusters.insert("a".to_owned());
     declared
@@ -286,7 +298,10 @@ fn listener_filters_show_once_configured() {
 #[test]
 fn listeners_show_their_workers() {
     let stats = Stats::new(2);
-    stats.declare_listener("l");
+    stats.set_declared(&Declared {
+        listeners: one("l"),
+        ..Declared::default()
+    });
     let shard = stats.listener("l", 1);
     shard.inc(ListenerCounter::DownstreamCxTotal);
     shard.gauge_inc(ListenerGauge::DownstreamCxActive);
@@ -359,7 +374,7 @@ fn shards_are_small() {
 #[test]
 fn a_change_of_members_is_counted_by_priority() {
     let stats = Stats::new(1);
-    stats.declare_cluster("c");
+    stats.set_declared(&cluster("c"));
     let membership = |healthy, members: &[u64]| Membership {
         total: 3,
         healthy,

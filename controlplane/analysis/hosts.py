@@ -20,15 +20,6 @@ def fqdn(host: str, namespace: str) -> str:
     return f"{host}.{namespace}.{_DOMAIN}"
 
 
-def service_of(host: str, namespace: str) -> tuple[str, str]:
-    """Namespace and name of the Kubernetes service that a host names."""
-    if host.endswith(f".{_DOMAIN}"):
-        name, _, its = host.removesuffix(f".{_DOMAIN}").rpartition(".")
-        if name:
-            return its, name
-    return namespace, host
-
-
 def exported(export_to: Iterable[str], namespace: str) -> tuple[str, ...]:
     """The namespaces that see a resource; `*` alone is all of them."""
     given = tuple(export_to)

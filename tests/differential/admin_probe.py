@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import re
 import time
 from dataclasses import dataclass
@@ -161,8 +160,3 @@ def shape(value: Any) -> Any:
     if isinstance(value, list):
         return [shape(v) for v in value[:1]]
     return type(value).__name__
-
-
-def parse_json(text: str) -> Any:
-    """JSON of an admin answer."""
-    return json.loads(text)

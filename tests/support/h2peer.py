@@ -353,7 +353,6 @@ class Upstream:
         self.by_path: dict[str, Answer] = {}
         self.accepted = 0
         self.connections: list[_Side] = []
-        self.answers_pings = True
         self.auto_window = True
         self.keep_bodies = True
         self._queue: list[Answer] = []

@@ -4,7 +4,6 @@ namespace that may see it ("" is all), its labels say the type."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from controlplane.resources.resource import Key, Resource
@@ -62,10 +61,6 @@ def resource(
 ) -> Resource[Any]:
     """One Envoy resource; an exception instead of a body makes the translation fail."""
     return Resource(Key(type_url, namespace, name), body)
-
-
-def set_resources(world: World, resources: Iterable[Resource[Any]]) -> None:
-    world.change(tuple(resources))
 
 
 def remove(world: World, type_url: str, *names: str, namespace: str = "") -> None:

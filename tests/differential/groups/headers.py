@@ -75,7 +75,7 @@ _OPERATORS = {
 }
 
 
-def _operators(level_extra: str = "") -> str:
+def _operators() -> str:
     return "[" + ", ".join(
         f"{{header: {{key: {k}, value: '{v}'}}}}" for k, v in _OPERATORS.items()
     ) + "]"

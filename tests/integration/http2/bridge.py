@@ -13,7 +13,7 @@ from tests.support.proxies import Proxy
 from tests.support.upstream import Upstream as Upstream1
 from tests.support.waiting import until
 
-NO_ERROR, PROTOCOL_ERROR, REFUSED, CANCEL = 0, 1, 7, 8
+NO_ERROR, REFUSED, CANCEL = 0, 7, 8
 TRAILERS1 = tls_config.http_options(
     explicit_http_config={"http_protocol_options": {"enable_trailers": True}}
 )

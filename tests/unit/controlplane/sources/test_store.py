@@ -16,8 +16,6 @@ from controlplane.sources import document, store
 from controlplane.sources.store import Conflict, NotFound, Result, Store, StoreError
 from tests.support.kinds import KINDS, route
 
-STAMP = "1970-01-01T00:00:01Z"
-
 
 def key(name: str, namespace: str = "default") -> Key:
     return Key("Route", namespace, name)

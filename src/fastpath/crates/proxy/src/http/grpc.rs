@@ -4,7 +4,7 @@
 use proto::h1::BodyLength;
 use proto::{HeaderMap, Known};
 
-use super::request::decimal;
+use super::decimal::decimal;
 use super::stream::Stream;
 
 pub const CONTENT_TYPE: &[u8] = b"application/grpc";

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use proto::Known;
 use proto::h1::{BodyLength, Version};
 
+use super::decimal::decimal;
 use super::downstream::{Alive, Closing, Downstream};
 use super::failure::{BEFORE_HEADERS, Failure};
 use super::filters::Reply;
 use super::grpc;
-use super::request::decimal;
 use super::stream::{Stream, Upstreaming};
 use super::upgrade::Tunnel;
 use crate::cluster::outlier::Attempt;

@@ -19,10 +19,10 @@ use proto::h1::{BodyLength, RequestHead};
 use proto::{HeaderMap, Known};
 
 use super::client::Client;
+use super::decimal::decimal;
 use super::downstream::{Alive, Downstream};
 use super::failure::Failure;
 use super::filters::jwt_authn::Refresh;
-use super::request::decimal;
 use super::stream::Stream;
 use crate::cluster::lb::LbContext;
 use crate::http2::carrier::{Carrier, StreamCarrier};

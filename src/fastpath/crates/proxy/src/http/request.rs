@@ -2,19 +2,21 @@
 //! (`ConnectionManagerImpl::ActiveStream::decodeHeaders`, `ConnectionManagerUtility`).
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::rc::Rc;
 
 use model::resources::address::Address;
-use model::resources::hcm::{Cidr, ForwardClientCertMode, Hcm, StripPort};
+use model::resources::hcm::Hcm;
 use proto::h1::{BodyDecoder, HeadError, Scheme};
 use proto::masque::{CONNECT_UDP, udp_authority};
 use proto::{HeaderMap, Known};
-use tls::{Details, Info};
 
+use super::authority::normalize_host;
 use super::deadlines::{after, millis};
+use super::decimal::decimal;
 use super::downstream::{Closing, Downstream};
 use super::failure::Failure;
+use super::forwarded::{Remote, forward_client_cert, is_internal, xff_address};
 use super::grpc;
 use super::path::{Normalized, normalize};
 use super::request_id::uuid4;
@@ -353,49 +355,6 @@ impl Worker {
     }
 }
 
-/// x-forwarded-client-cert, by `forward_client_cert_details`. What a client says of a certificate
-/// that it did not show us is nobody's business but in `ALWAYS_FORWARD_ONLY`.
-fn forward_client_cert(hcm: &Hcm, tls: Option<&Info>, headers: &mut HeaderMap) {
-    let shown = tls.filter(|info| info.peer.is_some());
-    let ours = shown.and_then(|info| {
-        let details = Details {
-            subject: hcm.client_cert.subject,
-            cert: hcm.client_cert.cert,
-            chain: hcm.client_cert.chain,
-            dns: hcm.client_cert.dns,
-            uri: hcm.client_cert.uri,
-        };
-        tls::xfcc_element(info, details)
-    });
-    put_client_cert(hcm.client_cert.mode, ours, headers);
-}
-
-/// `ours`: the element of the certificate that the client has shown.
-fn put_client_cert(mode: ForwardClientCertMode, ours: Option<Vec<u8>>, headers: &mut HeaderMap) {
-    let known = Known::XForwardedClientCert;
-    let is_right = match (mode, ours) {
-        (ForwardClientCertMode::AlwaysForwardOnly, _)
-        | (ForwardClientCertMode::ForwardOnly, Some(_)) => true,
-        (ForwardClientCertMode::AppendForward, Some(element)) => {
-            headers.append_value(known, b",", &element)
-        }
-        (ForwardClientCertMode::SanitizeSet, Some(element)) => headers.set(known, &element),
-        (ForwardClientCertMode::Sanitize, _) | (_, None) => false,
-    };
-    // A name with a control character in it is no header's value: then there is no header, rather
-    // than the one that the client has made up.
-    if !is_right {
-        headers.remove(known);
-    }
-}
-
-struct Remote {
-    /// With port 0 where x-forwarded-for says it.
-    address: Option<Address>,
-    /// Nobody else's address is in x-forwarded-for.
-    single: bool,
-}
-
 fn remove_all(headers: &mut HeaderMap, names: &[Known]) {
     for name in names {
         headers.remove(*name);
@@ -455,161 +414,4 @@ fn is_absolute_url(referer: &[u8]) -> bool {
         .strip_prefix(b"http://")
         .or_else(|| referer.strip_prefix(b"https://"));
     rest.is_some_and(|r| r.first().is_some_and(|b| *b != b'/' && *b != b'?'))
-}
-
-/// `strip_matching_host_port`, `strip_any_host_port`, `strip_trailing_host_dot`.
-fn normalize_host(hcm: &Hcm, local_port: u16, s: &mut Stream) {
-    if hcm.strip_port == StripPort::No && !hcm.strip_trailing_host_dot {
-        return;
-    }
-    let authority = s.request.authority();
-    let (mut host, mut port) = split_port(authority);
-    let strip = match (hcm.strip_port, port) {
-        (StripPort::Any, Some(_)) => true,
-        (StripPort::Matching, Some(p)) => p == local_port,
-        _ => false,
-    };
-    if hcm.strip_trailing_host_dot {
-        host = host.strip_suffix(b".").unwrap_or(host);
-    }
-    if strip {
-        port = None;
-    }
-    let mut new = host.to_vec();
-    if let Some(port) = port {
-        let _ = write!(new, ":{port}");
-    }
-    if new != authority {
-        s.request.set_authority(&new);
-    }
-}
-
-/// Host and port of an authority; an IPv6 address keeps its brackets.
-pub fn split_port(authority: &[u8]) -> (&[u8], Option<u16>) {
-    let after = authority.iter().rposition(|b| *b == b']').unwrap_or(0);
-    let Some(colon) = authority
-        .iter()
-        .rposition(|b| *b == b':')
-        .filter(|c| *c > after)
-    else {
-        return (authority, None);
-    };
-    let (host, port) = authority
-        .split_at_checked(colon)
-        .unwrap_or((authority, b""));
-    let port = port
-        .get(1..)
-        .and_then(|p| std::str::from_utf8(p).ok())
-        .and_then(|p| p.parse().ok());
-    match port {
-        Some(port) => (host, Some(port)),
-        None => (authority, None),
-    }
-}
-
-/// `Utility::getLastAddressFromXFF`: the address `skip` places from the right, and whether it is
-/// the only one.
-fn xff_address(headers: &HeaderMap, skip: usize) -> (Option<Address>, bool) {
-    let Some(value) = headers.get(Known::XForwardedFor) else {
-        return (None, false);
-    };
-    let mut all = value.rsplit(|b| *b == b',');
-    let address = all
-        .nth(skip)
-        .and_then(|text| std::str::from_utf8(text.trim_ascii()).ok())
-        .and_then(|text| text.parse::<IpAddr>().ok())
-        .map(|ip| SocketAddr::new(ip.to_canonical(), 0).into());
-    let single = !value.contains(&b',');
-    (address, single)
-}
-
-fn is_internal(hcm: &Hcm, address: &Address) -> bool {
-    match address.ip() {
-        Some(ip) => is_in(hcm.internal_addresses.as_deref(), ip),
-        None => hcm.internal_unix_sockets,
-    }
-}
-
-fn is_in(ranges: Option<&[Cidr]>, ip: IpAddr) -> bool {
-    ranges.is_some_and(|ranges| ranges.iter().any(|r| r.contains(ip)))
-}
-
-/// The decimal digits of `n`, in `buffer`.
-pub fn decimal<const N: usize>(buffer: &mut [u8; N], mut n: u64) -> &[u8] {
-    let mut at = N;
-    while at > 0 {
-        at = at.saturating_sub(1);
-        if let Some(slot) = buffer.get_mut(at) {
-            *slot = b'0'.wrapping_add((n % 10) as u8);
-        }
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    buffer.get(at..).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_and_ports() {
-        assert_eq!(decimal(&mut [0; 20], 0), b"0");
-        assert_eq!(decimal(&mut [0; 20], 15000), b"15000");
-        assert_eq!(decimal(&mut [0; 20], u64::MAX), b"18446744073709551615");
-        assert_eq!(split_port(b"a:80"), (&b"a"[..], Some(80)));
-        assert_eq!(split_port(b"[::1]"), (&b"[::1]"[..], None));
-        assert_eq!(split_port(b"[::1]:8"), (&b"[::1]"[..], Some(8)));
-        assert_eq!(split_port(b"a:x"), (&b"a:x"[..], None));
-    }
-
-    #[test]
-    fn trusted_hops_count_from_the_right() {
-        let mut h = HeaderMap::new();
-        h.push_known(Known::XForwardedFor, b"1.1.1.1, 2.2.2.2,3.3.3.3");
-        let at = |ip: [u8; 4]| Some(SocketAddr::from((ip, 0)).into());
-        assert_eq!(xff_address(&h, 0), (at([3, 3, 3, 3]), false));
-        assert_eq!(xff_address(&h, 2), (at([1, 1, 1, 1]), false));
-        assert_eq!(xff_address(&h, 3), (None, false));
-    }
-
-    #[test]
-    fn a_certificate_that_no_header_can_say_leaves_none_of_the_clients() {
-        use ForwardClientCertMode::{AlwaysForwardOnly, AppendForward, ForwardOnly};
-        use ForwardClientCertMode::{Sanitize, SanitizeSet};
-        let (good, bad) = (
-            b"URI=spiffe://a/b".as_slice(),
-            b"URI=spiffe://a/\n".as_slice(),
-        );
-        for (mode, ours, want) in [
-            (SanitizeSet, Some(good), Some("URI=spiffe://a/b")),
-            (SanitizeSet, Some(bad), None),
-            (SanitizeSet, None, None),
-            (AppendForward, Some(good), Some("By=liar,URI=spiffe://a/b")),
-            (AppendForward, Some(bad), None),
-            (ForwardOnly, Some(bad), Some("By=liar")),
-            (ForwardOnly, None, None),
-            (Sanitize, Some(good), None),
-            (AlwaysForwardOnly, None, Some("By=liar")),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.push_known(Known::XForwardedClientCert, b"By=liar");
-            put_client_cert(mode, ours.map(<[u8]>::to_vec), &mut headers);
-            let found = headers.get(Known::XForwardedClientCert);
-            assert_eq!(found, want.map(str::as_bytes), "{mode:?} {ours:?}");
-        }
-    }
-
-    #[test]
-    fn internal_needs_a_range() {
-        let ranges = [Cidr {
-            address: [10, 0, 0, 0].into(),
-            prefix_len: 8,
-        }];
-        assert!(is_in(Some(&ranges), [10, 9, 8, 7].into()));
-        assert!(!is_in(Some(&ranges), [11, 0, 0, 1].into()));
-        assert!(!is_in(None, [10, 9, 8, 7].into()));
-    }
 }

@@ -13,9 +13,9 @@ use proto::Known;
 
 use crate::cluster::ClusterRuntime;
 use crate::cluster::lb::LbContext;
+use crate::http::authority::split_port;
 use crate::http::downstream::Downstream;
 use crate::http::own_call::Ours;
-use crate::http::request::split_port;
 use crate::http::stream::Stream;
 use crate::telemetry::stats::ClusterCounter;
 use crate::worker::Worker;

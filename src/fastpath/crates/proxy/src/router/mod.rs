@@ -19,11 +19,11 @@ use model::resources::route::{
 use proto::Known;
 
 use crate::cluster::lb::LbContext;
+use crate::http::decimal::decimal;
 use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::filters::Flow;
 use crate::http::own_call::Answer;
-use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::http::upgrade::{Tunnel, ends_as_udp};
 use crate::telemetry::stats::{

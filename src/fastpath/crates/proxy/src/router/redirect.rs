@@ -6,8 +6,8 @@ use model::resources::route::{Redirect, RedirectPath, SchemeRedirect};
 use proto::Known;
 
 use super::rewrite;
+use crate::http::authority::split_port;
 use crate::http::downstream::Downstream;
-use crate::http::request::split_port;
 use crate::http::stream::Stream;
 use crate::worker::Worker;
 use crate::worker::chain::RouteRef;

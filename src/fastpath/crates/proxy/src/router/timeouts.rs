@@ -6,8 +6,8 @@ use model::resources::route::Forward;
 use proto::Known;
 
 use crate::http::deadlines::millis;
+use crate::http::decimal::decimal;
 use crate::http::grpc;
-use crate::http::request::decimal;
 use crate::http::stream::Stream;
 use crate::worker::timers::NEVER;
 

@@ -415,7 +415,7 @@ fn pool_of(
     alpn: Option<&Arc<Vec<Box<str>>>>,
     authority: &[u8],
 ) -> Option<Rc<Pool>> {
-    let (name, _) = crate::http::request::split_port(authority);
+    let (name, _) = crate::http::authority::split_port(authority);
     let name = std::str::from_utf8(name).ok();
     let name = name.map(|n| n.trim_start_matches('[').trim_end_matches(']'));
     // An address is no SNI (RFC 6066 §3), but it can be verified.

@@ -10,8 +10,8 @@ use super::base64::{Decoder, Encoder};
 use super::frames::{Frames, head};
 use super::grpc_stats::Count;
 use super::{Head, Refusal, Stream};
+use crate::http::decimal::decimal;
 use crate::http::grpc;
-use crate::http::request::decimal;
 
 const TEXT: &[u8] = b"application/grpc-web-text";
 const TEXT_PROTO: &[u8] = b"application/grpc-web-text+proto";

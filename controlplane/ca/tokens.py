@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 import time
@@ -89,15 +90,24 @@ class Tokens:
             self._save_joins(kept)
         return token
 
-    def new_service(self, namespace: str, service_account: str, audience: str = AUDIENCE) -> str:
-        """A JWT for a service account, for one audience."""
+    def new_service(
+        self,
+        namespace: str,
+        service_account: str,
+        life: float = SERVICE_LIFE,
+        audience: str = AUDIENCE,
+    ) -> str:
+        """A JWT for a service account, for one audience. Raises Invalid for the control plane's
+        own, which sidecars would take its bearer for."""
+        if (namespace, service_account) == _CONTROL_PLANE:
+            raise Invalid(f"{namespace}/{service_account} is the control plane's own")
         now = int(time.time())
         claims = {
             "iss": f"fastmesh/{self._trust_domain}",
             "sub": f"system:serviceaccount:{namespace}:{service_account}",
             "aud": [audience],
             "iat": now,
-            "exp": now + int(SERVICE_LIFE),
+            "exp": now + math.ceil(life),
         }
         return jwt.encode(claims, self._key, algorithm="HS256")
 

@@ -1,4 +1,5 @@
-"""`mesh token create`: what a workload needs to join, in one file that can be used once."""
+"""`mesh token create`: what a workload needs to join, in one file that can be used once; with
+`--bearer` what a client shows that has no certificate."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from pathlib import Path
 
 from controlplane.agent.join import Join
 from controlplane.ca import grants
-from controlplane.ca.authority import Unusable, load
+from controlplane.ca.authority import Authority, Unusable, load
 from controlplane.ca.names import is_name
 from controlplane.ca.proofs import Invalid
-from controlplane.ca.tokens import JOIN_LIFE, Tokens
+from controlplane.ca.tokens import JOIN_LIFE, SERVICE_LIFE, Tokens
 from controlplane.commands.arguments import Parser
 from controlplane.commands.flags import DEFAULT_STATE, state_folder
 from controlplane.resources.schema import parse_duration
@@ -24,7 +25,7 @@ from controlplane.translation.names import parse_port
 def main(argv: list[str]) -> int:
     """Exit code 0 if the file was written, else 1."""
     options = _options(argv)
-    life = parse_duration(options.life)
+    life = parse_duration(options.life or f"{int(SERVICE_LIFE if options.bearer else JOIN_LIFE)}s")
     if life is None or life <= 0:
         return _refuse(f"--life {options.life}: is no duration; write 1h or 30m")
     for flag in ("control", "join"):
@@ -36,28 +37,21 @@ def main(argv: list[str]) -> int:
                 f"--{flag.replace('_', '-')} {getattr(options, flag)!r}: is no name: a-z, 0-9, '-'"
                 " and '.', 253 characters at most"
             )
+    if options.bearer and (options.service or options.label or options.version != grants.ANY):
+        return _refuse(
+            "--bearer grants no labels: leave --service, --version and --label out; a WorkloadGroup"
+            " or Deployment of the service account grants them"
+        )
     state = state_folder(options.state)
     try:
         is_new = not (state / "ca").exists()
         # Before there is a token that nobody would have.
         if options.output != "-" and os.path.lexists(options.output):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)
-        allowed = grants.of_pairs(_grants(options))
         authority = load(state / "ca", options.trust_domain)
-        token = Tokens(state / "tokens", options.trust_domain).new_join(
-            options.namespace, options.service_account, life, allowed
-        )
-        join = Join(
-            control=options.control,
-            join=options.join,
-            roots=authority.roots_pem().decode(),
-            namespace=options.namespace,
-            service_account=options.service_account,
-            trust_domain=options.trust_domain,
-            grants=str(allowed),
-            token=token,
-        )
-        _write(options.output, join.to_json())
+        tokens = Tokens(state / "tokens", options.trust_domain)
+        made = _bearer if options.bearer else _join
+        _write(options.output, made(options, float(life), authority, tokens))
     except FileExistsError as error:
         return _refuse(
             f"{error.filename}: is there already; a token is used once: remove the file, or name"
@@ -76,6 +70,28 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _join(options: argparse.Namespace, life: float, authority: Authority, tokens: Tokens) -> bytes:
+    allowed = grants.of_pairs(_grants(options))
+    token = tokens.new_join(options.namespace, options.service_account, life, allowed)
+    return Join(
+        control=options.control,
+        join=options.join,
+        roots=authority.roots_pem().decode(),
+        namespace=options.namespace,
+        service_account=options.service_account,
+        trust_domain=options.trust_domain,
+        grants=str(allowed),
+        token=token,
+    ).to_json()
+
+
+def _bearer(
+    options: argparse.Namespace, life: float, authority: Authority, tokens: Tokens
+) -> bytes:
+    del authority
+    return tokens.new_service(options.namespace, options.service_account, life).encode()
 
 
 def _grants(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
@@ -109,7 +125,8 @@ def _write(output: str, body: bytes) -> None:
 def _options(argv: list[str]) -> argparse.Namespace:
     parser = Parser(
         prog="mesh token",
-        description="Make a join file for one workload. It can be used once: keep it as a secret.",
+        description="Make a join file for one workload. It can be used once: keep it as a secret."
+        " With --bearer, a token.",
         allow_abbrev=False,
     )
     parser.add_argument("action", choices=("create",), metavar="create", help="makes one")
@@ -142,8 +159,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--life",
         metavar="DURATION",
-        default=f"{int(JOIN_LIFE)}s",
-        help="how long it can be used (%(default)s)",
+        help=f"how long it can be used ({int(JOIN_LIFE)}s; a bearer token {int(SERVICE_LIFE)}s)",
     )
     parser.add_argument(
         "--state",
@@ -167,6 +183,12 @@ def _options(argv: list[str]) -> argparse.Namespace:
         metavar="NAME",
         default="cluster.local",
         help="of the mesh, as its MeshConfig says (%(default)s)",
+    )
+    parser.add_argument(
+        "--bearer",
+        action="store_true",
+        help="no join file but a token that a client without a certificate shows with its calls"
+        " (authorization: Bearer), a gRPC client or an agent of Istio's; as often as it likes",
     )
     parser.add_argument("-o", "--output", metavar="FILE", default="-", help="- is standard output")
     return parser.parse_args(argv)

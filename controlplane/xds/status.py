@@ -256,10 +256,6 @@ class Board:
         )
 
 
-def _unwanted(type_url: str) -> TypeStatus:
-    return TypeStatus(type_url, State.NOT_SENT, "not subscribed to", subscribed=False)
-
-
 class _Waiting:
     """Somebody who waits for a revision to be everywhere."""
 

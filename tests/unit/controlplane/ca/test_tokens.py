@@ -143,7 +143,7 @@ def test_a_service_token_is_for_its_audience(tokens: Tokens) -> None:
     with pytest.raises(Invalid, match="udience"):
         tokens.check(token, "another")
     with pytest.raises(Invalid, match="udience"):
-        tokens.check(tokens.new_service("default", "reviews", "another"))
+        tokens.check(tokens.new_service("default", "reviews", audience="another"))
 
 
 def test_service_tokens_of_others(tokens: Tokens, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import os
 import shlex
 from pathlib import Path
 
+import jwt
 import pytest
 
 from controlplane.agent import join
+from controlplane.ca.tokens import Tokens
 from controlplane.commands import token
 
 
@@ -57,6 +59,22 @@ def test_a_file_that_is_there_costs_no_token(
     assert not (tmp_path / "state").exists()
 
 
+def test_a_bearer_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.token"
+    who = ("-n", "shop", "--service-account", "reviews", "--trust-domain", "example.org")
+    assert made(tmp_path, "--bearer", "-o", str(path), *who) == 0
+    assert path.stat().st_mode & 0o777 == 0o600
+    tokens = Tokens(tmp_path / "state/tokens", "example.org")
+    for _ in range(2):
+        proved = tokens.check(path.read_text())
+    assert str(proved.identity) == "spiffe://example.org/ns/shop/sa/reviews"
+    assert str(proved.grants) == ""
+    capsys.readouterr()
+    assert made(tmp_path, "--bearer", *who, "--life", "500ms") == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+    assert (claims["aud"], claims["exp"] - claims["iat"]) == (["istio-ca"], 1)
+
+
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
@@ -68,6 +86,11 @@ def test_a_file_that_is_there_costs_no_token(
         (("--label", "x=a,b"), "is no value of a label"),
         (("--service", "a/b"), "is no value of a label"),
         (("--service-account", "A B"), "--service-account 'A B': is no name: a-z, 0-9"),
+        (("--bearer", "--service", "a"), "--bearer grants no labels: leave --service"),
+        (
+            ("--bearer", "-n", "istio-system", "--service-account", "istiod"),
+            "istio-system/istiod is the control plane's own",
+        ),
         (("-n", "A B"), "--namespace 'A B': is no name: a-z, 0-9"),
     ],
 )

@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -59,11 +61,23 @@ def stop(process: subprocess.Popen[bytes]) -> None:
             break
 
 
+#: Above those that tests take (`tests/support/ports.py`).
+_PORTS = range(31_000, 32_768)
+_next_port = itertools.cycle(random.sample(_PORTS, len(_PORTS)))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Below the ephemeral range: none of the thousands of connections beside it can take it before
+    its program listens. The others are all given before one is given again."""
+    for port in itertools.islice(_next_port, len(_PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
         return port
+    raise BenchError("no port from 31000 to 32767 is free")
 
 
 def wait_ready(

@@ -122,7 +122,7 @@ mod tests {
         route_config_after(now, Some(Before { bytes, config }))
     }
 
-    /// What a configuration says, but for the order of maps.
+    /// What a configuration says, but for the order of maps and of clusters.
     fn said(compiled: &Compiled<RouteConfig>) -> String {
         let config = &compiled.resource;
         let mut out = format!("{} {}\n", config.name, config.hash);
@@ -138,7 +138,8 @@ mod tests {
         for (length, map) in config.hosts.prefix.iter().chain(&config.hosts.suffix) {
             let _ = writeln!(out, "{length} {:?}", sorted(map));
         }
-        let names: Vec<&str> = compiled.clusters.iter().map(|one| &*one.name).collect();
+        let mut names: Vec<&str> = compiled.clusters.iter().map(|one| &*one.name).collect();
+        names.sort_unstable();
         let _ = writeln!(out, "{:?} {names:?}", config.hosts.default);
         out
     }
@@ -167,6 +168,56 @@ mod tests {
             let whole = route_config(&now).unwrap();
             assert_eq!(said(&after(&before, &now).unwrap()), said(&whole));
         }
+    }
+
+    #[test]
+    fn any_version_after_any_other_is_as_if_it_came_alone() {
+        let pool = [
+            host("a", "x"),
+            host("b", "z"),
+            host("a", "z"),
+            host("c", "x"),
+            "{name: any, domains: ['*'], routes: []}".to_owned(),
+            "{name: w, domains: ['*.a'], routes: [{match: {prefix: /}, route: {weighted_clusters: {clusters: [{name: x, weight: 1}, {name: w, weight: 2}]}}}]}".to_owned(),
+            "{name: bad, domains: [bad], routes: [{match: {prefix: /}, direct_response: {status: 99}}]}".to_owned(),
+        ];
+        let options = [
+            "",
+            "",
+            "",
+            "validate_clusters: true,",
+            "internal_only_headers: [q],",
+        ];
+        // A linear congruential generator: the same every time.
+        let mut state = 7_u32;
+        let mut dice = |sides: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            usize::try_from(state >> 16).unwrap() % sides
+        };
+        let mut before: Option<(Vec<u8>, RouteConfig)> = None;
+        let (mut good, mut bad) = (0, 0);
+        for _ in 0..600 {
+            let hosts: Vec<String> = (0..dice(5))
+                .map(|_| pool[dice(pool.len())].clone())
+                .collect();
+            let now = bytes(options[dice(options.len())], &hosts);
+            let given = before
+                .as_ref()
+                .map(|(bytes, config)| Before { bytes, config });
+            match (route_config_after(&now, given), route_config(&now)) {
+                (Ok(after), Ok(whole)) => {
+                    assert_eq!(said(&after), said(&whole));
+                    before = Some((now, after.resource));
+                    good += 1;
+                }
+                (Err(after), Err(whole)) => {
+                    assert_eq!(after, whole);
+                    bad += 1;
+                }
+                (after, whole) => panic!("{after:?} {whole:?}"),
+            }
+        }
+        assert!(good > 100 && bad > 100, "{good} {bad}");
     }
 
     #[test]

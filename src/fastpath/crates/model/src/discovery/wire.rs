@@ -403,6 +403,14 @@ mod tests {
                 .problem
                 .contains("not a message of type")
         );
+        // Named "b", and a `load_assignment` that is none: to be refused by itself.
+        let broken = Any {
+            type_url: CLUSTER.to_owned(),
+            value: vec![0x0a, 1, b'b', 0x8a, 0x02, 1, 0xff],
+        };
+        assert!(compile::cluster(&broken.value).is_err());
+        let got = whole(vec![cluster("a"), broken]);
+        assert_eq!((names(&got), &*got.problem), (vec!["a", "b"], ""));
         let empty = pb::Resource {
             name: "a".to_owned(),
             ..pb::Resource::default()

@@ -25,6 +25,7 @@ import hyperframe.frame
 from tests.support import h2raw
 from tests.support.http1 import Headers
 from tests.support.ports import free_port
+from tests.support.upstream import remember_sni
 
 DEADLINE = 20.0  # generous: only for waiting, never asserted on
 _LENIENT = {
@@ -410,6 +411,7 @@ class Upstream:
     def _serve(self, sock: socket.socket, number: int) -> None:
         with contextlib.suppress(OSError, h2.exceptions.ProtocolError), contextlib.closing(sock):
             if self._tls is not None:
+                self._tls.sni_callback = remember_sni
                 sock = self._tls.wrap_socket(sock, server_side=True)
             with contextlib.closing(sock):
                 side = _Side(sock, client=False, settings=self._settings, window=self._window)
@@ -450,6 +452,7 @@ class _Serving:
     def _look(self, stream: Stream) -> None:
         if stream.headers and stream.id not in self._answers:
             stream.connection = self._number
+            stream.sni = getattr(self._side.sock, "sni", None)
             self._answers[stream.id] = self._upstream._begin(stream)
         answer = self._answers.get(stream.id)
         if answer is None or answer is _DONE:

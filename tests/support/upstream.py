@@ -74,7 +74,7 @@ class Upstream:
     ) -> None:
         self._tls = tls
         if tls is not None:
-            tls.sni_callback = _remember_sni
+            tls.sni_callback = remember_sni
         self.port = port or free_port()
         self.requests: list[Received] = []
         self.accepted = 0
@@ -247,7 +247,8 @@ class Upstream:
         return True
 
 
-def _remember_sni(sock: ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+def remember_sni(sock: ssl.SSLSocket, name: str | None, _: ssl.SSLContext) -> None:
+    """An `sni_callback`: the name that was asked for, as an attribute of the socket."""
     sock.sni = name  # type: ignore[attr-defined]
 
 

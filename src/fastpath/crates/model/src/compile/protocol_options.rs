@@ -162,6 +162,12 @@ fn options(
     let max_kb = max_kb.map_or(MAX_HEADERS_KB, |v| v.value);
     let http2 = problems.within(spoken.http2_path, |p| http2::options(spoken.http2, None, p));
     let sni_header = upstream.map_or("", |u| u.override_auto_sni_header.as_str());
+    if sni_header.starts_with(':') && !sni_header.eq_ignore_ascii_case(":authority") {
+        problems.report_at(
+            "upstream_http_protocol_options.override_auto_sni_header",
+            "a server name can be in ':authority' or in a header, not in another pseudo-header",
+        );
+    }
     Some(UpstreamHttp {
         protocol: spoken.protocol,
         http2,

@@ -360,3 +360,10 @@ pub struct UpstreamHttp {
     pub max_headers_count: usize,
     pub enable_trailers: bool,
 }
+
+impl UpstreamHttp {
+    /// Whether requests say which name their host is asked for, or must prove.
+    pub fn names_come_from_requests(&self) -> bool {
+        self.auto_sni || self.auto_san_validation
+    }
+}

@@ -399,6 +399,17 @@ impl Failure {
         Some(details.into())
     }
 
+    /// `%RESPONSE_CODE_DETAILS%` of a handshake that failed, with what TLS says of it.
+    pub fn tls_details(self, reason: &str) -> Option<Cow<'static, str>> {
+        if self != Self::TlsFailure {
+            return None;
+        }
+        let reason = reason.replace(' ', "_");
+        let details =
+            format!("upstream_reset_before_response_started{{remote_connection_failure|{reason}}}");
+        Some(details.into())
+    }
+
     pub fn of_refusal(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Bind(source, errno) => Self::LocalConnectFailure(Some((source, errno))),

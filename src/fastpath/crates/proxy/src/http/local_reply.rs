@@ -52,7 +52,13 @@ impl Worker {
             Failure::UpgradeRefused => stats.inc(HcmCounter::DownstreamRqWsOnNonWsRoute),
             _ => {}
         }
-        s.info.details = of_connecting.or_else(|| Some(failure.details(false)));
+        let of_tls = s.info.upstream_transport_failure.as_deref();
+        let of_tls = of_tls.and_then(|reason| failure.tls_details(reason));
+        let details = of_connecting
+            .or(of_tls)
+            .unwrap_or_else(|| failure.details(false));
+        // Headers of the answer may say it.
+        s.info.details = Some(details.clone());
         if s.request.kind == proto::h1::Method::Connect || s.request.upgrade {
             // What follows may be for a tunnel that there is not.
             d.close_after_response();
@@ -87,7 +93,6 @@ impl Worker {
             let status = decimal(&mut [0; 20], grpc::DEADLINE_EXCEEDED).to_vec();
             s.response.headers.push_known(Known::GrpcStatus, &status);
         }
-        let details = failure.details(false);
         if s.timeout_alt_response && failure.is_timeout() {
             return self.local_reply(d, s, 204, b"", details);
         }

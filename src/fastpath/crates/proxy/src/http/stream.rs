@@ -43,6 +43,9 @@ pub struct Stream {
     pub upstream_peer: Option<Arc<Workload>>,
     /// What the host is offered in ALPN, if not what its cluster says.
     pub alpn: Option<Arc<Vec<Box<str>>>>,
+    /// The authority before `auto_host_rewrite`, if the cluster's names are those of requests:
+    /// its host is chosen after the name is.
+    pub asked_authority: Option<Box<[u8]>>,
     /// What the response is to set: cookies that a hash policy made.
     pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
@@ -156,6 +159,7 @@ impl Default for Stream {
             downstream_peer: None,
             upstream_peer: None,
             alpn: None,
+            asked_authority: None,
             set_cookies: Vec::new(),
             pool: None,
             upstream: Upstreaming::None,
@@ -227,6 +231,7 @@ impl Stream {
         self.downstream_peer = None;
         self.upstream_peer = None;
         self.alpn = None;
+        self.asked_authority = None;
         self.set_cookies.clear();
         self.pool = None;
         self.upstream = Upstreaming::None;

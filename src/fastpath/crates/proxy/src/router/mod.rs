@@ -13,8 +13,8 @@ use std::sync::Arc;
 use model::resources::cluster::Metadata;
 use model::resources::header_mutation::HeaderName;
 use model::resources::route::{
-    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, RequireTls,
-    WeightedCluster,
+    Action, ClusterChoice, ClusterOrHeader, DirectBody, DirectResponse, Forward, HostRewrite,
+    RequireTls, WeightedCluster,
 };
 use proto::Known;
 
@@ -251,6 +251,11 @@ impl Worker {
             self.request_headers(&mut s, route, forward, None, suppress);
             return self.reply_failure(d, s, Failure::NoHealthyUpstream);
         };
+        if matches!(forward.host_rewrite, HostRewrite::Auto)
+            && cluster.config.borrow().http.names_come_from_requests()
+        {
+            s.asked_authority = Some(s.request.authority().into());
+        }
         self.request_headers(&mut s, route, forward, host.hostname.as_deref(), suppress);
         s.host = Some(host);
         s.upstream_start_ns = self.clock.now_ns();

@@ -384,13 +384,15 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         .as_ref()
         .and_then(|name| s.request.headers.get_name(name.as_bytes()))
         .filter(|value| !value.is_empty());
-    let authority = of_header.unwrap_or_else(|| s.request.authority());
+    let authority = of_header
+        .or(s.asked_authority.as_deref())
+        .unwrap_or_else(|| s.request.authority());
     pool_of(http, host, protocol, source, alpn, authority)
 }
 
 /// Whether requests have no say in how their host is connected to.
 fn is_plain(http: &UpstreamHttp, source: Option<UpstreamSource>) -> bool {
-    !http.auto_sni && !http.auto_san_validation && source.is_none()
+    !http.names_come_from_requests() && source.is_none()
 }
 
 /// The pool for a name that is asked for, if the cluster's names are those of requests.
@@ -421,12 +423,15 @@ fn pool_of(
     // An address is no SNI (RFC 6066 §3), but it can be verified.
     let is_address = name.is_some_and(|n| n.parse::<std::net::IpAddr>().is_ok());
     let wants_sni = http.auto_sni && !is_address;
+    // Names have no case: those that differ in nothing else share connections.
+    let name = name.map(|n| n.to_ascii_lowercase().into_boxed_str());
+    let verify_san = name.as_ref().filter(|_| http.auto_san_validation).cloned();
     host.pool_of(PoolKey {
         is_tcp: false,
         source,
         protocol,
         alpn: alpn.cloned(),
-        sni: name.filter(|_| wants_sni).map(Box::from),
-        verify_san: name.filter(|_| http.auto_san_validation).map(Box::from),
+        sni: name.filter(|_| wants_sni),
+        verify_san,
     })
 }

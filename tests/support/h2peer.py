@@ -107,6 +107,7 @@ class _Side:
         self.is_client = client
         self.closed = "open"  # open | eof | reset
         self.goaway: h2.events.ConnectionTerminated | None = None
+        self.goaways: list[tuple[int, int]] = []  # last stream and code of each
         self.peer_settings: dict[int, int] = {}
         self.pings = 0
         self.auto_window = True
@@ -226,6 +227,7 @@ class _Side:
                 self._stream(event.stream_id).reset = int(event.error_code or 0)
             case h2.events.ConnectionTerminated():
                 self.goaway = event
+                self.goaways.append((event.last_stream_id or 0, int(event.error_code or 0)))
             case h2.events.RemoteSettingsChanged():
                 changed = event.changed_settings
                 self.peer_settings |= {int(k): v.new_value for k, v in changed.items()}
@@ -325,7 +327,8 @@ class Answer:
 
     `steps`: header lists are sent as HEADERS, bytes as DATA, numbers are slept; `("reset", code)`
     and `("goaway", code)` send those frames, the latter with this stream as the
-    last, or `("goaway", code, last)`; "end"
+    last, or `("goaway", code, last)`; `("drain", code)` sends it with the highest stream that was
+    seen, and takes none beyond it (`unprocessed` counts them); "end"
     ends the stream, "close" the connection, "rst" by a TCP reset, "hang" keeps silent. A list that
     ends with a header list or bytes ends the stream there.
     `after`: answer when the head is in ("head") or when the whole request is ("body").
@@ -353,6 +356,7 @@ class Upstream:
         self.requests: list[Stream] = []
         self.by_path: dict[str, Answer] = {}
         self.accepted = 0
+        self.unprocessed = 0
         self.connections: list[_Side] = []
         self.auto_window = True
         self.keep_bodies = True
@@ -435,6 +439,7 @@ class _Serving:
         self._upstream, self._side, self._number = upstream, side, number
         self._answers: dict[int, Answer] = {}
         self._due: dict[int, tuple[float, list]] = {}  # type: ignore[type-arg]
+        self._last: int | None = None
 
     def run(self) -> None:
         side = self._side
@@ -450,6 +455,11 @@ class _Serving:
             side.receive(DEADLINE * 10 if wait is None else max(wait - time.monotonic(), 0))
 
     def _look(self, stream: Stream) -> None:
+        if self._last is not None and stream.id > self._last:
+            if self._answers.setdefault(stream.id, _DONE) is _DONE and not stream.connection:
+                stream.connection = self._number
+                self._upstream.unprocessed += 1
+            return
         if stream.headers and stream.id not in self._answers:
             stream.connection = self._number
             stream.sni = getattr(self._side.sock, "sni", None)
@@ -483,6 +493,9 @@ class _Serving:
                         side.sock.sendall(h2raw.goaway(number, code))
                     case ("goaway", code, last):
                         side.sock.sendall(h2raw.goaway(last, code))
+                    case ("drain", code):
+                        self._last = max(side.streams)
+                        side.sock.sendall(h2raw.goaway(self._last, code))
                     case "end":
                         side.h2.end_stream(number)
                     case "hang":

@@ -200,6 +200,12 @@ impl Connection {
             || self.next_id > ID
     }
 
+    /// The peer said GOAWAY: it opens no new streams.
+    #[must_use]
+    pub fn is_peer_leaving(&self) -> bool {
+        self.goaway_received.is_some()
+    }
+
     /// The connection failed in the head of a request, of which nothing was reported.
     #[must_use]
     pub fn has_lost_head(&self) -> bool {

@@ -33,6 +33,8 @@ pub struct Client {
     local: Option<Address>,
     requests: u32,
     opened_ns: u64,
+    /// The host has said GOAWAY; one that drains says it twice.
+    told_to_go: bool,
     /// When the next PING is due, and when its answer is.
     ping_at: u64,
     pong_by: u64,
@@ -100,6 +102,7 @@ impl Worker {
             local,
             requests: 0,
             opened_ns,
+            told_to_go: false,
             ping_at,
             pong_by: NEVER,
         });
@@ -428,11 +431,11 @@ impl Worker {
         let Some(c) = self.http2.get_mut(key) else {
             return;
         };
-        if let Role::Client(client) = &c.role {
-            client
-                .cluster
-                .stats()
-                .inc(ClusterCounter::UpstreamCxCloseNotify);
+        if let Role::Client(client) = &mut c.role {
+            if !std::mem::replace(&mut client.told_to_go, true) {
+                let stats = client.cluster.stats();
+                stats.inc(ClusterCounter::UpstreamCxCloseNotify);
+            }
             client.pool.http2.borrow_mut().retain(|k| *k != key);
             let unprocessed: Vec<Key> = c
                 .streams

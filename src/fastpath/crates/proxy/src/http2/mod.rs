@@ -437,6 +437,11 @@ impl Worker {
             return;
         };
         let is_silent = c.io.backlog() == 0 && !c.is_paused;
+        if let Role::Server(server) = &c.role
+            && server.waits_for_stragglers(c)
+        {
+            return;
+        }
         if c.streams.is_empty() && c.codec.is_closing() && is_silent {
             self.close_http2(key, End::Done);
         }

@@ -37,7 +37,7 @@ impl Server {
     pub fn deadline(&self, c: &Http2) -> u64 {
         let hcm = &self.client.http.hcm;
         let told = self.last_goaway_at.min(c.close_deadline);
-        if self.is_told(c) {
+        if self.is_told_by(&c.codec) {
             return told;
         }
         let idle = if c.streams.is_empty() {
@@ -49,9 +49,15 @@ impl Server {
             .min(told)
     }
 
+    /// Requests may be on their way that the client sent before it was told: until the last
+    /// GOAWAY nobody could say that they are lost.
+    pub fn waits_for_stragglers(&self, c: &Http2) -> bool {
+        self.last_goaway_at != NEVER && !c.codec.is_peer_leaving() && !c.peer_closed
+    }
+
     /// The client knows that we go.
-    fn is_told(&self, c: &Http2) -> bool {
-        self.last_goaway_at != NEVER || c.codec.is_closing()
+    fn is_told_by(&self, codec: &Connection) -> bool {
+        self.last_goaway_at != NEVER || codec.is_closing()
     }
 }
 
@@ -314,17 +320,19 @@ impl Worker {
 
     /// Its listener drains, or it was idle for long: GOAWAY, and once more when what was on its
     /// way has had time to arrive (RFC 9113 §6.8).
-    pub fn drain_http2(&mut self, key: Key) {
+    ///
+    /// Whether it did not know.
+    pub fn drain_http2(&mut self, key: Key) -> bool {
         let now = self.clock.now_ms();
         let drain_end = now.saturating_add(self.shared.drain_time_ms);
         let Some(c) = self.http2.get_mut(key) else {
-            return;
+            return false;
         };
         let Role::Server(server) = &mut c.role else {
-            return;
+            return false;
         };
-        if server.last_goaway_at != NEVER || c.codec.is_closing() {
-            return;
+        if server.is_told_by(&c.codec) {
+            return false;
         }
         let wait = millis(server.client.http.hcm.drain_timeout);
         server.last_goaway_at = now.saturating_add(wait);
@@ -332,6 +340,15 @@ impl Worker {
         c.codec.shutdown_notice(&mut c.out);
         self.wrote_http2(key);
         self.arm_http2(key);
+        true
+    }
+
+    /// Whether the client of a connection knows that it goes.
+    pub fn is_http2_told(&self, key: Key) -> bool {
+        self.http2.get(key).is_some_and(|c| match &c.role {
+            Role::Server(server) => server.is_told_by(&c.codec),
+            Role::Client(_) => false,
+        })
     }
 
     pub(super) fn http2_server_timer(&mut self, key: Key, now: u64) -> Option<End> {

@@ -23,7 +23,7 @@ use crate::http::filters::Surroundings;
 use crate::http2::Role;
 use crate::listener::FilterStats;
 use crate::telemetry::stats::{
-    ListenerGauge, ListenerShard, Stats, TlsContextShard, TlsOwner, TlsShard,
+    HcmCounter, ListenerGauge, ListenerShard, Stats, TlsContextShard, TlsOwner, TlsShard,
 };
 
 /// A listener with this worker's state of it. A changed listener is a new one of these over the
@@ -359,12 +359,15 @@ impl Worker {
             }
         }
         for key in self.http2.keys() {
-            let is_its = self.http2.get(key).is_some_and(|c| match &c.role {
-                Role::Server(server) => gone.contains(&Rc::as_ptr(&server.client.http)),
-                Role::Client(_) => false,
+            let http = self.http2.get(key).and_then(|c| match &c.role {
+                Role::Server(server) => Some(Rc::clone(&server.client.http)),
+                Role::Client(_) => None,
             });
-            if is_its {
-                self.drain_http2(key);
+            if let Some(http) = http
+                && gone.contains(&Rc::as_ptr(&http))
+                && self.drain_http2(key)
+            {
+                http.stats().inc(HcmCounter::DownstreamCxDrainClose);
             }
         }
     }

@@ -48,11 +48,8 @@ impl Http2Shard {
                 C::DroppedHeadersWithUnderscores,
                 seen.dropped_headers_with_underscores,
             ),
-            // Envoy counts both kinds as one.
-            (
-                C::GoawaySent,
-                seen.goaway_sent.saturating_add(seen.goaway_graceful_sent),
-            ),
+            // The notice before it (`goaway_graceful_sent`) is not counted.
+            (C::GoawaySent, seen.goaway_sent),
             (C::HeaderListSizeTooLarge, seen.header_list_size_too_large),
             (
                 C::HeaderOverflow,

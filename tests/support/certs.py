@@ -188,20 +188,27 @@ class Authority:
         uri = f"spiffe://cluster.local/ns/{namespace}/sa/{account}"
         return self.issue(account, **{"uris": [uri], **more})
 
-    def revoke(self, *credentials: Credential, name: str = "revoked") -> Path:
-        """A revocation list (PEM) that names these leaves."""
+    def revoke(
+        self,
+        *revoked: Credential | Authority,
+        name: str = "revoked",
+        validity: tuple[timedelta, timedelta] = (timedelta(days=-1), timedelta(days=30)),
+        number: int = 1,
+    ) -> Path:
+        """A revocation list (PEM) that names these leaves and authorities."""
         now = datetime.now(UTC)
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._subject())
-            .last_update(now - timedelta(days=1))
-            .next_update(now + timedelta(days=30))
-            .add_extension(x509.CRLNumber(1), critical=False)
+            .last_update(now + validity[0])
+            .next_update(now + validity[1])
+            .add_extension(x509.CRLNumber(number), critical=False)
         )
-        for credential in credentials:
+        for each in revoked:
+            certificate = each.leaf if isinstance(each, Credential) else each.certificate
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder()
-                .serial_number(credential.leaf.serial_number)
+                .serial_number(certificate.serial_number)
                 .revocation_date(now - timedelta(hours=1))
                 .build()
             )

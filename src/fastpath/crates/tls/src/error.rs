@@ -194,10 +194,17 @@ pub(crate) fn chain_words(error: &CertificateError) -> &'static str {
     match error {
         E::Expired | E::ExpiredContext { .. } => "certificate has expired",
         E::NotValidYet | E::NotValidYetContext { .. } => "certificate is not yet valid",
-        E::Revoked => "certificate revoked",
+        E::Revoked => {
+            "certificate revocation check against provided CRLs failed: certificate revoked"
+        }
         E::UnknownIssuer => "unable to get local issuer certificate",
-        E::UnknownRevocationStatus => "unable to get certificate CRL",
-        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => "CRL has expired",
+        E::UnknownRevocationStatus => {
+            "certificate revocation check against provided CRLs failed: \
+             unable to get certificate CRL"
+        }
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => {
+            "certificate revocation check against provided CRLs failed: CRL has expired"
+        }
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => "unsupported certificate purpose",
         E::UnhandledCriticalExtension => "unhandled critical extension",
         E::BadSignature => "certificate signature failure",

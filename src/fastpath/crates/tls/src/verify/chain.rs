@@ -4,12 +4,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use rustls::{CertificateError, DistinguishedName};
 use webpki::{
-    BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
-    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
+    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, RevocationCheckDepth,
+    RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
 };
 use x509_parser::certificate::X509Certificate;
 use x509_parser::x509::X509Version;
 
+use super::crl::Crls;
 use super::policy::Refusal;
 use crate::x509;
 
@@ -25,6 +26,10 @@ pub(super) struct Anchors {
     validities: Vec<Validity>,
     /// SHA-256 of each certificate: a leaf that is trusted itself needs no issuer.
     digests: Vec<[u8; 32]>,
+    /// Where the whole chain is looked up in revocation lists: those that others have issued. They
+    /// can be revoked themselves, so chains do not end at them.
+    issued: Vec<CertificateDer<'static>>,
+    subjects: Vec<DistinguishedName>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,35 +50,29 @@ pub(super) struct Rules {
     pub(super) clients: bool,
 }
 
-#[derive(Debug)]
-pub(super) struct Crls(Vec<CertRevocationList<'static>>);
-
-impl Crls {
-    pub(super) fn new(ders: &[Vec<u8>]) -> Result<Self, String> {
-        let mut crls = Vec::new();
-        for (index, der) in ders.iter().enumerate() {
-            let crl = BorrowedCertRevocationList::from_der(der)
-                .and_then(|crl| crl.to_owned())
-                .map_err(|why| format!("revocation list {index} cannot be used: {why}"))?;
-            crls.push(CertRevocationList::from(crl));
-        }
-        Ok(Self(crls))
-    }
-}
-
 impl Anchors {
-    pub(super) fn new(bundle: &[Vec<u8>]) -> Result<Self, String> {
+    pub(super) fn new(bundle: &[Vec<u8>], rules: &Rules) -> Result<Self, String> {
         let mut this = Self {
             anchors: Vec::new(),
             validities: Vec::new(),
             digests: Vec::new(),
+            issued: Vec::new(),
+            subjects: Vec::new(),
         };
+        let whole_chains = !rules.crls.is_empty() && !rules.only_leaf_crl;
         for (index, der) in bundle.iter().enumerate() {
             let parsed = x509::parse(der)
                 .map_err(|why| format!("trusted certificate {index} cannot be read: {why}"))?;
             this.digests.push(sha256(der));
             // A trusted certificate that is no CA is trusted itself, and issues nothing.
             if !parsed.is_ca() && parsed.version() != X509Version::V1 {
+                continue;
+            }
+            let subject = parsed.subject().as_raw();
+            this.subjects
+                .push(DistinguishedName::from(subject.to_vec()));
+            if whole_chains && subject != parsed.issuer().as_raw() {
+                this.issued.push(der.clone().into());
                 continue;
             }
             let validity = parsed.validity();
@@ -93,9 +92,7 @@ impl Anchors {
     }
 
     pub(super) fn subjects(&self) -> impl Iterator<Item = DistinguishedName> {
-        self.anchors
-            .iter()
-            .map(|anchor| DistinguishedName::in_sequence(anchor.subject.as_ref()))
+        self.subjects.iter().cloned()
     }
 
     pub(super) fn verify(
@@ -106,11 +103,21 @@ impl Anchors {
         now: UnixTime,
         rules: &Rules,
     ) -> Result<(), Refusal> {
-        if rules.crls.0.is_empty() && self.digests.contains(&sha256(leaf)) {
+        if rules.crls.is_empty() && self.digests.contains(&sha256(leaf)) {
             return trusted_leaf(parsed, now, rules);
         }
         let leaf = EndEntityCert::try_from(leaf).map_err(refusal)?;
-        let crls: Vec<&CertRevocationList<'_>> = rules.crls.0.iter().collect();
+        let crls = rules.crls.at(now, rules.allow_expired);
+        if crls.is_empty() && !rules.crls.is_empty() {
+            return Err(refusal(webpki::Error::UnknownRevocationStatus));
+        }
+        let more: Vec<CertificateDer<'_>>;
+        let intermediates = if self.issued.is_empty() {
+            intermediates
+        } else {
+            more = intermediates.iter().chain(&self.issued).cloned().collect();
+            &more
+        };
         let mut time = now;
         for _ in 0..MAX_TIMES {
             let result = self.verify_at(&leaf, intermediates, time, &crls, rules);

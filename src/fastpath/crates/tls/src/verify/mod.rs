@@ -2,6 +2,7 @@
 //! with webpki for the chains (`source/common/tls/cert_validator` of Envoy has the rules).
 
 mod chain;
+mod crl;
 mod policy;
 pub(crate) mod san;
 

@@ -10,7 +10,8 @@ use rustls::{CertificateError, DistinguishedName, Error};
 use x509_parser::certificate::X509Certificate;
 
 use super::Of;
-use super::chain::{Anchors, Crls, Rules};
+use super::chain::{Anchors, Rules};
+use super::crl::Crls;
 use super::san;
 use crate::error::{ErrorClass, VerifyFailure};
 
@@ -70,29 +71,30 @@ impl Policy {
             path: format!("{path}.{what}"),
             reason,
         };
+        let rules = Rules {
+            crls: Crls::new(&context.crls).map_err(|why| problem("crl", why))?,
+            only_leaf_crl: context.only_verify_leaf_crl,
+            allow_expired: context.allow_expired,
+            max_depth: context.max_verify_depth,
+            clients: matches!(of, Of::Clients { .. }),
+        };
         let trust = match (&context.spiffe, &context.trusted_ca) {
             (Some(domains), _) => {
                 let mut trust = Vec::new();
                 for domain in domains {
-                    let anchors = Anchors::new(&domain.trusted_ca)
+                    let anchors = Anchors::new(&domain.trusted_ca, &rules)
                         .map_err(|why| problem("custom_validator_config", why))?;
                     trust.push((domain.name.clone(), anchors));
                 }
                 Trust::Spiffe(trust)
             }
-            (None, Some(bundle)) => {
-                Trust::Anchors(Anchors::new(bundle).map_err(|why| problem("trusted_ca", why))?)
-            }
+            (None, Some(bundle)) => Trust::Anchors(
+                Anchors::new(bundle, &rules).map_err(|why| problem("trusted_ca", why))?,
+            ),
             (None, None) => Trust::None,
         };
         let policy = Self {
-            rules: Rules {
-                crls: Crls::new(&context.crls).map_err(|why| problem("crl", why))?,
-                only_leaf_crl: context.only_verify_leaf_crl,
-                allow_expired: context.allow_expired,
-                max_depth: context.max_verify_depth,
-                clients: matches!(of, Of::Clients { .. }),
-            },
+            rules,
             auto_sni_san: matches!(
                 of,
                 Of::Servers {

@@ -51,6 +51,8 @@ MALFORMED_HTTP2 = (
     "path_relative",
     "path_space",
     "method_bad",
+    "method_latin",
+    "authority_latin",
     "two_paths",
     "pseudo_after",
     "pseudo_unknown",
@@ -435,6 +437,20 @@ ACCEPTED: list[Accepted] = [
         ours={"connection": "eof, GOAWAY 1", "log.0.flags": "DPE", "upstream.count": 0},
     ),
     Accepted(
+        "HTTP/2: a path with bytes above ASCII",
+        ("http2/path_latin_*", "http2/path_high_*"),
+        "passes it on, though not over HTTP/1.1",
+        "RFC 3986 §2: no URI has them; the same over both",
+        ours={"connection": "eof, GOAWAY 1", "log.0.flags": "DPE", "upstream.count": 0},
+    ),
+    Accepted(
+        "HTTP/2: the last of several `cookie` fields is empty",
+        ("http2/cookies_empty_last_to2",),
+        "a field that ends in a space",
+        "RFC 9113 §8.2.1: such a field is malformed",
+        fields=("upstream.0.headers",),
+    ),
+    Accepted(
         "a `content-length` that the body belies",
         ("http2/length_short_to1", "http2/length_long_to1"),
         "resets the stream",
@@ -551,7 +567,7 @@ ACCEPTED_STATS = (
     "server.*_unknown_fields",  # unknown fields are refused, never counted
     "server.compilation_settings.*",
     "server.days_until_first_cert_expiring",  # no TLS yet
-    "cluster.*.default.total_match_count",  # undocumented
+    "cluster.*.default.total_match_count",  # host objects that Envoy has made
     "cluster.*.circuit_breakers.high.cx_pool_open",  # set by Envoy although never used
     "*_buffered",
 )

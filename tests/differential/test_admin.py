@@ -11,7 +11,9 @@ import pytest
 
 from tests.differential.accepted import ACCEPTED_STATS
 from tests.differential.admin_probe import FOLDER, QUESTIONS, AdminLab, Answer
-from tests.support.proxies import ENVOY, OURS
+from tests.support import config
+from tests.support.ports import free_port
+from tests.support.proxies import ENVOY, OURS, Proxy
 
 # Not asked of ours in this release: profilers, runtime layers, dumps of Envoy's insides.
 NOT_OURS = ("/memory", "/runtime", "/init_dump", "/hot_restart_version", "/reopen_logs")
@@ -196,3 +198,24 @@ def test_golden_answers_are_todays(pair: Pair) -> None:
         (f"{m} {t}", a.status) for (m, t), a in zip(QUESTIONS, pair.answers[ENVOY], strict=True)
     ]
     assert [(g["ask"], g["status"]) for g in golden] == today
+
+
+def test_canaries_are_shown(tmp_path: Path) -> None:
+    """`canary` of `envoy.lb`, where it is the boolean."""
+    values = [True, False, "true", 1, None]
+    shown = {}
+    for kind in (ENVOY, OURS):
+        endpoints = []
+        for port, value in enumerate(values, 9001):
+            lb = {} if value is None else {"canary": value}
+            endpoint: config.Tree = {"endpoint": {"address": config.address(port)}}
+            endpoints.append({**endpoint, "metadata": {"filter_metadata": {"envoy.lb": lb}}})
+        cluster = config.cluster(
+            "a", load_assignment={"cluster_name": "a", "endpoints": [{"lb_endpoints": endpoints}]}
+        )
+        admin = free_port()
+        with Proxy(kind, config.bootstrap(admin, [], [cluster]), tmp_path / kind, admin) as proxy:
+            lines = proxy.admin("GET", "/clusters")[1].splitlines()
+            shown[kind] = sorted(line for line in lines if "::canary::" in line)
+    assert shown[OURS] == shown[ENVOY]
+    assert [line.endswith("true") for line in shown[ENVOY]] == [True, False, False, False, False]

@@ -78,6 +78,16 @@ _REQUESTS = [
     *both("expect", ask("/", ("expect", "100-continue"), method="POST", body=b"hello")),
     *both("expect_other", ask("/", ("expect", "x"), method="POST", body=b"hello")),
     *both("cookies", ask("/", ("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"))),
+    *both("cookies_empty_first", ask("/", ("cookie", ""), ("cookie", "b=2"))),
+    *both("cookies_empty_middle", ask("/", ("cookie", "a=1"), ("cookie", ""), ("cookie", "b=2"))),
+    *both("cookies_empty_last", ask("/", ("cookie", "a=1"), ("cookie", ""))),
+    *both("cookies_empty_all", ask("/", ("cookie", ""), ("cookie", ""))),
+    *both("cookies_empty_one", ask("/", ("cookie", ""))),
+    *both("cookies_semicolon", ask("/", ("cookie", "a=1;"), ("cookie", "; b=2"), ("cookie", ";"))),
+    *both("path_latin", ask("/a\xe9b")),
+    *both("path_high", ask("/\xff\x80?q=\xe9")),
+    Case("authority_latin_to1", ask(authority="h\xe9.example")),
+    Case("method_latin_to1", ask(method="G\xe9T")),
     Case("name_upper_to1", ask("/", ("X-Upper", "1"))),
     Case("name_space_to1", ask("/", ("x y", "1"))),
     *both("name_underscore", ask("/", ("x_y", "1"))),
@@ -162,6 +172,15 @@ _FROM_1 = [
     *(
         Case(f"from1_twice_{name}", req("/", f"{name}: 1", f"{name}: 2"), "two")
         for name in ("authorization", "cache-control", "content-type", "expect", "grpc-timeout", "x-forwarded-port")
+    ),
+    *(
+        Case(f"from1_cookies_{name}", req("/", *lines), "two")
+        for name, lines in {
+            "empty": ["Cookie:"],
+            "semicolons": ["Cookie: a=1;; b=2; ;c=3;"],
+            "empty_first": ["Cookie:", "Cookie: b=2"],
+            "spaces": ["Cookie: a=1;b=2;  c=3 ; d"],
+        }.items()
     ),
     Case("from1_post", req("/", method="POST", body=b"hello"), "two"),
     Case("from1_chunked", req("/", "Transfer-Encoding: chunked", method="POST", body=b"5\r\nhello\r\n0\r\n\r\n"), "two"),

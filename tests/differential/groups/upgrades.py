@@ -66,6 +66,21 @@ GROUP = Group(
             req("/foo", "Connection: upgrade", "Upgrade: fOO"),
             script=raw(response("400 Bad Request"), after="head"),
         ),
+        *(
+            Case(
+                f"{method.lower()}_{name}",
+                req("/", *_WS, *lines, method=method),
+                script=raw(_SWITCH, 0.2, "close", after="head"),
+                ignore=("log.0.flags", "log.0.details"),
+            )
+            for method in ("PUT", "POST", "DELETE")
+            for name, lines in {"no_length": (), "length_0": ("Content-Length: 0",)}.items()
+        ),
+        Case(
+            "put_answer_200",
+            req("/", *_WS, "Content-Length: 0", method="PUT"),
+            script=raw(response("200 OK"), after="head"),
+        ),
         Case("direct_response", req("/direct", *_WS)),
         Case("answer_403", req("/", *_WS), script=raw(response("403 Forbidden"), after="head")),
         Case(

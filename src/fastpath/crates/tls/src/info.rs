@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::error::ErrorClass;
 use crate::peer::{PeerCertificate, Sans};
 
 /// Facts of an established session. Before the handshake ends, all are absent.
@@ -23,6 +24,8 @@ pub struct Info {
     /// `ssl.session_reused`
     pub resumed: bool,
     pub peer: Option<Arc<PeerCertificate>>,
+    /// What is wrong with a peer that passed all the same (`ACCEPT_UNTRUSTED`).
+    pub doubt: Option<ErrorClass>,
     /// The certificate we presented (servers), or have to present (clients).
     pub local: Option<Arc<LocalCertificate>>,
 }

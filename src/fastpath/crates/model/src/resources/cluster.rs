@@ -195,6 +195,12 @@ pub struct EndpointMetadata {
 }
 
 impl EndpointMetadata {
+    /// `canary` of `envoy.lb` is true.
+    pub fn is_canary(&self) -> bool {
+        let is = |(key, value): &(Box<str>, Box<str>)| &**key == "canary" && &**value == "true";
+        self.lb.iter().any(is)
+    }
+
     /// The values that `key` has for subsets: those in its list, if it is one that counts so.
     pub fn lb_values(&self, key: &str, list_as_any: bool) -> Option<&[Box<str>]> {
         if list_as_any && let Some((_, values)) = self.lb_lists.iter().find(|(k, _)| **k == *key) {

@@ -47,9 +47,12 @@ pub fn write_request_head(out: &mut Vec<u8>, head: &RequestHead, framing: BodyLe
     let framing = match framing {
         // RFC 9110 §9.3.6: what follows is a tunnel.
         _ if head.kind == Method::Connect => BodyLength::None,
-        // RFC 9110 §8.6: a method that expects content says that there is none; and what the
-        // client said stays.
-        BodyLength::None if head.kind.expects_body() || head.body == BodyLength::Length(0) => {
+        // RFC 9110 §8.6: a method that expects content says that there is none, unless what
+        // follows is for an upgrade; and what the client said stays.
+        BodyLength::None
+            if (head.kind.expects_body() && !head.upgrade)
+                || head.body == BodyLength::Length(0) =>
+        {
             BodyLength::Length(0)
         }
         // A request never ends with the connection.

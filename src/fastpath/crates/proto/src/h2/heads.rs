@@ -19,7 +19,6 @@ pub(super) struct RequestBlock<'a> {
     check: Check<'a>,
     /// Bits of the pseudo-headers that came.
     seen: u8,
-    cookies: bool,
     /// One of them is never to be indexed, so what they become is not either.
     secret_cookie: bool,
     host: bool,
@@ -40,7 +39,6 @@ impl<'a> RequestBlock<'a> {
             cookie,
             check,
             seen: 0,
-            cookies: false,
             secret_cookie: false,
             host: false,
         }
@@ -105,7 +103,8 @@ impl<'a> RequestBlock<'a> {
     }
 
     fn crumb(&mut self, value: &[u8]) {
-        if std::mem::replace(&mut self.cookies, true) {
+        // Empty ones before the first are nothing, as in Envoy.
+        if !self.cookie.is_empty() {
             self.cookie.extend_from_slice(b"; ");
         }
         self.cookie.extend_from_slice(value);
@@ -115,11 +114,13 @@ impl<'a> RequestBlock<'a> {
     /// The block is over; `end`: so is the message. The number of bytes that the body must have.
     pub fn finish(mut self, end: bool) -> Result<u64, StreamFault> {
         self.check.result()?;
-        if self.cookies && !self.head.headers.push_known(Known::Cookie, self.cookie) {
-            return Err(StreamFault::HeaderOverflow);
-        }
-        if self.secret_cookie {
-            self.head.headers.mark_last();
+        if !self.cookie.is_empty() {
+            if !self.head.headers.push_known(Known::Cookie, self.cookie) {
+                return Err(StreamFault::HeaderOverflow);
+            }
+            if self.secret_cookie {
+                self.head.headers.mark_last();
+            }
         }
         self.pseudo_headers()?;
         let head = &mut *self.head;

@@ -95,7 +95,8 @@ pub fn as_text(view: ClusterView<'_>, out: &mut String) {
         let _ = writeln!(out, "{prefix}::region::{}", host.locality.region);
         let _ = writeln!(out, "{prefix}::zone::{}", host.locality.zone);
         let _ = writeln!(out, "{prefix}::sub_zone::{}", host.locality.sub_zone);
-        let _ = writeln!(out, "{prefix}::canary::false");
+        let is_canary = host.metadata.as_ref().is_some_and(|m| m.is_canary());
+        let _ = writeln!(out, "{prefix}::canary::{is_canary}");
         let _ = writeln!(out, "{prefix}::priority::{}", host.priority);
         for (what, origin) in [
             ("success_rate", Origin::External),

@@ -168,9 +168,8 @@ impl Handshake {
                 connection,
             } => {
                 info.server_name = self.server_name;
-                info.peer = connection
-                    .peer_certificates()
-                    .and_then(|chain| peer(chain, context.verifier(), None));
+                let chain = connection.peer_certificates();
+                note_peer(&mut info, chain, context.verifier(), None);
                 check_resumed(&info, context.verifier())?;
                 connection
                     .dangerous_into_kernel_connection()
@@ -186,9 +185,8 @@ impl Handshake {
                     _ => None,
                 };
                 info.server_name = sni.map(Into::into);
-                info.peer = connection
-                    .peer_certificates()
-                    .and_then(|chain| peer(chain, &variant.verifier, sni));
+                let chain = connection.peer_certificates();
+                note_peer(&mut info, chain, &variant.verifier, sni);
                 connection
                     .dangerous_into_kernel_connection()
                     .map(|(secrets, kernel)| (secrets, Kernel::Client(kernel)))
@@ -424,14 +422,17 @@ fn facts(connection: &CommonState) -> Info {
     }
 }
 
-fn peer(
-    chain: &[CertificateDer<'_>],
+fn note_peer(
+    info: &mut Info,
+    chain: Option<&[CertificateDer<'_>]>,
     verifier: &Verifier,
     server_name: Option<&str>,
-) -> Option<Arc<PeerCertificate>> {
-    let validated = verifier.vouches(chain, server_name);
+) {
+    let Some(chain) = chain else { return };
+    info.doubt = verifier.doubt(chain, server_name);
+    let validated = verifier.has_opinion() && info.doubt.is_none();
     let authorities = validated.then(|| verifier.authorities()).flatten();
-    PeerCertificate::read(chain, validated, authorities).map(Arc::new)
+    info.peer = PeerCertificate::read(chain, validated, authorities).map(Arc::new);
 }
 
 /// rustls does not look at the certificate of a client that resumes again.

@@ -20,7 +20,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 use self::policy::Policy;
-use crate::error::{BadKeyUsage, TlsError, VerifyFailure, chain_words};
+use crate::error::{BadKeyUsage, ErrorClass, TlsError, VerifyFailure, chain_words};
 use crate::peer::PeerCertificate;
 use crate::peer_signature;
 use crate::x509;
@@ -100,17 +100,21 @@ impl Verifier {
         policy.map(|policy| Arc::clone(policy.context()))
     }
 
-    /// What is said of a peer that passed: whether the configuration vouches for it.
-    pub(crate) fn vouches(&self, chain: &[CertificateDer<'_>], server_name: Option<&str>) -> bool {
-        let Some(policy) = &self.policy else {
-            return !self.san_override.is_empty();
-        };
-        if !policy.accepts_untrusted() {
-            return true;
-        }
-        chain.split_first().is_some_and(|(leaf, rest)| {
-            self.check(leaf, rest, server_name, UnixTime::now()).is_ok()
-        })
+    /// Whether a peer that passes has passed something.
+    pub(crate) fn has_opinion(&self) -> bool {
+        self.policy.is_some() || !self.san_override.is_empty()
+    }
+
+    /// What is wrong with a peer that passed all the same (`ACCEPT_UNTRUSTED`).
+    pub(crate) fn doubt(
+        &self,
+        chain: &[CertificateDer<'_>],
+        server_name: Option<&str>,
+    ) -> Option<ErrorClass> {
+        self.policy.as_ref().filter(|p| p.accepts_untrusted())?;
+        let (leaf, rest) = chain.split_first()?;
+        let why = self.check(leaf, rest, server_name, UnixTime::now()).err()?;
+        Some(TlsError::of_rustls(&why).class())
     }
 
     /// Whether a client that resumes a session would still pass (RFC 5246 §F.1.4). What it was

@@ -70,6 +70,10 @@ impl TlsShard {
         if info.peer.is_none() {
             self.inc(TlsCounter::NoCertificate);
         }
+        // Nothing is verified when a session is resumed.
+        if let Some(class) = info.doubt.filter(|_| !info.resumed) {
+            self.inc(of_class(class));
+        }
         let agreed = [
             info.version.map(version),
             info.cipher.and_then(cipher),
@@ -94,13 +98,19 @@ impl TlsShard {
 
     /// Counts a handshake that failed; without an error, because the peer went away.
     pub fn failure(&self, error: Option<&TlsError>) {
-        self.inc(match error.map(TlsError::class) {
-            None | Some(ErrorClass::Connection) => TlsCounter::ConnectionError,
-            Some(ErrorClass::NoCertificate) => TlsCounter::FailVerifyNoCert,
-            Some(ErrorClass::VerifyChain) => TlsCounter::FailVerifyError,
-            Some(ErrorClass::VerifySan) => TlsCounter::FailVerifySan,
-            Some(ErrorClass::VerifyHash) => TlsCounter::FailVerifyCertHash,
-        });
+        self.inc(of_class(
+            error.map_or(ErrorClass::Connection, TlsError::class),
+        ));
+    }
+}
+
+fn of_class(class: ErrorClass) -> TlsCounter {
+    match class {
+        ErrorClass::Connection => TlsCounter::ConnectionError,
+        ErrorClass::NoCertificate => TlsCounter::FailVerifyNoCert,
+        ErrorClass::VerifyChain => TlsCounter::FailVerifyError,
+        ErrorClass::VerifySan => TlsCounter::FailVerifySan,
+        ErrorClass::VerifyHash => TlsCounter::FailVerifyCertHash,
     }
 }
 

@@ -178,6 +178,17 @@ fn requests_as_the_rest_of_the_mesh_sees_them() {
     assert_eq!((head.target(), head.protocol()), (&b"/p?q"[..], &b""[..]));
     assert!(p.connection.head_bytes > 100);
 
+    for (crumbs, cookie) in [
+        (&["", "a=1", "", "b=2"][..], "\ncookie: a=1; ; b=2"),
+        (&["", ""], ""),
+    ] {
+        let mut p = Peer::server();
+        let crumbs: Vec<_> = crumbs.iter().map(|crumb| ("cookie", *crumb)).collect();
+        let seen = p.feed(&request(&[GET, &crumbs].concat())).unwrap();
+        let text = format!("GET /\nhost: a{cookie}");
+        assert_eq!(seen, [Seen::Request(1, true, text)]);
+    }
+
     for (fields, flags, body) in [
         (&[][..], END, BodyLength::None),
         (&[], END_HEADERS, BodyLength::Chunked),

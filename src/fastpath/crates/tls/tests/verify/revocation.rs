@@ -70,7 +70,7 @@ fn lists_of_one_issuer() {
     }));
     let passes = |crls: &[&Vec<u8>], allow_expired| {
         let context = Validation {
-            crls: crls.iter().map(|crl| Vec::clone(crl)).collect(),
+            crls: crls.iter().copied().cloned().collect(),
             allow_expired,
             ..trust(&root)
         };

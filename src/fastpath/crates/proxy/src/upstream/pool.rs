@@ -385,7 +385,7 @@ fn pool_for(cluster: &ClusterRuntime, host: &Host, d: &Downstream, s: &Stream) -
         .and_then(|name| s.request.headers.get_name(name.as_bytes()))
         .filter(|value| !value.is_empty());
     let authority = of_header
-        .or(s.asked_authority.as_deref())
+        .or(s.asked.as_ref().map(|asked| &*asked.authority))
         .unwrap_or_else(|| s.request.authority());
     pool_of(http, host, protocol, source, alpn, authority)
 }

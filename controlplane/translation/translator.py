@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from controlplane.registry import scope
@@ -102,6 +103,10 @@ class IstioTranslator:
             return view.node(assignment, what)
         if _is_proxyless(proxy):
             return view.node(without_proxy, (_who(proxy), type_url, name))
+        if type_url == api.CLUSTER:
+            return view.node(one_cluster, (_who(proxy), name))
+        if type_url == api.LISTENER:
+            return view.node(one_listener, (_who(proxy), name))
         if type_url == api.ROUTE:
             if proxy.type == "router":
                 return view.node(gateway_route, (_who(proxy), name))
@@ -179,6 +184,25 @@ def _listeners(view: View, who: Who) -> tuple[Encoded, ...]:
             view, who.namespace, who.called, who.labels, who.capture, _settings(who)
         ),
     )
+
+
+@query
+def one_cluster(view: View, who: Who, name: str) -> Encoded | None:
+    """CDS by name: on demand (Envoy's ODCDS), beside the wildcard or without it."""
+    return _by_name(view, all_clusters, who).get(name)
+
+
+@query
+def one_listener(view: View, who: Who, name: str) -> Encoded | None:
+    """LDS by name."""
+    return _by_name(view, all_listeners, who).get(name)
+
+
+@query
+def _by_name(
+    view: View, all_of_type: Callable[[View, Who], tuple[Encoded, ...]], who: Who
+) -> dict[str, Encoded]:
+    return {one.name: one for one in all_of_type(view, who)}
 
 
 @query

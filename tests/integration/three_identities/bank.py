@@ -190,10 +190,10 @@ _CLUSTERS = (
     "outbound|9100||desk.bank.svc.cluster.local",
 )
 #: By type, what is asked for by name: all that one could guess. Sidecars ask for all clusters and
-#: listeners.
+#: listeners, and for each of them on demand.
 NAMES = {
-    type_urls.CLUSTER: (),
-    type_urls.LISTENER: (),
+    type_urls.CLUSTER: ("*", *_CLUSTERS, "inbound|9100||"),
+    type_urls.LISTENER: ("*", "virtualOutbound", "virtualInbound", "0.0.0.0_9000", "0.0.0.0_9100"),
     type_urls.ENDPOINT: (*_CLUSTERS, "inbound|9100||"),
     type_urls.ROUTE: (
         *_CLUSTERS,

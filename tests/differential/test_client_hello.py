@@ -17,6 +17,7 @@ import pytest
 from tests.support import config
 from tests.support.certs import Authority
 from tests.support.hello import extension, hello, padding, records, sni, u16
+from tests.support.logs import whole_lines
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
 from tests.support.tcp import TcpServer
@@ -182,7 +183,7 @@ class Scene:
     def lines(self, count: int) -> list[dict[str, Any]]:
         """Of the log."""
         end = time.monotonic() + 10
-        while len(lines := self._log.read_text().splitlines()) < count and time.monotonic() < end:
+        while len(lines := whole_lines(self._log)) < count and time.monotonic() < end:
             time.sleep(0.01)
         return [json.loads(line) for line in lines]
 

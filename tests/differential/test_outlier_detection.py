@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from tests.support import config, h2peer, tls_config
+from tests.support.logs import whole_lines
 from tests.support.moody import Moody
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
@@ -404,7 +405,7 @@ def _said(conn: http.client.HTTPConnection, path: str, headers: dict[str, str]) 
 def _events(log: Path, name: str, case: Case) -> list[Tree]:
     """What was logged of a cluster, host by host. Times are each proxy's own; the slower one has
     some hosts back."""
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [json.loads(line) for line in whole_lines(log)]
     events = [event for event in events if event["cluster_name"] == name]
     for event in events:
         assert len(event.pop("timestamp")) >= len("2026-01-01T00:00:00Z")

@@ -18,6 +18,7 @@ import pytest
 from tests.support import config, h2peer
 from tests.support.certs import Authority
 from tests.support.client import Await, run_steps
+from tests.support.logs import whole_lines
 from tests.support.ports import free_port
 from tests.support.proxies import ENVOY, OURS, Proxy
 from tests.support.tls_config import http_options, san, upstream_tls, validation
@@ -194,12 +195,12 @@ class Lab:
     def ask(self, cluster: str, version: int, lines: str, path: str = "/") -> Seen:
         """What comes of a request that is sent twice."""
         before = self._requests(version)
-        written = self._lines()
+        written = whole_lines(self.log)
         head = f"GET {path} HTTP/1.1\r\n{lines}\r\nx-to: {cluster}\r\n\r\n".encode()
         got = run_steps(self.port, (head, Await(1), head), ["GET", "GET"], 2, 0.0, 5.0)
         end = time.monotonic() + 10
         while (
-            len(lines_now := self._lines()) < len(written) + len(got.messages)
+            len(lines_now := whole_lines(self.log)) < len(written) + len(got.messages)
             and time.monotonic() < end
         ):
             time.sleep(0.005)
@@ -216,9 +217,6 @@ class Lab:
 
     def _requests(self, version: int) -> list[Any]:
         return list(self.one.requests if version == 1 else self.two.requests)
-
-    def _lines(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
 
     def stats(self) -> dict[str, int]:
         """What clusters have counted."""

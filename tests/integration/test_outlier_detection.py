@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.conftest import StartMesh
 from tests.support import config
+from tests.support.logs import whole_lines
 from tests.support.moody import Moody
 from tests.support.ports import free_port
 from tests.support.proxies import Proxy
@@ -90,7 +91,7 @@ class Site:
 
     def events(self) -> list[tuple[str, str]]:
         """What is logged, and of whom."""
-        events = [json.loads(line) for line in self.log.read_text().splitlines()]
+        events = [json.loads(line) for line in whole_lines(self.log)]
         return [(event["action"], event["upstream_url"].partition(":")[0]) for event in events]
 
 

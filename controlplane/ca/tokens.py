@@ -53,6 +53,15 @@ class _Join:
     used_for: str = ""
 
 
+def _check_workload(namespace: str, service_account: str) -> None:
+    """Whether there may be tokens for it. Raises Invalid."""
+    if not (is_name(namespace) and is_name(service_account)):
+        raise Invalid(f"{namespace}/{service_account} is no namespace and service account")
+    if (namespace, service_account) == _CONTROL_PLANE:
+        # Sidecars would take its bearer for the control plane.
+        raise Invalid(f"{namespace}/{service_account} is the control plane's own")
+
+
 class Tokens:
     """Makes and checks tokens of one trust domain. Its files are the owner's alone; processes that
     share the directory (`mesh token` beside `mesh control`) take turns by a lock."""
@@ -76,11 +85,7 @@ class Tokens:
     ) -> str:
         """A token for one workload, once. Raises Invalid for names that are none, OSError if it
         cannot be kept."""
-        if not (is_name(namespace) and is_name(service_account)):
-            raise Invalid(f"{namespace}/{service_account} is no namespace and service account")
-        if (namespace, service_account) == _CONTROL_PLANE:
-            # Sidecars would take its bearer for the control plane.
-            raise Invalid(f"{namespace}/{service_account} is the control plane's own")
+        _check_workload(namespace, service_account)
         token, now = _PREFIX + secrets.token_urlsafe(32), time.time()
         with durable.alone(self._directory):
             kept = {key: one for key, one in self._load_joins().items() if one.expires > now}
@@ -97,10 +102,8 @@ class Tokens:
         life: float = SERVICE_LIFE,
         audience: str = AUDIENCE,
     ) -> str:
-        """A JWT for a service account, for one audience. Raises Invalid for the control plane's
-        own, which sidecars would take its bearer for."""
-        if (namespace, service_account) == _CONTROL_PLANE:
-            raise Invalid(f"{namespace}/{service_account} is the control plane's own")
+        """A JWT for a service account, for one audience. Raises Invalid for names that are none."""
+        _check_workload(namespace, service_account)
         now = int(time.time())
         claims = {
             "iss": f"fastmesh/{self._trust_domain}",

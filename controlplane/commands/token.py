@@ -50,8 +50,13 @@ def main(argv: list[str]) -> int:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), options.output)
         authority = load(state / "ca", options.trust_domain)
         tokens = Tokens(state / "tokens", options.trust_domain)
-        made = _bearer if options.bearer else _join
-        _write(options.output, made(options, float(life), authority, tokens))
+        if options.bearer:
+            body = tokens.new_service(
+                options.namespace, options.service_account, float(life)
+            ).encode()
+        else:
+            body = _join(options, float(life), authority, tokens)
+        _write(options.output, body)
     except FileExistsError as error:
         return _refuse(
             f"{error.filename}: is there already; a token is used once: remove the file, or name"
@@ -85,13 +90,6 @@ def _join(options: argparse.Namespace, life: float, authority: Authority, tokens
         grants=str(allowed),
         token=token,
     ).to_json()
-
-
-def _bearer(
-    options: argparse.Namespace, life: float, authority: Authority, tokens: Tokens
-) -> bytes:
-    del authority
-    return tokens.new_service(options.namespace, options.service_account, life).encode()
 
 
 def _grants(options: argparse.Namespace) -> Iterator[tuple[str, str]]:

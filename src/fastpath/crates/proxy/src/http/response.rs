@@ -142,8 +142,9 @@ impl Worker {
     /// Whether the connection that carries a response is to end, which is counted.
     fn drains_after(&self, d: &Downstream) -> bool {
         let http = &d.client.http;
-        let is_told = matches!(&d.carrier, Carrier::Stream(s) if self.is_http2_told(s.connection));
-        if d.is_draining(self) && !is_told {
+        let is_told =
+            || matches!(&d.carrier, Carrier::Stream(s) if self.is_http2_told(s.connection));
+        if d.is_draining(self) && !is_told() {
             http.stats().inc(HcmCounter::DownstreamCxDrainClose);
             return true;
         }

@@ -145,6 +145,15 @@ impl Downstream {
         self.spoke
     }
 
+    /// Its socket takes no more: the next look at it ends it.
+    pub fn note_broken(&mut self) {
+        if let Some(io) = self.carrier.io_mut() {
+            io.forget();
+        }
+        self.peer_closed = true;
+        self.readable = true;
+    }
+
     pub fn is_draining(&self, worker: &Worker) -> bool {
         self.draining || self.client.is_draining(worker)
     }
@@ -157,7 +166,7 @@ impl Downstream {
         }
     }
 
-    fn wants_bytes(&self) -> bool {
+    pub fn wants_bytes(&self) -> bool {
         if self.waiting.is_some() {
             return false;
         }

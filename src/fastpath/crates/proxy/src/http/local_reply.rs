@@ -320,7 +320,8 @@ impl Worker {
         }
     }
 
-    /// Writes to the client; a broken connection is noticed by its next event.
+    /// Writes to the client, at the end of this turn (`flush_written`) unless there is much; a
+    /// broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
         self.write_downstream_parts(d, [head, body, b""])
     }
@@ -332,12 +333,15 @@ impl Worker {
         };
         let bytes = parts.iter().map(|part| part.len()).sum();
         d.client.count_sent(bytes);
-        match io.write_parts(parts) {
-            Ok(()) => true,
+        match io.write_later(parts) {
+            Ok(is_waiting) => {
+                if is_waiting {
+                    self.written_downstreams.push(d.key);
+                }
+                true
+            }
             Err(_) => {
-                io.forget();
-                d.peer_closed = true;
-                d.readable = true;
+                d.note_broken();
                 false
             }
         }

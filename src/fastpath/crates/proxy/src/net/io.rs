@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown};
 use tls::{Info, Ocsp, Received, Session, TlsError};
 
+use super::ahead::Ahead;
 use super::out_buffer::{Gone, OutBuffer};
 
 /// The read buffer, one a worker. 128 KiB moves large bodies with few calls and stays in L2.
@@ -77,6 +78,7 @@ pub enum Input<'a> {
 #[derive(Debug)]
 pub struct Io {
     fd: OwnedFd,
+    ahead: Ahead,
     out: OutBuffer,
     tls: Option<Box<Tls>>,
     /// Our side ends when all that waits is written.
@@ -102,6 +104,7 @@ impl Io {
     pub fn plain(fd: OwnedFd) -> Self {
         Self {
             fd,
+            ahead: Ahead::default(),
             out: OutBuffer::default(),
             tls: None,
             finishing: false,
@@ -111,10 +114,9 @@ impl Io {
 
     /// A connection under way, as `socket::connect` has it: with the error that was there at once.
     pub fn connecting((fd, refused): (OwnedFd, Option<Errno>)) -> Self {
-        Self {
-            refused,
-            ..Self::plain(fd)
-        }
+        let mut io = Self::plain(fd);
+        io.refused = refused;
+        io
     }
 
     /// Why there is no connection, if that was known at once. Like any other end of connecting it
@@ -135,7 +137,7 @@ impl Io {
         if first.is_empty() {
             return Ok(());
         }
-        self.out.write(&self.fd, &first, b"").map(|_| ())
+        self.out.write(&self.fd, &first, b"")
     }
 
     pub fn is_handshaking(&self) -> bool {
@@ -164,6 +166,11 @@ impl Io {
         self.tls.is_none()
     }
 
+    /// Reads before it is this connection's turn, for the `read` that will come.
+    pub fn read_ahead(&mut self) {
+        self.ahead.fill(&self.fd);
+    }
+
     pub fn read<'a>(&mut self, scratch: &'a mut Scratch) -> Input<'a> {
         self.read_into(&[], usize::MAX, scratch)
     }
@@ -188,14 +195,20 @@ impl Io {
         };
         let most = room.len().min(most);
         let room = room.get_mut(..most).unwrap_or_default();
-        let n = match rustix::net::recv(&self.fd, &mut *room, RecvFlags::empty()) {
+        let read = match self.ahead.take(room) {
+            Some(read) => read,
+            None => rustix::net::recv(&self.fd, &mut *room, RecvFlags::empty()).map(|(n, _)| {
+                self.ahead.note_read(n);
+                (n, n < room.len())
+            }),
+        };
+        let (n, drained) = match read {
             Ok((0, _)) => return Input::Eof,
-            Ok((n, _)) => n,
+            Ok(read) => read,
             Err(Errno::AGAIN) => return Input::Empty,
             Err(Errno::INTR) => return Input::Interrupted,
             Err(_) => return Input::Broken,
         };
-        let drained = n < room.len();
         if self.tls.is_none() {
             front.copy_from_slice(held);
             let bytes = scratch.raw.get(..start.saturating_add(n));
@@ -257,7 +270,7 @@ impl Io {
     /// The same of three parts.
     pub fn write_parts(&mut self, parts: [&[u8]; 3]) -> Result<(), Gone> {
         let Some(tls) = &mut self.tls else {
-            return self.out.write_parts(&self.fd, parts).map(|_| ());
+            return self.out.write_parts(&self.fd, parts);
         };
         CIPHER.with_borrow_mut(|cipher| {
             cipher.clear();
@@ -265,12 +278,40 @@ impl Io {
                 tls.failure = Some(error);
                 return Err(Gone(Errno::PROTO));
             }
-            let written = self.out.write(&self.fd, cipher, b"").map(|_| ());
+            let written = self.out.write(&self.fd, cipher, b"");
             if cipher.capacity() > KEEP_CIPHER {
                 *cipher = Vec::new();
             }
             written
         })
+    }
+
+    /// `write_parts`, but what is small waits for `send_waiting`, which the caller must see to:
+    /// `Ok(true)` says so, once.
+    pub fn write_later(&mut self, parts: [&[u8]; 3]) -> Result<bool, Gone> {
+        let waited = self.out.is_untried();
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        let Some(out) = self.out.later(bytes) else {
+            return self.write_parts(parts).map(|()| false);
+        };
+        match &mut self.tls {
+            None => parts.iter().for_each(|part| out.extend_from_slice(part)),
+            Some(tls) => {
+                if let Err(error) = tls.session.send(&parts, out) {
+                    tls.failure = Some(error);
+                    return Err(Gone(Errno::PROTO));
+                }
+            }
+        }
+        Ok(!waited)
+    }
+
+    /// Sends what `write_later` kept. What the socket does not take becomes backlog.
+    pub fn send_waiting(&mut self) -> Result<(), Gone> {
+        if self.out.is_untried() {
+            self.flush()?;
+        }
+        Ok(())
     }
 
     /// Writes what waits. Ok(true): all gone.
@@ -285,8 +326,9 @@ impl Io {
     /// Ends our side, as soon as all that waits is written. The peer's side goes on.
     pub fn finish(&mut self) -> Result<(), Gone> {
         self.say_goodbye();
+        self.send_waiting()?;
         self.finishing = true;
-        if self.out.is_empty() {
+        if self.out.refused() == 0 {
             self.end_side()?;
         }
         Ok(())
@@ -297,9 +339,10 @@ impl Io {
         rustix::net::shutdown(&self.fd, Shutdown::Write).map_err(Gone)
     }
 
-    /// Bytes that the socket has not taken yet.
+    /// Bytes that the socket has not taken yet; what waits for the end of the turn is not among
+    /// them.
     pub fn backlog(&self) -> usize {
-        self.out.len()
+        self.out.refused()
     }
 
     /// Forgets what waits: the peer is gone.
@@ -332,7 +375,15 @@ impl Io {
     /// Ends our side. False: the peer is gone already.
     pub fn shutdown(&mut self) -> bool {
         self.say_goodbye();
-        rustix::net::shutdown(&self.fd, Shutdown::Write).is_ok()
+        self.send_waiting().is_ok() && rustix::net::shutdown(&self.fd, Shutdown::Write).is_ok()
+    }
+}
+
+impl Drop for Io {
+    /// What was given to a connection leaves, even if it closes in the same turn.
+    fn drop(&mut self) {
+        // The peer may be gone already, and then nobody misses it.
+        let _ = self.send_waiting();
     }
 }
 
@@ -340,7 +391,7 @@ impl Io {
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 
     #[test]
@@ -356,5 +407,56 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(matches!(io.read(&mut stand_in), Input::Eof));
+    }
+
+    /// What was given to a connection leaves before its end, and if it is closed in the same turn.
+    #[test]
+    fn what_may_wait_leaves_before_the_end() {
+        type Close = fn(Io);
+        let ways: [Close; 4] = [
+            drop,
+            |mut io| assert!(io.shutdown()),
+            |mut io| io.finish().unwrap(),
+            |mut io| io.send_waiting().unwrap(),
+        ];
+        for close in ways {
+            let flags = SocketFlags::NONBLOCK;
+            let (ours, peer) =
+                socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            let mut io = Io::plain(ours);
+            assert_eq!(io.write_later([b"one", b" ", b"two"]), Ok(true));
+            assert_eq!(io.write_later([b" three", b"", b""]), Ok(false));
+            assert_eq!(io.backlog(), 0);
+            let mut peer = UnixStream::from(peer);
+            assert!(peer.read(&mut [0; 1]).is_err());
+            close(io);
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            assert_eq!(got, b"one two three");
+        }
+    }
+
+    #[test]
+    fn what_was_read_ahead_comes_first() {
+        let flags = SocketFlags::NONBLOCK;
+        let (ours, peer) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let (mut io, mut peer) = (Io::plain(ours), UnixStream::from(peer));
+        let mut scratch = Scratch::default();
+        peer.write_all(b"ahead").unwrap();
+        io.read_ahead();
+        peer.write_all(b", behind").unwrap();
+        drop(peer);
+        for (most, expected, was_all) in [
+            (2, &b"ah"[..], false),
+            (9, b"ead", true),
+            (99, b", behind", true),
+        ] {
+            match io.read_at_most(most, &mut scratch) {
+                Input::Data { bytes, drained } => assert_eq!((bytes, drained), (expected, was_all)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(matches!(io.read(&mut scratch), Input::Eof));
     }
 }

@@ -1,5 +1,6 @@
 //! Sockets: the only place that talks to the kernel about connections.
 
+mod ahead;
 pub mod datagram;
 pub mod introduction;
 pub mod io;
@@ -7,6 +8,7 @@ pub mod local_address;
 pub mod out_buffer;
 pub mod socket;
 mod sockopt;
+mod spare;
 mod unix;
 pub mod watch;
 

@@ -1,4 +1,4 @@
-//! Bytes that a socket would not take yet.
+//! Bytes that a socket has not been given yet, or would not take.
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
@@ -6,15 +6,21 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
-/// Buffers above this are given back once empty.
-const KEEP: usize = 4 * 1024;
+use super::spare;
 
-/// What is still to be written, oldest first. Empty (and without memory) in the common case: what
-/// the socket takes at once never lands here.
+/// More than this is not kept for the end of the turn (`later`): copying it would cost more.
+pub const MOST_LATER: usize = 16 * 1024;
+
+/// What is still to be written, oldest first.
+///
+/// It has memory only while there is something: what `later` was given and waits for the end of
+/// the turn, or what the socket refused.
 #[derive(Debug, Default)]
 pub struct OutBuffer {
     bytes: Vec<u8>,
     start: usize,
+    /// Nothing has been refused: the socket has not seen these bytes.
+    untried: bool,
 }
 
 /// The peer is gone; the errno says how.
@@ -22,32 +28,63 @@ pub struct OutBuffer {
 pub struct Gone(pub Errno);
 
 impl OutBuffer {
-    pub fn len(&self) -> usize {
+    /// Bytes that the socket has refused. What it has not been asked for counts as taken.
+    pub fn refused(&self) -> usize {
+        if self.untried { 0 } else { self.len() }
+    }
+
+    /// Bytes that wait for the end of the turn.
+    pub fn is_untried(&self) -> bool {
+        self.untried
+    }
+
+    fn len(&self) -> usize {
         self.bytes.len().saturating_sub(self.start)
     }
 
-    pub fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Queues without writing (the socket is not connected yet).
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+    fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.room().extend_from_slice(bytes);
+        }
+    }
+
+    /// Where bytes are added.
+    fn room(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare::take();
+        }
+        &mut self.bytes
+    }
+
+    /// Where to add `more` bytes that may wait for the end of the turn; whoever does must see to it
+    /// that they are sent then. `None`: they go by `write`, being too many or behind refused ones.
+    pub fn later(&mut self, more: usize) -> Option<&mut Vec<u8>> {
+        if !self.untried && !self.is_empty() {
+            return None;
+        }
+        if self.len().saturating_add(more) > MOST_LATER {
+            return None;
+        }
+        self.untried = true;
+        Some(self.room())
     }
 
     /// Writes `head` then `body` (after whatever waits); keeps what the socket does not take.
-    /// One system call in the common case. Returns the number of bytes the kernel took.
-    pub fn write(&mut self, fd: impl AsFd, head: &[u8], body: &[u8]) -> Result<usize, Gone> {
+    pub fn write(&mut self, fd: impl AsFd, head: &[u8], body: &[u8]) -> Result<(), Gone> {
         self.write_parts(fd, [head, body, b""])
     }
 
-    /// The same of three parts.
-    pub fn write_parts(&mut self, fd: impl AsFd, parts: [&[u8]; 3]) -> Result<usize, Gone> {
+    /// The same of three parts. One system call in the common case.
+    pub fn write_parts(&mut self, fd: impl AsFd, parts: [&[u8]; 3]) -> Result<(), Gone> {
         self.write_with(fd, parts, SendFlags::NOSIGNAL)
     }
 
     /// The last bytes before our side ends, which is next: they share a packet with the end.
-    pub fn write_last(&mut self, fd: impl AsFd, bytes: &[u8]) -> Result<usize, Gone> {
+    pub fn write_last(&mut self, fd: impl AsFd, bytes: &[u8]) -> Result<(), Gone> {
         self.write_with(fd, [bytes, b"", b""], SendFlags::NOSIGNAL | SendFlags::MORE)
     }
 
@@ -56,37 +93,48 @@ impl OutBuffer {
         fd: impl AsFd,
         parts: [&[u8]; 3],
         flags: SendFlags,
-    ) -> Result<usize, Gone> {
-        if !self.is_empty() {
+    ) -> Result<(), Gone> {
+        if self.refused() > 0 {
             for part in parts {
                 self.push(part);
             }
-            return Ok(0);
+            return Ok(());
         }
-        let sent = match parts {
-            [only, [], []] | [[], only, []] | [[], [], only] => rustix::net::send(fd, only, flags),
-            _ => rustix::net::sendmsg(
+        self.untried = false;
+        let waiting = self.bytes.get(self.start..).unwrap_or_default();
+        let [first, second, third] = parts;
+        let sent = match [waiting, first, second, third] {
+            [[], only, [], []] | [[], [], only, []] | [[], [], [], only] | [only, [], [], []] => {
+                rustix::net::send(fd, only, flags)
+            }
+            all => rustix::net::sendmsg(
                 fd,
-                &parts.map(IoSlice::new),
+                &all.map(IoSlice::new),
                 &mut SendAncillaryBuffer::default(),
                 flags,
             ),
         };
-        let sent = match sent {
+        let mut taken = match sent {
             Ok(n) => n,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(e) => return Err(Gone(e)),
         };
-        let mut taken = sent;
+        let of_waiting = taken.min(waiting.len());
+        taken = taken.saturating_sub(of_waiting);
+        self.start = self.start.saturating_add(of_waiting);
         for part in parts {
             self.push(part.get(taken..).unwrap_or_default());
             taken = taken.saturating_sub(part.len());
         }
-        Ok(sent)
+        if self.is_empty() {
+            self.clear();
+        }
+        Ok(())
     }
 
     /// Writes what waits. Ok(true): all gone.
     pub fn flush(&mut self, fd: impl AsFd) -> Result<bool, Gone> {
+        self.untried = false;
         while let Some(rest) = self.bytes.get(self.start..).filter(|r| !r.is_empty()) {
             match rustix::net::send(&fd, rest, SendFlags::NOSIGNAL) {
                 Ok(n) => self.start = self.start.saturating_add(n),
@@ -102,13 +150,11 @@ impl OutBuffer {
         Ok(true)
     }
 
+    /// Forgets what waits, and gives the memory back.
     pub fn clear(&mut self) {
         self.start = 0;
-        if self.bytes.capacity() > KEEP {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.clear();
-        }
+        self.untried = false;
+        spare::give_back(std::mem::take(&mut self.bytes));
     }
 
     /// Moves the rest to the front once more than half of the buffer is spent.
@@ -123,7 +169,7 @@ impl OutBuffer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 
     #[test]
     fn keeps_what_the_socket_refuses_and_flushes_it_later() {
@@ -136,15 +182,13 @@ mod tests {
         .unwrap();
         let mut out = OutBuffer::default();
         let big = vec![b'x'; 4 << 20];
-        let taken = out.write(&a, b"head", &big).unwrap();
-        assert!(taken > 4 && out.len() == 4 + big.len() - taken);
+        out.write(&a, b"head", &big).unwrap();
+        assert!(out.refused() > 0 && out.refused() < big.len());
         out.write(&a, b"tail", b"").unwrap();
         let mut got = Vec::new();
         let mut buf = vec![0; 1 << 16];
         loop {
-            while let Ok((n, _)) =
-                rustix::net::recv(&b, &mut buf[..], rustix::net::RecvFlags::empty())
-            {
+            while let Ok((n, _)) = rustix::net::recv(&b, &mut buf[..], RecvFlags::empty()) {
                 got.extend_from_slice(&buf[..n]);
             }
             if out.flush(&a).unwrap() && got.len() == big.len() + 8 {
@@ -155,6 +199,35 @@ mod tests {
         assert_eq!(out.bytes.capacity(), 0);
     }
 
+    #[test]
+    fn what_may_wait_counts_as_taken_until_the_socket_refuses_it() {
+        let flags = SocketFlags::NONBLOCK;
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let mut buf = vec![0; 1 << 16];
+        let mut read = |b: &_| match rustix::net::recv(b, &mut buf[..], RecvFlags::empty()) {
+            Ok((n, _)) => buf[..n].to_vec(),
+            Err(e) => panic!("{e}"),
+        };
+        let mut out = OutBuffer::default();
+        out.later(5).unwrap().extend_from_slice(b"first");
+        out.later(7).unwrap().extend_from_slice(b" second");
+        assert!(out.is_untried() && out.refused() == 0);
+        assert!(rustix::net::recv(&b, &mut [0; 1], RecvFlags::empty()).is_err());
+        // What is written meanwhile goes with it, behind it.
+        out.write(&a, b" third", b"").unwrap();
+        assert!(!out.is_untried());
+        assert_eq!(read(&b), b"first second third");
+        assert!(out.later(MOST_LATER + 1).is_none());
+        out.later(6).unwrap().extend_from_slice(b"fourth");
+        assert!(out.later(MOST_LATER).is_none());
+        assert!(out.flush(&a).unwrap() && !out.is_untried());
+        assert_eq!(read(&b), b"fourth");
+        assert_eq!(out.bytes.capacity(), 0);
+        // Behind what the socket has refused there is no waiting.
+        out.write(&a, &vec![b'x'; 4 << 20], b"").unwrap();
+        assert!(out.refused() > 0 && out.later(1).is_none());
+    }
+
     /// Wherever the socket stops, the rest is kept in its order.
     #[test]
     fn three_parts_in_one_call() {
@@ -163,13 +236,12 @@ mod tests {
             let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
             let body = vec![b'x'; size];
             let mut out = OutBuffer::default();
-            let sent = out.write_parts(&a, [b"head", &body, b"tail"]).unwrap();
-            assert_eq!(sent + out.len(), 8 + size);
+            out.write_parts(&a, [b"head", &body, b"tail"]).unwrap();
+            assert!(out.refused() < size.max(1));
             let (mut got, mut buf) = (Vec::new(), vec![0; 1 << 16]);
             while got.len() < 8 + size {
                 out.flush(&a).unwrap();
-                let (n, _) =
-                    rustix::net::recv(&b, &mut buf[..], rustix::net::RecvFlags::empty()).unwrap();
+                let (n, _) = rustix::net::recv(&b, &mut buf[..], RecvFlags::empty()).unwrap();
                 got.extend_from_slice(&buf[..n]);
             }
             assert_eq!(got, [b"head", &body[..], b"tail"].concat());

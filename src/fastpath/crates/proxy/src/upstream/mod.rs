@@ -129,6 +129,14 @@ impl Upstream {
         self.carrier.backlog()
     }
 
+    /// Its socket takes no more. It may have answered before it closed: the read will tell.
+    pub fn note_broken(&mut self) {
+        if let Some(io) = self.carrier.io_mut() {
+            io.forget();
+        }
+        self.readable = true;
+    }
+
     /// There is something to read, or to give back to the windows.
     pub fn may_go_on(&self) -> bool {
         match &self.carrier {
@@ -214,10 +222,8 @@ impl Worker {
             && u.backlog() > 0
             && let Some(io) = u.carrier.io_mut()
         {
-            // An error shows in the read that follows: the response may be there in spite of it.
             if io.flush().is_err() {
-                io.forget();
-                u.readable = true;
+                u.note_broken();
             }
             if u.backlog() < u.buffer_limit() / 2
                 && let Some(downstream) = u.downstream()

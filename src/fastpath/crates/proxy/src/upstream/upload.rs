@@ -443,12 +443,14 @@ impl Worker {
         let bytes = parts.iter().map(|part| part.len()).sum();
         self.count_body_sent(&u.cluster, s, bytes);
         let Some(io) = u.carrier.io_mut() else { return };
-        if io.write_parts(parts).is_err() {
-            // It may have answered before it closed: the read will tell.
-            io.forget();
-            u.readable = true;
-            s.upstream = Upstreaming::Broken(u.key);
-            self.ready_upstreams.push(u.key);
+        match io.write_later(parts) {
+            Ok(true) => self.written_upstreams.push(u.key),
+            Ok(false) => {}
+            Err(_) => {
+                u.note_broken();
+                s.upstream = Upstreaming::Broken(u.key);
+                self.ready_upstreams.push(u.key);
+            }
         }
     }
 

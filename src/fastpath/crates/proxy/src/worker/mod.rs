@@ -21,6 +21,7 @@ pub mod introductions;
 pub mod linger;
 pub mod listen;
 pub mod pending;
+mod phases;
 pub mod rbac;
 pub mod slots;
 pub mod timers;
@@ -183,6 +184,9 @@ pub struct Worker {
     pub ready_udp: Vec<Key>,
     /// Connections with frames to write at the end of this turn.
     pub written_http2: Vec<Key>,
+    /// Connections over HTTP/1.1 with bytes to send (`phases`).
+    pub written_downstreams: Vec<Key>,
+    pub written_upstreams: Vec<Key>,
     /// Streams of HTTP/2 clients that are gone.
     pub abandoned: Vec<(Key, Failure)>,
     /// Requests over HTTP/2 begun in this turn.
@@ -272,6 +276,8 @@ impl Worker {
             ready_tunnels: Vec::new(),
             ready_udp: Vec::new(),
             written_http2: Vec::new(),
+            written_downstreams: Vec::new(),
+            written_upstreams: Vec::new(),
             abandoned: Vec::new(),
             begun_http2: 0,
             connects: 0,
@@ -311,13 +317,14 @@ impl Worker {
                 }
             }
             self.clock.tick();
-            for event in &events {
-                self.dispatch(event.data.u64(), event.flags);
+            for part in events.chunks(phases::MOST_AT_ONCE) {
+                self.serve_events(part);
             }
             self.run_ready();
             self.run_timers();
             self.sweep_hosts();
             self.flush_http2();
+            self.send_written();
             self.flush_logs();
             if self.is_done() {
                 break;

@@ -1,0 +1,100 @@
+//! Events that came together are served together: first what small messages there are is read, then
+//! all of them are handled, then what is to be sent leaves (docs/adr/0008).
+//!
+//! The kernel's code that reads, ours and the kernel's that sends each stay in the caches for a
+//! while, where they pushed each other out with every message. One event alone takes the same way
+//! and pays nothing for it.
+
+use rustix::event::epoll::{Event, EventFlags};
+
+use super::slots::Key;
+use super::{Kind, Worker, untoken};
+use crate::http::stream::Upstreaming;
+
+/// Events served together. What the first is answered waits for the last, so there is a bound, and
+/// more than this is hardly cheaper.
+pub const MOST_AT_ONCE: usize = 32;
+
+impl Worker {
+    /// Serves events that came together, `MOST_AT_ONCE` of them at most.
+    pub(super) fn serve_events(&mut self, events: &[Event]) {
+        if events.len() > 1 {
+            for event in events {
+                self.read_ahead(event);
+            }
+        }
+        for event in events {
+            self.dispatch(event.data.u64(), event.flags);
+        }
+        self.send_written();
+    }
+
+    /// Reads for an exchange over HTTP/1.1 if there is something, and nothing else to be known.
+    fn read_ahead(&mut self, event: &Event) {
+        let flags = event.flags;
+        if flags != EventFlags::IN | EventFlags::OUT {
+            return;
+        }
+        let (kind, key) = untoken(event.data.u64());
+        let carrier = match kind {
+            Kind::Downstream => match self.downstreams.get_mut(key) {
+                Some(d) if d.wants_bytes() => &mut d.carrier,
+                _ => return,
+            },
+            Kind::Upstream => match self.upstreams.get_mut(key) {
+                Some(u) if u.downstream().is_some() => &mut u.carrier,
+                _ => return,
+            },
+            _ => return,
+        };
+        if let Some(io) = carrier.io_mut() {
+            io.read_ahead();
+        }
+    }
+
+    /// Sends what connections over HTTP/1.1 were given. One that turns out to be broken is looked
+    /// at in the next turn.
+    pub(super) fn send_written(&mut self) {
+        let mut written = std::mem::take(&mut self.written_upstreams);
+        for key in written.drain(..) {
+            self.send_to_upstream(key);
+        }
+        self.written_upstreams = written;
+        let mut written = std::mem::take(&mut self.written_downstreams);
+        for key in written.drain(..) {
+            self.send_to_downstream(key);
+        }
+        self.written_downstreams = written;
+    }
+
+    fn send_to_upstream(&mut self, key: Key) {
+        let Some(u) = self.upstreams.get_mut(key) else {
+            return;
+        };
+        let sent = u.carrier.io_mut().map(|io| io.send_waiting());
+        if !matches!(sent, Some(Err(_))) {
+            return;
+        }
+        u.note_broken();
+        let stream = u.downstream().and_then(|d| self.downstreams.get_mut(d));
+        if let Some(s) = stream.and_then(|d| d.stream.as_mut())
+            && s.upstream == Upstreaming::On(key)
+        {
+            s.upstream = Upstreaming::Broken(key);
+        }
+        self.ready_upstreams.push(key);
+    }
+
+    fn send_to_downstream(&mut self, key: Key) {
+        let Some(d) = self.downstreams.get_mut(key) else {
+            return;
+        };
+        if d.carrier
+            .io_mut()
+            .is_some_and(|io| io.send_waiting().is_err())
+        {
+            d.note_broken();
+            self.ready_downstreams.push(key);
+        }
+    }
+}

@@ -2,53 +2,61 @@
 
 use std::os::fd::AsFd;
 
-use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
-use super::spare;
+use super::spare::Spare;
 
 /// Read ahead at most: messages of more are not, as they are worth a call of their own. Not a power
 /// of two, so that many buffers do not fall into the same lines of the cache.
 const ROOM: usize = 2000;
-/// Small reads in a row, after a large one, before the next may be ahead of its turn.
+/// Reads, after one of a large message, before the next may be ahead of its turn.
 const WARY: u8 = 8;
 
-/// Bytes that wait for `Io::read`, or how reading ended.
+thread_local! {
+    static SPARE: Spare<Box<Waiting>> = const { Spare::new() };
+}
+
+/// What waits for `Io::read`, if anything does.
 #[derive(Debug, Default)]
 pub struct Ahead {
-    bytes: Vec<u8>,
-    /// Of these, what has been taken.
-    start: usize,
-    /// The read took all there was.
-    drained: bool,
-    end: Option<Result<(), Errno>>,
-    /// Reads that are still left to `read` itself.
+    waiting: Option<Box<Waiting>>,
+    /// Reads that are still left to `Io::read` alone.
     wary: u8,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: [u8; ROOM],
+    start: usize,
+    /// The end of the bytes, or how reading ended: 0 for the end of the stream.
+    read: Result<usize, Errno>,
 }
 
 impl Ahead {
     /// Reads ahead, unless the last messages were large or something waits already.
     pub fn fill(&mut self, fd: impl AsFd) {
-        if self.wary > 0 || self.end.is_some() || !self.bytes.is_empty() {
+        if self.wary > 0 || self.waiting.is_some() {
             return;
         }
-        let mut bytes = spare::take();
-        bytes.reserve(ROOM);
-        let room = bytes.capacity();
-        match rustix::net::recv(fd, spare_capacity(&mut bytes), RecvFlags::empty()) {
-            Ok((_, 0)) => self.end = Some(Ok(())),
-            Ok((_, n)) => self.drained = n < room,
+        let mut waiting = SPARE.with(Spare::take).unwrap_or_else(|| {
+            Box::new(Waiting {
+                bytes: [0; ROOM],
+                start: 0,
+                read: Ok(0),
+            })
+        });
+        let read = rustix::net::recv(fd, &mut waiting.bytes, RecvFlags::empty());
+        waiting.read = read.map(|(n, _)| n);
+        match waiting.read {
             // The read whose turn comes finds the same.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            Err(e) => self.end = Some(Err(e)),
-        }
-        if bytes.is_empty() {
-            return spare::give_back(bytes);
-        }
-        self.bytes = bytes;
-        if !self.drained {
-            self.wary = WARY;
+            Err(Errno::AGAIN | Errno::INTR) => SPARE.with(|spare| spare.give_back(waiting)),
+            read => {
+                if read == Ok(ROOM) {
+                    self.wary = WARY;
+                }
+                self.waiting = Some(waiting);
+            }
         }
     }
 
@@ -64,20 +72,22 @@ impl Ahead {
     /// Moves what there is to `room`, as a read would: how many bytes, and whether these were all
     /// there were. `None`: nothing was read ahead.
     pub fn take(&mut self, room: &mut [u8]) -> Option<Result<(usize, bool), Errno>> {
-        if let Some(rest) = self.bytes.get(self.start..).filter(|r| !r.is_empty()) {
+        let waiting = self.waiting.as_mut()?;
+        let taken = waiting.read.map(|end| {
+            let rest = waiting.bytes.get(waiting.start..end).unwrap_or_default();
             let n = rest.len().min(room.len());
             if let (Some(to), Some(from)) = (room.get_mut(..n), rest.get(..n)) {
                 to.copy_from_slice(from);
             }
-            self.start = self.start.saturating_add(n);
-            if self.start < self.bytes.len() {
-                return Some(Ok((n, false)));
-            }
-            self.start = 0;
-            spare::give_back(std::mem::take(&mut self.bytes));
-            return Some(Ok((n, self.drained)));
+            waiting.start = waiting.start.saturating_add(n);
+            (n, waiting.start == end && end < ROOM)
+        });
+        let is_empty = waiting.read.map_or(true, |end| waiting.start >= end);
+        if is_empty && let Some(mut waiting) = self.waiting.take() {
+            waiting.start = 0;
+            SPARE.with(|spare| spare.give_back(waiting));
         }
-        Some(self.end.take()?.map(|()| (0, true)))
+        Some(taken)
     }
 }
 

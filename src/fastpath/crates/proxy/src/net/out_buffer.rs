@@ -6,10 +6,14 @@ use std::os::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 
-use super::spare;
+use super::spare::Spare;
 
 /// More than this is not kept for the end of the turn (`later`): copying it would cost more.
-pub const MOST_LATER: usize = 16 * 1024;
+const MOST_LATER: usize = 16 * 1024;
+
+thread_local! {
+    static SPARE: Spare<Vec<u8>> = const { Spare::new() };
+}
 
 /// What is still to be written, oldest first.
 ///
@@ -55,7 +59,7 @@ impl OutBuffer {
     /// Where bytes are added.
     fn room(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
-            self.bytes = spare::take();
+            self.bytes = SPARE.with(Spare::take).unwrap_or_default();
         }
         &mut self.bytes
     }
@@ -154,7 +158,11 @@ impl OutBuffer {
     pub fn clear(&mut self) {
         self.start = 0;
         self.untried = false;
-        spare::give_back(std::mem::take(&mut self.bytes));
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if (1..=MOST_LATER).contains(&bytes.capacity()) {
+            bytes.clear();
+            SPARE.with(|spare| spare.give_back(bytes));
+        }
     }
 
     /// Moves the rest to the front once more than half of the buffer is spent.

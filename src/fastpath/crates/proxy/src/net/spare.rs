@@ -1,31 +1,28 @@
-//! Buffers of a worker's connections, for as long as one has something in it: an idle connection
-//! holds none.
+//! Buffers of a worker's connections that wait for the next who needs one: an idle connection holds
+//! none.
 
 use std::cell::RefCell;
 
-/// Of each of the events that are served together there may be one that came and one that leaves.
-const MOST: usize = 64;
-/// Larger ones are freed.
-const MOST_BYTES: usize = 16 * 1024;
+/// As many as events are served together (`worker::phases`).
+const MOST: usize = 32;
 
-thread_local! {
-    /// The last used is on top: it is in the cache.
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
+/// A thread's spare buffers of one kind.
+pub struct Spare<T>(RefCell<Vec<T>>);
 
-/// An empty one.
-pub fn take() -> Vec<u8> {
-    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
-}
-
-pub fn give_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() == 0 || buffer.capacity() > MOST_BYTES {
-        return;
+impl<T> Spare<T> {
+    pub const fn new() -> Self {
+        Self(RefCell::new(Vec::new()))
     }
-    buffer.clear();
-    SPARE.with_borrow_mut(|spare| {
-        if spare.len() < MOST {
-            spare.push(buffer);
+
+    /// The last that was given back: it is in the cache.
+    pub fn take(&self) -> Option<T> {
+        self.0.borrow_mut().pop()
+    }
+
+    pub fn give_back(&self, buffer: T) {
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < MOST {
+            kept.push(buffer);
         }
-    });
+    }
 }

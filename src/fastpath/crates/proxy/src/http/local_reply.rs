@@ -320,8 +320,8 @@ impl Worker {
         }
     }
 
-    /// Writes to the client, at the end of this turn (`flush_written`) unless there is much; a
-    /// broken connection is noticed by its next event.
+    /// Writes to the client: much at once, little when the events that came with this one have been
+    /// handled (`worker::phases`). A broken connection is noticed by its next event.
     pub fn write_downstream(&mut self, d: &mut Downstream, head: &[u8], body: &[u8]) -> bool {
         self.write_downstream_parts(d, [head, body, b""])
     }

@@ -10,6 +10,8 @@ use rustix::event::epoll::{Event, EventFlags};
 use super::slots::Key;
 use super::{Kind, Worker, untoken};
 use crate::http::stream::Upstreaming;
+use crate::net::io::MOST_AHEAD;
+use crate::upstream::Upstream;
 
 /// Events served together. What the first is answered waits for the last, so there is a bound, and
 /// more than this is hardly cheaper.
@@ -41,15 +43,27 @@ impl Worker {
                 Some(d) if d.wants_bytes() => &mut d.carrier,
                 _ => return,
             },
-            Kind::Upstream => match self.upstreams.get_mut(key) {
-                Some(u) if u.downstream().is_some() => &mut u.carrier,
-                _ => return,
+            Kind::Upstream if self.has_room_below(key) => match self.upstreams.get_mut(key) {
+                Some(u) => &mut u.carrier,
+                None => return,
             },
             _ => return,
         };
         if let Some(io) = carrier.io_mut() {
             io.read_ahead();
         }
+    }
+
+    /// Whether the client of the exchange that a host answers takes what may be read ahead: what
+    /// it does not is left in the kernel.
+    fn has_room_below(&self, upstream: Key) -> bool {
+        let client = self.upstreams.get(upstream).and_then(Upstream::downstream);
+        client
+            .and_then(|key| self.downstreams.get(key))
+            .is_some_and(|d| {
+                self.room_for(&d.carrier) >= MOST_AHEAD
+                    && !self.is_full(&d.carrier, d.buffer_limit())
+            })
     }
 
     /// Sends what connections over HTTP/1.1 were given. One that turns out to be broken is looked

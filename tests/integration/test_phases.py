@@ -6,7 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import signal
+import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 from tests.integration.conftest import StartMesh
 from tests.support import config, tls_config
 from tests.support.certs import Authority, client_context
+from tests.support.client import Connection
 from tests.support.ports import free_port
 
 _CONNECTIONS = 64
@@ -148,3 +152,29 @@ def test_everybody_gets_what_they_asked_for(
           "--concurrency", "1")  # fmt: skip
     tls = client_context(ca.cert) if hops == "tls" else None
     asyncio.run(asyncio.wait_for(_run(port, tls, upstream, seed), _DEADLINE))
+
+
+def test_more_answers_than_may_wait(start: StartMesh) -> None:
+    """400 requests time out in one turn, as the proxy was held meanwhile: each is told."""
+    port, admin = free_port(), free_port()
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as silent:
+        upstream = silent.getsockname()[1]
+        routes = config.route_config("r", config.route("/", "up", timeout="0.5s"))
+        proxy = start(config.bootstrap(admin, [config.listener("l", port, config.hcm(routes))],
+                                       [config.cluster("up", upstream)]), admin,
+                      "--concurrency", "1")  # fmt: skip
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(Connection(port)) for _ in range(400)]
+            for client in clients:
+                client.methods.append("GET")
+                client.send(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+            proxy.wait_stat("cluster.up.upstream_rq_total", 400)
+            proxy.process.send_signal(signal.SIGSTOP)
+            try:
+                # All of them are due now, and nothing could be done about the first.
+                time.sleep(0.6)
+            finally:
+                proxy.process.send_signal(signal.SIGCONT)
+            for client in clients:
+                client.wait_for(1)
+                assert client.exchange().last.status == 504

@@ -333,7 +333,7 @@ impl Worker {
         };
         let bytes = parts.iter().map(|part| part.len()).sum();
         d.client.count_sent(bytes);
-        match io.write_later(parts) {
+        match self.write_soon(io, parts) {
             Ok(is_waiting) => {
                 if is_waiting {
                     self.written_downstreams.push(d.key);

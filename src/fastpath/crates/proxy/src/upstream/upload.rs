@@ -443,7 +443,7 @@ impl Worker {
         let bytes = parts.iter().map(|part| part.len()).sum();
         self.count_body_sent(&u.cluster, s, bytes);
         let Some(io) = u.carrier.io_mut() else { return };
-        match io.write_later(parts) {
+        match self.write_soon(io, parts) {
             Ok(true) => self.written_upstreams.push(u.key),
             Ok(false) => {}
             Err(_) => {

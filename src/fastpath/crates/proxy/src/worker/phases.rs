@@ -10,8 +10,12 @@ use rustix::event::epoll::{Event, EventFlags};
 use super::slots::Key;
 use super::{Kind, Worker, untoken};
 use crate::http::stream::Upstreaming;
-use crate::net::io::MOST_AHEAD;
+use crate::net::io::{Io, MOST_AHEAD};
+use crate::net::out_buffer::Gone;
 use crate::upstream::Upstream;
+
+/// Connections whose bytes wait: beyond it, as when very many time out at once, they leave at once.
+const MOST_WAITING: usize = 128;
 
 /// Events served together. What the first is answered waits for the last, so there is a bound, and
 /// more than this is hardly cheaper.
@@ -64,6 +68,17 @@ impl Worker {
                 self.room_for(&d.carrier) >= MOST_AHEAD
                     && !self.is_full(&d.carrier, d.buffer_limit())
             })
+    }
+
+    /// Writes to a connection over HTTP/1.1. `Ok(true)`: it has bytes that wait for `send_written`,
+    /// and belongs in the list of those.
+    pub fn write_soon(&self, io: &mut Io, parts: [&[u8]; 3]) -> Result<bool, Gone> {
+        let waiting = self.written_downstreams.len();
+        if waiting.saturating_add(self.written_upstreams.len()) < MOST_WAITING {
+            io.write_later(parts)
+        } else {
+            io.write_parts(parts).map(|()| false)
+        }
     }
 
     /// Sends what connections over HTTP/1.1 were given. One that turns out to be broken is looked

@@ -9,7 +9,7 @@ use super::spare::Spare;
 
 /// Read ahead at most: messages of more are not, as they are worth a call of their own. Not a power
 /// of two, so that many buffers do not fall into the same lines of the cache.
-pub const ROOM: usize = 2000;
+const ROOM: usize = 2000;
 /// Reads, after one of a large message, before the next may be ahead of its turn.
 const WARY: u8 = 8;
 

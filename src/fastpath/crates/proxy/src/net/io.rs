@@ -12,7 +12,6 @@ use rustix::net::{RecvFlags, Shutdown};
 use tls::{Info, Ocsp, Received, Session, TlsError};
 
 use super::ahead::Ahead;
-pub use super::ahead::ROOM as MOST_AHEAD;
 use super::out_buffer::{Gone, OutBuffer};
 
 /// The read buffer, one a worker. 128 KiB moves large bodies with few calls and stays in L2.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use proto::h1::Version;
 use proto::h1::{
     BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
     write_request_head, write_trailers,
@@ -443,7 +444,13 @@ impl Worker {
         let bytes = parts.iter().map(|part| part.len()).sum();
         self.count_body_sent(&u.cluster, s, bytes);
         let Some(io) = u.carrier.io_mut() else { return };
-        match self.write_soon(io, parts) {
+        // Hosts that get the requests of one HTTP/2 connection together answer them together, and
+        // that connection would have to hold it all.
+        let written = match s.request.version {
+            Version::Http2 => io.write_parts(parts).map(|()| false),
+            Version::Http10 | Version::Http11 => self.write_soon(io, parts),
+        };
+        match written {
             Ok(true) => self.written_upstreams.push(u.key),
             Ok(false) => {}
             Err(_) => {

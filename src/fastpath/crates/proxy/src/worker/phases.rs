@@ -10,7 +10,7 @@ use rustix::event::epoll::{Event, EventFlags};
 use super::slots::Key;
 use super::{Kind, Worker, untoken};
 use crate::http::stream::Upstreaming;
-use crate::net::io::{Io, MOST_AHEAD};
+use crate::net::io::Io;
 use crate::net::out_buffer::Gone;
 use crate::upstream::Upstream;
 
@@ -58,15 +58,16 @@ impl Worker {
         }
     }
 
-    /// Whether the client of the exchange that a host answers takes what may be read ahead: what
-    /// it does not is left in the kernel.
+    /// Whether the client of the exchange that a host answers takes what may be read ahead: what it
+    /// does not is left in the kernel. Streams share the room of their connection, so that what was
+    /// there for one may be gone when its turn comes: nothing is read ahead for them.
     fn has_room_below(&self, upstream: Key) -> bool {
         let client = self.upstreams.get(upstream).and_then(Upstream::downstream);
         client
             .and_then(|key| self.downstreams.get(key))
             .is_some_and(|d| {
-                self.room_for(&d.carrier) >= MOST_AHEAD
-                    && !self.is_full(&d.carrier, d.buffer_limit())
+                let backlog = d.carrier.io().map(Io::backlog);
+                backlog.is_some_and(|backlog| backlog < d.buffer_limit())
             })
     }
 

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use proto::h1::Version;
 use proto::h1::{
-    BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, write_chunk_size,
-    write_request_head, write_trailers,
+    BodyError, BodyEvent, BodyLength, BodyLimits, CRLF, LAST_CHUNK, Scheme, Version,
+    write_chunk_size, write_request_head, write_trailers,
 };
 use proto::masque::CapsuleError;
 

@@ -2,8 +2,8 @@
 //! all of them are handled, then what is to be sent leaves (docs/adr/0008).
 //!
 //! The kernel's code that reads, ours and the kernel's that sends each stay in the caches for a
-//! while, where they pushed each other out with every message. One event alone takes the same way
-//! and pays nothing for it.
+//! while, where they pushed each other out with every message. One event alone is not read ahead.
+//! Requests of HTTP/2 clients take no part (`upstream::upload`).
 
 use rustix::event::epoll::{Event, EventFlags};
 
